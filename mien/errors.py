@@ -1,0 +1,40 @@
+"""The errors a user can cause, and the exit code each one ends the program with.
+
+A message says what is wrong, which value it was, and what to do. Anything else that is
+raised is a fault of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class MienError(Exception):
+    """Root of every error a user can cause; never raised itself."""
+
+    exit_code = 1
+
+
+class UsageError(MienError):
+    """An option or a setting has a value that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(MienError):
+    """Input data is missing, broken or not what it claims to be."""
+
+    exit_code = 3
+
+
+class BundleError(DataError):
+    """A model file is broken, or does not fit this program."""
+
+
+class DeviceError(MienError):
+    """A camera, a screen, a disk or an installed package is not there or refuses."""
+
+    exit_code = 4
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> DeviceError:
+    """Return the error for an optional package that is not installed."""
+    return DeviceError(f"{purpose} needs the package {package}. Install it with: pip install 'mien[{extra}]'")

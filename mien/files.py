@@ -1,0 +1,53 @@
+"""Writing files so that a kill leaves the old file or the new one, never a half.
+
+Content goes to a temporary name in the same folder and is renamed over the target, which
+is atomic on every file system the program supports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mien.errors import DeviceError
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target`` that becomes ``target`` on a clean exit.
+
+    Raises:
+        DeviceError: the folder cannot be made or written, or the disk is full.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # the target's ending is kept: picture writers choose their format by it
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise DeviceError(f"cannot write {target}: {error.strerror}. Choose another folder with --out") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise DeviceError(f"cannot write {target}: {error.strerror}. Free some space or choose another folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write ``text`` to ``target`` as UTF-8, atomically."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, document: Any) -> None:
+    """Write ``document`` to ``target`` as indented JSON, atomically; NaN is refused."""
+    write_text(target, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,84 @@
+"""Classification metrics in numpy: accuracy, F1, calibration error and their intervals.
+
+Labels are (N,) integers below the number of classes; probabilities are (N, K) rows that
+sum to 1. Nothing here knows what the classes are called.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.int64]
+
+
+def accuracy(labels: Labels, predicted: Labels) -> float:
+    """Return the share of correct predictions, 0 to 1; NaN for no samples."""
+    return float(np.mean(labels == predicted)) if len(labels) else math.nan
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion (Wilson 1927), within 0 to 1.
+
+    >>> low, high = wilson_interval(81, 263)
+    >>> round(low, 4), round(high, 4)
+    (0.2553, 0.3662)
+    """
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def confusion_matrix(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
+    """Return (K, K) counts: row is the true class, column the predicted one."""
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def precision_recall_f1(
+    matrix: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return precision, recall and F1 by class, each (K,) and 0 where undefined."""
+    hits = np.diag(matrix).astype(np.float64)
+    precision = _ratio(hits, matrix.sum(0))
+    recall = _ratio(hits, matrix.sum(1))
+    return precision, recall, _ratio(2 * precision * recall, precision + recall)
+
+
+def macro_f1(matrix: NDArray[np.int64]) -> float:
+    """Return the mean F1 over the classes that occur, as truth or as prediction."""
+    present = (matrix.sum(0) + matrix.sum(1)) > 0
+    f1 = precision_recall_f1(matrix)[2]
+    return float(f1[present].mean()) if present.any() else math.nan
+
+
+def expected_calibration_error(probabilities: NDArray[np.floating], labels: Labels, bins: int = 15) -> float:
+    """Return the mean gap between confidence and accuracy over equal-mass bins, 0 to 1.
+
+    The binning is by rank of the top probability, so every bin holds about N / bins
+    samples (Nguyen and O'Connor 2015).
+    """
+    if len(labels) == 0:
+        return math.nan
+    confidence = probabilities.max(1).astype(np.float64)
+    correct = (probabilities.argmax(1) == labels).astype(np.float64)
+    order = np.argsort(confidence, kind="stable")
+    gaps = [len(part) * abs(confidence[part].mean() - correct[part].mean()) for part in np.array_split(order, bins) if len(part)]
+    return float(sum(gaps) / len(labels))
+
+
+def negative_log_likelihood(probabilities: NDArray[np.floating], labels: Labels) -> float:
+    """Return the mean of -log p(true class), in nats."""
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.clip(chosen, 1e-12, None)).mean())
+
+
+def _ratio(top: NDArray[np.float64], bottom: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return top / bottom, 0 where bottom is 0."""
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)

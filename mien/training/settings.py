@@ -1,0 +1,56 @@
+"""What a training run is made of: every number that shapes it, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mien.errors import UsageError
+from mien.training.augment import AugmentSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """The recipe of one run.
+
+    Attributes:
+        epochs: passes over Training.
+        batch_size: faces a step.
+        peak_lr: highest learning rate of the one-cycle schedule (Smith 2018, arXiv:1803.09820).
+        warmup: share of all steps on which the rate rises.
+        weight_decay: L2 penalty on convolution and matrix weights; norms and biases have none.
+        label_smoothing: probability mass spread over all classes.
+        ema_decay: decay a step of the weight average that is evaluated and shipped.
+        dropout: share of the embedding dropped.
+        seed: seeds weights, order and augmentation.
+        limit: train on this many images only, drawn evenly by class order (0: all).
+    """
+
+    epochs: int = 50
+    batch_size: int = 128
+    peak_lr: float = 0.1
+    warmup: float = 0.15
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    ema_decay: float = 0.998
+    dropout: float = 0.2
+    seed: int = 0
+    limit: int = 0
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __post_init__(self) -> None:
+        rules: tuple[tuple[str, bool, str], ...] = (
+            ("epochs", self.epochs >= 1, "a whole number from 1"),
+            ("batch_size", self.batch_size >= 2, "a whole number from 2 (batch statistics need two)"),
+            ("peak_lr", self.peak_lr > 0, "above 0"),
+            ("limit", self.limit >= 0, "0 for all, or a number of images"),
+        )
+        for key, holds, rule in rules:
+            if not holds:
+                raise UsageError(f"training setting {key} is {getattr(self, key)}; it must be {rule}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, for JSON and for comparison."""
+        plain = asdict(self)
+        plain["augment"]["erase_size"] = list(self.augment.erase_size)
+        return plain
