@@ -1,0 +1,170 @@
+"""The frozen records in which stages meet: what a frame is, what was found in it, what was read.
+
+Coordinates are pixels of the frame they belong to, x to the right and y down. Times are
+seconds on the source's own clock. A record holds no file, no camera and no model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.emotions import EMOTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        index: position in the source, from 0; dropped frames leave gaps.
+        t_s: presentation time of a file, or seconds since a camera was opened.
+        image: (H, W, 3) uint8, blue-green-red.
+    """
+
+    index: int
+    t_s: float
+    image: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
+            raise ValueError(f"a frame is (H, W, 3) uint8, not {self.image.shape} {self.image.dtype}")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle: left, top, width and height in pixels; it may reach out of the frame."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    def iou(self, other: Box) -> float:
+        """Return intersection over union with ``other``, 0 to 1."""
+        across = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
+        down = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
+        if across <= 0 or down <= 0:
+            return 0.0
+        shared = across * down
+        return shared / (self.w * self.h + other.w * other.h - shared)
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A face that a detector found.
+
+    Attributes:
+        box: where it is.
+        score: the detector's confidence, 0 to 1.
+        landmarks: (5, 2) float32 pixels: the person's right eye, left eye, nose tip, right
+            and left mouth corner; None from a detector that gives none.
+    """
+
+    box: Box
+    score: float
+    landmarks: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of a batch of N faces.
+
+    Attributes:
+        probabilities: (N, 7) float32, rows sum to 1, classes as in ``EMOTIONS``.
+        embedding: (N, D) float32.
+    """
+
+    probabilities: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReading:
+    """One face in one frame, tracked and read.
+
+    Attributes:
+        track_id: a random name that ends with the session.
+        detection: where the face is.
+        raw: (7,) float32, probabilities from this frame alone.
+        smoothed: (7,) float32, probabilities smoothed over time.
+    """
+
+    track_id: str
+    detection: Detection
+    raw: NDArray[np.float32]
+    smoothed: NDArray[np.float32]
+
+    @property
+    def label(self) -> str:
+        """The most probable class after smoothing."""
+        return EMOTIONS[int(self.smoothed.argmax())]
+
+    @property
+    def confidence(self) -> float:
+        """The smoothed probability of ``label``, 0 to 1."""
+        return float(self.smoothed.max())
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """All faces of one frame.
+
+    Attributes:
+        index: the frame's index.
+        t_s: the frame's time.
+        size: the frame's width and height in pixels.
+        faces: in the order of their tracks' appearance; empty when nobody is there.
+    """
+
+    index: int
+    t_s: float
+    size: tuple[int, int]
+    faces: tuple[FaceReading, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a view shows of a running session, at one moment.
+
+    Attributes:
+        result: the newest frame's faces.
+        distribution: (7,) float64, share of face time by label since the start or the last
+            reset; sums to 1, all 0 before the first face.
+        trend_t_s: (T,) float64, times of the trend's points, oldest first.
+        trend: (T, 7) float64, mean smoothed probabilities of the faces at those times; rows
+            are NaN where nobody was there.
+        trend_window_s: how far back the trend reaches.
+        source: what is being watched, for people.
+        detector: name of the face detector.
+        model: name of the model bundle.
+        elapsed_s: session time on the source's clock.
+        frames: frames processed.
+        frames_with_face: frames with at least one face.
+        faces_max: most faces in one frame.
+        captured_fps: frames a second the source delivered lately.
+        processed_fps: frames a second that were processed lately.
+        dropped: frames dropped because a newer one had come.
+        paused: whether the user has paused.
+        notice: a sentence for the user ("screenshot saved to …"), or "".
+    """
+
+    result: FrameResult
+    distribution: NDArray[np.float64]
+    trend_t_s: NDArray[np.float64]
+    trend: NDArray[np.float64]
+    trend_window_s: float
+    source: str
+    detector: str
+    model: str
+    elapsed_s: float
+    frames: int
+    frames_with_face: int
+    faces_max: int
+    captured_fps: float
+    processed_fps: float
+    dropped: int
+    paused: bool
+    notice: str

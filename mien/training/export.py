@@ -1,0 +1,122 @@
+"""From a checkpoint to a bundle: one ONNX graph with scaling, temperature and softmax inside.
+
+The temperature is the one number that makes confidence mean what it says (Guo et al. 2017,
+arXiv:1706.04599). It is fitted on PublicTest and divides the logits inside the graph.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.data.dataset import FaceDataset
+from mien.errors import BundleError
+from mien.files import atomic_path
+from mien.modelcard import METADATA_KEY, ModelCard
+from mien.preprocess import INPUT_SIZE
+from mien.training.network import FaceNet
+
+OPSET = 18
+
+
+class BundleGraph(nn.Module):
+    """The network as a consumer sees it: uint8 faces in, probabilities and embedding out."""
+
+    def __init__(self, network: FaceNet, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (probabilities (N, 7), embedding (N, D)) for faces (N, 1, 48, 48) uint8."""
+        logits, embedding = self.network(faces)
+        return F.softmax(logits / self.temperature, dim=1), embedding
+
+
+def network_from(state: dict[str, Any]) -> FaceNet:
+    """Return the averaged network of a checkpoint, ready to evaluate.
+
+    Raises:
+        BundleError: the weights are for another architecture.
+    """
+    network = FaceNet()
+    try:
+        network.load_state_dict(state["ema"])
+    except RuntimeError as error:
+        raise BundleError("the checkpoint's weights do not fit this version's network. Train anew") from error
+    return network.eval()
+
+
+@torch.no_grad()
+def logits_of(network: FaceNet, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return (N, 7) logits of images (N, 48, 48) uint8."""
+    parts = torch.from_numpy(images)[:, None].split(512)
+    return torch.cat([network(part)[0] for part in parts]).double().numpy()
+
+
+def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the temperature that minimises the negative log-likelihood, 0.05 to 20.
+
+    >>> logits = np.log(np.array([[0.8, 0.2]] * 10)) * 3
+    >>> round(fit_temperature(logits, np.array([0] * 8 + [1] * 2)), 2)
+    3.0
+    """
+    low, high = np.log(0.05), np.log(20.0)
+
+    def loss(log_t: float) -> float:
+        scaled = logits / np.exp(log_t)
+        scaled = scaled - scaled.max(1, keepdims=True)
+        log_p = scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
+        return float(-log_p[np.arange(len(labels)), labels].mean())
+
+    # golden-section search: the loss has one minimum in the inverse temperature
+    ratio = (np.sqrt(5) - 1) / 2
+    for _ in range(60):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def write_bundle(network: FaceNet, temperature: float, card: ModelCard, target: Path) -> None:
+    """Write the ONNX file with the card inside, and the card beside it as JSON."""
+    graph = BundleGraph(network, temperature).eval()
+    example = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE, dtype=torch.uint8)
+    with warnings.catch_warnings(), atomic_path(target) as temporary:
+        warnings.simplefilter("ignore")  # the exporter's own deprecations; the result is checked below
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            input_names=["faces"],
+            output_names=["probabilities", "embedding"],
+            dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+        if program is None:
+            raise BundleError("the ONNX exporter returned nothing")
+        model = program.model_proto
+        for node in model.graph.node:
+            del node.metadata_props[:]  # stack traces with paths of the exporting machine
+        model.producer_name, model.doc_string = "mien", ""
+        onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+        onnx.checker.check_model(model, full_check=True)
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def parity(network: FaceNet, temperature: float, probabilities: NDArray[np.float32], dataset: FaceDataset) -> tuple[float, float]:
+    """Return (largest absolute difference, share of equal argmax) between PyTorch and a bundle's answers."""
+    scaled = torch.from_numpy(logits_of(network, dataset.images) / temperature)
+    ours = F.softmax(scaled, 1).numpy()
+    return float(np.abs(ours - probabilities).max()), float((ours.argmax(1) == probabilities.argmax(1)).mean())
