@@ -35,7 +35,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
-        os.replace(temporary, target)
+        temporary.replace(target)
     except OSError as error:
         raise DeviceError(f"cannot write {target}: {error.strerror}. Free some space or choose another folder") from error
     finally:

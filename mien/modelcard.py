@@ -77,9 +77,10 @@ def read_card(text: str | None, where: str) -> ModelCard:
     if not text:
         raise BundleError(f"{where} is an ONNX file without a card: not a Mien bundle. Make one with: mien export")
     try:
-        values = json.loads(text)
+        values: dict[str, Any] = json.loads(text)
         known = {f.name for f in fields(ModelCard)}
-        card = ModelCard(**{k: tuple(v) if k == "labels" else v for k, v in values.items() if k in known})
+        chosen: dict[str, Any] = {k: tuple(v) if k == "labels" else v for k, v in values.items() if k in known}
+        card = ModelCard(**chosen)
     except (json.JSONDecodeError, TypeError, AttributeError) as error:
         raise BundleError(f"{where} carries a broken card ({error})") from error
     if card.labels != EMOTIONS:
@@ -88,6 +89,7 @@ def read_card(text: str | None, where: str) -> ModelCard:
         raise BundleError(f"{where} takes faces of {card.input_size} pixels, this program makes {INPUT_SIZE}")
     if card.preprocess_version != PREPROCESS_VERSION:
         raise BundleError(
-            f"{where} was made for preprocessing {card.preprocess_version}, this program does {PREPROCESS_VERSION}. Export it anew"
+            f"{where} was made for preprocessing {card.preprocess_version}, this program does {PREPROCESS_VERSION}. "
+            "Export it anew"
         )
     return card

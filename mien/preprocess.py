@@ -24,11 +24,11 @@ INPUT_SIZE: Final = 48
 """Width and height of a face crop in pixels."""
 
 CANONICAL_LANDMARKS: Final[NDArray[np.float32]] = np.array(
-    [[15.3, 18.1], [32.7, 18.1], [24.0, 28.2], [16.7, 35.7], [31.3, 35.7]], np.float32
+    [[14.8, 17.7], [32.2, 17.7], [23.5, 27.7], [16.1, 35.3], [30.9, 35.3]], np.float32
 )
 """(5, 2) pixels of the crop: right eye, left eye, nose tip, right and left mouth corner."""
 
-HAAR_FRAME: Final[tuple[float, float, float]] = (0.0, 0.0, 48.0)
+HAAR_FRAME: Final[tuple[float, float, float]] = (0.2, 0.0, 46.2)
 """Left, top and side, in pixels of the crop, of the box OpenCV's Haar cascade draws around a face."""
 
 _MAX_SUPERSAMPLING: Final = 8

@@ -22,11 +22,13 @@ class Frame:
         index: position in the source, from 0; dropped frames leave gaps.
         t_s: presentation time of a file, or seconds since a camera was opened.
         image: (H, W, 3) uint8, blue-green-red.
+        interval_s: how much time the frame stands for, in seconds.
     """
 
     index: int
     t_s: float
     image: NDArray[np.uint8]
+    interval_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
@@ -116,13 +118,15 @@ class FrameResult:
         index: the frame's index.
         t_s: the frame's time.
         size: the frame's width and height in pixels.
-        faces: in the order of their tracks' appearance; empty when nobody is there.
+        faces: from left to right; empty when nobody is there.
+        interval_s: how much time the frame stands for, in seconds.
     """
 
     index: int
     t_s: float
     size: tuple[int, int]
     faces: tuple[FaceReading, ...]
+    interval_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,25 +12,16 @@ from mien.records import FrameResult
 class Distribution:
     """Shares of face *time* by label, so that a faster camera does not count more.
 
-    A face's label holds from its frame to the next; a gap longer than ``gap_s`` counts as
-    ``gap_s``, so that a stalled source does not credit its last label with the silence.
-
-    Args:
-        gap_s: longest time one frame can stand for, in seconds.
+    Every face counts for the time its frame stands for.
     """
 
-    def __init__(self, gap_s: float = 1.0) -> None:
-        self._gap_s = gap_s
+    def __init__(self) -> None:
         self._seconds = np.zeros(len(EMOTIONS))
-        self._last: FrameResult | None = None
 
     def update(self, result: FrameResult) -> None:
         """Take in the next frame's faces."""
-        if self._last is not None:
-            elapsed_s = min(self._gap_s, max(0.0, result.t_s - self._last.t_s))
-            for face in self._last.faces:
-                self._seconds[EMOTIONS.index(face.label)] += elapsed_s
-        self._last = result
+        for face in result.faces:
+            self._seconds[EMOTIONS.index(face.label)] += result.interval_s
 
     @property
     def seconds(self) -> NDArray[np.float64]:

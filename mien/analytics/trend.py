@@ -31,7 +31,9 @@ class Trend:
         if self._points and result.t_s - self._points[-1][0] < self._step_s:
             return
         rows = [face.smoothed for face in result.faces]
-        mean = np.mean(rows, axis=0, dtype=np.float64) if rows else np.full(len(EMOTIONS), np.nan)
+        mean: NDArray[np.float64] = np.full(len(EMOTIONS), np.nan)
+        if rows:
+            mean = np.asarray(np.mean(rows, axis=0), np.float64)
         self._points.append((result.t_s, mean))
         while self._points[0][0] < result.t_s - self.window_s:
             self._points.popleft()

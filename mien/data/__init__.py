@@ -1,0 +1,1 @@
+"""FER2013 and data like it: reading, checking, describing."""

@@ -82,8 +82,7 @@ def read_tree(tree: Tree, where: str, progress: Progress | None = None) -> ReadR
                 progress(done, total)
     if len(unreadable) > _MAX_UNREADABLE_SHARE * total:
         raise DataError(
-            f"{where}: {len(unreadable)} of {total} images cannot be read, {unreadable[0]} the first. "
-            "Fetch the data set again"
+            f"{where}: {len(unreadable)} of {total} images cannot be read, {unreadable[0]} the first. Fetch the data set again"
         )
     dataset = FaceDataset(images[: len(kept)], np.array(labels, np.int64), np.array(splits, np.int64), tuple(kept))
     return ReadResult(dataset, tuple(unreadable))

@@ -1,0 +1,1 @@
+"""Sources, the pipeline, the loop that moves frames, and the views."""

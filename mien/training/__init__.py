@@ -1,0 +1,1 @@
+"""Learning a model: the only package that needs PyTorch."""

@@ -6,7 +6,29 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mien.errors import UsageError
-from mien.training.augment import AugmentSettings
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentSettings:
+    """How far a face is moved, turned, lit and covered.
+
+    Attributes:
+        rotation_deg: turn drawn from plus or minus this.
+        scale: zoom drawn from 1 minus to 1 plus this.
+        shift: move drawn from plus or minus this share of the width.
+        contrast: contrast factor drawn from 1 minus to 1 plus this.
+        brightness: grey levels added, drawn from plus or minus this (of 255).
+        erase_probability: share of faces with one covered rectangle.
+        erase_size: side of that rectangle as a share of the width, smallest and largest.
+    """
+
+    rotation_deg: float = 15.0
+    scale: float = 0.15
+    shift: float = 0.10
+    contrast: float = 0.25
+    brightness: float = 25.0
+    erase_probability: float = 0.4
+    erase_size: tuple[float, float] = (0.15, 0.4)
 
 
 @dataclass(frozen=True, slots=True)

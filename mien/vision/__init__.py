@@ -1,0 +1,1 @@
+"""Seeing one frame: find faces, cut them out, read them, follow them, steady them."""

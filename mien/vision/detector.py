@@ -7,7 +7,7 @@ and Jones 2001. Both scale the frame down first, so time does not grow with the 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from mien.errors import BundleError
 from mien.records import Box, Detection
 from mien.vision.weights import find_yunet
 
+_HAAR_FILE: Final = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
 YUNET_SCORE: Final = 0.7
 """Detections below this score are dropped."""
 
@@ -57,12 +58,13 @@ class YuNetDetector:
         if size != self._size:
             self._net.setInputSize(size)
             self._size = size
-        _, rows = self._net.detect(small)
+        rows: Any = self._net.detect(small)[1]
         if rows is None:
             return ()
         found = []
         for row in np.asarray(rows, np.float32):  # x, y, w, h, ten landmark coordinates, score
-            if np.isfinite(row).all() and row[2] > 0 and row[3] > 0:
+            # a face whose landmarks fall together cannot be aligned
+            if np.isfinite(row).all() and row[2] > 0 and row[3] > 0 and np.ptp(row[4:14].reshape(5, 2), axis=0).max() >= 1:
                 box = Box(*(float(v) / scale for v in row[:4]))
                 found.append(Detection(box, float(row[14]), row[4:14].reshape(5, 2) / np.float32(scale)))
         return tuple(sorted(found, key=lambda d: d.box.x))
@@ -75,7 +77,7 @@ class HaarDetector:
 
     def __init__(self, max_side: int = 480) -> None:
         self._max_side = max_side
-        self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+        self._cascade = cv2.CascadeClassifier(str(_HAAR_FILE))
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
         small, scale = _shrink(image, self._max_side)

@@ -24,7 +24,7 @@ from mien.records import Prediction
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["ORT_TELEMETRY_DISABLED"] = "1"
 
-import onnxruntime as ort  # noqa: E402  (the opt-out must stand before this line)
+import onnxruntime as ort
 
 ort.disable_telemetry_events()
 
@@ -42,7 +42,9 @@ def bundle_path(name_or_path: str) -> Path:
         return packaged
     path = Path(name_or_path)
     if not path.is_file():
-        raise DataError(f"no model bundle at {path}, and none called {name_or_path!r} in the package (there is {DEFAULT_BUNDLE!r})")
+        raise DataError(
+            f"no model bundle at {path}, and none called {name_or_path!r} in the package (there is {DEFAULT_BUNDLE!r})"
+        )
     return path
 
 

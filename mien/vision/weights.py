@@ -19,9 +19,7 @@ from mien.files import atomic_path
 
 YUNET_NAME: Final = "face_detection_yunet_2023mar.onnx"
 YUNET_SHA256: Final = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-YUNET_URL: Final = (
-    "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/" + YUNET_NAME
-)
+YUNET_URL: Final = "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/" + YUNET_NAME
 _MAX_BYTES: Final = 4 * 1024 * 1024
 
 

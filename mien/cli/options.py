@@ -1,0 +1,18 @@
+"""Options that several verbs share, so that they read and behave the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    Path,
+    typer.Option(help="FER2013: Kaggle's folder, Kaggle's zip (read in place), or the original CSV.", show_default=True),
+]
+Model = Annotated[str, typer.Option(help="A bundle's path, or the name of one in the package.")]
+
+# the two defaults stand here as text: importing them would load OpenCV and ONNX Runtime for --help
+DATA_DEFAULT = Path("data/fer2013")
+MODEL_DEFAULT = "mien-s"

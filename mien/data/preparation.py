@@ -1,0 +1,79 @@
+"""What ``prepare`` finds in a data set: counts, class weights, and the report people know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mien.data.dataset import FaceDataset
+from mien.emotions import EMOTIONS
+
+
+def class_weights(counts: dict[str, int]) -> dict[str, float]:
+    """Return weights that give every class the same total: n / (classes * count), 0 for an empty class.
+
+    This is the inverse-frequency weighting of King and Zeng (2001), as scikit-learn's
+    ``class_weight="balanced"``.
+
+    >>> class_weights({"happy": 30, "sad": 10})
+    {'happy': 0.6666666666666666, 'sad': 2.0}
+    """
+    total = sum(counts.values())
+    return {name: total / (len(counts) * n) if n else 0.0 for name, n in counts.items()}
+
+
+def findings(dataset: FaceDataset, unreadable: Sequence[str]) -> dict[str, Any]:
+    """Return all counts as plain values; ``test`` is PublicTest and PrivateTest together."""
+    training = dataset.take(dataset.splits == 0)
+    test = dataset.take(dataset.splits != 0)
+    return {
+        "images": {"total": len(dataset), "train": len(training), "test": len(test), "unreadable": list(unreadable)},
+        "splits": dataset.split_counts(),
+        "classes": {
+            "total": dataset.class_counts(),
+            "train": training.class_counts(),
+            "test": test.class_counts(),
+        },
+        "class_weights": class_weights(training.class_counts()),
+        "dataset_hash": dataset.content_hash(),
+        "image_size": list(dataset.images.shape[1:]),
+        "pixel_mean": round(float(dataset.images.mean(dtype=np.float64)), 4) if len(dataset) else None,
+    }
+
+
+def report_text(found: dict[str, Any], source: str) -> str:
+    """Return the data preparation report for a terminal or a text file."""
+    images, classes, weights = found["images"], found["classes"], found["class_weights"]
+    tests = ", ".join(f"{name} {n:,}" for name, n in found["splits"].items() if name != "Training")
+    lines = [
+        "FER2013 DATA PREPARATION REPORT",
+        "=" * 60,
+        f"Source:           {source}",
+        f"Training images:  {images['train']:,}",
+        f"Test images:      {images['test']:,}   ({tests})",
+        f"Total images:     {images['total']:,}",
+        f"Image size:       {found['image_size'][0]} x {found['image_size'][1]} grey",
+        f"Content hash:     {found['dataset_hash']}",
+        "",
+        f"{'class':<10} {'train':>7} {'share':>7} {'test':>7} {'total':>7} {'weight':>8}",
+    ]
+    for name in EMOTIONS:
+        share = classes["train"][name] / max(1, images["train"])
+        lines.append(
+            f"{name:<10} {classes['train'][name]:7,} {share:7.1%} {classes['test'][name]:7,} "
+            f"{classes['total'][name]:7,} {weights[name]:8.3f}"
+        )
+    filled = [n for n in classes["train"].values() if n]
+    if filled:
+        lines.append(f"\nImbalance: the largest class has {max(filled) / min(filled):.1f} times the images of the smallest.")
+    if images["unreadable"]:
+        shown = ", ".join(images["unreadable"][:5]) + (" …" if len(images["unreadable"]) > 5 else "")
+        lines.append(f"Left out, cannot be read: {len(images['unreadable'])} ({shown})")
+    return "\n".join(lines)
+
+
+def weights_text(weights: dict[str, float]) -> str:
+    """Return ``class_weights.txt``: one ``index name weight`` line a class."""
+    return "".join(f"{i} {name} {weights[name]:.6f}\n" for i, name in enumerate(EMOTIONS))

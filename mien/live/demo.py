@@ -1,0 +1,74 @@
+"""The built-in source: a public-domain portrait, moved about like a face before a camera.
+
+scikit-image ships NASA's portrait of the astronaut Eileen Collins (public domain). It is
+panned, zoomed, tilted and dimmed by smooth functions of time, so the same frame number is
+always the same picture, and no camera, network or file of a person is needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import missing_extra
+from mien.records import Frame
+
+FPS: Final = 25.0
+SIZE: Final = (640, 480)
+CYCLE_S: Final = 20.0
+"""After this many seconds the movement repeats; a run that nobody watches ends there."""
+_FACE_CENTRE: Final = (222.0, 118.0)
+
+
+class DemoSource:
+    """Endless frames of the moving portrait, 640x480 at 25 a second.
+
+    Raises:
+        DeviceError: scikit-image is not installed.
+    """
+
+    name = "demo"
+    is_live = False
+    total: int | None = None
+    preview_s: float | None = CYCLE_S
+    seed: int | None = 0
+
+    def __init__(self) -> None:
+        self._portrait = _load_portrait()
+
+    def frames(self) -> Iterator[Frame]:
+        index = 0
+        while True:
+            t_s = index / FPS
+            yield Frame(index, t_s, self._picture(t_s), 1 / FPS)
+            index += 1
+
+    def close(self) -> None:
+        return None
+
+    def _picture(self, t_s: float) -> NDArray[np.uint8]:
+        """Return the (480, 640, 3) uint8 BGR picture at ``t_s``."""
+        turn = 2 * math.pi * t_s / CYCLE_S
+        zoom = 1.35 + 0.35 * math.sin(2 * turn)
+        matrix = cv2.getRotationMatrix2D(_FACE_CENTRE, 14 * math.sin(3 * turn), zoom)
+        matrix[0, 2] += SIZE[0] / 2 - _FACE_CENTRE[0] + 120 * math.sin(turn)
+        matrix[1, 2] += SIZE[1] / 2 - _FACE_CENTRE[1] + 40 * math.sin(2 * turn + 1)
+        moved = cv2.warpAffine(self._portrait, matrix, SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        light = 0.75 + 0.25 * math.cos(turn)
+        return cv2.convertScaleAbs(moved, alpha=light, beta=0).astype(np.uint8, copy=False)
+
+
+def _load_portrait() -> NDArray[np.uint8]:
+    """Return scikit-image's (512, 512, 3) portrait as BGR, read without importing the package."""
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or spec.origin is None:
+        raise missing_extra("scikit-image", "demo", "The demo (its portrait)")
+    data = np.fromfile(Path(spec.origin).parent / "data" / "astronaut.png", np.uint8)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

@@ -1,0 +1,164 @@
+"""The loop that moves frames from a source through a step; all threads are here.
+
+A live source is read by a thread of its own into a slot for one frame: when the next frame
+comes before the last was taken, the older one is dropped and counted. A recorded source is
+read in the loop itself, every frame once, and held back to its own pace only while somebody
+watches.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+
+from mien.live.sources import Source
+from mien.records import Frame
+
+_RATE_WINDOW_S = 2.0
+
+
+class Rate:
+    """Events a second over the last two seconds of wall time."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def tick(self) -> None:
+        """Note that one event has happened now."""
+        now = time.monotonic()
+        self._times.append(now)
+        while now - self._times[0] > _RATE_WINDOW_S:
+            self._times.popleft()
+
+    @property
+    def per_s(self) -> float:
+        """Events a second; 0 before the second event."""
+        if len(self._times) < 2:
+            return 0.0
+        return (len(self._times) - 1) / max(1e-9, self._times[-1] - self._times[0])
+
+
+@dataclass(slots=True)
+class Flow:
+    """What has passed so far.
+
+    Attributes:
+        captured: frames the source delivered.
+        dropped: frames that a newer one replaced before they were taken.
+        captured_rate: the source's rate.
+        processed_rate: the loop's rate.
+    """
+
+    captured: int
+    dropped: int
+    captured_rate: Rate
+    processed_rate: Rate
+
+
+class _LatestFrame:
+    """A slot for one frame between the capturing thread and the loop."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._ready = threading.Condition()
+        self._frame: Frame | None = None
+        self._lost_s = 0.0
+        self._ended = False
+        self._error: BaseException | None = None
+
+    def put(self, frame: Frame) -> None:
+        with self._ready:
+            self._flow.captured += 1
+            self._flow.captured_rate.tick()
+            if self._frame is not None:
+                self._flow.dropped += 1
+                self._lost_s += self._frame.interval_s  # its time is not lost: the next frame stands for it too
+            self._frame = frame
+            self._ready.notify()
+
+    def end(self, error: BaseException | None) -> None:
+        with self._ready:
+            self._ended, self._error = True, error
+            self._ready.notify()
+
+    def take(self) -> Frame | None:
+        """Return the newest frame; None at the end of the source."""
+        with self._ready:
+            while self._frame is None and not self._ended:
+                self._ready.wait(0.2)  # wakes now and then so that Ctrl-C is heard on every system
+            if self._frame is None:
+                if self._error is not None:
+                    raise self._error
+                return None
+            frame, self._frame = self._frame, None
+            frame = replace(frame, interval_s=frame.interval_s + self._lost_s)
+            self._lost_s = 0.0
+            return frame
+
+
+def run(source: Source, flow: Flow, step: Callable[[Frame], bool], *, paced: bool) -> None:
+    """Call ``step`` with each frame until it returns False or the source ends.
+
+    Args:
+        source: where frames come from; closed in the end whatever happens.
+        flow: counted up while frames pass.
+        step: does the work of one frame, and says whether to go on.
+        paced: hold a recorded source back to its own speed.
+
+    Raises:
+        MienError: whatever the source or the step raised.
+    """
+    frames: Generator[Frame, None, None] = _live_frames(source, flow) if source.is_live else _recorded_frames(source, flow, paced)
+    try:
+        for frame in frames:
+            flow.processed_rate.tick()
+            if not step(frame):
+                break
+    finally:
+        frames.close()
+        source.close()
+
+
+def _recorded_frames(source: Source, flow: Flow, paced: bool) -> Generator[Frame, None, None]:
+    """Yield every frame, at the source's own pace where asked."""
+    behind_s = time.monotonic()
+    for frame in source.frames():
+        flow.captured += 1
+        flow.captured_rate.tick()
+        if paced:
+            wait_s = behind_s + frame.t_s - time.monotonic()
+            if wait_s > 0:
+                time.sleep(wait_s)
+            else:
+                behind_s -= wait_s  # a slow machine falls behind for good instead of racing to catch up
+        yield frame
+
+
+def _live_frames(source: Source, flow: Flow) -> Generator[Frame, None, None]:
+    """Yield the newest frame each time, from a thread that captures without waiting."""
+    slot = _LatestFrame(flow)
+    stop = threading.Event()
+
+    def capture() -> None:
+        error: BaseException | None = None
+        try:
+            for frame in source.frames():
+                slot.put(frame)
+                if stop.is_set():
+                    break
+        except Exception as fault:  # noqa: BLE001  a thread root: handed to the loop, which raises it
+            error = fault
+        finally:
+            slot.end(error)
+
+    thread = threading.Thread(target=capture, name="mien-capture", daemon=True)
+    thread.start()
+    try:
+        while (frame := slot.take()) is not None:
+            yield frame
+    finally:
+        stop.set()
+        thread.join(timeout=2.0)

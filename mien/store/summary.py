@@ -1,0 +1,60 @@
+"""The end of a session in numbers: one JSON document and one block of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.emotions import EMOTIONS
+
+
+def shares_by_name(values: NDArray[np.float64]) -> dict[str, float]:
+    """Return (7,) shares by class name, rounded to 4 digits."""
+    return {name: round(float(value), 4) for name, value in zip(EMOTIONS, values, strict=True)}
+
+
+def timeline_rows(t_s: NDArray[np.float64], slice_s: float, label_seconds: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return one plain row a time slice: from, to, seconds of face time, and shares by label.
+
+    Args:
+        t_s: (T,) start of each slice in seconds.
+        slice_s: length of a slice in seconds.
+        label_seconds: (T, 7) seconds of face time.
+    """
+    rows = []
+    for start_s, seconds in zip(t_s, label_seconds, strict=True):
+        total = float(seconds.sum())
+        rows.append(
+            {
+                "from_s": round(float(start_s), 3),
+                "to_s": round(float(start_s) + slice_s, 3),
+                "face_s": round(total, 4),
+                "distribution": shares_by_name(seconds / total if total > 0 else seconds),
+            }
+        )
+    return rows
+
+
+def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
+    """Return the SESSION SUMMARY for a terminal."""
+    frames = summary["frames"]
+    share = summary["frames_with_face"] / frames if frames else 0.0
+    lines = [
+        "SESSION SUMMARY",
+        "=" * 60,
+        f"source              {summary['source']}",
+        f"duration            {summary['duration_s']:.1f} s",
+        f"frames processed    {frames} ({summary['fps']:.1f} a second, {summary['dropped']} dropped)",
+        f"frames with a face  {summary['frames_with_face']} ({share:.0%}), at most {summary['faces_max']} at once",
+        "",
+        "expressions by face time",
+    ]
+    for name, value in sorted(summary["distribution"].items(), key=lambda item: -item[1]):
+        lines.append(f"  {name:<9} {value:6.1%}  {'█' * round(40 * value)}")
+    if not frames or not summary["frames_with_face"]:
+        lines.append("  (no face was seen)")
+    lines += ["", f"saved in {summary['out']}: {', '.join(files)}", "Expression, not feeling: a look is not a state of mind."]
+    return "\n".join(lines)
