@@ -76,7 +76,7 @@ def ribbon_columns(
     out = np.full((count, len(EMOTIONS)), np.nan)
     if len(t_s) == 0 or end_s <= start_s:
         return out
-    seen = np.isfinite(values).all(axis=1)
+    seen = np.asarray(np.isfinite(values).all(axis=1), np.bool_)
     step = (end_s - start_s) / count
     at = start_s + (np.arange(count) + 0.5) * step
     spacing = float(np.median(np.diff(t_s))) if len(t_s) > 1 else step
@@ -100,7 +100,9 @@ def ribbon_columns(
     sums = np.stack([np.bincount(slot, values[inside, k], count) for k in range(len(EMOTIONS))], axis=1)
     out[points > 1] = sums[points > 1] / points[points > 1, None]
     total = out.sum(axis=1, keepdims=True)
-    return np.divide(out, total, out=np.full_like(out, np.nan), where=total > 0)
+    np.divide(out, total, out=out, where=total > 0)
+    out[~(total[:, 0] > 0)] = np.nan
+    return out
 
 
 def ribbon_image(columns: NDArray[np.float64], height: int, background: Rgb) -> NDArray[np.uint8]:
@@ -117,7 +119,7 @@ def ribbon_image(columns: NDArray[np.float64], height: int, background: Rgb) -> 
     below = np.clip(rows - edges, 0, 1)  # (H, W, 8): how much of a pixel lies below each edge
     covered = below[..., :-1] - below[..., 1:]  # (H, W, 7)
     palette = np.array(CLASS_RGB, np.float32) - np.array(background, np.float32)
-    return (covered @ palette + np.array(background, np.float32) + 0.5).astype(np.uint8)
+    return np.asarray(covered @ palette + np.array(background, np.float32) + 0.5, np.float32).astype(np.uint8)
 
 
 @lru_cache(maxsize=64)
@@ -193,7 +195,7 @@ class Canvas:
 
     def text_width(self, text: str, size: float, tracking: float = 0.0) -> float:
         """Return how wide a line is, in units."""
-        return _text_mask(text, max(self.px(size), 1), self.px(tracking)).shape[1] / self.scale
+        return float(_text_mask(text, max(self.px(size), 1), self.px(tracking)).shape[1] / self.scale)
 
     def text(
         self, x: float, y: float, text: str, size: float, colour: Rgb, align: Align = "left", tracking: float = 0.0
@@ -203,7 +205,7 @@ class Canvas:
         width = mask.shape[1]
         left = self.px(x) - {"left": 0, "centre": width // 2, "right": width}[align]
         self.blend(mask, left, self.px(y), colour)
-        return width / self.scale
+        return float(width / self.scale)
 
     def elided(self, text: str, size: float, width: float) -> str:
         """Return ``text``, its middle left out where it is wider than ``width``: paths differ at both ends."""

@@ -7,9 +7,7 @@ needs none.
 
 from __future__ import annotations
 
-import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -42,6 +40,7 @@ def train_model(
     settings: TrainSettings,
     folder: Path,
     *,
+    command: str = "",
     device: str = "auto",
     resume: bool = False,
     on_start: Callable[[str, int], None] = lambda device, epoch: None,
@@ -57,6 +56,7 @@ def train_model(
         dataset: images of at least those two splits.
         settings: the recipe.
         folder: the run's folder.
+        command: how the run was asked for, kept in checkpoints and on the card.
         device: auto, cpu or cuda.
         resume: continue the run in ``folder``; without it a folder that holds one is refused.
         on_start: called once with (device name, epochs already done).
@@ -78,7 +78,7 @@ def train_model(
     facts = {
         "dataset_hash": dataset.content_hash(),
         "git_revision": git_revision(),
-        "command": shlex.join(["mien", *sys.argv[1:]]),
+        "command": command,
     }
     trainer = Trainer(dataset.split("Training"), dataset.split("PublicTest"), settings, folder, chosen, facts)
     if resume:

@@ -67,7 +67,15 @@ def train(
             )
 
         history = train_model(
-            dataset, settings, out, device=device, resume=resume, on_start=on_start, on_step=on_step, on_epoch=on_epoch
+            dataset,
+            settings,
+            out,
+            command=f"mien train --epochs {epochs} --batch-size {batch_size} --peak-lr {peak_lr:g} --seed {seed} --limit {limit}",
+            device=device,
+            resume=resume,
+            on_start=on_start,
+            on_step=on_step,
+            on_epoch=on_epoch,
         )
     best = max(row.val_accuracy for row in history)
     print(f"best epoch: {best:.2%} on PublicTest. Making the bundle …")

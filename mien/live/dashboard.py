@@ -101,13 +101,14 @@ def _draw_picture(canvas: Canvas, frame: Frame, snapshot: Snapshot, stage: _Area
     zoom = min(room_w / cols, room_h / rows)
     wide, high = max(round(cols * zoom), 1), max(round(rows * zoom), 1)
     shrinking = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    picture = cv2.cvtColor(cv2.resize(frame.image, (wide, high), interpolation=shrinking), cv2.COLOR_BGR2RGB)
+    resized = cv2.resize(frame.image, (wide, high), interpolation=shrinking)
+    picture: NDArray[np.uint8] = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
     zoom_x, zoom_y = wide / max(snapshot.result.size[0], 1), high / max(snapshot.result.size[1], 1)
     for face in snapshot.result.faces:
         _draw_box(picture, face, zoom_x, zoom_y, canvas.scale)
     # chips come last and on a canvas of their own: they stay inside the picture and above every box
     shown = Canvas(1, 1, canvas.scale, _STAGE)
-    shown.image = picture.astype(np.uint8, copy=False)
+    shown.image = picture
     taken: list[tuple[int, int, int, int]] = []
     for face in snapshot.result.faces:
         _draw_chip(shown, face, zoom_x, zoom_y, taken)

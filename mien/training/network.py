@@ -9,7 +9,7 @@
       -> mean over space                             (N, 192)        the embedding
       -> linear                                      (N, 7)          the logits
 
-1,911,479 parameters and 202,116,480 multiply-adds a face (convolutions and matrices).
+1,587,595 parameters and 132,984,768 multiply-adds a face (convolutions and matrices).
 Residual blocks after He et al. 2016 (arXiv:1512.03385), squeeze-and-excitation after
 Hu et al. 2018 (arXiv:1709.01507).
 """

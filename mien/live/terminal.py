@@ -1,0 +1,116 @@
+"""The live view in a terminal: the same facts as the window, for machines without a screen."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import numpy as np
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from mien.drawing import clock, ribbon_columns
+from mien.emotions import COLOURS, EMOTIONS
+from mien.live.keyboard import Keyboard
+from mien.live.view import Command
+from mien.records import Frame, Snapshot
+
+_EVERY_S: Final = 0.1
+_MAX_FACES: Final = 5
+_BLOCKS: Final = " ▁▂▃▄▅▆▇█"
+
+
+class TerminalView:
+    """A block of text that renews itself in place ten times a second.
+
+    Args:
+        console: where to draw; standard output if not given. Where that is no terminal,
+            nothing is drawn.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._keyboard = Keyboard()
+        self._live: Live | None = None
+        self._drawn_at = -_EVERY_S
+
+    def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
+        """Draw the newest state; return what the keys ask for."""
+        if self._console.is_terminal:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, redirect_stderr=False)
+                self._live.start()
+            now = time.monotonic()
+            if now - self._drawn_at >= _EVERY_S:
+                self._drawn_at = now
+                self._live.update(draw(snapshot, self._console.width), refresh=True)
+        return self._keyboard.commands()
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._keyboard.close()
+
+
+def draw(snapshot: Snapshot, width: int) -> RenderableType:
+    """Return everything in ``width`` columns and at most 23 lines."""
+    state = Text("● paused", style="yellow") if snapshot.paused else Text("● analytics on", style="green")
+    head = Table.grid(expand=True)
+    head.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    head.add_column(justify="right", no_wrap=True)
+    head.add_row(Text.assemble(snapshot.source, (f"   {snapshot.detector}, {snapshot.model}", "dim")), state)
+    rates = (
+        f"{clock(snapshot.elapsed_s)}   {snapshot.frames} frames   {snapshot.processed_fps:.1f} fps processed   "
+        f"{snapshot.captured_fps:.1f} captured   {snapshot.dropped} dropped"
+    )
+    parts: list[RenderableType] = [head, Text(rates, style="dim", no_wrap=True, overflow="ellipsis"), Text("")]
+    parts += [_faces(snapshot), Text(""), _distribution(snapshot, width), Text(""), _trend(snapshot, width)]
+    parts.append(Text(snapshot.notice, style="bold", no_wrap=True, overflow="ellipsis"))
+    keys = Text("q quit   s screenshot   e export   r reset   SPACE pause", style="dim", no_wrap=True)
+    return Panel(Group(*parts, keys), title="Mien", subtitle="Expression, not feeling.", box=box.ROUNDED, padding=(0, 1))
+
+
+def _faces(snapshot: Snapshot) -> RenderableType:
+    faces = snapshot.result.faces
+    if not faces:
+        return Text("no face in view", style="dim")
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for face in faces[:_MAX_FACES]:
+        line.append(f"{face.track_id} ", style="dim").append(
+            f"{face.label} {face.confidence:.0%}", style=f"bold {COLOURS[face.label]}"
+        )
+        line.append("   ")
+    if len(faces) > _MAX_FACES:
+        line.append(f"and {len(faces) - _MAX_FACES} more", style="dim")
+    return line
+
+
+def _distribution(snapshot: Snapshot, width: int) -> Table:
+    table = Table.grid(padding=(0, 1))
+    room = max(10, width - 24)
+    for name, share in zip(EMOTIONS, snapshot.distribution, strict=True):
+        filled = round(float(share) * room)
+        bar = Text.assemble(("█" * filled, COLOURS[name]), ("─" * (room - filled), "dim"))
+        table.add_row(Text(name.ljust(8)), bar, Text(f"{share:4.0%}".rjust(5)))
+    return table
+
+
+def _trend(snapshot: Snapshot, width: int) -> Text:
+    """Return one column a slice of time: the leading expression's colour, its share as height."""
+    newest = float(snapshot.trend_t_s[-1]) if len(snapshot.trend_t_s) else 0.0
+    start = f"-{snapshot.trend_window_s:g} s "
+    count = max(10, width - len(start) - 8)
+    columns = ribbon_columns(snapshot.trend_t_s, snapshot.trend, newest - snapshot.trend_window_s, newest, count)
+    line = Text(start, style="dim", no_wrap=True)
+    for shares in columns:
+        if np.isnan(shares).any():
+            line.append("·", style="dim")
+        else:
+            leader = int(shares.argmax())
+            line.append(_BLOCKS[max(1, round(float(shares[leader]) * (len(_BLOCKS) - 1)))], style=COLOURS[EMOTIONS[leader]])
+    return line.append(" now", style="dim")

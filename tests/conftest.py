@@ -1,0 +1,75 @@
+"""Shared fixtures: small data sets made on the spot, and the real data and clips where they stand."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import cv2
+import pytest
+from datasets import pattern
+
+from mien.data.dataset import FaceDataset
+from mien.emotions import EMOTIONS
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = REPOSITORY.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data and clips; without it a test is skipped, or fails where it is required."""
+    if not SHARED.is_dir():
+        if os.environ.get("MIEN_REQUIRE_SHARED"):
+            pytest.fail(f"MIEN_REQUIRE_SHARED is set and there is no {SHARED}")
+        pytest.skip(f"the real data and clips are not at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture
+def yunet(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real YuNet file, where the program looks for it."""
+    monkeypatch.setenv("MIEN_MODELS", str(shared / "models"))
+    return shared / "models" / "face_detection_yunet_2023mar.onnx"
+
+
+@pytest.fixture(scope="session")
+def fer2013(shared: Path) -> FaceDataset:
+    """All of FER2013."""
+    from mien.data.reader import read_dataset
+
+    return read_dataset(shared / "data" / "fer2013.zip").dataset
+
+
+@pytest.fixture
+def fer_folder(tmp_path: Path) -> Path:
+    """A folder in Kaggle's layout: 3 images a class in Training, 2 in PublicTest, 1 in PrivateTest."""
+    root = tmp_path / "fer2013"
+    for label, name in enumerate(EMOTIONS):
+        plan = [("train", "Training", 3), ("test", "PublicTest", 2), ("test", "PrivateTest", 1)]
+        for number, (folder, prefix, count) in enumerate(plan):
+            place = root / folder / name
+            place.mkdir(parents=True, exist_ok=True)
+            for k in range(count):
+                cv2.imwrite(str(place / f"{prefix}_{k}.png"), pattern(label, 100 * number + k))
+    return root
+
+
+@pytest.fixture
+def fer_zip(fer_folder: Path) -> Path:
+    """The same as a zip."""
+    target = fer_folder.parent / "fer2013.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(fer_folder.rglob("*.png")):
+            archive.write(path, path.relative_to(fer_folder).as_posix())
+    return target
+
+
+@pytest.fixture(autouse=True)
+def no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tests live in a home of their own, so that none reads or writes the user's caches."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    return home

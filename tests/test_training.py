@@ -1,0 +1,261 @@
+"""A tiny training end to end: learn, resume, export, refuse what is broken."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from datasets import make_dataset
+
+from mien.emotions import EMOTIONS
+from mien.errors import BundleError, DataError, DeviceError, UsageError
+from mien.lifecycle import BUNDLE_FILE, evaluate_bundle, export_model, train_model
+from mien.modelcard import METADATA_KEY
+from mien.training.augment import augment
+from mien.training.checkpoint import load_checkpoint, save_checkpoint
+from mien.training.export import fit_temperature
+from mien.training.loop import pick_device
+from mien.training.network import FaceNet, count_parameters
+from mien.training.settings import AugmentSettings, TrainSettings
+from mien.vision.predictor import Predictor, bundle_path
+
+# stripes tell the classes apart, and turning or mirroring them would not
+GENTLE = AugmentSettings(rotation_deg=3, scale=0.03, shift=0.02, erase_probability=0.1)
+TINY = TrainSettings(epochs=4, batch_size=30, peak_lr=0.05, augment=GENTLE, ema_decay=0.8)
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    train_model(make_dataset(), TINY, folder, device="cpu")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path) -> Path:
+    export_model(run / "best.pt", make_dataset(), run / BUNDLE_FILE, "tiny")
+    return run / BUNDLE_FILE
+
+
+def test_the_network_is_what_its_docstring_says() -> None:
+    import mien.training.network as module
+
+    network = FaceNet().eval()
+    macs = 0
+
+    def count(layer: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
+        nonlocal macs
+        weight = layer.weight
+        assert isinstance(weight, torch.Tensor)
+        macs += weight.numel() * (output.shape[2] * output.shape[3] if output.ndim == 4 else 1)
+
+    for layer in network.modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
+            layer.register_forward_hook(count)
+    logits, embedding = network(torch.zeros(1, 1, 48, 48, dtype=torch.uint8))
+    assert logits.shape == (1, len(EMOTIONS))
+    assert embedding.shape == (1, 192)
+    assert module.__doc__ is not None
+    assert f"{count_parameters(network):,} parameters and {macs:,} multiply-adds" in module.__doc__
+
+
+def test_augmentation_is_seeded_and_stays_a_picture() -> None:
+    faces = torch.from_numpy(make_dataset((2, 1, 1)).images)[:, None]
+    first, again, other = (augment(faces, AugmentSettings(), torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.min() >= 0
+    assert first.max() <= 255
+    still = AugmentSettings(0, 0, 0, 0, 0, 0)
+    kept = augment(faces, still, torch.Generator().manual_seed(0))
+    alike = [
+        torch.allclose(k, f.float(), atol=0.5) or torch.allclose(k, f.flip(2).float(), atol=0.5)
+        for k, f in zip(kept, faces, strict=True)
+    ]
+    assert all(alike)  # with nothing else allowed, only the mirror is left
+
+
+def test_it_learns_and_leaves_everything_beside_the_run(run: Path) -> None:
+    state = load_checkpoint(run / "best.pt")
+    assert max(row["val_accuracy"] for row in state["history"]) >= 0.8
+    assert len((run / "history.csv").read_text().splitlines()) == 1 + TINY.epochs
+    assert (run / "curves.png").stat().st_size > 5000
+    assert (run / "run.json").is_file()
+
+
+def test_a_killed_run_resumes_and_ends_as_an_unbroken_one(run: Path, tmp_path: Path) -> None:
+    def kill(epoch: int, step: int, steps: int, loss: float) -> None:
+        if epoch == 3 and step == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_model(make_dataset(), TINY, tmp_path, device="cpu", on_step=kill)
+    assert len(load_checkpoint(tmp_path / "last.pt")["history"]) == 2
+    history = train_model(make_dataset(), TINY, tmp_path, device="cpu", resume=True)
+    unbroken = load_checkpoint(run / "last.pt")
+    for row, other in zip(history, unbroken["history"], strict=True):
+        mine = asdict(row)
+        assert {k: pytest.approx(v, abs=1e-6) for k, v in mine.items() if k != "seconds"} == {
+            k: v for k, v in other.items() if k != "seconds"
+        }
+
+
+def test_a_run_is_not_overwritten_nor_resumed_as_something_else(run: Path) -> None:
+    with pytest.raises(UsageError, match="--resume"):
+        train_model(make_dataset(), TINY, run)
+    with pytest.raises(UsageError, match="seed was 0, now 1"):
+        train_model(make_dataset(), TrainSettings(**{**_shallow(TINY), "seed": 1}), run, resume=True)
+    with pytest.raises(UsageError, match="hash differs"):
+        train_model(make_dataset((31, 6, 6)), TINY, run, resume=True)
+
+
+def test_the_bundle_answers_as_pytorch_does_and_carries_its_card(bundle: Path, tmp_path: Path) -> None:
+    dataset = make_dataset()
+    predictor = Predictor(bundle)
+    card, numbers = evaluate_bundle(str(bundle), dataset, "PublicTest", tmp_path)
+    assert card.labels == EMOTIONS
+    assert card.dataset_hash == dataset.content_hash() == numbers["dataset_hash"]
+    assert numbers["accuracy"] == pytest.approx(card.metrics["PublicTest"]["accuracy"])
+    assert (tmp_path / "confusion_matrix.png").is_file()
+    faces = dataset.images[:, None]
+    one_by_one = np.concatenate([predictor.predict(f[None]).probabilities for f in faces[:20]])
+    assert np.allclose(one_by_one, predictor.predict(faces[:20]).probabilities, atol=1e-5)
+    assert predictor.predict(faces[:0]).probabilities.shape == (0, 7)
+
+
+def test_the_graph_uses_plain_operators_and_names_no_machine(bundle: Path) -> None:
+    for path in (bundle, bundle_path("mien-s")):
+        model = onnx.load(path)
+        assert [(o.domain, o.version) for o in model.opset_import] == [("", 18)]
+        assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+        assert not model.functions
+        assert not any(node.domain for node in model.graph.node)
+        assert [p.key for p in model.metadata_props] == [METADATA_KEY]
+        assert not any(mark in path.read_bytes() for mark in (b"site-packages", b"lib/python", b"Traceback"))
+
+
+def test_the_packaged_bundle_is_within_its_limits() -> None:
+    path = bundle_path("mien-s")
+    assert path.stat().st_size <= 10_000_000
+    card = Predictor(path).card
+    assert card.parameters <= 2_500_000
+    assert card.metrics["PublicTest"]["accuracy"] >= 0.68
+    assert "PrivateTest" not in card.metrics
+
+
+def with_card(source: Path, target: Path, old: str, new: str) -> Path:
+    model = onnx.load(source)
+    card = {p.key: p.value for p in model.metadata_props}[METADATA_KEY]
+    assert old in card
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.replace(old, new)})
+    onnx.save(model, target)
+    return target
+
+
+def broken_bundle(kind: str, bundle: Path, tmp_path: Path) -> Path:
+    target = tmp_path / "broken.onnx"
+    whole = bundle.read_bytes()
+    if kind == "cut":
+        target.write_bytes(whole[: len(whole) // 2])
+    elif kind == "empty":
+        target.write_bytes(b"")
+    elif kind == "text":
+        target.write_text("hello" * 1000)
+    elif kind == "labels":
+        with_card(bundle, target, '"angry", "disgust"', '"disgust", "angry"')
+    elif kind == "size":
+        with_card(bundle, target, '"input_size": 48', '"input_size": 64')
+    elif kind == "version":
+        with_card(bundle, target, '"preprocess_version": "1"', '"preprocess_version": "0"')
+    elif kind == "json":
+        with_card(bundle, target, '"labels"', "labels")
+    else:
+        model = onnx.load(bundle)
+        if kind == "no card":
+            del model.metadata_props[:]
+        elif kind == "nan":
+            # the head's bias is the only vector of seven
+            bias = next(t for t in model.graph.initializer if list(t.dims) == [7])
+            bias.CopyFrom(onnx.numpy_helper.from_array(np.full(7, np.nan, np.float32), bias.name))
+        onnx.save(model, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("cut", "not a whole ONNX model"),
+        ("empty", "not a whole ONNX model"),
+        ("text", "not a whole ONNX model"),
+        ("no card", "without a card"),
+        ("json", "broken card"),
+        ("labels", "was made for the classes"),
+        ("size", "faces of 64 pixels"),
+        ("version", "preprocessing 0"),
+        ("nan", "weights are broken"),
+    ],
+)
+def test_broken_bundles_are_refused_in_one_line(kind: str, said: str, bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=said) as caught:
+        Predictor(broken_bundle(kind, bundle, tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bundle_that_is_not_there_is_named() -> None:
+    with pytest.raises(DataError, match=r"no model bundle at gone\.onnx"):
+        bundle_path("gone.onnx")
+
+
+def test_broken_checkpoints_are_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no checkpoint"):
+        load_checkpoint(tmp_path / "none.pt")
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes((run / "best.pt").read_bytes()[:100_000])
+    with pytest.raises(BundleError, match="not a whole checkpoint"):
+        load_checkpoint(cut)
+    torch.save({"something": 1}, tmp_path / "other.pt")
+    with pytest.raises(BundleError, match="not a checkpoint of mien train"):
+        load_checkpoint(tmp_path / "other.pt")
+    state = load_checkpoint(run / "best.pt")
+    state["ema"]["head.bias"][0] = float("nan")
+    save_checkpoint(tmp_path / "nan.pt", {k: v for k, v in state.items() if k not in ("format", "labels")})
+    with pytest.raises(BundleError, match="not finite"):
+        load_checkpoint(tmp_path / "nan.pt")
+    del state["ema"]["head.bias"]
+    save_checkpoint(tmp_path / "missing.pt", {k: v for k, v in state.items() if k not in ("format", "labels")})
+    with pytest.raises(BundleError, match="do not fit"):
+        export_model(tmp_path / "missing.pt", make_dataset(), tmp_path / "out.onnx", "x")
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_temperature_undoes_overconfidence() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 1.5, (4000, 7))
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([random.choice(7, p=p) for p in probabilities])
+    assert fit_temperature(logits * 2.5, labels) == pytest.approx(2.5, rel=0.06)
+
+
+def test_settings_and_devices_are_checked() -> None:
+    with pytest.raises(UsageError, match="epochs is 0"):
+        TrainSettings(epochs=0)
+    with pytest.raises(UsageError, match="unknown device 'tpu'"):
+        pick_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="no CUDA device"):
+            pick_device("cuda")
+    with pytest.raises(UsageError, match="only 7 images"):
+        train_model(make_dataset((1, 1, 0)), TINY, Path("unused"))
+
+
+def _shallow(settings: TrainSettings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in TrainSettings.__dataclass_fields__}
