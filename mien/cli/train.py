@@ -33,10 +33,7 @@ def train(
 
     Example: mien train --data fer2013.zip --epochs 40 --out models/mine
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mien.cli.progress import progress_bar
+    from mien.cli.progress import new_progress, progress_bar
     from mien.data.reader import read_dataset
     from mien.lifecycle import BUNDLE_FILE, export_model, train_model
     from mien.training.settings import TrainSettings
@@ -44,8 +41,7 @@ def train(
     settings = TrainSettings(epochs=epochs, batch_size=batch_size, peak_lr=peak_lr, seed=seed, limit=limit)
     with progress_bar("reading images") as progress:
         dataset = read_dataset(data, progress).dataset
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with new_progress() as bar:
         task = bar.add_task("starting", total=None)
         done = 0
 

@@ -56,11 +56,12 @@ class DemoSource:
     def _picture(self, t_s: float) -> NDArray[np.uint8]:
         """Return the (480, 640, 3) uint8 BGR picture at ``t_s``."""
         turn = 2 * math.pi * t_s / CYCLE_S
-        zoom = 1.35 + 0.35 * math.sin(2 * turn)
-        matrix = cv2.getRotationMatrix2D(_FACE_CENTRE, 14 * math.sin(3 * turn), zoom)
-        matrix[0, 2] += SIZE[0] / 2 - _FACE_CENTRE[0] + 120 * math.sin(turn)
-        matrix[1, 2] += SIZE[1] / 2 - _FACE_CENTRE[1] + 40 * math.sin(2 * turn + 1)
-        moved = cv2.warpAffine(self._portrait, matrix, SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        zoom = 2.0 + 0.2 * math.sin(2 * turn)
+        matrix = cv2.getRotationMatrix2D(_FACE_CENTRE, 11 * math.sin(3 * turn), zoom)
+        matrix[0, 2] += SIZE[0] / 2 - _FACE_CENTRE[0] + 70 * math.sin(turn)
+        matrix[1, 2] += 0.42 * SIZE[1] - _FACE_CENTRE[1] + 15 * math.sin(2 * turn + 1)
+        # the edge goes on where the portrait ends: a mirrored one would show half faces
+        moved = cv2.warpAffine(self._portrait, matrix, SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         light = 0.75 + 0.25 * math.cos(turn)
         return cv2.convertScaleAbs(moved, alpha=light, beta=0).astype(np.uint8, copy=False)
 

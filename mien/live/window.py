@@ -44,6 +44,8 @@ class Window:
         except ImportError as error:
             raise missing_extra("pygame-ce", "window", "The live window") from error
         self._pygame = pygame
+        if not screen_available():  # SDL would open a window on a screen of its own that nobody sees
+            raise DeviceError("no screen to open a window on (no DISPLAY is set). Use --view terminal or --headless")
         try:
             pygame.display.init()
             pygame.display.set_caption(caption)

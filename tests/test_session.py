@@ -1,0 +1,212 @@
+"""Whole sessions on real input: the demo, the clips, the photo, and what goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import mien.session
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, DeviceError, UsageError
+from mien.live.demo import DemoSource
+from mien.live.view import Command
+from mien.records import Frame, Snapshot
+from mien.session import Session, report
+from mien.settings import LiveSettings
+from mien.store.observations import COLUMNS, ObservationsFile
+
+
+def watch(source: str, out: Path, **changes: Any) -> dict[str, Any]:
+    return Session(LiveSettings(source, out, "mien-s", **({"view": "none"} | changes))).run()
+
+
+def observations(out: Path) -> list[dict[str, str]]:
+    with (out / "observations.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def share(timeline: list[dict[str, Any]], label: str, start: float, end: float) -> float:
+    """Return the label's share of face time between two fractions of the session."""
+    last = timeline[-1]["to_s"]
+    rows = [row for row in timeline if start * last <= row["from_s"] < end * last]
+    return sum(row["distribution"][label] * row["face_s"] for row in rows) / sum(row["face_s"] for row in rows)
+
+
+def test_a_clip_is_read_as_a_person_sees_it(yunet: Path, shared: Path, tmp_path: Path) -> None:
+    summary = watch(str(shared / "media" / "sad_to_happy.mp4"), tmp_path / "out")
+    assert (summary["frames"], summary["frames_with_face"], summary["faces_max"]) == (472, 472, 1)
+    saved = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert share(saved["timeline"], "happy", 0, 0.4) < 0.1
+    assert share(saved["timeline"], "happy", 0.75, 1) > 0.8
+    rows = observations(tmp_path / "out")
+    assert len(rows) == 472
+    assert tuple(rows[0]) == COLUMNS
+    assert len({row["track_id"] for row in rows}) == 1
+    for row in rows[::50]:
+        for kind in ("raw", "smoothed"):
+            assert sum(float(row[f"{name}_{kind}"]) for name in EMOTIONS) == pytest.approx(1, abs=1e-3)
+        assert row["label"] == max(EMOTIONS, key=lambda name: float(row[f"{name}_smoothed"]))
+    assert (tmp_path / "out" / "summary.png").stat().st_size > 10_000
+
+
+def test_a_replay_gives_the_same_bytes(yunet: Path, shared: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        watch(str(shared / "media" / "neutral_smile_neutral.mp4"), tmp_path / name)
+    assert (tmp_path / "a" / "observations.csv").read_bytes() == (tmp_path / "b" / "observations.csv").read_bytes()
+
+
+def test_no_face_and_five_faces(yunet: Path, shared: Path, tmp_path: Path) -> None:
+    nobody = watch(str(shared / "media" / "no_face.mp4"), tmp_path / "none")
+    assert nobody["frames"] > 90
+    assert nobody["frames_with_face"] == nobody["faces_max"] == 0
+    assert sum(nobody["distribution"].values()) == 0
+    assert "no face was seen" in report(nobody)
+    assert observations(tmp_path / "none") == []
+    photo = watch(str(shared / "media" / "five_faces.jpg"), tmp_path / "five")
+    assert photo["faces_max"] == 5
+    assert sum(photo["distribution"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_demo_needs_nothing_and_ends(tmp_path: Path) -> None:
+    summary = watch("demo", tmp_path / "demo", seconds=1.0)
+    assert summary["frames"] == 25
+    assert summary["detector"] == "haar"
+    assert summary["distribution"]["happy"] > 0.5
+
+
+def test_pictures_of_a_folder_do_not_share_tracks(yunet: Path, tmp_path: Path) -> None:
+    frame = next(DemoSource().frames())
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / "in" / name), frame.image)
+    watch(str(tmp_path / "in"), tmp_path / "out")
+    assert len({row["track_id"] for row in observations(tmp_path / "out")}) == 2
+
+
+class ScriptedView:
+    """A view that asks for one thing after another, and remembers what it was shown."""
+
+    def __init__(self, commands: list[Command | None]) -> None:
+        self._commands = iter(commands)
+        self.shown: list[Snapshot] = []
+        self.closed = False
+
+    def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
+        self.shown.append(snapshot)
+        command = next(self._commands, Command.QUIT)
+        return (command,) if command else ()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def use(*commands: Command | None) -> ScriptedView:
+        view = ScriptedView(list(commands))
+        monkeypatch.setattr(mien.session, "_open_view", lambda name: view)
+        return view
+
+    return use
+
+
+def test_every_key_does_what_it_says(scripted: Any, yunet: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    view = scripted(
+        *[None] * 5, Command.EXPORT, Command.SCREENSHOT, Command.PAUSE, None, None, Command.PAUSE, Command.RESET, None
+    )
+    summary = watch("demo", out, view="window")
+    assert view.closed
+    assert summary["frames"] < 500
+    paused = [s.paused for s in view.shown]
+    assert paused == [False] * 8 + [True] * 3 + [False] * 3
+    assert len({s.frames for s in view.shown[8:11]}) == 1  # nothing is processed while paused
+    assert "exported" in view.shown[6].notice
+    assert "screenshot saved" in view.shown[7].notice
+    assert view.shown[10].distribution.sum() == pytest.approx(1)
+    assert len(view.shown[12].trend_t_s) < len(view.shown[11].trend_t_s)
+    screenshots = list(out.glob("screenshot-*.png"))
+    assert len(screenshots) == 1
+    assert len(observations(out)) >= 5
+
+
+def test_a_screenshot_hides_faces_unless_asked(scripted: Any, yunet: Path, tmp_path: Path) -> None:
+    from mien.vision.detector import YuNetDetector
+
+    found = {}
+    for keep in (False, True):
+        scripted(None, Command.SCREENSHOT)
+        watch("demo", tmp_path / str(keep), view="window", keep_faces=keep)
+        picture = cv2.imread(str(next((tmp_path / str(keep)).glob("screenshot-*.png"))))
+        found[keep] = len(YuNetDetector(yunet).detect(np.asarray(picture, np.uint8)))
+    assert found == {False: 0, True: 1}
+
+
+def test_a_lost_source_saves_what_was_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = DemoSource.frames
+
+    def lost(self: DemoSource) -> Iterator[Frame]:
+        for frame in whole(self):
+            if frame.index == 3:
+                raise DeviceError("delivers no frames any more")
+            yield frame
+
+    monkeypatch.setattr(DemoSource, "frames", lost)
+    with pytest.raises(DeviceError, match="no frames any more"):
+        watch("demo", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["frames"] == 3
+    assert len(observations(tmp_path / "out")) == 3
+
+
+def test_ctrl_c_saves_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = DemoSource.frames
+
+    def interrupted(self: DemoSource) -> Iterator[Frame]:
+        for frame in whole(self):
+            if frame.index == 2:
+                raise KeyboardInterrupt
+            yield frame
+
+    monkeypatch.setattr(DemoSource, "frames", interrupted)
+    assert watch("demo", tmp_path / "out")["interrupted"] is True
+    assert len(observations(tmp_path / "out")) == 2
+
+
+def test_a_source_without_a_frame_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match="not a picture"):
+        watch(str(tmp_path / "broken.png"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_reach_the_disk_before_the_end(tmp_path: Path) -> None:
+    file = ObservationsFile(tmp_path)
+    file.flush()
+    assert (tmp_path / "observations.partial.csv").read_text().startswith("t_s,frame,track_id")
+    assert not (tmp_path / "observations.csv").exists()
+    assert file.close() == tmp_path / "observations.csv"
+    assert not (tmp_path / "observations.partial.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"view": "hologram"}, "view is 'hologram'; it must be one of auto, window"),
+        ({"smoothing_s": -1.0}, "smoothing is -1 s"),
+        ({"seconds": -5.0}, "seconds is -5"),
+        ({"smoothing_s": float("nan")}, "smoothing is nan"),
+    ],
+)
+def test_wrong_settings_name_the_value_and_the_rule(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        LiveSettings("demo", tmp_path, "mien-s", **changes)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="which is a file"):
+        LiveSettings("demo", tmp_path / "file", "mien-s")
