@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     arguments = parser.parse_args()
     detector, predictor = open_detector(), Predictor(bundle_path(DEFAULT_BUNDLE))
-    pipeline = Pipeline(detector, predictor, Random(0), 0.4)
+    pipeline = Pipeline(detector, predictor, Random(0), 0.4)  # noqa: S311  names for a recording
     stages: dict[str, list[float]] = {name: [] for name in ("detect", "align", "predict", "whole pipeline", "draw the window")}
     for frame in itertools.islice(DemoSource().frames(), arguments.frames):
         marks = [time.perf_counter()]

@@ -177,7 +177,7 @@ def test_keys_come_through_a_real_terminal_and_its_settings_come_back() -> None:
     )
     master, slave = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TERM": "xterm"}
-    with subprocess.Popen([sys.executable, "-c", program], stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=slave, stdout=slave, stderr=slave, env=environment):
         os.close(slave)
         said = b""
         while b"ready" not in said:
