@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +167,38 @@ def test_a_lost_source_saves_what_was_read(monkeypatch: pytest.MonkeyPatch, tmp_
         watch("demo", tmp_path / "out")
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["frames"] == 3
     assert len(observations(tmp_path / "out")) == 3
+
+
+def test_an_ip_cameras_stream_is_read_until_it_breaks(yunet: Path, tmp_path: Path) -> None:
+    """A real HTTP server on the loopback sends motion JPEG, as network cameras do, and hangs up."""
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for frame in itertools.islice(DemoSource().frames(), 40):
+                jpeg = cv2.imencode(".jpg", frame.image)[1].tobytes()
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+                time.sleep(0.03)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        with pytest.raises(DeviceError, match="delivers no frames any more"):
+            watch(f"http://127.0.0.1:{server.server_port}/video.mjpg", tmp_path / "out")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["frames"] + summary["dropped"] >= 35
+    assert summary["frames_with_face"] == summary["frames"] >= 5
 
 
 def test_ctrl_c_saves_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

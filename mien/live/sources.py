@@ -161,7 +161,11 @@ class CaptureSource:
             if not ok:
                 failed += 1
                 if failed >= _MAX_FAILED_READS:
-                    raise DeviceError(f"{self.name} delivers no frames any more (unplugged?). What was read so far is saved")
+                    raise DeviceError(
+                        f"{self.name} delivers no frames any more (unplugged, or ended?). What was read so far is saved"
+                        if index
+                        else f"{self.name} opens but delivers no frame. Is it in use elsewhere, or not a video stream?"
+                    )
                 time.sleep(0.02)
                 continue
             failed = 0
