@@ -71,5 +71,6 @@ def no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     """Tests live in a home of their own, so that none reads or writes the user's caches."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("MIEN_MODELS", raising=False)  # a test that wants YuNet says so
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     return home

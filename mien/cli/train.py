@@ -48,7 +48,8 @@ def train(
         def on_start(device_name: str, epochs_done: int) -> None:
             nonlocal done
             done = epochs_done
-            print(f"training on {device_name}: {dataset.split_counts()['Training']:,} images, {epochs} epochs")
+            available = dataset.split_counts()["Training"]
+            print(f"training on {device_name}: {min(limit or available, available):,} images, {epochs} epochs")
             if epochs_done:
                 print(f"continuing after epoch {epochs_done}")
 

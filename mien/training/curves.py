@@ -42,4 +42,5 @@ def draw_curves(target: Path, history: Sequence[EpochRow]) -> None:
         )
         accuracy.set(title="Accuracy", xlabel="epoch", ylabel="%")
         for axes in (loss, accuracy):
+            axes.locator_params(axis="x", integer=True)
             axes.legend(frameon=False, fontsize=8)
