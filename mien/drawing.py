@@ -179,6 +179,13 @@ class Canvas:
         self.image: NDArray[np.uint8] = np.empty((height, width, 3), np.uint8)
         self.image[:] = background
 
+    @classmethod
+    def over(cls, image: NDArray[np.uint8], scale: float) -> Canvas:
+        """Return a canvas that draws on ``image``, (H, W, 3) uint8 red-green-blue, in place."""
+        canvas = cls(1, 1, scale, BLACK)
+        canvas.image = image
+        return canvas
+
     def px(self, units: float) -> int:
         """Return a length in whole pixels."""
         return round(units * self.scale)

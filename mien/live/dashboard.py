@@ -58,12 +58,11 @@ def render(frame: Frame, snapshot: Snapshot, size: tuple[int, int]) -> NDArray[n
     width, height = size
     # the design is 1100 x 620 units; below 0.85 letters stop being letters, so sections go instead
     scale = min(max(min(width / 1100, height / 620), 0.85), 3.0)
-    canvas = Canvas(width, height, scale, _GROUND)
     stage, columns = _layout(width / scale, height / scale)
+    canvas = Canvas.over(_ground(width, height, scale).copy(), scale)
     _draw_picture(canvas, frame, snapshot, stage)
     for area, sections in columns:
         _draw_column(canvas, snapshot, area, sections)
-    _draw_footer(canvas, _Area(_MARGIN, height / scale - _FOOTER, width / scale - 2 * _MARGIN, _FOOTER))
     return canvas.image
 
 
@@ -78,25 +77,32 @@ def _layout(width: float, height: float) -> tuple[_Area, tuple[tuple[_Area, tupl
         return stage, ((column, (_HEADER, _STATUS, _FACTS, _DISTRIBUTION, _TREND)),)
     margin = _MARGIN if height > 400 else _MARGIN / 2
     inner = width - 2 * _MARGIN
-    below = min(body * 0.45, 290.0 if width >= 560 else 440.0)
+    below = min(body * 0.45, 310.0 if width >= 560 else 490.0)
     stage = _Area(_MARGIN, margin, inner, body - below - margin)
     top = body - below + margin
     if width < 560:
         column = _Area(_MARGIN, top, inner, body - top)
         return stage, ((column, (_HEADER, _STATUS, _FACTS, _DISTRIBUTION, _TREND)),)
     half = (inner - _MARGIN) / 2
-    left = _Area(_MARGIN, top, half, body - top)
-    right = _Area(_MARGIN + half + _MARGIN, top, half, body - top)
+    left, right = (_Area(x, top, half, body - top) for x in (_MARGIN, _MARGIN + half + _MARGIN))
     return stage, ((left, (_HEADER, _STATUS, _FACTS)), (right, (_DISTRIBUTION, _TREND)))
+
+
+@lru_cache(maxsize=2)
+def _ground(width: int, height: int, scale: float) -> NDArray[np.uint8]:
+    """Return what is the same in every picture of a size: the ground, and the empty stage on it."""
+    canvas = Canvas(width, height, scale, _GROUND)
+    stage, _ = _layout(width / scale, height / scale)
+    canvas.pill(stage.x, stage.y, stage.w, stage.h, 10, _STAGE)
+    _draw_footer(canvas, _Area(_MARGIN, height / scale - _FOOTER, width / scale - 2 * _MARGIN, _FOOTER))
+    return canvas.image
 
 
 # --- the camera picture -------------------------------------------------------------------
 
 
 def _draw_picture(canvas: Canvas, frame: Frame, snapshot: Snapshot, stage: _Area) -> None:
-    left, top = canvas.px(stage.x), canvas.px(stage.y)
     room_w, room_h = max(canvas.px(stage.w), 1), max(canvas.px(stage.h), 1)
-    canvas.pill(stage.x, stage.y, stage.w, stage.h, 10, _STAGE)
     rows, cols = frame.image.shape[:2]
     zoom = min(room_w / cols, room_h / rows)
     wide, high = max(round(cols * zoom), 1), max(round(rows * zoom), 1)
@@ -107,13 +113,12 @@ def _draw_picture(canvas: Canvas, frame: Frame, snapshot: Snapshot, stage: _Area
     for face in snapshot.result.faces:
         _draw_box(picture, face, zoom_x, zoom_y, canvas.scale)
     # chips come last and on a canvas of their own: they stay inside the picture and above every box
-    shown = Canvas(1, 1, canvas.scale, _STAGE)
-    shown.image = picture
+    shown = Canvas.over(picture, canvas.scale)
     taken: list[tuple[int, int, int, int]] = []
     for face in snapshot.result.faces:
         _draw_chip(shown, face, zoom_x, zoom_y, taken)
     _draw_messages(shown, snapshot)
-    x, y = left + (room_w - wide) // 2, top + (room_h - high) // 2
+    x, y = canvas.px(stage.x) + (room_w - wide) // 2, canvas.px(stage.y) + (room_h - high) // 2
     canvas.image[y : y + high, x : x + wide] = shown.image
 
 
@@ -151,34 +156,35 @@ def _draw_box(picture: NDArray[np.uint8], face: FaceReading, zoom_x: float, zoom
     if face.detection.landmarks is None:
         return
     high, wide = picture.shape[:2]
+    dot = min(max((right - left) / 40, 0.8 * scale), 2.0 * scale)  # tiny, and smaller still on a far face
     for x, y in face.detection.landmarks.astype(np.float64) * (zoom_x, zoom_y):
         if 0 <= x < wide and 0 <= y < high:
             spot = (round(x * 16), round(y * 16))  # sixteenths of a pixel: dots do not jump as a face moves
-            cv2.circle(picture, spot, round(2.4 * scale * 16), _STAGE, -1, cv2.LINE_AA, 4)
-            cv2.circle(picture, spot, round(1.6 * scale * 16), WHITE, -1, cv2.LINE_AA, 4)
+            cv2.circle(picture, spot, round((dot + 0.5 * scale) * 16), _STAGE, -1, cv2.LINE_AA, 4)
+            cv2.circle(picture, spot, round(dot * 16), WHITE, -1, cv2.LINE_AA, 4)
 
 
 def _draw_chip(shown: Canvas, face: FaceReading, zoom_x: float, zoom_y: float, taken: list[tuple[int, int, int, int]]) -> None:
     edges = _edges(face, zoom_x, zoom_y, shown.image.shape)
     if edges is None:
         return
-    left, top, right, bottom = edges
-    size = 14.0 if right - left >= shown.px(90) else 12.0
+    left, top, _, bottom = edges
+    broad = face.detection.box.w * zoom_x / shown.scale  # all of it: a chip keeps its size as a face leaves the picture
+    size = 14.0 if broad >= 88 else 12.0 if broad >= 44 else 10.5
     words = f"{face.label} {face.confidence:.0%}".replace("%", " %")
     w, h = shown.px(shown.text_width(words, size) + 16), shown.px(size * 1.25 + 6)
     high, wide = shown.image.shape[:2]
     gap = shown.px(4)
     x = min(max(left, gap), max(wide - w - gap, 0))
     # above the box, else inside it, else below; the last choice stands when all are taken
-    y = 0
     for y in (top - h - gap, top + gap, bottom + gap, bottom - h - gap):
         y = min(max(y, gap), max(high - h - gap, 0))
         if all(x >= tx + tw or tx >= x + w or y >= ty + th or ty >= y + h for tx, ty, tw, th in taken):
             break
     taken.append((x, y, w, h))
-    s = shown.scale
-    shown.pill(x / s, y / s, w / s, h / s, 6, _colour(face))
-    shown.text(x / s + 8, y / s + 3, words, size, ink_on(_colour(face)))
+    s, colour = shown.scale, _colour(face)
+    shown.pill(x / s, y / s, w / s, h / s, 6, colour)
+    shown.text(x / s + 8, y / s + 3, words, size, ink_on(colour))
 
 
 def _draw_messages(shown: Canvas, snapshot: Snapshot) -> None:
@@ -214,6 +220,9 @@ def _draw_column(canvas: Canvas, snapshot: Snapshot, area: _Area, sections: tupl
             chosen.append(section)
             room -= section.height
     spare = min(room, 110.0) if _TREND in chosen else 0.0
+    if _STATUS in chosen and _FACTS not in chosen:
+        chosen[chosen.index(_STATUS)] = _SHORT_STATUS
+        sections = tuple(_SHORT_STATUS if section is _STATUS else section for section in sections)
     y = area.y
     for section in sections:
         if section in chosen:
@@ -231,6 +240,11 @@ def _draw_status(canvas: Canvas, snapshot: Snapshot, area: _Area) -> None:
     light, words = (_AMBER, "paused") if snapshot.paused else (_GREEN, "analytics on")
     canvas.pill(area.x, area.y + 4, 9, 9, 4.5, light)
     canvas.text(area.x + 17, area.y, words, 13, _TEXT)
+
+
+def _draw_short_status(canvas: Canvas, snapshot: Snapshot, area: _Area) -> None:
+    """Draw the status with the two most wanted facts, for panels without room for all of them."""
+    _draw_status(canvas, snapshot, area)
     right = f"{clock(snapshot.elapsed_s)} · {snapshot.processed_fps:.1f} fps"
     canvas.text(area.x + area.w, area.y, right, 13, _SOFT, "right")
 
@@ -271,9 +285,10 @@ def _draw_trend(canvas: Canvas, snapshot: Snapshot, area: _Area) -> None:
 
 _HEADER: Final = _Section(62, 4, _draw_header)
 _STATUS: Final = _Section(30, 0, _draw_status)
+_SHORT_STATUS: Final = _Section(30, 0, _draw_short_status)
 _FACTS: Final = _Section(104, 3, _draw_facts)
 _DISTRIBUTION: Final = _Section(188, 2, _draw_distribution)
-_TREND: Final = _Section(86, 1, _draw_trend)
+_TREND: Final = _Section(70, 1, _draw_trend)
 
 
 def _draw_footer(canvas: Canvas, area: _Area) -> None:

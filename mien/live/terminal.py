@@ -51,10 +51,12 @@ class TerminalView:
         return self._keyboard.commands()
 
     def close(self) -> None:
-        if self._live is not None:
-            self._live.stop()
+        try:
+            if self._live is not None:
+                self._live.stop()
+        finally:
             self._live = None
-        self._keyboard.close()
+            self._keyboard.close()
 
 
 def draw(snapshot: Snapshot, width: int) -> RenderableType:
