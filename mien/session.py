@@ -82,11 +82,11 @@ class Session:
     def run(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
         """Run to the source's end, the time limit, ``q`` or Ctrl-C; return the summary.
 
-        Args:
-            progress: called with (frames done, frames in all) where the source knows its length.
-
         Whatever ends the run, the observations and the summary of what was read are saved;
         a source that gave no frame leaves no file.
+
+        Args:
+            progress: called with (frames done, frames in all) where the source knows its length.
 
         Raises:
             MienError: the source or the disk failed.

@@ -25,8 +25,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["ORT_TELEMETRY_DISABLED"] = "1"
 
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 ort.disable_telemetry_events()
+
+# ONNX Runtime's errors (Fail, InvalidGraph, InvalidProtobuf, ...) share no base class below Exception
+_ORT_ERRORS: Final = tuple(e for e in vars(ort_state).values() if isinstance(e, type) and issubclass(e, Exception))
 
 DEFAULT_BUNDLE: Final = "mien-s"
 
@@ -68,7 +72,7 @@ class Predictor:
             self._session = ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         except OSError as error:
             raise DataError(f"cannot read the model bundle {path}: {error.strerror}") from error
-        except Exception as error:  # ONNX Runtime's own errors share no base class below Exception
+        except _ORT_ERRORS as error:
             reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
             raise BundleError(f"{path} is not a whole ONNX model ({reason}). Copy or export it again") from error
         metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
