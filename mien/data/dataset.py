@@ -6,7 +6,7 @@ It knows nothing of files; readers build it, training and evaluation take it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -28,17 +28,21 @@ class FaceDataset:
         labels: (N,) int64, index into ``EMOTIONS``.
         splits: (N,) int64, index into ``SPLITS``.
         names: N source names, such as ``test/happy/PublicTest_123.jpg``.
+        weights: (N,) float32, how much an image counts in training, above 0, at most 1; all 1 if not given.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     splits: NDArray[np.int64]
     names: tuple[str, ...]
+    weights: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
         n = len(self.images)
-        if not (len(self.labels) == len(self.splits) == len(self.names) == n):
-            raise ValueError("images, labels, splits and names differ in length")
+        if not len(self.weights):
+            object.__setattr__(self, "weights", np.ones(n, np.float32))
+        if not (len(self.labels) == len(self.splits) == len(self.names) == len(self.weights) == n):
+            raise ValueError("images, labels, splits, names and weights differ in length")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,7 +51,9 @@ class FaceDataset:
         """Return the images at ``index`` (positions or a mask), in that order."""
         positions = np.flatnonzero(index) if index.dtype == np.bool_ else index
         names = tuple(self.names[int(i)] for i in positions)
-        return FaceDataset(self.images[positions], self.labels[positions], self.splits[positions], names)
+        return FaceDataset(
+            self.images[positions], self.labels[positions], self.splits[positions], names, self.weights[positions]
+        )
 
     def split(self, name: str) -> FaceDataset:
         """Return the images of one split.

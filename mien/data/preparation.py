@@ -24,7 +24,28 @@ def class_weights(counts: dict[str, int]) -> dict[str, float]:
     return {name: total / (len(counts) * n) if n else 0.0 for name, n in counts.items()}
 
 
-def findings(dataset: FaceDataset, unreadable: Sequence[str]) -> dict[str, Any]:
+def effective_number_weights(counts: dict[str, int], beta: float = 0.999) -> dict[str, float]:
+    """Return weights by the effective number of samples (Cui et al. 2019, arXiv:1901.05555), mean 1; 0 for an empty class.
+
+    The n-th image of a class adds less than the first: the effective number is
+    (1 - beta^n) / (1 - beta), and the weight is in inverse proportion to it. Milder than
+    the inverse frequency for large classes.
+
+    Args:
+        counts: images by class.
+        beta: 0 (all weights equal) to below 1 (inverse frequency).
+
+    >>> weights = effective_number_weights({"happy": 3000, "disgust": 300})
+    >>> round(weights["disgust"] / weights["happy"], 2)
+    3.67
+    """
+    raw = {name: (1 - beta) / (1 - beta**n) if n else 0.0 for name, n in counts.items()}
+    filled = [weight for weight in raw.values() if weight]
+    mean = sum(filled) / len(filled) if filled else 1.0
+    return {name: weight / mean for name, weight in raw.items()}
+
+
+def findings(dataset: FaceDataset, unreadable: Sequence[str], dataset_hash: str) -> dict[str, Any]:
     """Return all counts as plain values; ``test`` is PublicTest and PrivateTest together."""
     training = dataset.take(dataset.splits == 0)
     test = dataset.take(dataset.splits != 0)
@@ -37,7 +58,8 @@ def findings(dataset: FaceDataset, unreadable: Sequence[str]) -> dict[str, Any]:
             "test": test.class_counts(),
         },
         "class_weights": class_weights(training.class_counts()),
-        "dataset_hash": dataset.content_hash(),
+        "class_weights_effective_number": effective_number_weights(training.class_counts()),
+        "dataset_hash": dataset_hash,
         "image_size": list(dataset.images.shape[1:]),
         "pixel_mean": round(float(dataset.images.mean(dtype=np.float64)), 4) if len(dataset) else None,
     }

@@ -19,7 +19,7 @@ from mien.vision.weights import find_yunet
 
 _HAAR_FILE: Final = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
 YUNET_SCORE: Final = 0.7
-"""Detections below this score are dropped."""
+"""Live, detections below this score are dropped."""
 
 
 class Detector(Protocol):
@@ -37,6 +37,7 @@ class YuNetDetector:
     Args:
         path: the ONNX file.
         max_side: the frame's longer side is scaled down to this many pixels.
+        min_score: detections below this score, 0 to 1, are dropped.
 
     Raises:
         BundleError: OpenCV cannot load the file.
@@ -44,11 +45,11 @@ class YuNetDetector:
 
     name = "yunet"
 
-    def __init__(self, path: Path, max_side: int = 640) -> None:
+    def __init__(self, path: Path, max_side: int = 640, min_score: float = YUNET_SCORE) -> None:
         self._max_side = max_side
         self._size = (max_side, max_side)
         try:
-            self._net = cv2.FaceDetectorYN.create(str(path), "", self._size, YUNET_SCORE, 0.3, 500)
+            self._net = cv2.FaceDetectorYN.create(str(path), "", self._size, min_score, 0.3, 500)
         except cv2.error as error:
             raise BundleError(f"OpenCV cannot load the face detector {path}: {error.err}") from error
 

@@ -1,0 +1,152 @@
+"""How good the pictures are: one score a fault, with a threshold that was chosen by looking.
+
+Scores need pixels only; whether there is a face is asked in ``faces``. The thresholds mark
+the tail of FER2013's distribution from which on the fault could be seen in the contact
+sheets (``audit.html`` shows the images on both sides of each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+QUALITY_VERSION: Final = "1"
+
+_FLAT_LEVELS: Final = 8
+_STROKE_LEVELS: Final = 12.0
+_TEXT_ROWS: Final = 5
+_BLOCK: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One fault: the score that tells it and from where on.
+
+    Attributes:
+        name: as it stands in reports and split files.
+        score: key of the score.
+        threshold: images beyond it have the fault.
+        above: the fault is above the threshold (else below).
+        severe: the image is of no use for training.
+        meaning: one line for a reader.
+    """
+
+    name: str
+    score: str
+    threshold: float
+    above: bool
+    severe: bool
+    meaning: str
+
+    def flags(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return (N,) bool: who has the fault; a score that is not a number tells nothing."""
+        return scores > self.threshold if self.above else scores < self.threshold
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    Check("blank", "flatness", 0.75, True, True, "nearly one grey level: an empty or placeholder image"),
+    Check("blurred", "sharpness", -0.66, False, False, "no fine detail: log10 of Laplacian variance over variance"),
+    Check("dark", "brightness", 45.0, False, False, "mean grey level of a face in the dark (0 to 255)"),
+    Check("bright", "brightness", 210.0, True, False, "mean grey level of a washed-out face (0 to 255)"),
+    Check("low_contrast", "contrast", 25.0, False, False, "standard deviation of grey levels"),
+    Check("text", "text", 0.24, True, False, "watermark or caption: share of thin upright strokes in the densest band of rows"),
+)
+"""Checks on pixels alone."""
+
+
+def pixel_scores(
+    images: NDArray[np.uint8], progress: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, NDArray[np.float32]]:
+    """Return the scores of (N, 48, 48) uint8 images, each (N,) float32.
+
+    Keys: ``brightness`` and ``contrast`` (mean and standard deviation, grey levels),
+    ``sharpness`` (log10 of the variance of the Laplacian, Pech-Pacheco et al. 2000, over the
+    variance of the image, so that low contrast is not taken for blur), ``flatness`` (largest
+    share of pixels in a band of eight grey levels), ``text`` (see :func:`text_scores`).
+    """
+    names = ("brightness", "contrast", "sharpness", "flatness", "text")
+    found = {name: np.empty(len(images), np.float32) for name in names}
+    for start in range(0, len(images), _BLOCK):
+        part = images[start : start + _BLOCK]
+        here = slice(start, start + len(part))
+        grey = part.astype(np.float32)
+        variance = grey.var((1, 2))
+        found["brightness"][here] = grey.mean((1, 2))
+        found["contrast"][here] = np.sqrt(variance)
+        found["sharpness"][here] = np.log10((_laplacian(grey).var((1, 2)) + 1e-3) / (variance + 1e-3))
+        found["flatness"][here] = _flatness(part)
+        found["text"][here] = text_scores(grey)
+        progress(start + len(part), len(images))
+    return found
+
+
+def text_scores(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (N,) how much the densest band of rows looks written on, 0 to 1, for (N, H, W) grey levels.
+
+    Letters are thin upright strokes: the horizontal gradient changes its sign within two
+    pixels, strongly, many times in the same few rows. The median row is taken off, so that
+    hair and noise, which fill the picture, count little.
+    """
+    steps = grey[:, :, 1:] - grey[:, :, :-1]
+    one, next_one = steps[:, :, :-1], steps[:, :, 1:]
+    strokes = (one * next_one < 0) & (np.abs(one) > _STROKE_LEVELS) & (np.abs(next_one) > _STROKE_LEVELS)
+    rows = strokes.mean(2, dtype=np.float32)  # (N, H)
+    bands = np.lib.stride_tricks.sliding_window_view(rows, _TEXT_ROWS, axis=1).mean(2)
+    return np.maximum(0, bands.max(1) - np.median(rows, axis=1)).astype(np.float32)
+
+
+def _laplacian(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the four-neighbour Laplacian of (N, H, W), without the border."""
+    inner = grey[:, 1:-1, 1:-1]
+    return grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
+
+
+def _flatness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return (N,) the largest share of pixels in a band of eight neighbouring grey levels."""
+    n = len(images)
+    levels = images.reshape(n, -1).astype(np.int64) + 256 * np.arange(n)[:, None]
+    counts = np.bincount(levels.ravel(), minlength=256 * n).reshape(n, 256).cumsum(1)
+    counts[:, _FLAT_LEVELS:] = counts[:, _FLAT_LEVELS:] - counts[:, :-_FLAT_LEVELS]
+    return counts.max(1) / levels.shape[1]
+
+
+def flag_all(
+    scores: dict[str, NDArray[np.float32]], checks: tuple[Check, ...] = CHECKS
+) -> dict[str, NDArray[np.bool_]]:
+    """Return who has which fault, by the name of the check."""
+    return {check.name: check.flags(scores[check.score]) for check in checks}
+
+
+def summarise(
+    scores: dict[str, NDArray[np.float32]], flags: dict[str, NDArray[np.bool_]], checks: tuple[Check, ...]
+) -> dict[str, Any]:
+    """Return count, share, threshold and the score's distribution for each check, and the share with any fault."""
+    n = len(next(iter(flags.values())))
+    anything = np.logical_or.reduce(list(flags.values()))
+    return {
+        "version": QUALITY_VERSION,
+        "low_quality": {"images": int(anything.sum()), "share": float(anything.sum()) / max(1, n)},
+        "checks": {
+            check.name: {
+                "images": int(flags[check.name].sum()),
+                "share": float(flags[check.name].sum()) / max(1, n),
+                "rule": f"{check.score} {'above' if check.above else 'below'} {check.threshold:g}",
+                "meaning": check.meaning,
+                "percentiles": _percentiles(scores[check.score]),
+            }
+            for check in checks
+        },
+    }
+
+
+def _percentiles(scores: NDArray[np.float32]) -> dict[str, float]:
+    """Return a distribution in seven numbers."""
+    known = scores[np.isfinite(scores)]
+    if not len(known):
+        return {}
+    points = (0, 1, 5, 50, 95, 99, 100)
+    return {f"p{p}": round(float(v), 4) for p, v in zip(points, np.percentile(known, points), strict=True)}

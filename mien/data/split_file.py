@@ -1,0 +1,127 @@
+"""``clean_split.csv``: for every image, what to do with it and why; written by the audit, taken by train and evaluate."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.names import short_name
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+
+TRAIN_ACTIONS: Final[tuple[str, ...]] = ("keep", "down-weight", "drop")
+TEST_ACTIONS: Final[tuple[str, ...]] = ("clean", "leaked")
+COLUMNS: Final[tuple[str, ...]] = ("name", "split", "label", "action", "weight", "reasons")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFile:
+    """Decisions about N images, in the order of a data set.
+
+    Attributes:
+        actions: N of ``TRAIN_ACTIONS`` (Training) or ``TEST_ACTIONS`` (the other splits).
+        weights: (N,) float32, 0 (dropped) to 1; test images have 1.
+        reasons: N texts, reasons joined by ``; ``, empty for none.
+    """
+
+    actions: tuple[str, ...]
+    weights: NDArray[np.float32]
+    reasons: tuple[str, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of images by action, every action named."""
+        return {action: self.actions.count(action) for action in TRAIN_ACTIONS + TEST_ACTIONS}
+
+    @property
+    def clean(self) -> NDArray[np.bool_]:
+        """(N,) bool: test images that stand in no earlier split."""
+        return np.array([action == "clean" for action in self.actions], np.bool_)
+
+    def apply(self, dataset: FaceDataset) -> FaceDataset:
+        """Return ``dataset`` without dropped images, weights set; test images all stay, as they are."""
+        weighted = replace(dataset, weights=self.weights)
+        return weighted.take(np.array([action != "drop" for action in self.actions], np.bool_))
+
+
+def split_text(dataset: FaceDataset, decisions: SplitFile) -> str:
+    """Return the file's text, a line an image."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for i, name in enumerate(dataset.names):
+        writer.writerow(
+            (
+                name,
+                SPLITS[dataset.splits[i]],
+                EMOTIONS[dataset.labels[i]],
+                decisions.actions[i],
+                f"{decisions.weights[i]:g}",
+                decisions.reasons[i],
+            )
+        )
+    return buffer.getvalue()
+
+
+def read_split_file(path: Path, dataset: FaceDataset) -> SplitFile:
+    """Return the decisions in ``path``, brought to the order of ``dataset``.
+
+    Raises:
+        DataError: no such file, a broken line, or made for other data.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    except OSError as error:
+        raise DataError(f"cannot read the split file {path} ({error.strerror}). Make one with: mien prepare") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"the split file {path} is not a text CSV ({error})") from error
+    if not rows or not set(COLUMNS) <= set(rows[0]):
+        raise DataError(f"{path} is not a split file: its first line must name {', '.join(COLUMNS)}")
+    by_name = {short_name(row["name"] or ""): (line, row) for line, row in enumerate(rows, start=2)}
+    missing = [name for name in dataset.names if short_name(name) not in by_name]
+    if missing:
+        raise DataError(
+            f"the split file {path} was made for other data: it does not name {len(missing)} of {len(dataset)} images, "
+            f"{missing[0]} the first. Make one with: mien prepare"
+        )
+    chosen = [by_name[short_name(name)] for name in dataset.names]
+    return SplitFile(
+        tuple(row["action"] or "" for _, row in chosen),
+        np.array([_weight(path, line, row, dataset, i) for i, (line, row) in enumerate(chosen)], np.float32),
+        tuple(row["reasons"] or "" for _, row in chosen),
+    )
+
+
+def split_file_hash(path: Path) -> str:
+    """Return the SHA-256 of a split file, which checkpoints and cards carry."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _weight(path: Path, line: int, row: dict[str, str], dataset: FaceDataset, i: int) -> float:
+    """Return the weight in a row that was checked against image ``i``."""
+
+    def refuse(what: str, rule: str) -> DataError:
+        return DataError(f"the split file {path}, line {line}: {what}; {rule}")
+
+    split, label = SPLITS[dataset.splits[i]], EMOTIONS[dataset.labels[i]]
+    if (row["split"], row["label"]) != (split, label):
+        raise refuse(f"{row['name']} is {row['split']} {row['label']}", f"the data set says {split} {label}")
+    allowed: Sequence[str] = TRAIN_ACTIONS if split == SPLITS[0] else TEST_ACTIONS
+    if row["action"] not in allowed:
+        raise refuse(f"action {row['action']!r}", f"an image of {split} takes one of {', '.join(allowed)}")
+    try:
+        weight = float(row["weight"])
+    except (TypeError, ValueError):
+        weight = -1.0
+    if not 0 <= weight <= 1 or (weight == 0) != (row["action"] == "drop"):
+        raise refuse(f"weight {row['weight']!r}", "a number above 0, at most 1; 0 for a dropped image and only there")
+    return weight
