@@ -93,7 +93,7 @@ def test_one_unreadable_image_among_many_is_left_out_and_named(fer_folder: Path)
     result = read_dataset(fer_folder)
     assert result.unreadable == ("train/happy/Training_100.png",)
     assert len(result.dataset) == 42 + 199
-    assert "Training_100.png" in report_text(findings(result.dataset, result.unreadable), "here")
+    assert "Training_100.png" in report_text(findings(result.dataset, result.unreadable, ""), "here")
 
 
 def test_other_names_sizes_and_colours_are_brought_to_one_form(fer_folder: Path) -> None:
@@ -156,7 +156,7 @@ def test_names_from_elsewhere() -> None:
 def test_fer2013_has_the_counts_everyone_knows(fer2013: FaceDataset) -> None:
     assert fer2013.split_counts() == {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
     assert fer2013.class_counts()["disgust"] == 547
-    found = findings(fer2013, ())
+    found = findings(fer2013, (), "")
     assert found["images"] == {"total": 35887, "train": 28709, "test": 7178, "unreadable": []}
     assert "28,709" in report_text(found, "fer2013.zip")
     assert "7,178" in report_text(found, "fer2013.zip")

@@ -26,7 +26,9 @@ from mien.vision.detector import YUNET_SCORE, YuNetDetector
 FACES_VERSION: Final = "1"
 FACE_CHECKS: Final[tuple[Check, ...]] = (
     Check("no_face", "face", 0.30, False, False, "the detector's score for its best face, over two sizes"),
-    Check("placeholder", "faceless_flatness", 0.40, True, True, "no face, and a large part of one grey level: an icon or a notice"),
+    Check(
+        "placeholder", "faceless_flatness", 0.40, True, True, "no face, and a large part of one grey level: an icon or a notice"
+    ),
     Check("tilted", "tilt_deg", 25.0, True, False, "the line of the eyes is turned by so many degrees"),
     Check("badly_framed", "zoom_off", 1.0, True, False, "the face is half or twice as large as the mean face: log2 of the zoom"),
 )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.audit.votes import OTHER_ANSWERS, Votes
-from mien.data.dataset import FaceDataset
+from mien.data.dataset import SPLITS, FaceDataset
 from mien.emotions import EMOTIONS
 from mien.errors import missing_extra
 from mien.metrics import area_under_curve
@@ -76,43 +76,54 @@ def ridge_probabilities(
 ) -> NDArray[np.float32]:
     """Return (N, 7) float32 out-of-fold class probabilities of the small model.
 
+    It learns from Training alone; test images are judged by the model of their fold.
     Ridge regression on one-hot labels has a closed form whose sums add up over folds, so
     leaving a fold out costs a subtraction and one solution.
     """
     features = _features(dataset.images, progress)
     n, width = features.shape
     targets = (2 * np.eye(len(EMOTIONS))[dataset.labels] - 1).astype(np.float32)
-    squares = [features[folds == f].T @ features[folds == f] for f in range(FOLDS)]
-    products = [features[folds == f].T @ targets[folds == f] for f in range(FOLDS)]
+    learn = [(folds == f) & (dataset.splits == SPLITS.index("Training")) for f in range(FOLDS)]
+    squares = [features[rows].T @ features[rows] for rows in learn]
+    products = [features[rows].T @ targets[rows] for rows in learn]
     scores = np.zeros((n, len(EMOTIONS)), np.float32)
     for f in range(FOLDS):
         system = sum(squares) - squares[f] + _RIDGE * np.eye(width, dtype=np.float32)
         scores[folds == f] = features[folds == f] @ np.linalg.solve(system, sum(products) - products[f])
     candidates = [_softmax(sharpness * scores) for sharpness in _SHARPNESS]
-    rows = np.arange(n)
-    return min(candidates, key=lambda p: float(-np.log(p[rows, dataset.labels] + 1e-9).mean()))
+    known = np.flatnonzero(dataset.splits == SPLITS.index("Training"))
+    return min(candidates, key=lambda p: float(-np.log(p[known, dataset.labels[known]] + 1e-9).mean()))
 
 
-def judge_labels(labels: NDArray[np.int64], probabilities: NDArray[np.float32], model: str) -> LabelAudit:
-    """Return suspicion and likely issues for (N,) labels and (N, 7) out-of-fold probabilities.
+def judge_labels(dataset: FaceDataset, probabilities: NDArray[np.float32], model: str) -> LabelAudit:
+    """Return suspicion and likely issues for (N, 7) out-of-fold probabilities.
+
+    Training and the test splits are judged apart, so that test labels do not move the
+    thresholds that training labels are held against.
 
     Raises:
         DeviceError: cleanlab is not installed.
     """
+    issue = np.zeros(len(dataset), np.bool_)
+    training = dataset.splits == SPLITS.index("Training")
+    for part in (training, ~training):
+        issue[part] = _likely_wrong(dataset.labels[part], probabilities[part])
+    suspicion = 1 - probabilities[np.arange(len(dataset)), dataset.labels]
+    return LabelAudit(probabilities, suspicion.astype(np.float32), issue, model)
+
+
+def _likely_wrong(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return (N,) bool by cleanlab's default filter (prune by noise rate)."""
     try:
         from cleanlab.filter import find_label_issues
     except ImportError as error:
         raise missing_extra("cleanlab", "audit", "Judging labels") from error
     present = np.unique(labels)
+    if len(present) < 2:
+        return np.zeros(len(labels), np.bool_)
     narrow = probabilities[:, present].astype(np.float64)  # cleanlab counts classes from the labels it sees
     narrow /= narrow.sum(1, keepdims=True)
-    if len(present) > 1:
-        compact = np.searchsorted(present, labels)
-        issue = np.asarray(find_label_issues(compact, narrow, n_jobs=1), np.bool_)
-    else:
-        issue = np.zeros(len(labels), np.bool_)
-    suspicion = 1 - probabilities[np.arange(len(labels)), labels]
-    return LabelAudit(probabilities, suspicion.astype(np.float32), issue, model)
+    return np.asarray(find_label_issues(np.searchsorted(present, labels), narrow, n_jobs=1), np.bool_)
 
 
 def summarise(dataset: FaceDataset, audit: LabelAudit | None, votes: Votes | None) -> dict[str, Any]:
@@ -154,11 +165,17 @@ def summarise(dataset: FaceDataset, audit: LabelAudit | None, votes: Votes | Non
         known, clear = votes.known, votes.clear
         differs = votes.winner != dataset.labels
         found["agreement"] = {
-            "auc_votes_differ": area_under_curve(audit.suspicion[known], differs[known]),
-            "auc_clear_votes_differ": area_under_curve(audit.suspicion[clear], differs[clear]),
+            "auc_votes_differ": area_under_curve_or_none(audit.suspicion[known], differs[known]),
+            "auc_clear_votes_differ": area_under_curve_or_none(audit.suspicion[clear], differs[clear]),
             "votes_confirm_share_of_likely_wrong": _share(differs, audit.issue & known),
         }
     return found
+
+
+def area_under_curve_or_none(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float | None:
+    """Return the area under the curve, None where it is not defined: JSON has no NaN."""
+    value = area_under_curve(scores, positive)
+    return value if np.isfinite(value) else None
 
 
 def _features(images: NDArray[np.uint8], progress: Callable[[int, int], None]) -> NDArray[np.float32]:
@@ -192,9 +209,7 @@ def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
     return float(flags[among].mean()) if among.any() else 0.0
 
 
-def _matrix(
-    given: NDArray[np.int64], other: NDArray[np.int64], all_labels: NDArray[np.int64], columns: int
-) -> list[list[float]]:
+def _matrix(given: NDArray[np.int64], other: NDArray[np.int64], all_labels: NDArray[np.int64], columns: int) -> list[list[float]]:
     """Return the share of each given class (row) that goes to each answer (column)."""
     counts = np.zeros((len(EMOTIONS), columns))
     np.add.at(counts, (given, other), 1)

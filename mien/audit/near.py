@@ -62,9 +62,7 @@ class NearPairs:
         return len(self.first)
 
 
-def find_near_duplicates(
-    images: NDArray[np.uint8], progress: Callable[[int, int], None] = lambda done, total: None
-) -> NearPairs:
+def find_near_duplicates(images: NDArray[np.uint8], progress: Callable[[int, int], None] = lambda done, total: None) -> NearPairs:
     """Return all near-duplicate pairs among (N, 48, 48) uint8 images.
 
     Give each exact copy once only: copies of a copied image multiply the pairs.
@@ -187,9 +185,9 @@ def _best_match(image: NDArray[np.uint8], template: NDArray[np.uint8]) -> float:
 def _blur_matrix(side: int, sigma_px: float) -> NDArray[np.float32]:
     """Return the (side, side) matrix that blurs a column by a Gaussian, mirrored at the ends."""
     taps = 2 * int(3 * sigma_px) + 1
-    return cv2.sepFilter2D(
-        np.eye(side, dtype=np.float32), cv2.CV_32F, np.ones(1), cv2.getGaussianKernel(taps, sigma_px)
-    ).astype(np.float32, copy=False)
+    return cv2.sepFilter2D(np.eye(side, dtype=np.float32), cv2.CV_32F, np.ones(1), cv2.getGaussianKernel(taps, sigma_px)).astype(
+        np.float32, copy=False
+    )
 
 
 def _both_ways(matrix: NDArray[np.floating], images: NDArray[np.uint8]) -> NDArray[np.float32]:

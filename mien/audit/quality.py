@@ -114,15 +114,13 @@ def _flatness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     return counts.max(1) / levels.shape[1]
 
 
-def flag_all(
-    scores: dict[str, NDArray[np.float32]], checks: tuple[Check, ...] = CHECKS
-) -> dict[str, NDArray[np.bool_]]:
+def flag_all(scores: dict[str, NDArray[np.float32]], checks: tuple[Check, ...] = CHECKS) -> dict[str, NDArray[np.bool_]]:
     """Return who has which fault, by the name of the check."""
     return {check.name: check.flags(scores[check.score]) for check in checks}
 
 
 def summarise(
-    scores: dict[str, NDArray[np.float32]], flags: dict[str, NDArray[np.bool_]], checks: tuple[Check, ...]
+    flags: dict[str, NDArray[np.bool_]], scores: dict[str, NDArray[np.float32]], checks: tuple[Check, ...]
 ) -> dict[str, Any]:
     """Return count, share, threshold and the score's distribution for each check, and the share with any fault."""
     n = len(next(iter(flags.values())))

@@ -32,7 +32,7 @@ def prepare(
     place = find_data(data)
     with progress_bar("reading images") as progress:
         result = read_dataset(place, progress)
-    found = preparation.findings(result.dataset, result.unreadable)
+    found = preparation.findings(result.dataset, result.unreadable, result.dataset.content_hash())
     text = preparation.report_text(found, place.name)
     write_text(out / "data_preparation_report.txt", text + "\n")
     write_text(out / "class_weights.txt", preparation.weights_text(found["class_weights"]))

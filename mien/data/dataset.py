@@ -51,9 +51,7 @@ class FaceDataset:
         """Return the images at ``index`` (positions or a mask), in that order."""
         positions = np.flatnonzero(index) if index.dtype == np.bool_ else index
         names = tuple(self.names[int(i)] for i in positions)
-        return FaceDataset(
-            self.images[positions], self.labels[positions], self.splits[positions], names, self.weights[positions]
-        )
+        return FaceDataset(self.images[positions], self.labels[positions], self.splits[positions], names, self.weights[positions])
 
     def split(self, name: str) -> FaceDataset:
         """Return the images of one split.

@@ -1,0 +1,68 @@
+"""How classes and splits differ in light and pose: what a model could learn instead of expressions."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.dataset import SPLITS, FaceDataset
+from mien.emotions import EMOTIONS
+
+MEASURES: Final[dict[str, str]] = {
+    "brightness": "mean grey level, 0 to 255",
+    "contrast": "standard deviation of grey levels",
+    "turn": "sideways pose: size of the nose's offset between the eyes, 0 straight, 1 at an eye",
+    "nod": "up and down pose: the nose between eyes and mouth, 0 as in the mean face",
+    "tilt_deg": "turn of the eyes' line, degrees",
+}
+NOTABLE_EFFECT: Final = 0.2
+"""Cohen (1988): from here on an effect is small but no longer nothing."""
+
+
+def compare(dataset: FaceDataset, scores: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
+    """Return mean, spread and effect size of each measure by class and by split.
+
+    The effect is Cohen's d of the part against all the rest: the difference of means over
+    the pooled standard deviation.
+    """
+    found: dict[str, Any] = {}
+    for measure, meaning in MEASURES.items():
+        if measure not in scores:
+            continue
+        values = np.abs(scores[measure]) if measure == "turn" else scores[measure]
+        found[measure] = {
+            "meaning": meaning,
+            "class": {name: _part(values, dataset.labels == k) for k, name in enumerate(EMOTIONS)},
+            "split": {name: _part(values, dataset.splits == k) for k, name in enumerate(SPLITS)},
+        }
+    return found
+
+
+def notable(balance: dict[str, Any]) -> list[tuple[float, str, str, str]]:
+    """Return (effect, measure, class or split, its name) where the effect is notable, strongest first."""
+    found = [
+        (part["effect"], measure, kind, name)
+        for measure, facts in balance.items()
+        for kind in ("class", "split")
+        for name, part in facts[kind].items()
+        if part is not None and abs(part["effect"]) >= NOTABLE_EFFECT
+    ]
+    return sorted(found, key=lambda row: -abs(row[0]))
+
+
+def _part(values: NDArray[np.float32], here: NDArray[np.bool_]) -> dict[str, float] | None:
+    """Return the numbers of one part, None where it has fewer than two known values."""
+    known = np.isfinite(values)
+    inside, outside = values[here & known].astype(np.float64), values[~here & known].astype(np.float64)
+    if len(inside) < 2:
+        return None
+    pooled = np.sqrt((inside.var() * len(inside) + outside.var() * len(outside)) / (len(inside) + len(outside)))
+    effect = (inside.mean() - outside.mean()) / pooled if len(outside) and pooled > 0 else 0.0
+    return {
+        "n": len(inside),
+        "mean": round(float(inside.mean()), 4),
+        "std": round(float(inside.std()), 4),
+        "effect": round(float(effect), 4),
+    }
