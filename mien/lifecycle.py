@@ -10,11 +10,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mien.data.dataset import FaceDataset
+from mien.audit.labels import ridge_probabilities
+from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.fer_folders import Progress
+from mien.data.manifest import manifest, manifest_differences
+from mien.data.split_file import read_split_file, split_file_hash
 from mien.emotions import EMOTIONS
 from mien.errors import UsageError, missing_extra
 from mien.evaluation.confusion_chart import draw_confusion
@@ -25,6 +29,7 @@ from mien.preprocess import INPUT_SIZE, PREPROCESS_VERSION
 from mien.vision.predictor import Predictor, bundle_path
 
 if TYPE_CHECKING:
+    from mien.audit.audit import LabelModel
     from mien.training.loop import EpochRow, OnEpoch, OnStep
     from mien.training.settings import TrainSettings
 
@@ -41,6 +46,7 @@ def train_model(
     folder: Path,
     *,
     command: str = "",
+    split_file: Path | None = None,
     device: str = "auto",
     resume: bool = False,
     on_start: Callable[[str, int], None] = lambda device, epoch: None,
@@ -57,6 +63,7 @@ def train_model(
         settings: the recipe.
         folder: the run's folder.
         command: how the run was asked for, kept in checkpoints and on the card.
+        split_file: the audit's decisions on what to drop and what to weigh less; None for all images alike.
         device: auto, cpu or cuda.
         resume: continue the run in ``folder``; without it a folder that holds one is refused.
         on_start: called once with (device name, epochs already done).
@@ -75,11 +82,16 @@ def train_model(
     if (folder / "last.pt").exists() and not resume:
         raise UsageError(f"{folder} already holds a run. Continue it with --resume, or choose another folder with --out")
     chosen = pick_device(device)
+    contents = manifest(dataset)
     facts = {
-        "dataset_hash": dataset.content_hash(),
+        "dataset_hash": contents["dataset_hash"],
+        "data_steps": contents["steps"],
+        "split_file": split_file_hash(split_file) if split_file else "",
         "git_revision": git_revision(),
         "command": command,
     }
+    if split_file:
+        dataset = read_split_file(split_file, dataset).apply(dataset)
     trainer = Trainer(dataset.split("Training"), dataset.split("PublicTest"), settings, folder, chosen, facts)
     if resume:
         trainer.resume()
@@ -130,7 +142,8 @@ def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str
         parameters=count_parameters(network),
         temperature=temperature,
         metrics={},
-        training={**state["settings"], "best_epoch": len(state["history"])},
+        training={**state["settings"], "best_epoch": len(state["history"]), "split_file": facts.get("split_file", "")},
+        data_steps=facts.get("data_steps", {}),
     )
     write_bundle(network, temperature, card, target)
     scores = score(Predictor(target), validation)
@@ -144,20 +157,71 @@ def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str
 
 
 def evaluate_bundle(
-    bundle: str, dataset: FaceDataset, split: str, out: Path, progress: Progress | None = None
+    bundle: str,
+    dataset: FaceDataset,
+    split: str,
+    out: Path,
+    progress: Progress | None = None,
+    split_file: Path | None = None,
 ) -> tuple[ModelCard, dict[str, Any]]:
     """Score a bundle on one split; write ``metrics.json`` and ``confusion_matrix.png`` to ``out``.
 
+    Args:
+        bundle: a path, or the name of one in the package.
+        dataset: the whole data set.
+        split: one of ``SPLITS``.
+        out: folder for both files.
+        progress: called with (faces done, in all).
+        split_file: the audit's decisions; the images of a test split that it marks ``clean``
+            are scored apart as well, under ``clean``.
+
     Returns:
-        the bundle's card, and every number of the evaluation.
+        the bundle's card, and every number of the evaluation; ``manifest_differences`` says
+        in what this data set is not the one the bundle was trained on.
     """
     predictor = Predictor(bundle_path(bundle))
+    card = predictor.card
+    decisions = read_split_file(split_file, dataset) if split_file else None
     scores = score(predictor, dataset.split(split), progress)
-    numbers = {"model": predictor.card.name, "split": split, "dataset_hash": dataset.content_hash(), **scores.as_dict()}
+    contents = manifest(dataset)
+    numbers = {
+        "model": card.name,
+        "split": split,
+        "dataset_hash": contents["dataset_hash"],
+        "manifest_differences": manifest_differences(contents, {"dataset_hash": card.dataset_hash, "steps": card.data_steps}),
+        **scores.as_dict(),
+    }
+    if decisions is not None and split != SPLITS[0]:
+        clean = decisions.clean[dataset.splits == SPLITS.index(split)]
+        numbers["clean"] = scores.part(clean).as_dict() if clean.any() else None
     write_json(out / "metrics.json", numbers)
     title = f"{predictor.card.name} on {split}: {100 * numbers['accuracy']:.1f} % of {numbers['n']}"
     draw_confusion(out / "confusion_matrix.png", scores.matrix, title)
-    return predictor.card, numbers
+    return card, numbers
+
+
+def choose_label_model(name: str, folder: Path) -> tuple[str, LabelModel] | None:
+    """Return name and function of the model that judges labels in an audit, None for ``none``.
+
+    Args:
+        name: ridge, network or none.
+        folder: where the network keeps its checkpoints while it trains.
+
+    Raises:
+        UsageError: another name.
+        DeviceError: the network was asked for and PyTorch is not installed.
+    """
+    if name == "none":
+        return None
+    if name == "ridge":
+        return "ridge classifier on gradient histograms", ridge_probabilities
+    if name != "network":
+        raise UsageError(f"unknown label model {name!r}; use ridge, network or none")
+    try:
+        from mien.training.out_of_fold import network_probabilities
+    except ImportError as error:
+        raise missing_extra(str(error.name), "train", "The label model 'network'") from error
+    return "small residual network", partial(network_probabilities, folder=folder)
 
 
 def git_revision() -> str:

@@ -39,6 +39,7 @@ class ModelCard:
         temperature: calibration temperature that is inside the graph.
         metrics: by split: n, accuracy (0 to 1), accuracy_ci (95 %, Wilson), macro_f1, ece.
         training: the settings of the run.
+        data_steps: version and settings of every step from a file to the network (``mien.data.manifest``).
         licence: SPDX name.
         intended_use: what it is for.
         excluded_use: what it must not be used for.
@@ -55,6 +56,7 @@ class ModelCard:
     temperature: float
     metrics: dict[str, dict[str, Any]]
     training: dict[str, Any] = field(default_factory=dict)
+    data_steps: dict[str, Any] = field(default_factory=dict)
     licence: str = "MIT"
     intended_use: str = INTENDED_USE
     excluded_use: str = EXCLUDED_USE

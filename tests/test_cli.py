@@ -65,8 +65,8 @@ def test_prepare_writes_the_four_files_and_says_what_it_found(fer_zip: Path, tmp
     assert "Total images:     42" in answer.stdout
     folder = tmp_path / "results" / "data_analysis"
     wanted = {"class_distribution.png", "sample_images.png", "class_weights.txt", "data_preparation_report.txt"}
-    assert {path.name for path in folder.iterdir()} == wanted | {"data_preparation_report.json"}
-    assert json.loads((folder / "data_preparation_report.json").read_text())["splits"]["PublicTest"] == 14
+    assert {path.name for path in folder.iterdir()} == wanted | {"audit.json", "audit.html", "clean_split.csv", "datasheet.md"}
+    assert json.loads((folder / "audit.json").read_text())["splits"]["PublicTest"] == 14
     assert len((folder / "class_weights.txt").read_text().splitlines()) == 7
 
 

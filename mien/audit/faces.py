@@ -128,7 +128,8 @@ def _look(detector: YuNetDetector, image: NDArray[np.uint8], zoom: int, border: 
     """Return score and landmarks, in pixels of the crop, of the best face in one image, enlarged."""
     side = INPUT_SIZE * zoom
     large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
-    framed = cv2.copyMakeBorder(large, *[border * zoom] * 4, cv2.BORDER_REPLICATE)
+    edge = border * zoom
+    framed = cv2.copyMakeBorder(large, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
     faces = detector.detect(cv2.cvtColor(framed, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False))
     best = max(faces, key=lambda face: face.score, default=None)
     if best is None or best.landmarks is None:

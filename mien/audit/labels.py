@@ -54,7 +54,7 @@ class LabelAudit:
     @property
     def suggestion(self) -> NDArray[np.int64]:
         """(N,) int64: the class the model would give."""
-        return self.probabilities.argmax(1).astype(np.int64)
+        return np.asarray(self.probabilities.argmax(1), np.int64)
 
 
 def assign_folds(groups: NDArray[np.int64], labels: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
@@ -189,7 +189,7 @@ def _features(images: NDArray[np.uint8], progress: Callable[[int, int], None]) -
     gradients = np.stack(rows)
     gradients -= gradients.mean(0)
     gradients /= gradients.std(0) + 1e-6
-    values, vectors = np.linalg.eigh(gradients.T @ gradients / len(gradients))
+    _, vectors = np.linalg.eigh(gradients.T @ gradients / len(gradients))
     components = gradients @ vectors[:, -_COMPONENTS:]
     small = np.stack([cv2.resize(i, (_THUMBNAIL_SIDE,) * 2, interpolation=cv2.INTER_AREA) for i in images])
     thumbnails = small.reshape(len(images), -1).astype(np.float32)
@@ -201,7 +201,7 @@ def _features(images: NDArray[np.uint8], progress: Callable[[int, int], None]) -
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return rows that sum to 1."""
     powers = np.exp(scores - scores.max(1, keepdims=True))
-    return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+    return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
 
 
 def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:

@@ -113,7 +113,8 @@ def descriptors(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     parts = [_both_ways(fine, part) - _both_ways(coarse, part) for part in _parts(images)]
     found = np.concatenate(parts or [np.empty((0, SEARCH_SIDE, SEARCH_SIDE), np.float32)])
     found -= found.mean((1, 2), keepdims=True)
-    return found / np.maximum(np.sqrt((found**2).sum((1, 2), keepdims=True)), np.float32(1e-6))
+    found /= np.maximum(np.sqrt((found**2).sum((1, 2), keepdims=True)), np.float32(1e-6))
+    return found
 
 
 def high_passed(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

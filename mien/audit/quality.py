@@ -96,7 +96,7 @@ def text_scores(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     strokes = (one * next_one < 0) & (np.abs(one) > _STROKE_LEVELS) & (np.abs(next_one) > _STROKE_LEVELS)
     rows = strokes.mean(2, dtype=np.float32)  # (N, H)
     bands = np.lib.stride_tricks.sliding_window_view(rows, _TEXT_ROWS, axis=1).mean(2)
-    return np.maximum(0, bands.max(1) - np.median(rows, axis=1)).astype(np.float32)
+    return np.asarray(np.maximum(0, bands.max(1) - np.median(rows, axis=1)), np.float32)
 
 
 def _laplacian(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,13 +105,13 @@ def _laplacian(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     return grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
 
 
-def _flatness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _flatness(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return (N,) the largest share of pixels in a band of eight neighbouring grey levels."""
     n = len(images)
     levels = images.reshape(n, -1).astype(np.int64) + 256 * np.arange(n)[:, None]
     counts = np.bincount(levels.ravel(), minlength=256 * n).reshape(n, 256).cumsum(1)
     counts[:, _FLAT_LEVELS:] = counts[:, _FLAT_LEVELS:] - counts[:, :-_FLAT_LEVELS]
-    return counts.max(1) / levels.shape[1]
+    return np.asarray(counts.max(1) / levels.shape[1], np.float32)
 
 
 def flag_all(scores: dict[str, NDArray[np.float32]], checks: tuple[Check, ...] = CHECKS) -> dict[str, NDArray[np.bool_]]:

@@ -40,17 +40,17 @@ class Votes:
     @property
     def known(self) -> NDArray[np.bool_]:
         """(N,) bool: somebody voted."""
-        return self.counts.sum(1) > 0
+        return np.asarray(self.counts.sum(1) > 0)
 
     @property
     def winner(self) -> NDArray[np.int64]:
         """(N,) int64: index of the answer with most votes, into ``EMOTIONS + OTHER_ANSWERS``."""
-        return self.counts.argmax(1).astype(np.int64)
+        return np.asarray(self.counts.argmax(1), np.int64)
 
     @property
     def clear(self) -> NDArray[np.bool_]:
         """(N,) bool: one answer has more than half of the votes."""
-        return self.counts.max(1, initial=0) > MAJORITY * np.maximum(self.counts.sum(1), 1)
+        return np.asarray(self.counts.max(1, initial=0) > MAJORITY * np.maximum(self.counts.sum(1), 1))
 
     @property
     def not_a_face(self) -> NDArray[np.bool_]:

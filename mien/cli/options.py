@@ -12,6 +12,13 @@ Data = Annotated[
     typer.Option(help="FER2013: Kaggle's folder, Kaggle's zip (read in place), or the original CSV.", show_default=True),
 ]
 Model = Annotated[str, typer.Option(help="A bundle's path, or the name of one in the package.")]
+SplitFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--split-file",
+        help="clean_split.csv of mien prepare: what to drop or weigh less in Training, what is clean in a test split.",
+    ),
+]
 
 # the two defaults stand here as text: importing them would load OpenCV and ONNX Runtime for --help
 DATA_DEFAULT = Path("data/fer2013")

@@ -41,7 +41,7 @@ def system(
     except DataError as error:
         place = None
         line(False, "data", str(error))
-    report = Path("results/data_analysis/data_preparation_report.json")
+    report = Path("results/data_analysis/audit.json")
     line(report.is_file(), "prepared", str(report) if report.is_file() else "no data report yet")
     own = Path("models/default") / BUNDLE_FILE
     model = str(own) if own.is_file() else MODEL_DEFAULT

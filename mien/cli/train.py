@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Data
+from mien.cli.options import DATA_DEFAULT, Data, SplitFileOption
 
 if TYPE_CHECKING:
     from mien.training.loop import EpochRow
@@ -23,6 +23,7 @@ def train(
     peak_lr: Annotated[float, typer.Option(help="Highest learning rate of the one-cycle schedule.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seeds weights, order and augmentation.")] = 0,
     limit: Annotated[int, typer.Option(help="Train on this many images only, to try things out (0: all).")] = 0,
+    split_file: SplitFileOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out after a stop or a kill.")] = False,
 ) -> None:
@@ -68,6 +69,7 @@ def train(
             settings,
             out,
             command=f"mien train --epochs {epochs} --batch-size {batch_size} --peak-lr {peak_lr:g} --seed {seed} --limit {limit}",
+            split_file=split_file,
             device=device,
             resume=resume,
             on_start=on_start,

@@ -29,6 +29,10 @@ class Scores:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
+    def part(self, chosen: NDArray[np.bool_]) -> Scores:
+        """Return the scores of some of the faces, by a mask (N,)."""
+        return Scores(self.labels[chosen], self.probabilities[chosen])
+
     @property
     def matrix(self) -> NDArray[np.int64]:
         """(7, 7) counts: row is the truth, column the answer."""

@@ -23,6 +23,7 @@ from mien.files import atomic_path
 from mien.modelcard import METADATA_KEY, ModelCard
 from mien.preprocess import INPUT_SIZE
 from mien.training.network import FaceNet
+from mien.training.settings import WIDTHS
 
 OPSET = 18
 
@@ -47,7 +48,7 @@ def network_from(state: dict[str, Any]) -> FaceNet:
     Raises:
         BundleError: the weights are for another architecture.
     """
-    network = FaceNet()
+    network = FaceNet(widths=tuple(state["settings"].get("widths", WIDTHS)))
     try:
         network.load_state_dict(state["ema"])
     except RuntimeError as error:

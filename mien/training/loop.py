@@ -86,11 +86,13 @@ class Trainer:
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.folder, self.device, self.facts = settings, folder, device, facts
-        self._train_x, self._train_y = _on_device(_limited(train, settings.limit), device)
+        train = _limited(train, settings.limit)
+        self._train_x, self._train_y = _on_device(train, device)
+        self._train_w = torch.from_numpy(train.weights).to(device)
         self._val_x, self._val_y = _on_device(validation, device)
         if len(self._train_y) < settings.batch_size:
             raise UsageError(f"batch_size is {settings.batch_size}, and there are only {len(self._train_y)} images to train on")
-        self.network = _placed(FaceNet(settings.dropout), device)
+        self.network = _placed(FaceNet(settings.dropout, settings.widths), device)
         self._ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self._optimiser = torch.optim.SGD(_parameter_groups(self.network, settings.weight_decay), 1.0, 0.9, nesterov=True)
         self._steps_an_epoch = len(self._train_y) // settings.batch_size
@@ -111,8 +113,9 @@ class Trainer:
         if other:
             changes = "; ".join(f"{key} was {state['settings'].get(key)}, now {ours[key]}" for key in other)
             raise UsageError(f"cannot resume {path} with other settings ({changes}). Use the same, or another --out")
-        if state["facts"].get("dataset_hash") != self.facts.get("dataset_hash"):
-            raise UsageError(f"cannot resume {path} on other data: the data set's hash differs")
+        for fact, what in (("dataset_hash", "data"), ("split_file", "decisions"), ("folds", "folds")):
+            if state["facts"].get(fact) != self.facts.get(fact):
+                raise UsageError(f"cannot resume {path} on other {what} ({fact} differs). Use the same, or another --out")
         try:
             self.network.load_state_dict(state["network"])
             self._optimiser.load_state_dict(state["optimiser"])
@@ -131,7 +134,7 @@ class Trainer:
         for epoch in range(len(self.history) + 1, self.settings.epochs + 1):
             started = time.perf_counter()
             loss, train_accuracy = self._train_epoch(epoch, on_step)
-            probabilities = self._predict_average()
+            probabilities = self.predict_validation()
             labels = self._val_y.cpu().numpy()
             matrix = metrics.confusion_matrix(labels, probabilities.argmax(1), len(EMOTIONS))
             row = EpochRow(
@@ -166,7 +169,9 @@ class Trainer:
                 group["lr"] = self._lr()
             with torch.autocast(self.device.type, torch.bfloat16):
                 logits, _ = self.network(faces.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+            losses = F.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing, reduction="none")
+            weights = self._train_w[index]
+            loss = (losses * weights).sum() / weights.sum()
             self._optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             self._optimiser.step()
@@ -199,9 +204,9 @@ class Trainer:
                 self._ema[name].copy_(value)
 
     @torch.no_grad()
-    def _predict_average(self) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    def predict_validation(self) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """Return (N, 7) probabilities of the averaged network on the validation images."""
-        network = _placed(FaceNet(), self.device)
+        network = _placed(FaceNet(widths=self.settings.widths), self.device)
         network.load_state_dict(self._ema)
         network.eval()
         parts = []

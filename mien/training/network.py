@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.emotions import EMOTIONS
+from mien.training.settings import WIDTHS
 
-WIDTHS: Final = (48, 96, 192)
 BLOCKS_A_STAGE: Final = 2
 PIXEL_MEAN: Final = 129.4
 PIXEL_STD: Final = 65.0
@@ -72,14 +72,15 @@ class FaceNet(nn.Module):
 
     Args:
         dropout: share of the embedding dropped while training, 0 to 1.
+        widths: channels of the three stages; the numbers above are for the default.
     """
 
-    def __init__(self, dropout: float = 0.2) -> None:
+    def __init__(self, dropout: float = 0.2, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, WIDTHS[0], 3, 2, 1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         blocks: list[nn.Module] = []
-        channels = WIDTHS[0]
-        for stage, width in enumerate(WIDTHS):
+        channels = widths[0]
+        for stage, width in enumerate(widths):
             for block in range(BLOCKS_A_STAGE):
                 stride = 2 if stage > 0 and block == 0 else 1
                 blocks.append(ResidualBlock(channels, width, stride))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from mien.errors import UsageError
+
+WIDTHS: Final = (48, 96, 192)
+"""Channels of the default network's three stages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class TrainSettings:
         dropout: share of the embedding dropped.
         seed: seeds weights, order and augmentation.
         limit: train on this many images only, drawn evenly by class order (0: all).
+        widths: channels of the network's three stages.
     """
 
     epochs: int = 50
@@ -58,6 +62,7 @@ class TrainSettings:
     dropout: float = 0.2
     seed: int = 0
     limit: int = 0
+    widths: tuple[int, ...] = WIDTHS
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
@@ -66,6 +71,7 @@ class TrainSettings:
             ("batch_size", self.batch_size >= 2, "a whole number from 2 (batch statistics need two)"),
             ("peak_lr", self.peak_lr > 0, "above 0"),
             ("limit", self.limit >= 0, "0 for all, or a number of images"),
+            ("widths", len(self.widths) == 3 and min(self.widths) >= 8, "three numbers of channels from 8"),
         )
         for key, holds, rule in rules:
             if not holds:
@@ -75,4 +81,5 @@ class TrainSettings:
         """Return the settings as plain values, for JSON and for comparison."""
         plain = asdict(self)
         plain["augment"]["erase_size"] = list(self.augment.erase_size)
+        plain["widths"] = list(self.widths)
         return plain
