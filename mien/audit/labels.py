@@ -189,13 +189,22 @@ def _features(images: NDArray[np.uint8], progress: Callable[[int, int], None]) -
     gradients = np.stack(rows)
     gradients -= gradients.mean(0)
     gradients /= gradients.std(0) + 1e-6
-    _, vectors = np.linalg.eigh(gradients.T @ gradients / len(gradients))
-    components = gradients @ vectors[:, -_COMPONENTS:]
+    components = _principal_components(gradients)
     small = np.stack([cv2.resize(i, (_THUMBNAIL_SIDE,) * 2, interpolation=cv2.INTER_AREA) for i in images])
     thumbnails = small.reshape(len(images), -1).astype(np.float32)
     thumbnails -= thumbnails.mean(1, keepdims=True)
     thumbnails /= thumbnails.std(1, keepdims=True) + 1
     return np.concatenate([components, thumbnails, np.ones((len(images), 1), np.float32)], 1).astype(np.float32)
+
+
+def _principal_components(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the scores of (N, D) centred rows on their leading components; the smaller side is decomposed."""
+    if len(rows) > rows.shape[1]:
+        _, vectors = np.linalg.eigh(rows.T @ rows)
+        return np.asarray(rows @ vectors[:, -_COMPONENTS:], np.float32)
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    leading = slice(-min(_COMPONENTS, len(rows)), None)
+    return np.asarray(vectors[:, leading] * np.sqrt(np.maximum(values[leading], 0)), np.float32)
 
 
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:

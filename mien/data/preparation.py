@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mien.data.dataset import FaceDataset
+from mien.data.fer2013 import FER2013_HASH
 from mien.emotions import EMOTIONS
 
 
@@ -70,7 +71,7 @@ def report_text(found: dict[str, Any], source: str) -> str:
     images, classes, weights = found["images"], found["classes"], found["class_weights"]
     tests = ", ".join(f"{name} {n:,}" for name, n in found["splits"].items() if name != "Training")
     lines = [
-        "FER2013 DATA PREPARATION REPORT",
+        ("FER2013 " if found["dataset_hash"] == FER2013_HASH else "") + "DATA PREPARATION REPORT",
         "=" * 60,
         f"Source:           {source}",
         f"Training images:  {images['train']:,}",
