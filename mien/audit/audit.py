@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """Opens a progress bar with a heading; yields a function of (done, total)."""
 LabelModel = Callable[[FaceDataset, NDArray[np.int64], Callable[[int, int], None]], NDArray[np.float32]]
 """Gives (N, 7) out-of-fold probabilities for (data set, (N,) fold numbers, progress)."""
+
+
+_SIZES_KEPT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ def run_audit(
     detector: Path | None = None,
     votes: Votes | None = None,
     label_model: tuple[str, LabelModel] | None = None,
-    seconds: dict[str, float] | None = None,
+    sizes: Mapping[tuple[int, int], int] | None = None,
+    seconds: Mapping[str, float] | None = None,
 ) -> Audit:
     """Return the audit of a data set.
 
@@ -74,20 +79,21 @@ def run_audit(
         detector: YuNet's file; None leaves the face checks out.
         votes: the crowd's votes for these images.
         label_model: name and function of the label model; None leaves it out.
+        sizes: how many images had which (width, height) before they were scaled.
         seconds: stages timed before, such as reading; the audit's own are added.
 
     Raises:
         DeviceError: a package of the extra ``audit`` is missing.
         BundleError: the detector's file is broken.
     """
-    seconds = dict(seconds or {})
+    timed = dict(seconds or {})
 
     @contextmanager
     def stage(key: str, heading: str) -> Iterator[Callable[[int, int], None]]:
         started = time.perf_counter()
         with bars(heading) as progress:
             yield progress
-        seconds[key] = round(time.perf_counter() - started, 2)
+        timed[key] = round(time.perf_counter() - started, 2)
 
     with stage("statistics", "counting"):
         contents = manifest(dataset)
@@ -111,12 +117,14 @@ def run_audit(
     if label_model is not None and dataset.split_counts()["Training"] >= labels.MIN_IMAGES:
         name, model = label_model
         with stage("labels", f"labels, by a {name}") as progress:
-            folds = labels.assign_folds(duplicates.photo, dataset.labels)
+            training_labels = np.where(dataset.splits == 0, dataset.labels, -1)  # no test label moves a fold
+            folds = labels.assign_folds(duplicates.photo, training_labels)
             opinion = labels.judge_labels(dataset, model(dataset, folds, progress), name)
     with stage("decisions", "deciding"):
         decisions = verdicts.decide(dataset, duplicates, flags, opinion, votes)
         facts = {
             **found,
+            "source_sizes": {f"{w}x{h}": n for (w, h), n in Counter(dict(sizes or {})).most_common(_SIZES_KEPT)},
             "manifest": contents,
             "exact_duplicates": copies.summarise(exact, dataset),
             "near_duplicates": copies.summarise_near(duplicates, dataset),
@@ -132,7 +140,7 @@ def run_audit(
         }
     if contents["dataset_hash"] == FER2013_HASH:
         facts["claims"] = {"low_quality_share": CLAIMED_LOW_QUALITY, "near_duplicate_share": CLAIMED_NEAR_DUPLICATES}
-    facts["seconds"] = seconds | {"total": round(sum(seconds.values()), 2)}
+    facts["seconds"] = timed | {"total": round(sum(timed.values()), 2)}
     return Audit(dataset, duplicates, scores, checks, flags, opinion, votes, decisions, facts)
 
 

@@ -58,8 +58,10 @@ def _part(values: NDArray[np.float32], here: NDArray[np.bool_]) -> dict[str, flo
     inside, outside = values[here & known].astype(np.float64), values[~here & known].astype(np.float64)
     if len(inside) < 2:
         return None
-    pooled = np.sqrt((inside.var() * len(inside) + outside.var() * len(outside)) / (len(inside) + len(outside)))
-    effect = (inside.mean() - outside.mean()) / pooled if len(outside) and pooled > 0 else 0.0
+    effect = 0.0
+    if len(outside):
+        pooled = np.sqrt((inside.var() * len(inside) + outside.var() * len(outside)) / (len(inside) + len(outside)))
+        effect = (inside.mean() - outside.mean()) / pooled if pooled > 0 else 0.0
     return {
         "n": len(inside),
         "mean": round(float(inside.mean()), 4),

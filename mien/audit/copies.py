@@ -45,6 +45,17 @@ def join_copies(exact: NDArray[np.int64], pairs: NearPairs) -> Copies:
     return Copies(exact, first[component], pairs)
 
 
+def photos_among(copies: Copies, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return (N,) int64 photograph ids that hold among the ``chosen`` images alone: others link nothing."""
+    stands = np.zeros(len(chosen), np.bool_)
+    stands[copies.exact[chosen]] = True
+    pairs = copies.pairs
+    both = stands[pairs.first] & stands[pairs.second]
+    return join_copies(
+        copies.exact, NearPairs(pairs.first[both], pairs.second[both], pairs.score[both], pairs.mirrored[both])
+    ).photo
+
+
 def group_sizes(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return (N,) int64: how many images share each image's group."""
     return np.bincount(groups, minlength=len(groups))[groups]

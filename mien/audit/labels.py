@@ -123,7 +123,7 @@ def _likely_wrong(labels: NDArray[np.int64], probabilities: NDArray[np.float32])
         return np.zeros(len(labels), np.bool_)
     narrow = probabilities[:, present].astype(np.float64)  # cleanlab counts classes from the labels it sees
     narrow /= narrow.sum(1, keepdims=True)
-    return np.asarray(find_label_issues(np.searchsorted(present, labels), narrow, n_jobs=1), np.bool_)
+    return np.asarray(find_label_issues(np.searchsorted(present, labels), narrow, n_jobs=1, min_examples_per_class=0), np.bool_)
 
 
 def summarise(dataset: FaceDataset, audit: LabelAudit | None, votes: Votes | None) -> dict[str, Any]:

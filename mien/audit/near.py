@@ -153,7 +153,8 @@ def _symmetric_parts(found: NDArray[np.float32]) -> tuple[NDArray[np.float32], N
     """Return the left-right symmetric and antisymmetric parts of descriptors, each (N, 72)."""
     left, right = found[:, :, : SEARCH_SIDE // 2], found[:, :, : SEARCH_SIDE // 2 - 1 : -1]
     root = np.float32(np.sqrt(0.5))
-    return ((left + right) * root).reshape(len(found), -1), ((left - right) * root).reshape(len(found), -1)
+    flat = (len(found), SEARCH_SIDE**2 // 2)
+    return ((left + right) * root).reshape(flat), ((left - right) * root).reshape(flat)
 
 
 def _prove(
@@ -180,6 +181,8 @@ def _prove(
 
 def _best_match(image: NDArray[np.uint8], template: NDArray[np.uint8]) -> float:
     """Return the best zero-mean normalised correlation of ``template`` at any place in ``image``."""
+    if template.min() == template.max():  # OpenCV calls that a perfect match
+        return 0.0
     return float(cv2.matchTemplate(image, template, cv2.TM_CCOEFF_NORMED).max())
 
 

@@ -56,7 +56,7 @@ def heat_table(rows: Sequence[str], columns: Sequence[str], shares: Sequence[Seq
     body = []
     for name, row in zip(rows, shares, strict=True):
         cells = "".join(
-            f"<td style='background:color-mix(in srgb, var(--mark) {100 * min(1, share):.0f}%, transparent)'>"
+            f"<td style='background:color-mix(in srgb, var(--mark) {70 * min(1, share):.0f}%, transparent)'>"
             f"{f'{100 * share:.0f}' if share >= 0.005 else ''}</td>"
             for share in row
         )

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.audit.copies import Copies, group_sizes, leaked
+from mien.audit.copies import Copies, group_sizes, leaked, photos_among
 from mien.audit.labels import LabelAudit
 from mien.audit.votes import Votes
 from mien.data.dataset import SPLITS, FaceDataset
@@ -75,12 +75,13 @@ def decide(
     give("no face found", faceless & ~voted_out & ~empty, 0.5)
     give("not a face by vote", voted_out & ~faceless & ~empty, 0.5)
 
-    first_of = [dataset.names[i] for i in copies.exact]
+    first_of = _first_members(copies.exact, training)
     keeper, disagree = _keepers(dataset.labels, copies.exact, training, votes)
-    give("copies disagree", disagree & (keeper < 0), 0.0, first_of)
+    give("copies disagree", disagree & (keeper < 0), 0.0, [dataset.names[i] for i in first_of])
     give("exact copy", (keeper >= 0) & (keeper != np.arange(n)), 0.0, [dataset.names[i] for i in keeper])
     alive = training & (weights > 0)
-    versions = np.bincount(copies.photo[alive], minlength=n)[copies.photo]
+    photo = photos_among(copies, alive)  # a test image must not link two of Training
+    versions = np.bincount(photo[alive], minlength=n)[photo]
     many = alive & (versions > 1)
     give("near copy", many, (1 / np.maximum(versions, 1)).astype(np.float32), [f"{v} versions" for v in versions])
 
@@ -126,6 +127,13 @@ def _keepers(
             stays = agreeing[0] if len(agreeing) else -1
         keeper[members] = stays
     return keeper, disagree
+
+
+def _first_members(groups: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return (N,) int64: the first image of each image's group that is in ``among``; itself where none is."""
+    first = np.full(len(groups), len(groups), np.int64)
+    np.minimum.at(first, groups[among], np.flatnonzero(among))
+    return np.where(first[groups] < len(groups), first[groups], np.arange(len(groups)))
 
 
 def before_and_after(dataset: FaceDataset, decisions: SplitFile) -> dict[str, dict[str, float]]:

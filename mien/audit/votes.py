@@ -65,7 +65,7 @@ def read_votes(path: Path, dataset: FaceDataset) -> Votes:
         DataError: not a votes file, or it does not belong to this data set.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as handle:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = list(csv.DictReader(handle))
     except OSError as error:
         raise DataError(f"cannot read the votes {path} ({error.strerror})") from error
@@ -81,12 +81,16 @@ def read_votes(path: Path, dataset: FaceDataset) -> Votes:
     for i, row in enumerate(rows):
         try:
             for column, at in used.items():
-                counts[i, at] = max(0.0, float(row[column]))
+                counts[i, at] = float(row[column])
         except (TypeError, ValueError) as error:
             raise DataError(f"the votes {path}, line {i + 2}: {error}") from error
     if not np.isfinite(counts).all():
         raise DataError(f"the votes {path} hold a value that is not a number")
+    np.maximum(counts, 0, out=counts)
     if "path" in columns:
+        for i, row in enumerate(rows):
+            if not row["path"]:
+                raise DataError(f"the votes {path}, line {i + 2}: no path")
         return _by_name(path, [row["path"] for row in rows], counts, dataset)
     return _by_order(path, [row.get("Usage") for row in rows], counts, dataset)
 

@@ -73,7 +73,14 @@ def prepare(
     crowd = read_votes(votes, dataset) if votes else None
     seconds = {"reading": round(time.perf_counter() - started, 2)}
     audit = run_audit(
-        dataset, result.unreadable, progress_bar, detector=detector, votes=crowd, label_model=model, seconds=seconds
+        dataset,
+        result.unreadable,
+        progress_bar,
+        detector=detector,
+        votes=crowd,
+        label_model=model,
+        sizes=result.sizes,
+        seconds=seconds,
     )
     started = time.perf_counter()
     with progress_bar("writing the report"):

@@ -78,7 +78,7 @@ def read_split_file(path: Path, dataset: FaceDataset) -> SplitFile:
         DataError: no such file, a broken line, or made for other data.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as handle:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = list(csv.DictReader(handle))
     except OSError as error:
         raise DataError(f"cannot read the split file {path} ({error.strerror}). Make one with: mien prepare") from error
@@ -86,7 +86,11 @@ def read_split_file(path: Path, dataset: FaceDataset) -> SplitFile:
         raise DataError(f"the split file {path} is not a text CSV ({error})") from error
     if not rows or not set(COLUMNS) <= set(rows[0]):
         raise DataError(f"{path} is not a split file: its first line must name {', '.join(COLUMNS)}")
-    by_name = {short_name(row["name"] or ""): (line, row) for line, row in enumerate(rows, start=2)}
+    by_name: dict[str, tuple[int, dict[str, str]]] = {}
+    for line, row in enumerate(rows, start=2):
+        before, _ = by_name.setdefault(short_name(row["name"] or ""), (line, row))
+        if before != line:
+            raise DataError(f"the split file {path} names {row['name']} twice, in lines {before} and {line}: keep one")
     missing = [name for name in dataset.names if short_name(name) not in by_name]
     if missing:
         raise DataError(
@@ -124,4 +128,6 @@ def _weight(path: Path, line: int, row: dict[str, str], dataset: FaceDataset, i:
         weight = -1.0
     if not 0 <= weight <= 1 or (weight == 0) != (row["action"] == "drop"):
         raise refuse(f"weight {row['weight']!r}", "a number above 0, at most 1; 0 for a dropped image and only there")
+    if split != SPLITS[0] and weight != 1:
+        raise refuse(f"weight {row['weight']!r}", f"an image of {split} has 1")
     return weight
