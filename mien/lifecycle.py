@@ -49,7 +49,7 @@ def train_model(
     split_file: Path | None = None,
     device: str = "auto",
     resume: bool = False,
-    on_start: Callable[[str, int], None] = lambda device, epoch: None,
+    on_start: Callable[[str, int, int], None] = lambda device, images, epoch: None,
     on_step: OnStep = lambda epoch, step, steps, loss: None,
     on_epoch: OnEpoch = lambda row, is_best: None,
 ) -> list[EpochRow]:
@@ -66,7 +66,7 @@ def train_model(
         split_file: the audit's decisions on what to drop and what to weigh less; None for all images alike.
         device: auto, cpu or cuda.
         resume: continue the run in ``folder``; without it a folder that holds one is refused.
-        on_start: called once with (device name, epochs already done).
+        on_start: called once with (device name, images to train on, epochs already done).
         on_step: called after every step.
         on_epoch: called after every epoch.
 
@@ -95,7 +95,7 @@ def train_model(
     trainer = Trainer(dataset.split("Training"), dataset.split("PublicTest"), settings, folder, chosen, facts)
     if resume:
         trainer.resume()
-    on_start(str(chosen), len(trainer.history))
+    on_start(str(chosen), trainer.images, len(trainer.history))
 
     def after_epoch(row: EpochRow, is_best: bool) -> None:
         write_history(folder / "history.csv", trainer.history)

@@ -182,6 +182,32 @@ def test_train_and_evaluate_take_the_clean_split(fer_folder: Path, tmp_path: Pat
     assert "made for other data" in refused.stderr
 
 
+def test_faces_of_ones_own_are_audited_with_a_table_of_class_names(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for folder in ("радость", "Wut", "bored", "leer"):
+        (tmp_path / "mine" / folder).mkdir(parents=True)
+        for k in range(0 if folder == "leer" else 4):
+            picture = cv2.resize(random.integers(0, 255, (9, 12, 3), np.uint8), (120, 90), interpolation=cv2.INTER_CUBIC)
+            cv2.imencode(".png", picture)[1].tofile(tmp_path / "mine" / folder / f"лицо_{k}.png")
+    (tmp_path / "mine" / "радость" / "nothing.jpg").write_bytes(b"")
+    table = tmp_path / "table.csv"
+    table.write_text("folder,class\nрадость,happiness\nWut,angry\nleer,sad\n", encoding="utf-8")
+    asked = ("prepare", "--data", "mine", "--classes", "table.csv", "--no-faces")
+    unmapped = mien(*asked, cwd=tmp_path)
+    assert (unmapped.returncode, unmapped.stderr.count("\n")) == (3, 1)
+    assert "bored,-" in unmapped.stderr
+    table.write_text(table.read_text(encoding="utf-8") + "bored,-\n", encoding="utf-8")
+    answer = mien(*asked, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    facts = json.loads((tmp_path / "results/data_analysis/audit.json").read_text())
+    assert facts["images"]["unreadable"] == ["радость/nothing.jpg"]
+    assert (facts["classes"]["total"]["happy"], facts["classes"]["total"]["angry"], facts["classes"]["total"]["sad"]) == (4, 4, 0)
+    assert facts["source_sizes"] == {"120x90": 8}
+    assert facts["label_noise"]["model"] is None  # eight images are too few to judge labels by
+    assert "радость/лицо_0.png,Training,happy,keep,1," in (tmp_path / "results/data_analysis/clean_split.csv").read_text()
+    assert not answer.stdout.startswith("FER2013")
+
+
 def test_an_unknown_label_model_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     answer = mien("prepare", "--data", "nowhere", "--label-model", "oracle", cwd=tmp_path)
     assert answer.returncode == 2

@@ -46,11 +46,10 @@ def train(
         task = bar.add_task("starting", total=None)
         done = 0
 
-        def on_start(device_name: str, epochs_done: int) -> None:
+        def on_start(device_name: str, images: int, epochs_done: int) -> None:
             nonlocal done
             done = epochs_done
-            available = dataset.split_counts()["Training"]
-            print(f"training on {device_name}: {min(limit or available, available):,} images, {epochs} epochs")
+            print(f"training on {device_name}: {images:,} images, {epochs} epochs")
             if epochs_done:
                 print(f"continuing after epoch {epochs_done}")
 

@@ -34,8 +34,8 @@ def read_csv(path: Path, progress: Progress | None = None) -> ReadResult:
     splits: list[int] = []
     names: list[str] = []
     unreadable: list[str] = []
-    size = path.stat().st_size
     try:
+        size = path.stat().st_size
         with path.open(encoding="utf-8", newline="") as handle:
             reader = csv.reader(handle)
             head = [column.strip().lower() for column in next(reader, [])]
@@ -59,6 +59,8 @@ def read_csv(path: Path, progress: Progress | None = None) -> ReadResult:
                 names.append(name)
                 if progress is not None and line % 500 == 0:
                     progress(min(read_bytes, size), size)
+    except OSError as error:
+        raise DataError(f"cannot read {path} ({error.strerror}). Check its permissions") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a text CSV ({error})") from error
     if progress is not None:
@@ -67,7 +69,7 @@ def read_csv(path: Path, progress: Progress | None = None) -> ReadResult:
         first = f", {unreadable[0]} the first" if unreadable else ""
         raise DataError(f"{path}: {len(unreadable)} rows cannot be read{first}; {len(images)} can. Fetch the file again")
     dataset = FaceDataset(np.stack(images), np.array(labels, np.int64), np.array(splits, np.int64), tuple(names))
-    return ReadResult(dataset, tuple(unreadable))
+    return ReadResult(dataset, tuple(unreadable), {(INPUT_SIZE, INPUT_SIZE): len(dataset)})
 
 
 def _code(text: str) -> int:

@@ -1,158 +1,121 @@
-"""Reading FER2013 as Kaggle ships it: ``train/CLASS/*.jpg`` and ``test/CLASS/*.jpg``.
+"""Reading folders of faces: FER2013 as Kaggle ships it, and anybody's own class folders.
 
-Kaggle's test folder holds two splits, told apart by the file name's prefix. The layout is
-checked before a pixel is decoded, and every fault is named at once, so that a user fixes
-a folder in one go.
+What stands where is ``layouts``' business, what a file's bytes are ``decoding``'s; here they
+are brought together, and a set with too many broken files is refused.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.cores import worker_count
 from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.decoding import decode_face
+from mien.data.layouts import list_images
 from mien.data.trees import Tree
-from mien.emotions import EMOTIONS, canonical_name
+from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.preprocess import INPUT_SIZE
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while a long job goes on."""
 
-_FOLDER_SPLIT: Final[dict[str, str]] = {
-    "train": "Training",
-    "training": "Training",
-    "val": "PublicTest",
-    "validation": "PublicTest",
-    "test": "PrivateTest",
-}
-_IMAGE_ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm"})
 _MAX_UNREADABLE_SHARE: Final = 0.01
+_MAX_UNREADABLE_OWN: Final = 5
+_CHUNK: Final = 32
+_MAX_THREADS: Final = 4  # each may hold a large picture
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """A data set, and the names of the images that were left out because they cannot be read."""
+    """A data set, and the names of the images that were left out because they cannot be read.
+
+    Attributes:
+        dataset: the images that could be read.
+        unreadable: names of those that could not.
+        sizes: number of images by the (width, height) they have in their files, in pixels.
+    """
 
     dataset: FaceDataset
     unreadable: tuple[str, ...]
+    sizes: dict[tuple[int, int], int] = field(default_factory=dict)
 
 
-def read_tree(tree: Tree, where: str, progress: Progress | None = None) -> ReadResult:
+def read_tree(
+    tree: Tree, where: str, progress: Progress | None = None, classes: Mapping[str, str | None] | None = None
+) -> ReadResult:
     """Return the data set that stands in ``tree``.
 
-    ``train``, ``val`` and ``test`` folders are found at the root or one folder below.
-    Images of another size are scaled to 48x48 and colour becomes grey.
+    ``train``, ``val`` and ``test`` folders, or class folders without them, are found at the
+    root or below folders that wrap them. Images of another size are cut to a square and
+    scaled to 48x48, and colour becomes grey.
 
     Args:
         tree: a folder or a zip.
         where: how errors name the tree.
         progress: called now and then with (images done, images in all).
+        classes: class by folder name, None for a folder to leave out; other folders go by
+            their own names. With it, classes may be missing or empty.
 
     Raises:
-        DataError: a class folder is missing, unknown or empty, or more than 1 % of the
-            images cannot be read.
+        DataError: the folders are not as they should be (see ``list_images``), no image can
+            be read, or more than 1 % cannot; five may be broken in any set of one's own.
     """
-    members = _members_by_class(tree, where)
-    total = sum(len(names) for names in members.values())
-    images = np.empty((total, INPUT_SIZE, INPUT_SIZE), np.uint8)
-    labels: list[int] = []
-    splits: list[int] = []
-    kept: list[str] = []
-    unreadable: list[str] = []
-    for (split_folder, emotion), names in sorted(members.items()):
-        for name in names:
-            image = decode_face(tree.read(name))
-            if image is None:
-                unreadable.append(name)
-            else:
-                images[len(kept)] = image
-                labels.append(EMOTIONS.index(emotion))
-                splits.append(SPLITS.index(_split_of(name, split_folder)))
-                kept.append(name)
-            done = len(kept) + len(unreadable)
-            if progress is not None and (done % 500 == 0 or done == total):
-                progress(done, total)
-    if len(unreadable) > _MAX_UNREADABLE_SHARE * total:
-        raise DataError(
-            f"{where}: {len(unreadable)} of {total} images cannot be read, {unreadable[0]} the first. Fetch the data set again"
-        )
-    dataset = FaceDataset(images[: len(kept)], np.array(labels, np.int64), np.array(splits, np.int64), tuple(kept))
-    return ReadResult(dataset, tuple(unreadable))
-
-
-def decode_face(data: bytes) -> NDArray[np.uint8] | None:
-    """Return the picture in ``data`` as (48, 48) uint8 grey, or None when it is not a picture."""
-    if not data:
-        return None
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:
-        return None
-    if image is None:
-        return None
-    if image.shape != (INPUT_SIZE, INPUT_SIZE):
-        shrink = min(image.shape) > INPUT_SIZE
-        image = cv2.resize(image, (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-    return image.astype(np.uint8, copy=False)
-
-
-def _members_by_class(tree: Tree, where: str) -> dict[tuple[str, str], list[str]]:
-    """Return image names by (split folder, class); every fault of the layout is raised at once."""
-    root = _find_root(tree, where)
-    members: dict[tuple[str, str], list[str]] = defaultdict(list)
-    faults: list[str] = []
-    present = [f for f in sorted(tree.folders) if PurePosixPath(f).parent == root]
-    split_folders = [PurePosixPath(f).name for f in present if PurePosixPath(f).name.lower() in _FOLDER_SPLIT]
-    for split_folder in split_folders:
-        class_folders = [f for f in sorted(tree.folders) if PurePosixPath(f).parent == root / split_folder]
-        for folder in class_folders:
-            emotion = canonical_name(PurePosixPath(folder).name)
-            if emotion is None:
-                faults.append(f"unknown class folder {folder} (the classes are {', '.join(EMOTIONS)})")
-            else:
-                members[split_folder, emotion] = []
-        faults.extend(
-            f"class folder missing: {root / split_folder / emotion}"
-            for emotion in EMOTIONS
-            if (split_folder, emotion) not in members
-        )
-    for name in tree.files:
-        parts = PurePosixPath(name).relative_to(root).parts if PurePosixPath(name).is_relative_to(root) else ()
-        if len(parts) == 3 and parts[0] in split_folders and PurePosixPath(name).suffix.lower() in _IMAGE_ENDINGS:
-            emotion = canonical_name(parts[1])
-            if emotion is not None:
-                members[parts[0], emotion].append(name)
-    faults.extend(
-        f"class folder empty: {root / split_folder / emotion}"
-        for (split_folder, emotion), names in sorted(members.items())
-        if not names
+    listing = list_images(tree, where, classes)
+    names = tuple(name for name, _, _ in listing.images)
+    pixels = np.empty((len(names), INPUT_SIZE, INPUT_SIZE), np.uint8)
+    sizes = _decode_all(tree, names, pixels, progress)
+    unreadable = tuple(name for name, size in zip(names, sizes, strict=True) if size is None)
+    _check_unreadable(where, unreadable, len(names), listing.own)
+    dataset = FaceDataset(
+        pixels,
+        np.array([EMOTIONS.index(emotion) for _, emotion, _ in listing.images], np.int64),
+        np.array([SPLITS.index(split) for _, _, split in listing.images], np.int64),
+        names,
     )
-    if faults:
-        more = f" (and {len(faults) - 8} more)" if len(faults) > 8 else ""
-        raise DataError(f"{where}: " + "; ".join(faults[:8]) + more)
-    return members
+    if unreadable:
+        dataset = dataset.take(np.array([size is not None for size in sizes], np.bool_))
+    return ReadResult(dataset, unreadable, dict(Counter(size for size in sizes if size is not None)))
 
 
-def _find_root(tree: Tree, where: str) -> PurePosixPath:
-    """Return the folder that holds ``train``: the root, or the shallowest folder that does."""
-    candidates = sorted(
-        (PurePosixPath(f) for f in tree.folders if PurePosixPath(f).name.lower() in ("train", "training")),
-        key=lambda path: (len(path.parts), path.as_posix()),
-    )
-    if not candidates:
-        raise DataError(f"{where}: no folder 'train' in it. Expected train/CLASS/*.jpg and test/CLASS/*.jpg")
-    return candidates[0].parent
+def _decode_all(
+    tree: Tree, names: Sequence[str], pixels: NDArray[np.uint8], progress: Progress | None
+) -> list[tuple[int, int] | None]:
+    """Fill ``pixels`` (N, 48, 48) with N named images; return their sizes, None for each that cannot be read.
+
+    OpenCV decodes without holding Python's lock, so threads are worth it.
+    """
+
+    def decode_chunk(start: int) -> list[tuple[int, int] | None]:
+        sizes: list[tuple[int, int] | None] = []
+        for i in range(start, min(start + _CHUNK, len(names))):
+            face = decode_face(tree.read(names[i]))
+            if face is not None:
+                pixels[i] = face[0]
+            sizes.append(face and face[1])
+        return sizes
+
+    found: list[tuple[int, int] | None] = []
+    with ThreadPoolExecutor(min(_MAX_THREADS, worker_count())) as pool:
+        for sizes in pool.map(decode_chunk, range(0, len(names), _CHUNK)):
+            found.extend(sizes)
+            if progress is not None:
+                progress(len(found), len(names))
+    return found
 
 
-def _split_of(name: str, split_folder: str) -> str:
-    """Return the split of a file: by its name's prefix where it has one, else by its folder."""
-    prefix = PurePosixPath(name).name.split("_", 1)[0]
-    return prefix if prefix in SPLITS else _FOLDER_SPLIT[split_folder.lower()]
+def _check_unreadable(where: str, unreadable: Sequence[str], total: int, own: bool) -> None:
+    """Raise where no image can be read, or so many cannot that the set is not what it claims to be."""
+    allowed = _MAX_UNREADABLE_SHARE * total
+    if own:
+        allowed = min(max(_MAX_UNREADABLE_OWN, allowed), total - 1)
+    if len(unreadable) > allowed:
+        advice = "Repair or remove them" if own else "Fetch the data set again"
+        raise DataError(f"{where}: {len(unreadable)} of {total} images cannot be read, {unreadable[0]} the first. {advice}")

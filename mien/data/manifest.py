@@ -11,7 +11,7 @@ from typing import Any, Final
 from mien.data.dataset import FaceDataset
 from mien.preprocess import INPUT_SIZE, PREPROCESS_VERSION
 
-READ_VERSION: Final = "1"
+READ_VERSION: Final = "2"
 """Changes with any change of the pixels that readers make of the same files."""
 
 

@@ -38,7 +38,7 @@ def effective_number_weights(counts: dict[str, int], beta: float = 0.999) -> dic
 
     >>> weights = effective_number_weights({"happy": 3000, "disgust": 300})
     >>> round(weights["disgust"] / weights["happy"], 2)
-    3.67
+    3.66
     """
     raw = {name: (1 - beta) / (1 - beta**n) if n else 0.0 for name, n in counts.items()}
     filled = [weight for weight in raw.values() if weight]

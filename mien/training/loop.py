@@ -99,6 +99,11 @@ class Trainer:
         self._step = 0
         self.history: list[EpochRow] = []
 
+    @property
+    def images(self) -> int:
+        """Number of images an epoch walks over."""
+        return len(self._train_y)
+
     def resume(self) -> None:
         """Continue from ``last.pt``.
 
