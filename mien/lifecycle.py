@@ -221,7 +221,7 @@ def choose_label_model(name: str, folder: Path) -> tuple[str, LabelModel] | None
         from mien.training.out_of_fold import network_probabilities
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "The label model 'network'") from error
-    return "small residual network", partial(network_probabilities, folder=folder)
+    return "residual network", partial(network_probabilities, folder=folder)
 
 
 def git_revision() -> str:

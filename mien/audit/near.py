@@ -34,6 +34,8 @@ PROOF_SIGMA_PX: Final = 2.5
 PROOF_THRESHOLD: Final = 0.75
 MAX_SHIFT_PX: Final = 4
 SCALES: Final = (0.90, 0.95, 1.05, 1.10)
+GLANCE_THRESHOLD: Final = 0.45
+"""Pairs below this at half the resolution are strangers: a quick look before the slow one."""
 RESCUE_THRESHOLD: Final = 0.50
 """Pairs between this and the proof are tried at other scales as well."""
 MIN_STD: Final = 6.0
@@ -74,6 +76,7 @@ def find_near_duplicates(images: NDArray[np.uint8], progress: Callable[[int, int
     useful = np.flatnonzero(contrast(images) >= MIN_STD)
     even, odd = _symmetric_parts(descriptors(images[useful]))
     details = high_passed(images[useful])
+    halves = halved(details)
     found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]] = []
     total = len(useful) * (len(useful) + 1) // 2
     threads_before = cv2.getNumThreads()
@@ -83,7 +86,7 @@ def find_near_duplicates(images: NDArray[np.uint8], progress: Callable[[int, int
             done = 0
             for start, first, second, mirrored in _candidates(even, odd):
                 parts = np.array_split(np.arange(len(first)), worker_count())
-                scores = pool.map(lambda part: _prove(details, first[part], second[part], mirrored[part]), parts)  # noqa: B023
+                scores = pool.map(lambda part: prove(details, halves, first[part], second[part], mirrored[part]), parts)  # noqa: B023
                 score = np.concatenate(list(scores))
                 keep = score >= PROOF_THRESHOLD
                 found.append((useful[first[keep]], useful[second[keep]], score[keep], mirrored[keep]))
@@ -157,18 +160,28 @@ def _symmetric_parts(found: NDArray[np.float32]) -> tuple[NDArray[np.float32], N
     return ((left + right) * root).reshape(flat), ((left - right) * root).reshape(flat)
 
 
-def _prove(
-    details: NDArray[np.uint8], first: NDArray[np.int64], second: NDArray[np.int64], mirrored: NDArray[np.bool_]
+def prove(
+    details: NDArray[np.uint8],
+    halves: NDArray[np.uint8],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    mirrored: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """Return the full-resolution likeness of each pair, -1 to 1."""
+    """Return the likeness of each pair, -1 to 1: at full resolution where half of it does not tell strangers."""
     scores = np.empty(len(first), np.float32)
     side = details.shape[1]
     inner = slice(MAX_SHIFT_PX, side - MAX_SHIFT_PX)
+    half_inner = slice(MAX_SHIFT_PX // 2, (side - MAX_SHIFT_PX) // 2)
     deeper = slice(_SCALE_MARGIN_PX, side - _SCALE_MARGIN_PX)
     middle = (side - 1) / 2
     for k, (a, b, turned) in enumerate(zip(first, second, mirrored, strict=True)):
+        half = halves[b][:, ::-1].copy() if turned else halves[b]
+        best = _best_match(half, halves[a][half_inner, half_inner])
+        if best < GLANCE_THRESHOLD:
+            scores[k] = best
+            continue
         one = details[a]
-        other = np.ascontiguousarray(details[b][:, ::-1]) if turned else details[b]
+        other = details[b][:, ::-1].copy() if turned else details[b]
         best = _best_match(other, one[inner, inner])
         if RESCUE_THRESHOLD <= best < PROOF_THRESHOLD:
             for scale in SCALES:
@@ -177,6 +190,16 @@ def _prove(
                 best = max(best, _best_match(other, zoomed[deeper, deeper].astype(np.uint8, copy=False)))
         scores[k] = best
     return scores
+
+
+def halved(details: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (N, 24, 24) uint8: means of 2x2 pixels."""
+    found = np.empty((len(details), details.shape[1] // 2, details.shape[2] // 2), np.uint8)
+    for start in range(0, len(details), _BLOCK):
+        part = details[start : start + _BLOCK].astype(np.uint16)
+        sums = part[:, ::2, ::2] + part[:, 1::2, ::2] + part[:, ::2, 1::2] + part[:, 1::2, 1::2]
+        found[start : start + _BLOCK] = (sums + 2) // 4
+    return found
 
 
 def _best_match(image: NDArray[np.uint8], template: NDArray[np.uint8]) -> float:

@@ -27,7 +27,9 @@ def prepare(
     ] = None,
     label_model: Annotated[
         str,
-        typer.Option(help="What judges the labels: ridge (seconds), network (minutes, better, needs the extra train) or none."),
+        typer.Option(
+            help="What judges the labels: ridge (seconds), network (better; an hour on two cores, needs the extra train) or none."
+        ),
     ] = "ridge",
     faces: Annotated[bool, typer.Option("--faces/--no-faces", help="Look for a face in every image.")] = True,
 ) -> None:
