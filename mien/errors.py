@@ -6,6 +6,8 @@ raised is a fault of ours and keeps its traceback.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 
 class MienError(Exception):
     """Root of every error a user can cause; never raised itself."""
@@ -38,3 +40,14 @@ class DeviceError(MienError):
 def missing_extra(package: str, extra: str, purpose: str) -> DeviceError:
     """Return the error for an optional package that is not installed."""
     return DeviceError(f"{purpose} needs the package {package}. Install it with: pip install 'mien[{extra}]'")
+
+
+def require(packages: tuple[str, ...], extra: str, purpose: str) -> None:
+    """Refuse a long job at its start, not at its end, where a package it needs is missing.
+
+    Raises:
+        DeviceError: a package cannot be found; the first one is named.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise missing_extra(package, extra, purpose)

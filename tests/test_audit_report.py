@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -214,6 +216,20 @@ def test_an_unknown_label_model_is_refused_before_anything_is_read(tmp_path: Pat
     answer = mien("prepare", "--data", "nowhere", "--label-model", "oracle", cwd=tmp_path)
     assert answer.returncode == 2
     assert "use ridge, network or none" in answer.stderr
+
+
+def test_a_missing_package_is_named_before_the_work_begins() -> None:
+    program = (
+        "import sys\n"
+        "import importlib.machinery as m; find = m.PathFinder.find_spec\n"
+        "m.PathFinder.find_spec = classmethod(lambda c, name, *a: None if name == 'cleanlab' else find(name, *a))\n"
+        "from mien.cli import main; sys.argv = ['mien', 'prepare', '--data', 'nowhere']; main()\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert answer.returncode == 4, answer.stderr
+    assert "cleanlab" in answer.stderr
+    assert "[audit]" in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 def test_the_network_judges_out_of_fold_and_goes_on_after_a_stop(tmp_path: Path) -> None:

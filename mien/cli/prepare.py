@@ -61,10 +61,12 @@ def prepare(
     from mien.data.pictures import draw_class_distribution, draw_samples
     from mien.data.reader import find_data, read_dataset
     from mien.data.split_file import split_text
+    from mien.errors import require
     from mien.files import write_json, write_text
     from mien.lifecycle import choose_label_model
     from mien.vision.weights import find_yunet
 
+    require(("scipy", "matplotlib") + (("cleanlab",) if label_model != "none" else ()), "audit", "The audit")
     model = choose_label_model(label_model, out / "label_model")
     detector = find_yunet() if faces else None
     place = find_data(data)
