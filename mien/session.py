@@ -62,7 +62,7 @@ class Session:
         if isinstance(self._detector, HaarDetector):
             self.notices.append("Using the slower Haar face detector; for YuNet (233 kB, fetched once) run: mien fetch")
         # names must not be guessed, but a replay of a recording must give the same bytes
-        random = SystemRandom() if self._source.seed is None else Random(self._source.seed)  # noqa: S311
+        random = SystemRandom() if self._source.seed is None else Random(self._source.seed)  # noqa: S311  a recording's names must replay
         self._pipeline = Pipeline(self._detector, self._predictor, random, settings.smoothing_s)
         self._view = _open_view(settings.view)
         self.headless = isinstance(self._view, NoView)

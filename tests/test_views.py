@@ -34,7 +34,7 @@ def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 def text_of(width: int, **changes: object) -> str:
     console = Console(file=StringIO(), width=width, force_terminal=False)
-    console.print(draw(snapshot(**changes), width))  # type: ignore[arg-type]
+    console.print(draw(snapshot(**changes), width))  # type: ignore[arg-type]  # changes are keyword values of many types
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 

@@ -117,7 +117,7 @@ def run_audit(
     if label_model is not None and dataset.split_counts()["Training"] >= labels.MIN_IMAGES:
         name, model = label_model
         with stage("labels", f"labels, by a {name}") as progress:
-            training_labels = np.where(dataset.splits == 0, dataset.labels, -1)  # no test label moves a fold
+            training_labels = np.where(dataset.training, dataset.labels, -1)  # no test label moves a fold
             folds = labels.assign_folds(duplicates.photo, training_labels)
             opinion = labels.judge_labels(dataset, model(dataset, folds, progress), name)
     with stage("decisions", "deciding"):

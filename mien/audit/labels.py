@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.audit.votes import OTHER_ANSWERS, Votes
-from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 from mien.errors import missing_extra
 from mien.metrics import area_under_curve
@@ -83,7 +83,7 @@ def ridge_probabilities(
     features = _features(dataset.images, progress)
     n, width = features.shape
     targets = (2 * np.eye(len(EMOTIONS))[dataset.labels] - 1).astype(np.float32)
-    learn = [(folds == f) & (dataset.splits == SPLITS.index("Training")) for f in range(FOLDS)]
+    learn = [(folds == f) & dataset.training for f in range(FOLDS)]
     squares = [features[rows].T @ features[rows] for rows in learn]
     products = [features[rows].T @ targets[rows] for rows in learn]
     scores = np.zeros((n, len(EMOTIONS)), np.float32)
@@ -91,7 +91,7 @@ def ridge_probabilities(
         system = sum(squares) - squares[f] + _RIDGE * np.eye(width, dtype=np.float32)
         scores[folds == f] = features[folds == f] @ np.linalg.solve(system, sum(products) - products[f])
     candidates = [_softmax(sharpness * scores) for sharpness in _SHARPNESS]
-    known = np.flatnonzero(dataset.splits == SPLITS.index("Training"))
+    known = np.flatnonzero(dataset.training)
     return min(candidates, key=lambda p: float(-np.log(p[known, dataset.labels[known]] + 1e-9).mean()))
 
 
@@ -105,7 +105,7 @@ def judge_labels(dataset: FaceDataset, probabilities: NDArray[np.float32], model
         DeviceError: cleanlab is not installed.
     """
     issue = np.zeros(len(dataset), np.bool_)
-    training = dataset.splits == SPLITS.index("Training")
+    training = dataset.training
     for part in (training, ~training):
         issue[part] = _likely_wrong(dataset.labels[part], probabilities[part])
     suspicion = 1 - probabilities[np.arange(len(dataset)), dataset.labels]

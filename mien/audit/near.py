@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 import cv2
@@ -86,7 +87,8 @@ def find_near_duplicates(images: NDArray[np.uint8], progress: Callable[[int, int
             done = 0
             for start, first, second, mirrored in _candidates(even, odd):
                 parts = np.array_split(np.arange(len(first)), worker_count())
-                scores = pool.map(lambda part: prove(details, halves, first[part], second[part], mirrored[part]), parts)  # noqa: B023
+                shares = ([column[part] for part in parts] for column in (first, second, mirrored))
+                scores = pool.map(prove, repeat(details), repeat(halves), *shares)
                 score = np.concatenate(list(scores))
                 keep = score >= PROOF_THRESHOLD
                 found.append((useful[first[keep]], useful[second[keep]], score[keep], mirrored[keep]))

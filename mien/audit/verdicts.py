@@ -54,7 +54,7 @@ def decide(
         votes: the crowd's, None where there are none.
     """
     n = len(dataset)
-    training = dataset.splits == SPLITS.index("Training")
+    training = dataset.training
     weights = np.ones(n, np.float32)
     reasons: list[list[str]] = [[] for _ in range(n)]
 
@@ -138,7 +138,7 @@ def _first_members(groups: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArr
 
 def before_and_after(dataset: FaceDataset, decisions: SplitFile) -> dict[str, dict[str, float]]:
     """Return, for each class of Training, images before, images kept, and the sum of their weights; and the test splits."""
-    training = dataset.splits == SPLITS.index("Training")
+    training = dataset.training
     found: dict[str, dict[str, float]] = {}
     for k, name in enumerate(EMOTIONS):
         here = training & (dataset.labels == k)

@@ -7,7 +7,6 @@ image. Its own file, ``fer2013new.csv``, names no image: it has the order of the
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.names import short_name
+from mien.data.tables import read_rows
 from mien.emotions import EMOTIONS, canonical_name
 from mien.errors import DataError
 
@@ -64,13 +64,7 @@ def read_votes(path: Path, dataset: FaceDataset) -> Votes:
     Raises:
         DataError: not a votes file, or it does not belong to this data set.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-    except OSError as error:
-        raise DataError(f"cannot read the votes {path} ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the votes {path} are not a text CSV ({error})") from error
+    rows = read_rows(path, "the votes")
     if not rows:
         raise DataError(f"the votes {path} are empty")
     columns = {column: _answer(column) for column in rows[0] if column}

@@ -47,6 +47,11 @@ class FaceDataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def training(self) -> NDArray[np.bool_]:
+        """(N,) bool: the image is in Training."""
+        return np.asarray(self.splits == SPLITS.index("Training"))
+
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> FaceDataset:
         """Return the images at ``index`` (positions or a mask), in that order."""
         positions = np.flatnonzero(index) if index.dtype == np.bool_ else index

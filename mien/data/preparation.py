@@ -48,8 +48,8 @@ def effective_number_weights(counts: dict[str, int], beta: float = 0.999) -> dic
 
 def findings(dataset: FaceDataset, unreadable: Sequence[str], dataset_hash: str) -> dict[str, Any]:
     """Return all counts as plain values; ``test`` is PublicTest and PrivateTest together."""
-    training = dataset.take(dataset.splits == 0)
-    test = dataset.take(dataset.splits != 0)
+    training = dataset.take(dataset.training)
+    test = dataset.take(~dataset.training)
     return {
         "images": {"total": len(dataset), "train": len(training), "test": len(test), "unreadable": list(unreadable)},
         "splits": dataset.split_counts(),

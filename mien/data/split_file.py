@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.names import short_name
+from mien.data.tables import read_rows
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
@@ -77,13 +78,7 @@ def read_split_file(path: Path, dataset: FaceDataset) -> SplitFile:
     Raises:
         DataError: no such file, a broken line, or made for other data.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-    except OSError as error:
-        raise DataError(f"cannot read the split file {path} ({error.strerror}). Make one with: mien prepare") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the split file {path} is not a text CSV ({error})") from error
+    rows = read_rows(path, "the split file", ". Make one with: mien prepare")
     if not rows or not set(COLUMNS) <= set(rows[0]):
         raise DataError(f"{path} is not a split file: its first line must name {', '.join(COLUMNS)}")
     by_name: dict[str, tuple[int, dict[str, str]]] = {}

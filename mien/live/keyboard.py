@@ -14,7 +14,7 @@ try:  # POSIX only; elsewhere the terminal view has no keys, and Ctrl-C ends it
     import termios
     import tty
 except ImportError:  # pragma: no cover
-    termios = None  # type: ignore[assignment]
+    termios = None  # type: ignore[assignment]  # Windows has none
 
 
 class Keyboard:

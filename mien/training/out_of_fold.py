@@ -6,6 +6,7 @@ stopped goes on where it was.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 from mien.training.loop import Trainer, pick_device
 from mien.training.settings import TrainSettings
@@ -48,9 +49,9 @@ def network_probabilities(
         DeviceError: the training diverged.
     """
     found = np.full((len(dataset), len(EMOTIONS)), np.nan, np.float32)
-    training = dataset.splits == SPLITS.index("Training")
+    training = dataset.training
     count = int(folds.max()) + 1
-    facts = {"dataset_hash": dataset.content_hash(), "folds": folds.tolist()[:1000]}
+    facts = {"dataset_hash": dataset.content_hash(), "folds": hashlib.sha256(folds.tobytes()).hexdigest()}
     for fold in range(count):
         judged = folds == fold
         trainer = Trainer(
@@ -70,5 +71,8 @@ def network_probabilities(
 
         trainer.run(on_step, lambda row, is_best: None)
         found[judged] = trainer.predict_validation()
-    shutil.rmtree(folder)
+    for fold in range(count):
+        shutil.rmtree(folder / f"fold-{fold}")
+    if not any(folder.iterdir()):  # what else stands there is not ours
+        folder.rmdir()
     return found
