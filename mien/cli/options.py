@@ -9,7 +9,7 @@ import typer
 
 Data = Annotated[
     Path,
-    typer.Option(help="FER2013: Kaggle's folder, Kaggle's zip (read in place) or the original CSV; or a folder of class folders of your own."),
+    typer.Option(help="FER2013 (Kaggle's folder, Kaggle's zip read in place, the original CSV), or class folders of your own."),
 ]
 Model = Annotated[str, typer.Option(help="A bundle's path, or the name of one in the package.")]
 SplitFileOption = Annotated[

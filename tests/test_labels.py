@@ -1,0 +1,158 @@
+"""Votes, folds and doubtful labels."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import make_dataset
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from photos import data_of, few, relabelled_tests
+from sklearn.metrics import roc_auc_score
+
+from mien.audit.labels import FOLDS, assign_folds, judge_labels, ridge_probabilities
+from mien.audit.votes import OTHER_ANSWERS, read_votes
+from mien.data.dataset import SPLITS, FaceDataset
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+
+FERPLUS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+
+
+def write_votes(path: Path, head: list[str], rows: list[list[object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows([head, *rows])
+    return path
+
+
+def original_order(dataset: FaceDataset) -> FaceDataset:
+    return replace(dataset, names=tuple(f"fer2013.csv:{line}" for line in range(2, len(dataset) + 2)))
+
+
+def test_votes_are_matched_by_path_whatever_order_and_folder(tmp_path: Path) -> None:
+    dataset = data_of([3, 4, 2])
+    rows: list[list[object]] = [[f"archive/{name}", 0, k + 3, 0, 0, 0, 0, 2, 0, 0, 5 * k] for k, name in enumerate(dataset.names)]
+    votes = read_votes(write_votes(tmp_path / "v.csv", ["path", *FERPLUS], rows[1::-1]), dataset)
+    assert votes.counts.shape == (3, len(EMOTIONS) + len(OTHER_ANSWERS))
+    assert votes.counts[:, EMOTIONS.index("happy")].tolist() == [3, 4, 0]
+    assert votes.counts[:, EMOTIONS.index("fear")].tolist() == [2, 2, 0]
+    assert votes.known.tolist() == [True, True, False]
+    assert votes.clear.tolist() == [True, False, False]
+    assert votes.winner[:2].tolist() == [EMOTIONS.index("happy"), len(EMOTIONS) + OTHER_ANSWERS.index("NF")]
+    assert votes.not_a_face.tolist() == [False, True, True]
+
+
+MICROSOFT = ["Usage", "Image name", *FERPLUS]
+
+
+def test_microsofts_own_file_is_matched_by_the_line(tmp_path: Path) -> None:
+    dataset = original_order(make_dataset((2, 1, 1)))
+    rows: list[list[object]] = [[SPLITS[s], f"fer{i:07}.png", i, *[0] * 9] for i, s in enumerate(dataset.splits)]
+    path = write_votes(tmp_path / "fer2013new.csv", MICROSOFT, rows)
+    order = np.random.default_rng(0).permutation(len(dataset))[:20]
+    votes = read_votes(path, dataset.take(order))
+    assert votes.counts[:, EMOTIONS.index("neutral")].tolist() == order.tolist()
+    with pytest.raises(DataError, match=r"not in the order of this CSV: line 2 is 'PrivateTest'"):
+        read_votes(write_votes(tmp_path / "turned.csv", MICROSOFT, rows[::-1]), dataset)
+    with pytest.raises(DataError, match="5 lines, the data set 28"):
+        read_votes(write_votes(tmp_path / "short.csv", MICROSOFT, rows[:5]), dataset)
+    with pytest.raises(DataError, match=r"no image names.*path column") as caught:
+        read_votes(path, make_dataset((2, 1, 1)))
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "said"),
+    [
+        (["path", *FERPLUS[:-1]], [0] * 9, "expected FER\\+'s ten answers"),
+        (["path", *FERPLUS], None, "are empty"),
+        (["path", *FERPLUS], ["many", *[0] * 9], "line 2: .*'many'"),
+        (["path", *FERPLUS], [0] * 9, "line 2: "),
+        (["path", *FERPLUS], ["inf", *[0] * 9], "not a number"),
+        (["path", *FERPLUS], ["nan", *[0] * 9], "not a number"),
+        (["file", *FERPLUS], [0] * 10, "no image names"),
+    ],
+)
+def test_votes_that_are_none_are_refused(tmp_path: Path, head: list[str], row: list[object] | None, said: str) -> None:
+    dataset = data_of([3])
+    rows = [] if row is None else [[dataset.names[0], *row]]
+    with pytest.raises(DataError, match=said):
+        read_votes(write_votes(tmp_path / "v.csv", head, rows), dataset)
+
+
+def test_votes_for_other_data_or_no_text_at_all_are_refused(tmp_path: Path) -> None:
+    dataset = data_of([3, 2])
+    with pytest.raises(DataError, match="cannot read the votes"):
+        read_votes(tmp_path / "none.csv", dataset)
+    with pytest.raises(DataError, match="only 0 of 2 match"):
+        read_votes(write_votes(tmp_path / "o.csv", ["path", *FERPLUS], [["train/happy/x.png", *[1] * 10]]), dataset)
+    (tmp_path / "b.csv").write_bytes(b"\x89PNG\xff\xfe\x00")
+    with pytest.raises(DataError, match="not a text CSV"):
+        read_votes(tmp_path / "b.csv", dataset)
+
+
+def test_a_line_of_votes_that_ends_before_its_path_is_refused(tmp_path: Path) -> None:
+    dataset = data_of([3, 2])
+    rows: list[list[object]] = [[*[1] * 10, dataset.names[0]], [1] * 10]
+    with pytest.raises(DataError, match="line 3"):
+        read_votes(write_votes(tmp_path / "v.csv", [*FERPLUS, "path"], rows), dataset)
+
+
+@few
+@given(st.integers(0, 1000))
+def test_folds_keep_copies_together_and_spread_classes(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 7, 700)
+    groups = np.arange(700)
+    groups[350:] = np.where(random.random(350) < 0.3, random.integers(0, 350, 350), groups[350:])
+    folds = assign_folds(groups, labels)
+    assert set(folds.tolist()) == set(range(FOLDS))
+    assert (folds == folds[groups]).all()
+    for label in range(7):
+        counts = np.bincount(folds[(labels == label) & (groups == np.arange(700))], minlength=FOLDS)
+        assert counts.max() - counts.min() <= 1
+
+
+@pytest.fixture(scope="module")
+def noisy() -> tuple[FaceDataset, NDArray[np.bool_], NDArray[np.int64], NDArray[np.float32]]:
+    """Patterns with every tenth Training label wrong: data set, what is wrong, folds, the small model's probabilities."""
+    random = np.random.default_rng(0)
+    clean = make_dataset((60, 6, 0))
+    wrong = (random.random(len(clean)) < 0.1) & (clean.splits == 0)
+    dataset = replace(clean, labels=np.where(wrong, (clean.labels + random.integers(1, 7, len(clean))) % 7, clean.labels))
+    folds = assign_folds(np.arange(len(dataset)), dataset.labels)
+    return dataset, wrong, folds, ridge_probabilities(dataset, folds)
+
+
+def test_planted_wrong_labels_are_suspected(noisy: tuple[Any, ...]) -> None:
+    dataset, wrong, _, probabilities = noisy
+    audit = judge_labels(dataset, probabilities, "ridge")
+    training = dataset.splits == 0
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    assert (probabilities >= 0).all()
+    assert roc_auc_score(wrong[training], audit.suspicion[training]) > 0.95
+    assert audit.issue[wrong].mean() > 0.7
+    assert audit.issue[training & ~wrong].mean() < 0.05
+    assert (audit.suggestion[~training] == dataset.labels[~training]).mean() > 0.9
+
+
+def test_test_labels_teach_the_label_model_nothing(noisy: tuple[Any, ...]) -> None:
+    dataset, _, folds, probabilities = noisy
+    other = relabelled_tests(dataset)
+    training = dataset.splits == 0
+    assert np.array_equal(ridge_probabilities(other, folds)[training], probabilities[training])
+    ours, theirs = judge_labels(dataset, probabilities, "ridge"), judge_labels(other, probabilities, "ridge")
+    assert np.array_equal(ours.issue[training], theirs.issue[training])
+
+
+def test_the_small_model_never_saw_the_labels_it_judges(noisy: tuple[Any, ...]) -> None:
+    dataset, _, folds, probabilities = noisy
+    judged = folds == 2
+    other = replace(dataset, labels=np.where(judged, (dataset.labels + 1) % 7, dataset.labels))
+    assert np.array_equal(ridge_probabilities(other, folds)[judged].argmax(1), probabilities[judged].argmax(1))
