@@ -1,36 +1,35 @@
-"""A model's life, wired together: train, export, evaluate.
+"""A model's life, wired together: train and export.
 
 The only place where training and evaluation meet; the stages themselves are blind to one
-another. PyTorch is loaded by the functions that train or export, so evaluating a bundle
-needs none.
+another. PyTorch is loaded by the functions that need it, so everything else runs without.
 """
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mien.audit.labels import ridge_probabilities
-from mien.data.dataset import SPLITS, FaceDataset
-from mien.data.fer_folders import Progress
-from mien.data.manifest import manifest, manifest_differences
-from mien.data.split_file import read_split_file, split_file_hash
+from mien.data.dataset import FaceDataset
+from mien.data.manifest import manifest
+from mien.data.split_file import read_split_file
+from mien.data.votes import read_votes
 from mien.emotions import EMOTIONS
 from mien.errors import UsageError, missing_extra
-from mien.evaluation.confusion_chart import draw_confusion
 from mien.evaluation.scores import score
-from mien.files import write_json
+from mien.files import file_hash, write_json
 from mien.modelcard import ModelCard
 from mien.preprocess import INPUT_SIZE, PREPROCESS_VERSION
-from mien.vision.predictor import Predictor, bundle_path
+from mien.revision import git_revision
+from mien.vision.predictor import Predictor
 
 if TYPE_CHECKING:
     from mien.audit.audit import LabelModel
-    from mien.training.loop import EpochRow, OnEpoch, OnStep
+    from mien.training.history import EpochRow
+    from mien.training.loop import OnEpoch, OnStep
     from mien.training.settings import TrainSettings
 
 BUNDLE_FILE: Final = "mien.onnx"
@@ -47,6 +46,9 @@ def train_model(
     *,
     command: str = "",
     split_file: Path | None = None,
+    votes: Path | None = None,
+    teachers: Sequence[Path] = (),
+    logs: Path = Path("logs"),
     device: str = "auto",
     resume: bool = False,
     on_start: Callable[[str, int, int], None] = lambda device, images, epoch: None,
@@ -56,7 +58,8 @@ def train_model(
     """Train on Training, choose the best epoch on PublicTest, and return the history.
 
     Leaves ``last.pt``, ``best.pt``, ``history.csv``, ``curves.png``, ``run.json`` in
-    ``folder``, up to date after every epoch; they survive a kill at any moment.
+    ``folder``, up to date after every epoch; they survive a kill at any moment. Where
+    ``torchrun`` started several processes they share the run, and the first one writes.
 
     Args:
         dataset: images of at least those two splits.
@@ -64,49 +67,79 @@ def train_model(
         folder: the run's folder.
         command: how the run was asked for, kept in checkpoints and on the card.
         split_file: the audit's decisions on what to drop and what to weigh less; None for all images alike.
+        votes: the FER+ votes, mixed into the labels by ``settings.votes_share``; None for labels alone.
+        teachers: checkpoints to learn from as well, by ``settings.teacher_share``.
+        logs: folder of TensorBoard's logs.
         device: auto, cpu or cuda.
         resume: continue the run in ``folder``; without it a folder that holds one is refused.
-        on_start: called once with (device name, images to train on, epochs already done).
+        on_start: called once with (device name, images to train on, steps already done).
         on_step: called after every step.
         on_epoch: called after every epoch.
 
     Raises:
-        UsageError: the folder holds a run and ``resume`` is off, or the settings differ.
+        UsageError: the folder holds a run and ``resume`` is off, or the settings differ, or votes or
+            teachers are missing that the settings ask for.
         DeviceError: PyTorch is missing, or the device is.
+        KeyboardInterrupt: a stop was asked for; everything is saved.
     """
     try:
-        from mien.training.curves import draw_curves, write_history
-        from mien.training.loop import Trainer, pick_device
+        from mien.training.loop import Trainer
+        from mien.training.processes import Processes, pick_device
+        from mien.training.run_folder import RunFolder
+        from mien.training.targets import Teachers, label_rows
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "Training") from error
     if (folder / "last.pt").exists() and not resume:
         raise UsageError(f"{folder} already holds a run. Continue it with --resume, or choose another folder with --out")
+    if settings.votes_share > 0 and votes is None:
+        raise UsageError(f"votes_share is {settings.votes_share}, and no votes are given. Name them with --votes, or set it to 0")
     chosen = pick_device(device)
     contents = manifest(dataset)
     facts = {
         "dataset_hash": contents["dataset_hash"],
         "data_steps": contents["steps"],
-        "split_file": split_file_hash(split_file) if split_file else "",
+        "split_file": file_hash(split_file) if split_file else "",
+        "votes": file_hash(votes) if votes and settings.votes_share else "",
+        "teachers": [file_hash(path) for path in teachers],
         "git_revision": git_revision(),
         "command": command,
     }
     if split_file:
         dataset = read_split_file(split_file, dataset).apply(dataset)
-    trainer = Trainer(dataset.split("Training"), dataset.split("PublicTest"), settings, folder, chosen, facts)
+    training = dataset.split("Training")
+    rows = label_rows(training, settings, read_votes(votes, training) if votes else None)
+    processes = Processes.join(chosen)
+    trainer = Trainer(
+        training,
+        dataset.split("PublicTest"),
+        settings,
+        folder,
+        chosen,
+        facts,
+        rows,
+        Teachers(teachers, chosen) if teachers else None,
+        processes,
+    )
     if resume:
         trainer.resume()
-    on_start(str(chosen), trainer.images, len(trainer.history))
+    if not processes.is_first:
+        return trainer.run(lambda epoch, step, steps, loss: None, lambda row, is_best: None)
+    on_start(str(chosen), trainer.images, trainer.step)
+    records = RunFolder(folder, logs, {**facts, "device": str(chosen), "settings": settings.as_dict()}, trainer.step)
+
+    def after_step(epoch: int, step: int, steps: int, loss: float) -> None:
+        records.on_step(trainer.step, loss)
+        on_step(epoch, step, steps, loss)
 
     def after_epoch(row: EpochRow, is_best: bool) -> None:
-        write_history(folder / "history.csv", trainer.history)
-        draw_curves(folder / "curves.png", trainer.history)
-        write_json(
-            folder / "run.json",
-            {**facts, "device": str(chosen), "settings": settings.as_dict(), "history": [asdict(r) for r in trainer.history]},
-        )
+        records.on_epoch(trainer.step, trainer.history)
         on_epoch(row, is_best)
 
-    return trainer.run(on_step, after_epoch)
+    try:
+        return trainer.run(after_step, after_epoch)
+    finally:
+        records.close()
+        processes.leave()
 
 
 def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str) -> ModelCard:
@@ -121,8 +154,8 @@ def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str
     """
     try:
         from mien.training.checkpoint import load_checkpoint
-        from mien.training.export import check_parity, fit_temperature, logits_of, network_from, write_bundle
-        from mien.training.network import count_parameters
+        from mien.training.export import check_parity, fit_temperature, logits_of, write_bundle
+        from mien.training.network import count_parameters, network_from
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "Exporting") from error
     state = load_checkpoint(checkpoint)
@@ -156,50 +189,6 @@ def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str
     return measured
 
 
-def evaluate_bundle(
-    bundle: str,
-    dataset: FaceDataset,
-    split: str,
-    out: Path,
-    progress: Progress | None = None,
-    split_file: Path | None = None,
-) -> tuple[ModelCard, dict[str, Any]]:
-    """Score a bundle on one split; write ``metrics.json`` and ``confusion_matrix.png`` to ``out``.
-
-    Args:
-        bundle: a path, or the name of one in the package.
-        dataset: the whole data set.
-        split: one of ``SPLITS``.
-        out: folder for both files.
-        progress: called with (faces done, in all).
-        split_file: the audit's decisions; the images of a test split that it marks ``clean``
-            are scored apart as well, under ``clean``.
-
-    Returns:
-        the bundle's card, and every number of the evaluation; ``manifest_differences`` says
-        in what this data set is not the one the bundle was trained on.
-    """
-    predictor = Predictor(bundle_path(bundle))
-    card = predictor.card
-    decisions = read_split_file(split_file, dataset) if split_file else None
-    scores = score(predictor, dataset.split(split), progress)
-    contents = manifest(dataset)
-    numbers = {
-        "model": card.name,
-        "split": split,
-        "dataset_hash": contents["dataset_hash"],
-        "manifest_differences": manifest_differences(contents, {"dataset_hash": card.dataset_hash, "steps": card.data_steps}),
-        **scores.as_dict(),
-    }
-    if decisions is not None and split != SPLITS[0]:
-        clean = decisions.clean[dataset.splits == SPLITS.index(split)]
-        numbers["clean"] = scores.part(clean).as_dict() if clean.any() else None
-    write_json(out / "metrics.json", numbers)
-    title = f"{predictor.card.name} on {split}: {100 * numbers['accuracy']:.1f} % of {numbers['n']}"
-    draw_confusion(out / "confusion_matrix.png", scores.matrix, title)
-    return card, numbers
-
-
 def choose_label_model(name: str, folder: Path) -> tuple[str, LabelModel] | None:
     """Return name and function of the model that judges labels in an audit, None for ``none``.
 
@@ -222,14 +211,3 @@ def choose_label_model(name: str, folder: Path) -> tuple[str, LabelModel] | None
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "The label model 'network'") from error
     return "residual network", partial(network_probabilities, folder=folder)
-
-
-def git_revision() -> str:
-    """Return the revision of the code that runs, "+" behind it where it has changes; "" outside a clone."""
-    here = Path(__file__).parent
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=5, check=True)
-        dirty = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "."], cwd=here, timeout=5, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return head.stdout.strip() + ("+" if dirty.returncode else "")

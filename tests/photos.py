@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mien.audit.copies import Copies, join_copies
 from mien.audit.near import NearPairs
-from mien.audit.votes import OTHER_ANSWERS, Votes
+from mien.data.votes import OTHER_ANSWERS, Votes
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 

@@ -14,13 +14,15 @@ from datasets import make_dataset
 
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError, DeviceError, UsageError
-from mien.lifecycle import BUNDLE_FILE, evaluate_bundle, export_model, train_model
+from mien.evaluation.evaluate import evaluate_bundle
+from mien.lifecycle import BUNDLE_FILE, export_model, train_model
 from mien.modelcard import METADATA_KEY
-from mien.training.augment import augment
+from mien.training.augment import DRAWS_A_FACE, augment
 from mien.training.checkpoint import load_checkpoint, save_checkpoint
 from mien.training.export import fit_temperature
-from mien.training.loop import pick_device
-from mien.training.network import FaceNet, count_parameters
+from mien.training.processes import pick_device
+from mien.training.network import FaceNet, count_multiply_adds, count_parameters
+from mien.training.recipe import read_recipe
 from mien.training.settings import AugmentSettings, TrainSettings
 from mien.vision.predictor import Predictor, bundle_path
 
@@ -49,34 +51,33 @@ def bundle(run: Path) -> Path:
 def test_the_network_is_what_its_docstring_says() -> None:
     import mien.training.network as module
 
-    network = FaceNet().eval()
-    macs = 0
-
-    def count(layer: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
-        nonlocal macs
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor)
-        macs += weight.numel() * (output.shape[2] * output.shape[3] if output.ndim == 4 else 1)
-
-    for layer in network.modules():
-        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
-            layer.register_forward_hook(count)
-    logits, embedding = network(torch.zeros(1, 1, 48, 48, dtype=torch.uint8))
-    assert logits.shape == (1, len(EMOTIONS))
-    assert embedding.shape == (1, 192)
     assert module.__doc__ is not None
-    assert f"{count_parameters(network):,} parameters and {macs:,} multiply-adds" in module.__doc__
+    for name, recipe in (("mien-s", "default"), ("mien-xs", "distil")):
+        settings = read_recipe(recipe)[1]
+        network = FaceNet(widths=settings.widths, blocks=settings.blocks).eval()
+        logits, embedding = network(torch.zeros(1, 1, 48, 48, dtype=torch.uint8))
+        assert logits.shape == (1, len(EMOTIONS))
+        assert embedding.shape == (1, settings.widths[-1])
+        said = f"{name}: {count_parameters(network):,} parameters and {count_multiply_adds(network):,} multiply-adds"
+        assert said in module.__doc__
+
+
+def test_multiply_adds_are_counted_as_by_hand() -> None:
+    layer = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, 2, 1, bias=False), torch.nn.Flatten(), torch.nn.Linear(4 * 24 * 24, 7))
+    assert count_multiply_adds(layer) == 4 * 9 * 24 * 24 + 7 * 4 * 24 * 24
 
 
 def test_augmentation_is_seeded_and_stays_a_picture() -> None:
     faces = torch.from_numpy(make_dataset((2, 1, 1)).images)[:, None]
-    first, again, other = (augment(faces, AugmentSettings(), torch.Generator().manual_seed(s)) for s in (1, 1, 2))
-    assert torch.equal(first, again)
+    first, other = (augment(faces, AugmentSettings(), _draws(len(faces), seed)) for seed in (1, 2))
+    assert torch.equal(first, augment(faces, AugmentSettings(), _draws(len(faces), 1)))
+    assert torch.equal(first[1::2], augment(faces[1::2], AugmentSettings(), _draws(len(faces), 1)[1::2]))
     assert not torch.equal(first, other)
     assert first.min() >= 0
     assert first.max() <= 255
+    assert augment(faces, AugmentSettings(), _draws(len(faces), 1), size=32).shape == (len(faces), 1, 32, 32)
     still = AugmentSettings(0, 0, 0, 0, 0, 0)
-    kept = augment(faces, still, torch.Generator().manual_seed(0))
+    kept = augment(faces, still, _draws(len(faces), 0))
     alike = [
         torch.allclose(k, f.float(), atol=0.5) or torch.allclose(k, f.flip(2).float(), atol=0.5)
         for k, f in zip(kept, faces, strict=True)
@@ -259,3 +260,7 @@ def test_settings_and_devices_are_checked() -> None:
 
 def _shallow(settings: TrainSettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in TrainSettings.__dataclass_fields__}
+
+
+def _draws(count: int, seed: int) -> torch.Tensor:
+    return torch.rand(count, DRAWS_A_FACE, generator=torch.Generator().manual_seed(seed))

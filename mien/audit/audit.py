@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mien.audit import balance, copies, faces, labels, quality, verdicts
 from mien.audit.exact import exact_groups
 from mien.audit.near import NearPairs, find_near_duplicates
-from mien.audit.votes import Votes
+from mien.data.votes import Votes
 from mien.data.dataset import FaceDataset
 from mien.data.fer2013 import CLAIMED_LOW_QUALITY, CLAIMED_NEAR_DUPLICATES, FER2013_HASH
 from mien.data.manifest import manifest

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.audit.votes import OTHER_ANSWERS, Votes
+from mien.data.votes import OTHER_ANSWERS, Votes
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 from mien.errors import missing_extra

@@ -29,7 +29,7 @@ def evaluate(
     from mien.cli.progress import progress_bar
     from mien.data.reader import read_dataset
     from mien.evaluation.scores import classification_report
-    from mien.lifecycle import evaluate_bundle
+    from mien.evaluation.evaluate import evaluate_bundle
 
     with progress_bar("reading images") as progress:
         dataset = read_dataset(data, progress).dataset

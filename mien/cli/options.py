@@ -20,6 +20,11 @@ SplitFileOption = Annotated[
     ),
 ]
 
+VotesOption = Annotated[
+    Path | None,
+    typer.Option("--votes", help="FER+ votes: a CSV with a path column, or Microsoft's fer2013new.csv with --data fer2013.csv."),
+]
+
 # the two defaults stand here as text: importing them would load OpenCV and ONNX Runtime for --help
 DATA_DEFAULT = Path("data/fer2013")
 MODEL_DEFAULT = "mien-s"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Data
+from mien.cli.options import DATA_DEFAULT, Data, VotesOption
 
 
 def prepare(
@@ -15,10 +15,7 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder for the report, the pictures, the audit and the clean split.")] = Path(
         "results/data_analysis"
     ),
-    votes: Annotated[
-        Path | None,
-        typer.Option(help="FER+ votes: a CSV with a path column, or Microsoft's fer2013new.csv with --data fer2013.csv."),
-    ] = None,
+    votes: VotesOption = None,
     classes: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +51,7 @@ def prepare(
     from mien.audit.datasheet import datasheet_text
     from mien.audit.findings_text import findings_text
     from mien.audit.page import page_html
-    from mien.audit.votes import read_votes
+    from mien.data.votes import read_votes
     from mien.cli.progress import progress_bar
     from mien.data import preparation
     from mien.data.class_table import read_class_table

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of (done, total) that draws a bar headed ``what``."""
-    with new_progress() as bar:
+    with new_progress(shown) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def new_progress() -> Progress:
-    """Return bars with the one look they have here, not started."""
+def new_progress(shown: bool = True) -> Progress:
+    """Return bars with the one look they have here, not started; ``shown`` is False where another process speaks."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))

@@ -2,60 +2,88 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Data, SplitFileOption
+from mien.cli.options import DATA_DEFAULT, Data, SplitFileOption, VotesOption
 
 if TYPE_CHECKING:
-    from mien.training.loop import EpochRow
+    from mien.training.history import EpochRow
 
 
 def train(
     data: Data = DATA_DEFAULT,
-    out: Annotated[Path, typer.Option(help="The run's folder: checkpoints, history, curves and the finished bundle.")] = Path(
-        "models/default"
-    ),
-    epochs: Annotated[int, typer.Option(help="Passes over Training.")] = 50,
-    batch_size: Annotated[int, typer.Option(help="Faces a step.")] = 128,
-    peak_lr: Annotated[float, typer.Option(help="Highest learning rate of the one-cycle schedule.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seeds weights, order and augmentation.")] = 0,
-    limit: Annotated[int, typer.Option(help="Train on this many images only, to try things out (0: all).")] = 0,
+    recipe: Annotated[
+        str, typer.Option(help="speedrun, default, teacher or distil; or a TOML file of your own. `--list` tells what they are.")
+    ] = "default",
+    list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes with every setting, and end.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The run's folder: checkpoints, history, curves, the finished bundle.", show_default="models/RECIPE"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over Training.", show_default="the recipe's")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Faces a step.", show_default="the recipe's")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seeds weights, order and augmentation.", show_default="the recipe's")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Train on this many images only, to try things out.", show_default="0: all")
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change any setting of the recipe, such as augment.cutmix=0.5; repeatable."),
+    ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checkpoint to learn from (best.pt of another run); repeatable, and more is better."),
+    ] = None,
+    votes: VotesOption = None,
     split_file: SplitFileOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    logs: Annotated[Path, typer.Option(help="Folder of TensorBoard's logs: tensorboard --logdir logs.")] = Path("logs"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out after a stop or a kill.")] = False,
 ) -> None:
     """Train on Training, keep the epoch that is best on PublicTest, and make a bundle of it.
 
-    A stop loses at most the epoch in progress: go on with --resume and the same options.
-    Two cores take about 80 seconds an epoch.
+    Ctrl-C saves and ends; a kill loses at most a minute. Go on with --resume and the same options.
+    Several GPUs or processes: torchrun --nproc-per-node 2 -m mien train …
 
-    Example: mien train --data fer2013.zip --epochs 40 --out models/mine
+    Example: mien train --data fer2013.zip --recipe speedrun --out models/quick
     """
     from mien.cli.progress import new_progress, progress_bar
     from mien.data.reader import read_dataset
     from mien.lifecycle import BUNDLE_FILE, export_model, train_model
-    from mien.training.settings import TrainSettings
+    from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
 
-    settings = TrainSettings(epochs=epochs, batch_size=batch_size, peak_lr=peak_lr, seed=seed, limit=limit)
-    with progress_bar("reading images") as progress:
+    if list_recipes:
+        for name in recipe_names():
+            about, every = read_recipe(name)
+            print(f"{name}: {about}")
+            print("  " + ", ".join(f"{key}={value}" for key, value in every.as_dict().items()) + "\n")
+        return
+    description, settings = read_recipe(recipe)
+    options = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "limit": limit}
+    changes = {key: value for key, value in options.items() if value is not None} | parse_changes(change or [])
+    settings = with_changes(settings, changes)
+    out = out or Path("models") / Path(recipe).stem
+    first = os.environ.get("RANK", "0") == "0"
+    with progress_bar("reading images", shown=first) as progress:
         dataset = read_dataset(data, progress).dataset
-    with new_progress() as bar:
+    with new_progress(shown=first) as bar:
         task = bar.add_task("starting", total=None)
-        done = 0
 
-        def on_start(device_name: str, images: int, epochs_done: int) -> None:
-            nonlocal done
-            done = epochs_done
-            print(f"training on {device_name}: {images:,} images, {epochs} epochs")
-            if epochs_done:
-                print(f"continuing after epoch {epochs_done}")
+        def on_start(device_name: str, images: int, steps_done: int) -> None:
+            print(f"recipe {recipe}: {description}")
+            print(f"training on {device_name}: {images:,} images, {settings.epochs} epochs")
+            if steps_done:
+                print(f"continuing after step {steps_done:,}")
 
         def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
             position = (epoch - 1) * steps + step
-            bar.update(task, description=f"epoch {epoch}/{epochs}  loss {loss:.3f}", completed=position, total=epochs * steps)
+            text = f"epoch {epoch}/{settings.epochs}  loss {loss:.3f}"
+            bar.update(task, description=text, completed=position, total=settings.epochs * steps)
 
         def on_epoch(row: EpochRow, is_best: bool) -> None:
             bar.console.print(
@@ -63,18 +91,27 @@ def train(
                 f"macro-F1 {row.val_macro_f1:.3f}  {row.seconds:.0f} s{'  best so far' if is_best else ''}"
             )
 
-        history = train_model(
-            dataset,
-            settings,
-            out,
-            command=f"mien train --epochs {epochs} --batch-size {batch_size} --peak-lr {peak_lr:g} --seed {seed} --limit {limit}",
-            split_file=split_file,
-            device=device,
-            resume=resume,
-            on_start=on_start,
-            on_step=on_step,
-            on_epoch=on_epoch,
-        )
+        try:
+            history = train_model(
+                dataset,
+                settings,
+                out,
+                command=_command(recipe, changes, teacher or [], votes, split_file),
+                split_file=split_file,
+                votes=votes,
+                teachers=teacher or [],
+                logs=logs,
+                device=device,
+                resume=resume,
+                on_start=on_start,
+                on_step=on_step,
+                on_epoch=on_epoch,
+            )
+        except KeyboardInterrupt:
+            print(f"\nstopped; everything is saved in {out}. Go on with the same command and --resume", file=sys.stderr)
+            raise typer.Exit(130) from None
+    if not first:
+        return
     best = max(row.val_accuracy for row in history)
     print(f"best epoch: {best:.2%} on PublicTest. Making the bundle …")
     card = export_model(out / "best.pt", dataset, out / BUNDLE_FILE, out.name)
@@ -82,3 +119,15 @@ def train(
     low, high = numbers["accuracy_ci"]
     print(f"{out / BUNDLE_FILE}: {numbers['accuracy']:.2%} on PublicTest (95 % interval {low:.2%} to {high:.2%})")
     print(f"Next: mien live --model {out / BUNDLE_FILE}")
+
+
+def _command(recipe: str, changes: dict[str, object], teachers: list[Path], votes: Path | None, split_file: Path | None) -> str:
+    """Return the command that asks for this run again, without places on this machine."""
+    parts = [f"mien train --recipe {Path(recipe).name}"]
+    parts += [f"--set {key}={value}" for key, value in changes.items()]
+    parts += [f"--teacher {path.parent.name}/{path.name}" for path in teachers]
+    if votes:
+        parts.append(f"--votes {votes.name}")
+    if split_file:
+        parts.append(f"--split-file {split_file.name}")
+    return " ".join(parts)

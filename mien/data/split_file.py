@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -98,11 +97,6 @@ def read_split_file(path: Path, dataset: FaceDataset) -> SplitFile:
         np.array([_weight(path, line, row, dataset, i) for i, (line, row) in enumerate(chosen)], np.float32),
         tuple(row["reasons"] or "" for _, row in chosen),
     )
-
-
-def split_file_hash(path: Path) -> str:
-    """Return the SHA-256 of a split file, which checkpoints and cards carry."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _weight(path: Path, line: int, row: dict[str, str], dataset: FaceDataset, i: int) -> float:

@@ -1,23 +1,12 @@
-"""A run's history as a table and as a picture."""
+"""A run's history as a picture."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import astuple, fields
 from pathlib import Path
 
 from mien.charts import chart
-from mien.files import atomic_path
-from mien.training.loop import EpochRow
-
-
-def write_history(target: Path, history: Sequence[EpochRow]) -> None:
-    """Write one CSV row an epoch."""
-    with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(field.name for field in fields(EpochRow))
-        writer.writerows(astuple(row) for row in history)
+from mien.training.history import EpochRow
 
 
 def draw_curves(target: Path, history: Sequence[EpochRow]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +22,6 @@ from mien.files import atomic_path
 from mien.modelcard import METADATA_KEY, ModelCard
 from mien.preprocess import INPUT_SIZE
 from mien.training.network import FaceNet
-from mien.training.settings import WIDTHS
 
 OPSET = 18
 
@@ -40,20 +38,6 @@ class BundleGraph(nn.Module):
         """Return (probabilities (N, 7), embedding (N, D)) for faces (N, 1, 48, 48) uint8."""
         logits, embedding = self.network(faces)
         return F.softmax(logits / self.temperature, dim=1), embedding
-
-
-def network_from(state: dict[str, Any]) -> FaceNet:
-    """Return the averaged network of a checkpoint, ready to evaluate.
-
-    Raises:
-        BundleError: the weights are for another architecture.
-    """
-    network = FaceNet(widths=tuple(state["settings"].get("widths", WIDTHS)))
-    try:
-        network.load_state_dict(state["ema"])
-    except RuntimeError as error:
-        raise BundleError("the checkpoint's weights do not fit this version's network. Train anew") from error
-    return network.eval()
 
 
 @torch.no_grad()

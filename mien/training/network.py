@@ -1,31 +1,33 @@
 """The network: a small residual net with squeeze-and-excitation for 48x48 grey faces.
 
-    faces (N, 1, 48, 48) uint8
+    faces (N, 1, 48, 48) uint8                        mien-s     mien-xs
       -> scale and standardise                       inside the network, so nobody can forget it
-      -> 3x3 convolution, stride 2                   (N, 48, 24, 24)
-      -> stage 1: 2 residual blocks                  (N, 48, 24, 24)
-      -> stage 2: 2 residual blocks, stride 2        (N, 96, 12, 12)
-      -> stage 3: 2 residual blocks, stride 2        (N, 192, 6, 6)
-      -> mean over space                             (N, 192)        the embedding
-      -> linear                                      (N, 7)          the logits
+      -> 3x3 convolution, stride 2                   (N, 48, 24, 24)   32 channels
+      -> stage 1: 1 residual block                   (N, 48, 24, 24)   32
+      -> stage 2: 2 residual blocks, stride 2        (N, 96, 12, 12)   48
+      -> stage 3: 2 residual blocks, stride 2        (N, 208, 6, 6)    80
+      -> mean over space                             (N, 208)          80    the embedding
+      -> linear                                      (N, 7)            7     the logits
 
-1,587,595 parameters and 132,984,768 multiply-adds a face (convolutions and matrices).
+mien-s: 1,736,969 parameters and 115,873,392 multiply-adds a face (convolutions and matrices).
+mien-xs: 314,459 parameters and 29,560,880 multiply-adds a face.
 Residual blocks after He et al. 2016 (arXiv:1512.03385), squeeze-and-excitation after
 Hu et al. 2018 (arXiv:1709.01507).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.emotions import EMOTIONS
-from mien.training.settings import WIDTHS
+from mien.errors import BundleError
+from mien.preprocess import INPUT_SIZE
+from mien.training.settings import BLOCKS, WIDTHS
 
-BLOCKS_A_STAGE: Final = 2
 PIXEL_MEAN: Final = 129.4
 PIXEL_STD: Final = 65.0
 """Mean and standard deviation of FER2013's Training pixels, 0 to 255."""
@@ -72,31 +74,75 @@ class FaceNet(nn.Module):
 
     Args:
         dropout: share of the embedding dropped while training, 0 to 1.
-        widths: channels of the three stages; the numbers above are for the default.
+        widths: channels of the three stages.
+        blocks: residual blocks of each stage.
     """
 
-    def __init__(self, dropout: float = 0.2, widths: tuple[int, ...] = WIDTHS) -> None:
+    def __init__(
+        self, dropout: float = 0.2, widths: tuple[int, ...] = WIDTHS, blocks: tuple[int, ...] = BLOCKS
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
-        blocks: list[nn.Module] = []
+        layers: list[nn.Module] = []
         channels = widths[0]
-        for stage, width in enumerate(widths):
-            for block in range(BLOCKS_A_STAGE):
+        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            for block in range(count):
                 stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(ResidualBlock(channels, width, stride))
+                layers.append(ResidualBlock(channels, width, stride))
                 channels = width
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels, len(EMOTIONS))
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (logits (N, 7), embedding (N, 192)) for faces (N, 1, 48, 48), 0 to 255, any dtype."""
+        """Return (logits (N, 7), embedding (N, D)) for faces (N, 1, H, W), 0 to 255, any dtype."""
         x = (faces.float() - PIXEL_MEAN) / PIXEL_STD
-        x = self.blocks(self.stem(x))  # (N, 192, 6, 6)
-        embedding = x.mean((2, 3))  # (N, 192)
+        x = self.blocks(self.stem(x))  # (N, D, H/8, W/8)
+        embedding = x.mean((2, 3))  # (N, D)
         return self.head(self.dropout(embedding)), embedding
 
 
 def count_parameters(network: nn.Module) -> int:
     """Return the number of trained parameters."""
     return sum(p.numel() for p in network.parameters())
+
+
+def count_multiply_adds(network: nn.Module, size: int = INPUT_SIZE) -> int:
+    """Return the multiply-adds of convolutions and matrices for one face of ``size`` pixels."""
+    total = 0
+
+    def count(layer: nn.Module, _: Any, output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer.weight, Tensor)
+        places = output.shape[2] * output.shape[3] if output.ndim == 4 else 1
+        total += layer.weight.numel() * places
+
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    training = network.training
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 1, size, size))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def network_from(state: dict[str, Any]) -> FaceNet:
+    """Return the averaged network of a checkpoint, ready to evaluate.
+
+    Raises:
+        BundleError: the weights are for another architecture.
+    """
+    settings = state["settings"]
+    try:
+        network = FaceNet(widths=tuple(settings["widths"]), blocks=tuple(settings["blocks"]))
+        network.load_state_dict(state["ema"])
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError("the checkpoint's weights do not fit this version's network. Train anew") from error
+    return network.eval()
+
+
+def placed(network: FaceNet, device: torch.device) -> FaceNet:
+    """Return the network on ``device``, with channels last in memory, which is faster everywhere."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # stubs lack it

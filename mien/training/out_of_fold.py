@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
-from mien.training.loop import Trainer, pick_device
+from mien.training.loop import Trainer
+from mien.training.processes import pick_device
 from mien.training.settings import TrainSettings
 
 LABEL_MODEL_SETTINGS: Final = TrainSettings(epochs=10)
