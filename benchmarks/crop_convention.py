@@ -24,8 +24,9 @@ from mien.data.reader import read_dataset
 from mien.preprocess import CANONICAL_LANDMARKS, HAAR_FRAME, INPUT_SIZE
 from mien.records import Detection
 from mien.vision.aligner import align_faces
+from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
 from mien.vision.detector import Detector, HaarDetector, open_detector
-from mien.vision.predictor import DEFAULT_BUNDLE, Predictor, bundle_path
+from mien.vision.predictor import Predictor
 
 SIDE, LEFT, TOP = 200, 220, 140
 

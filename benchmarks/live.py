@@ -21,8 +21,9 @@ from mien.live.demo import DemoSource
 from mien.live.pipeline import Pipeline
 from mien.records import FrameResult, Snapshot
 from mien.vision.aligner import align_faces
+from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
 from mien.vision.detector import HaarDetector, open_detector
-from mien.vision.predictor import DEFAULT_BUNDLE, Predictor, bundle_path
+from mien.vision.predictor import Predictor
 
 
 def snapshot(result: FrameResult) -> Snapshot:

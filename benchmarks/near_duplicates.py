@@ -39,7 +39,8 @@ from mien.audit.copies import group_sizes, join_copies
 from mien.audit.exact import exact_groups
 from mien.cores import worker_count
 from mien.data.reader import DEFAULT_DATA, read_dataset
-from mien.vision.predictor import DEFAULT_BUNDLE, Predictor, bundle_path
+from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
+from mien.vision.predictor import Predictor
 
 PAIRS_CSV = Path(__file__).with_name("near_duplicate_pairs.csv")
 COLUMNS = ("first", "second", "mirrored", "same", "coarse", "proof", "weight")

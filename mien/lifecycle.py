@@ -12,6 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from mien import metrics
 from mien.audit.labels import ridge_probabilities
 from mien.data.dataset import FaceDataset
 from mien.data.manifest import manifest
@@ -20,10 +23,11 @@ from mien.data.votes import read_votes
 from mien.emotions import EMOTIONS
 from mien.errors import UsageError, missing_extra
 from mien.evaluation.scores import score
-from mien.files import file_hash, write_json
+from mien.files import file_hash
 from mien.modelcard import ModelCard
 from mien.preprocess import INPUT_SIZE, PREPROCESS_VERSION
 from mien.revision import git_revision
+from mien.vision.bundles import write_record
 from mien.vision.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -34,9 +38,6 @@ if TYPE_CHECKING:
 
 BUNDLE_FILE: Final = "mien.onnx"
 """Name of the bundle a training run leaves in its folder."""
-
-MAX_PARITY_GAP: Final = 1e-4
-"""Largest difference allowed between PyTorch's probabilities and the exported graph's."""
 
 
 def train_model(
@@ -142,27 +143,38 @@ def train_model(
         processes.leave()
 
 
-def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str) -> ModelCard:
-    """Turn a checkpoint into a bundle at ``target`` and return its card.
+def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str, precision: str = "fp32") -> ModelCard:
+    """Turn a checkpoint into a bundle at ``target``, with its record beside it, and return its card.
 
     The calibration temperature is fitted on PublicTest, and the card's PublicTest numbers
     are measured on the finished bundle.
 
+    Args:
+        checkpoint: ``best.pt`` of a run.
+        dataset: images of Training (to set the ranges of int8) and PublicTest.
+        target: the ONNX file to write.
+        name: the bundle's name.
+        precision: fp32, fp16 (weights of half the size) or int8 (arithmetic in integers).
+
     Raises:
+        UsageError: another precision.
         BundleError: the checkpoint is broken, or the graph does not answer as PyTorch does.
         DeviceError: PyTorch or the exporter is not installed.
     """
     try:
+        from mien.training import export
         from mien.training.checkpoint import load_checkpoint
-        from mien.training.export import check_parity, fit_temperature, logits_of, write_bundle
-        from mien.training.network import count_parameters, network_from
+        from mien.training.network import count_multiply_adds, count_parameters, network_from
+        from mien.training.variants import CALIBRATION_FACES, PRECISIONS, variant_of
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "Exporting") from error
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
     state = load_checkpoint(checkpoint)
     network = network_from(state)
-    validation = dataset.split("PublicTest")
-    logits = logits_of(network, validation.images)
-    temperature = fit_temperature(logits, validation.labels)
+    validation, training = dataset.split("PublicTest"), dataset.split("Training")
+    logits = export.logits_of(network, validation.images)
+    temperature = export.fit_temperature(logits, validation.labels)
     facts: dict[str, Any] = state["facts"]
     card = ModelCard(
         name=name,
@@ -173,19 +185,34 @@ def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str
         git_revision=facts["git_revision"],
         command=facts["command"],
         parameters=count_parameters(network),
+        multiply_adds=count_multiply_adds(network),
+        precision=precision,
         temperature=temperature,
         metrics={},
-        training={**state["settings"], "best_epoch": len(state["history"]), "split_file": facts.get("split_file", "")},
+        training={
+            **state["settings"],
+            "best_epoch": len(state["history"]),
+            **{fact: facts.get(fact, "") for fact in ("split_file", "votes", "teachers")},
+        },
         data_steps=facts.get("data_steps", {}),
     )
-    write_bundle(network, temperature, card, target)
+    ranges = training.take(np.linspace(0, len(training) - 1, CALIBRATION_FACES).astype(np.int64)).images[:, None]
+    graph = variant_of(precision, ranges)(export.build_graph(network, temperature))
+    export.write_bundle(graph, card, target)
     scores = score(Predictor(target), validation)
-    check_parity(logits / temperature, scores.probabilities, MAX_PARITY_GAP)
+    parity = export.measure_parity(logits / temperature, scores.probabilities)
+    if precision == "fp32":
+        export.check_parity(parity)
     numbers = scores.as_dict()
     del numbers["confusion_matrix"]
-    measured = replace(card, metrics={"PublicTest": numbers})
-    write_bundle(network, temperature, measured, target)
-    write_json(target.with_suffix(".json"), asdict(measured))
+    before = metrics.accuracy(validation.labels, logits.argmax(1))
+    measured = replace(
+        card,
+        metrics={"PublicTest": numbers},
+        export={**asdict(parity), "accuracy_change": numbers["accuracy"] - before},
+    )
+    export.write_bundle(graph, measured, target)
+    write_record(target, measured)
     return measured
 
 

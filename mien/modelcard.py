@@ -36,9 +36,13 @@ class ModelCard:
         git_revision: revision of the code that trained it.
         command: the command that trained it.
         parameters: number of trained parameters.
+        multiply_adds: of convolutions and matrices, for one face.
+        precision: fp32; fp16 where weights are stored in 16 bits; int8 where it computes in 8-bit integers.
         temperature: calibration temperature that is inside the graph.
         metrics: by split: n, accuracy (0 to 1), accuracy_ci (95 %, Wilson), macro_f1, ece.
         training: the settings of the run.
+        export: how the bundle's answers differ from the trained network's: images, max_gap,
+            same_answer, accuracy_change.
         data_steps: version and settings of every step from a file to the network (``mien.data.manifest``).
         licence: SPDX name.
         intended_use: what it is for.
@@ -55,7 +59,10 @@ class ModelCard:
     parameters: int
     temperature: float
     metrics: dict[str, dict[str, Any]]
+    multiply_adds: int = 0
+    precision: str = "fp32"
     training: dict[str, Any] = field(default_factory=dict)
+    export: dict[str, Any] = field(default_factory=dict)
     data_steps: dict[str, Any] = field(default_factory=dict)
     licence: str = "MIT"
     intended_use: str = INTENDED_USE

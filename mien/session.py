@@ -32,8 +32,9 @@ from mien.settings import LiveSettings
 from mien.store.observations import FILE_NAME, ObservationsFile
 from mien.store.summary import shares_by_name, summary_text, timeline_rows
 from mien.store.summary_picture import draw_summary
+from mien.vision.bundles import bundle_path
 from mien.vision.detector import Detector, HaarDetector, open_detector
-from mien.vision.predictor import Predictor, bundle_path
+from mien.vision.predictor import Predictor
 
 _SHOW_EVERY_S: Final = 1 / 30
 _NOTICE_S: Final = 4.0

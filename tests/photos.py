@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mien.audit.copies import Copies, join_copies
 from mien.audit.near import NearPairs
-from mien.data.votes import OTHER_ANSWERS, Votes
 from mien.data.dataset import FaceDataset
+from mien.data.votes import OTHER_ANSWERS, Votes
 from mien.emotions import EMOTIONS
 
 few = settings(derandomize=True, deadline=None, max_examples=8)

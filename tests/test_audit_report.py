@@ -23,8 +23,8 @@ from mien.audit.datasheet import OPEN, datasheet_text
 from mien.audit.findings_text import MAX_LINES, findings_text, worst_facts
 from mien.audit.labels import assign_folds, ridge_probabilities
 from mien.audit.page import most_suspicious, page_html
-from mien.data.votes import Votes
 from mien.data.dataset import FaceDataset
+from mien.data.votes import Votes
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from photos import data_of, few, relabelled_tests
 from sklearn.metrics import roc_auc_score
 
 from mien.audit.labels import FOLDS, assign_folds, judge_labels, ridge_probabilities
-from mien.data.votes import OTHER_ANSWERS, read_votes
 from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.votes import OTHER_ANSWERS, read_votes
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 

@@ -14,9 +14,9 @@ from photos import copies_of, data_of, few, relabelled_tests, votes_of
 
 from mien.audit.labels import LabelAudit
 from mien.audit.verdicts import RULES, before_and_after, decide
-from mien.data.votes import Votes
 from mien.data.dataset import FaceDataset
 from mien.data.split_file import COLUMNS, SplitFile, read_split_file, split_text
+from mien.data.votes import Votes
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 

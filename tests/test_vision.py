@@ -134,7 +134,8 @@ def test_fetching_accepts_the_published_file_only(tmp_path: Path, monkeypatch: p
 
 def test_the_packaged_bundle_reads_a_smile(yunet: Path) -> None:
     from mien.live.demo import DemoSource
-    from mien.vision.predictor import Predictor, bundle_path
+    from mien.vision.bundles import bundle_path
+    from mien.vision.predictor import Predictor
 
     frame = next(DemoSource().frames())
     detections = YuNetDetector(yunet).detect(frame.image)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from mien.audit import balance, copies, faces, labels, quality, verdicts
 from mien.audit.exact import exact_groups
 from mien.audit.near import NearPairs, find_near_duplicates
-from mien.data.votes import Votes
 from mien.data.dataset import FaceDataset
 from mien.data.fer2013 import CLAIMED_LOW_QUALITY, CLAIMED_NEAR_DUPLICATES, FER2013_HASH
 from mien.data.manifest import manifest
 from mien.data.preparation import findings
 from mien.data.split_file import SplitFile
+from mien.data.votes import Votes
 
 Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """Opens a progress bar with a heading; yields a function of (done, total)."""

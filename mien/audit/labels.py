@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.votes import OTHER_ANSWERS, Votes
 from mien.data.dataset import FaceDataset
+from mien.data.votes import OTHER_ANSWERS, Votes
 from mien.emotions import EMOTIONS
 from mien.errors import missing_extra
 from mien.metrics import area_under_curve

@@ -15,8 +15,8 @@ from mien.audit.balance import notable
 from mien.audit.copies import group_sizes
 from mien.audit.findings_text import worst_facts
 from mien.audit.quality import Check
-from mien.data.votes import OTHER_ANSWERS
 from mien.data.dataset import SPLITS
+from mien.data.votes import OTHER_ANSWERS
 from mien.emotions import COLOURS, EMOTIONS
 
 SUSPICIOUS_SHOWN: Final = 100

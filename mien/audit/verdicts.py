@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from mien.audit.copies import Copies, group_sizes, leaked, photos_among
 from mien.audit.labels import LabelAudit
-from mien.data.votes import Votes
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.split_file import SplitFile
+from mien.data.votes import Votes
 from mien.emotions import EMOTIONS
 
 VERDICTS_VERSION: Final = "1"

@@ -15,6 +15,7 @@ from mien.cli.evaluate import evaluate
 from mien.cli.export import export
 from mien.cli.fetch import fetch
 from mien.cli.live import live
+from mien.cli.models import models
 from mien.cli.prepare import prepare
 from mien.cli.system import system
 from mien.cli.train import train
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for _verb in (prepare, train, export, evaluate, live, system, fetch):
     app.command()(_verb)
+app.add_typer(models)
 
 
 def main(verb: str | None = None) -> NoReturn:

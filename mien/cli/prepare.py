@@ -51,13 +51,13 @@ def prepare(
     from mien.audit.datasheet import datasheet_text
     from mien.audit.findings_text import findings_text
     from mien.audit.page import page_html
-    from mien.data.votes import read_votes
     from mien.cli.progress import progress_bar
     from mien.data import preparation
     from mien.data.class_table import read_class_table
     from mien.data.pictures import draw_class_distribution, draw_samples
     from mien.data.reader import find_data, read_dataset
     from mien.data.split_file import split_text
+    from mien.data.votes import read_votes
     from mien.errors import require
     from mien.files import write_json, write_text
     from mien.lifecycle import choose_label_model

@@ -26,7 +26,7 @@ def system(
     from mien.errors import DataError, DeviceError
     from mien.lifecycle import BUNDLE_FILE
     from mien.live.sources import open_source
-    from mien.vision.predictor import bundle_path
+    from mien.vision.bundles import bundle_path
     from mien.vision.weights import find_yunet
 
     def line(ready: bool, what: str, detail: str) -> None:

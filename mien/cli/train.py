@@ -33,7 +33,9 @@ def train(
     ] = None,
     change: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change any setting of the recipe, such as augment.cutmix=0.5; repeatable."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change any setting of the recipe, such as augment.cutmix=0.5; repeatable."
+        ),
     ] = None,
     teacher: Annotated[
         list[Path] | None,

@@ -75,6 +75,13 @@ def score(predictor: Predictor, dataset: FaceDataset, progress: Progress | None 
     return Scores(dataset.labels, np.concatenate(parts))
 
 
+def score_mirrored(predictor: Predictor, dataset: FaceDataset, plain: Scores, progress: Progress | None = None) -> Scores:
+    """Return the scores where each answer is the mean of ``plain``'s and that to the mirror image."""
+    turned = FaceDataset(np.ascontiguousarray(dataset.images[:, :, ::-1]), dataset.labels, dataset.splits, dataset.names)
+    mirrored = score(predictor, turned, progress)
+    return Scores(plain.labels, np.float32(0.5) * (plain.probabilities + mirrored.probabilities))
+
+
 def classification_report(numbers: dict[str, Any]) -> str:
     """Return the table of precision, recall, F1 and support by class, for a terminal."""
     lines = [f"{'':>10} {'precision':>10} {'recall':>10} {'f1-score':>10} {'support':>10}"]

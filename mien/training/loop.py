@@ -34,6 +34,7 @@ from mien.training.settings import TrainSettings
 from mien.training.stopping import StopWish, noticing_stop
 from mien.training.targets import Teachers, label_rows, losses
 
+ALONE: Final = Processes()
 SAVE_EVERY_S: Final = 60.0
 """Longest time whose work a kill may lose."""
 
@@ -78,7 +79,7 @@ class Trainer:
         facts: dict[str, Any],
         rows: NDArray[np.float32] | None = None,
         teachers: Teachers | None = None,
-        processes: Processes = Processes(),
+        processes: Processes = ALONE,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.folder, self.device, self.facts = settings, folder, device, facts
@@ -94,7 +95,9 @@ class Trainer:
         if len(self._train_y) < settings.batch_size:
             raise UsageError(f"batch_size is {settings.batch_size}, and there are only {len(self._train_y)} images to train on")
         if settings.batch_size % (2 * processes.count):
-            raise UsageError(f"batch_size is {settings.batch_size}; {processes.count} processes need a multiple of {2 * processes.count}")
+            raise UsageError(
+                f"batch_size is {settings.batch_size}; {processes.count} processes need a multiple of {2 * processes.count}"
+            )
         self.network = placed(FaceNet(settings.dropout, settings.widths, settings.blocks), device)
         self._optimisers = build_optimisers(self.network, settings)
         self._ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
@@ -224,7 +227,9 @@ class Trainer:
         for optimiser in self._optimisers:
             optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        sums = torch.stack((loss.detach(), (logits.argmax(1) == labels).float().sum(), torch.tensor(float(stop), device=self.device)))
+        sums = torch.stack(
+            (loss.detach(), (logits.argmax(1) == labels).float().sum(), torch.tensor(float(stop), device=self.device))
+        )
         self._processes.add_up([p.grad for p in self.network.parameters() if p.grad is not None] + [sums])
         rate = self._rate()
         for optimiser in self._optimisers:

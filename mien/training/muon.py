@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 ITERATIONS: Final = 3
 COEFFICIENTS: Final = (3.4445, -4.7750, 2.0315)
@@ -34,7 +34,8 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    turned: Tensor = x.T if tall else x
+    return turned
 
 
 class Muon(torch.optim.Optimizer):
@@ -46,7 +47,7 @@ class Muon(torch.optim.Optimizer):
         momentum: share of the past in the step (Nesterov's form).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.9) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.9) -> None:
         super().__init__(list(parameters), {"lr": lr, "momentum": momentum})
         with torch.no_grad():
             for group in self.param_groups:

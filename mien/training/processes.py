@@ -1,4 +1,4 @@
-"""Where a run computes: its device, and several processes on one run, as ``torchrun`` starts them: who takes what, and how they agree.
+"""Where a run computes: its device, and how several processes share it as ``torchrun`` starts them.
 
 Every process holds the whole data set and draws the same batch; each computes its share of
 the faces, and gradients and batch statistics are added up over all. So a run is the same
@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from mien.errors import DeviceError, UsageError
 
@@ -59,7 +58,7 @@ class Processes:
         parts = list(tensors)
         flat = torch.cat([part.detach().reshape(-1).float() for part in parts])
         dist.all_reduce(flat)
-        for part, total in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
+        for part, total in zip(parts, torch.split(flat, [part.numel() for part in parts]), strict=True):
             part.detach().copy_(total.reshape(part.shape))
 
     def leave(self) -> None:
@@ -84,6 +83,22 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
+class _Total(torch.autograd.Function):
+    """The sum of a tensor over all processes; the gradient of a sum is the sum of the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        total = part.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 class SharedBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation by the statistics of the whole batch, of which each process sees a share.
 
@@ -95,18 +110,19 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         x = input.float()
         moments = torch.stack((x.mean((0, 2, 3)), x.square().mean((0, 2, 3))))  # (2, C)
-        mean, square = all_reduce(moments) / dist.get_world_size()
+        moments = _Total.apply(moments) / dist.get_world_size()  # type: ignore[no-untyped-call]  # PyTorch has no type here
+        mean, square = moments.unbind(0)
         variance = square - mean.square()
         count = x.numel() / x.shape[1] * dist.get_world_size()
         with torch.no_grad():
             momentum: Any = self.momentum
-            assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * count / (count - 1), momentum)
-            self.num_batches_tracked.add_(1)
+            for running, value in ((self.running_mean, mean), (self.running_var, variance * count / (count - 1))):
+                assert running is not None
+                running.lerp_(value, momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        return (x * scale[None, :, None, None] + shift[None, :, None, None]).to(input.dtype)
+        scaled: Tensor = x * scale[None, :, None, None] + shift[None, :, None, None]
+        return scaled.to(input.dtype)
 
 
 def share_batch_norms(network: nn.Module) -> None:

@@ -96,5 +96,3 @@ def _converted(key: str, value: Any, default: Any) -> Any:
     if type(value) is not type(default):
         raise UsageError(f"training setting {key} is {value!r}; it must be like {default!r}")
     return value
-
-

@@ -32,12 +32,12 @@ class RunFolder:
 
     def __init__(self, folder: Path, logs: Path, facts: Mapping[str, Any], first_step: int) -> None:
         self._folder, self._facts = folder, dict(facts)
-        self._board = SummaryWriter(logs / folder.name, purge_step=first_step)  # type: ignore[no-untyped-call]  # no stubs
+        self._board = SummaryWriter(logs / folder.name, purge_step=first_step)
 
     def on_step(self, step: int, loss: float) -> None:
         """Note the mean loss of the epoch so far at ``step``, counted from the run's start."""
         if step % EVERY_STEPS == 0:
-            self._board.add_scalar("loss/training_step", loss, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar("loss/training_step", loss, step)
 
     def on_epoch(self, step: int, history: Sequence[EpochRow]) -> None:
         """Write everything anew after an epoch."""
@@ -53,9 +53,9 @@ class RunFolder:
             ("macro_f1/PublicTest", row.val_macro_f1),
             ("learning_rate", row.lr),
         ):
-            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
-        self._board.flush()  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, step)
+        self._board.flush()
 
     def close(self) -> None:
         """Finish the log."""
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()

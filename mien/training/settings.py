@@ -71,7 +71,7 @@ class TrainSettings:
     batch_size: int = 128
     optimiser: str = "muon"
     peak_lr: float = 0.1
-    muon_lr: float = 0.1
+    muon_lr: float = 0.02
     warmup: float = 0.15
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1

@@ -8,7 +8,6 @@ set here first.
 from __future__ import annotations
 
 import os
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,25 +30,6 @@ ort.disable_telemetry_events()
 
 # ONNX Runtime's errors (Fail, InvalidGraph, InvalidProtobuf, ...) share no base class below Exception
 _ORT_ERRORS: Final = tuple(e for e in vars(ort_state).values() if isinstance(e, type) and issubclass(e, Exception))
-
-DEFAULT_BUNDLE: Final = "mien-s"
-
-
-def bundle_path(name_or_path: str) -> Path:
-    """Return the file of a bundle: the packaged one of that name, else the path itself.
-
-    Raises:
-        DataError: neither is there.
-    """
-    packaged = Path(str(resources.files("mien") / "bundles" / f"{name_or_path}.onnx"))
-    if packaged.is_file():
-        return packaged
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise DataError(
-            f"no model bundle at {path}, and none called {name_or_path!r} in the package (there is {DEFAULT_BUNDLE!r})"
-        )
-    return path
 
 
 class Predictor:
