@@ -30,12 +30,12 @@ class AugmentSettings:
             label, of another (Yun et al. 2019, arXiv:1905.04899).
     """
 
-    rotation_deg: float = 15.0
-    scale: float = 0.15
-    shift: float = 0.10
-    contrast: float = 0.25
-    brightness: float = 25.0
-    erase_probability: float = 0.4
+    rotation_deg: float = 10.0
+    scale: float = 0.10
+    shift: float = 0.06
+    contrast: float = 0.20
+    brightness: float = 20.0
+    erase_probability: float = 0.2
     erase_size: tuple[float, float] = (0.15, 0.4)
     cutmix: float = 0.0
 
