@@ -126,7 +126,9 @@ def train_model(
     if not processes.is_first:
         return trainer.run(lambda epoch, step, steps, loss: None, lambda row, is_best: None)
     on_start(str(chosen), trainer.images, trainer.step)
-    records = RunFolder(folder, logs, {**facts, "device": str(chosen), "settings": settings.as_dict()}, trainer.step)
+    records = RunFolder(
+        folder, logs, {**facts, "device": str(chosen), "settings": settings.as_dict()}, trainer.step, trainer.history
+    )
 
     def after_step(epoch: int, step: int, steps: int, loss: float) -> None:
         records.on_step(trainer.step, loss)

@@ -201,13 +201,22 @@ def test_broken_checkpoints_are_refused(run: Path, tmp_path: Path) -> None:
     torch.save({"something": 1}, tmp_path / "other.pt")
     with pytest.raises(BundleError, match="not a checkpoint of mien train"):
         load_checkpoint(tmp_path / "other.pt")
+    for key, value, said in (
+        ("labels", ["happy", "sad"], "trained for the classes"),
+        ("input_size", 64, "faces of 64 pixels"),
+        ("ema", None, "without ema"),
+    ):
+        changed = {**load_checkpoint(run / "best.pt"), key: value}
+        torch.save({k: v for k, v in changed.items() if v is not None}, tmp_path / "changed.pt")
+        with pytest.raises(BundleError, match=said):
+            load_checkpoint(tmp_path / "changed.pt")
     state = load_checkpoint(run / "best.pt")
     state["ema"]["head.bias"][0] = float("nan")
-    save_checkpoint(tmp_path / "nan.pt", {k: v for k, v in state.items() if k not in ("format", "labels")})
+    save_checkpoint(tmp_path / "nan.pt", {k: v for k, v in state.items() if k not in ("format", "labels", "input_size")})
     with pytest.raises(BundleError, match="not finite"):
         load_checkpoint(tmp_path / "nan.pt")
     del state["ema"]["head.bias"]
-    save_checkpoint(tmp_path / "missing.pt", {k: v for k, v in state.items() if k not in ("format", "labels")})
+    save_checkpoint(tmp_path / "missing.pt", {k: v for k, v in state.items() if k not in ("format", "labels", "input_size")})
     with pytest.raises(BundleError, match="do not fit"):
         export_model(tmp_path / "missing.pt", make_dataset(), tmp_path / "out.onnx", "x")
     assert not (tmp_path / "out.onnx").exists()

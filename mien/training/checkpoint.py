@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a run at the end of an epoch, safe to load from strangers.
+"""Checkpoints: the whole state of a run after some step, safe to load from strangers.
 
 They hold tensors and plain values only and are read with ``weights_only``, so a hostile
 file cannot run code.
@@ -16,6 +16,7 @@ import torch
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError
 from mien.files import atomic_path
+from mien.preprocess import INPUT_SIZE
 
 FORMAT: Final = "mien-checkpoint-1"
 
@@ -23,7 +24,7 @@ FORMAT: Final = "mien-checkpoint-1"
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain values) to ``path``, atomically."""
     with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, "labels": list(EMOTIONS), **state}, temporary)
+        torch.save({"format": FORMAT, "labels": list(EMOTIONS), "input_size": INPUT_SIZE, **state}, temporary)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         DataError: no such file.
-        BundleError: cut short, not ours, other classes, or weights that are not finite.
+        BundleError: cut short, not ours, other classes or another size, or weights that are not finite.
     """
     if not path.is_file():
         raise DataError(f"no checkpoint at {path}")
@@ -41,8 +42,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise BundleError(f"{path} is not a whole checkpoint ({type(error).__name__}). Train again, or use a copy") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise BundleError(f"{path} is not a checkpoint of mien train")
-    if state["labels"] != list(EMOTIONS):
-        raise BundleError(f"{path} was trained for the classes {state['labels']}, this program reads {list(EMOTIONS)}")
+    missing = [key for key in ("ema", "settings", "facts", "history") if key not in state]
+    if missing:
+        raise BundleError(f"{path} is a checkpoint without {', '.join(missing)}. Train again, or use a copy")
+    if state.get("labels") != list(EMOTIONS):
+        raise BundleError(f"{path} was trained for the classes {state.get('labels')}, this program reads {list(EMOTIONS)}")
+    if state.get("input_size", INPUT_SIZE) != INPUT_SIZE:
+        raise BundleError(f"{path} was trained on faces of {state['input_size']} pixels, this program makes {INPUT_SIZE}")
     if any(not torch.isfinite(t).all() for t in state["ema"].values() if t.is_floating_point()):
         raise BundleError(f"{path} holds weights that are not finite numbers: that run had diverged")
     return state

@@ -28,10 +28,12 @@ class RunFolder:
         logs: where TensorBoard's log goes, in a folder of the run's name.
         facts: plain values for run.json, the settings among them.
         first_step: step the run begins or goes on at; what the log has behind it is dropped.
+        history: epochs done before, where the run goes on.
     """
 
-    def __init__(self, folder: Path, logs: Path, facts: Mapping[str, Any], first_step: int) -> None:
+    def __init__(self, folder: Path, logs: Path, facts: Mapping[str, Any], first_step: int, history: Sequence[EpochRow]) -> None:
         self._folder, self._facts = folder, dict(facts)
+        self._write_json(history)
         self._board = SummaryWriter(logs / folder.name, purge_step=first_step)
 
     def on_step(self, step: int, loss: float) -> None:
@@ -43,7 +45,7 @@ class RunFolder:
         """Write everything anew after an epoch."""
         write_history(self._folder / "history.csv", history)
         draw_curves(self._folder / "curves.png", history)
-        write_json(self._folder / "run.json", {**self._facts, "history": [asdict(row) for row in history]})
+        self._write_json(history)
         row = history[-1]
         for name, value in (
             ("loss/training", row.train_loss),
@@ -59,3 +61,6 @@ class RunFolder:
     def close(self) -> None:
         """Finish the log."""
         self._board.close()
+
+    def _write_json(self, history: Sequence[EpochRow]) -> None:
+        write_json(self._folder / "run.json", {**self._facts, "history": [asdict(row) for row in history]})
