@@ -229,7 +229,7 @@ def test_muon_steps_along_all_directions_alike_and_keeps_the_length() -> None:
 
 
 def test_every_recipe_of_the_package_is_whole_and_explained() -> None:
-    assert {"speedrun", "default", "teacher", "distil"} <= set(recipe_names())
+    assert {"speedrun", "default", "tiny", "teacher", "distil"} <= set(recipe_names())
     for name in recipe_names():
         description, settings = read_recipe(name)
         assert len(description) > 20

@@ -44,7 +44,7 @@ def test_the_network_is_what_its_docstring_says() -> None:
     import mien.training.network as module
 
     assert module.__doc__ is not None
-    for name, recipe in (("mien-s", "default"), ("mien-xs", "distil")):
+    for name, recipe in (("mien-s", "default"), ("mien-xs", "tiny")):
         settings = read_recipe(recipe)[1]
         network = FaceNet(widths=settings.widths, blocks=settings.blocks).eval()
         logits, embedding = network(torch.zeros(1, 1, 48, 48, dtype=torch.uint8))
