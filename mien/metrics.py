@@ -73,6 +73,22 @@ def expected_calibration_error(probabilities: NDArray[np.floating], labels: Labe
     return float(sum(gaps) / len(labels))
 
 
+def calibration_error_floor(probabilities: NDArray[np.floating], bins: int = 15, draws: int = 100) -> float:
+    """Return the calibration error that a perfectly calibrated model with these answers would show, 0 to 1.
+
+    The error is a sum of absolute gaps, so chance alone keeps it above 0: labels are drawn from
+    ``probabilities`` (N, C) themselves and scored, again and again (consistency resampling,
+    Bröcker and Smith 2007, doi:10.1175/WAF993.1). Seeded, so the same answers give the same floor.
+    """
+    if len(probabilities) == 0:
+        return math.nan
+    random = np.random.default_rng(0)
+    upto = probabilities.astype(np.float64).cumsum(1)
+    upto /= upto[:, -1:]
+    labels = ((random.random((len(upto), 1)) > upto).sum(1) for _ in range(draws))
+    return float(np.mean([expected_calibration_error(probabilities, drawn, bins) for drawn in labels]))
+
+
 def negative_log_likelihood(probabilities: NDArray[np.floating], labels: Labels) -> float:
     """Return the mean of -log p(true class), in nats."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)

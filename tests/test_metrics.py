@@ -62,3 +62,14 @@ def test_wilson_interval_at_the_ends() -> None:
     low, high = metrics.wilson_interval(10, 10)
     assert 0.6 < low < 0.8
     assert high == 1.0
+
+
+def test_the_floor_of_the_calibration_error_is_what_a_calibrated_model_shows() -> None:
+    random = np.random.default_rng(3)
+    probabilities = random.dirichlet(np.ones(7) * 0.5, 4000)
+    labels = np.array([random.choice(7, p=row) for row in probabilities])
+    floor = metrics.calibration_error_floor(probabilities)
+    assert 0.005 < floor < 0.03
+    assert metrics.expected_calibration_error(probabilities, labels) == pytest.approx(floor, abs=0.01)
+    assert metrics.calibration_error_floor(probabilities[:400]) > 2 * floor  # fewer images, more chance
+    assert metrics.calibration_error_floor(np.eye(7)) == 0

@@ -21,7 +21,9 @@ from mien.errors import BundleError, DataError, UsageError
 from mien.lifecycle import train_model
 from mien.training.augment import cutmix_box
 from mien.training.checkpoint import load_checkpoint
+from mien.training.loop import Trainer
 from mien.training.muon import Muon, orthogonalised
+from mien.training.processes import Processes
 from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
 from mien.training.settings import TrainSettings
 from mien.training.targets import Teachers, label_rows, losses
@@ -145,8 +147,11 @@ def test_two_processes_make_the_run_that_one_makes(unbroken: Path, tmp_path: Pat
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="need a multiple of 2"):
-        train(tmp_path, replace(SHORT, batch_size=31))
+    train_set, validation = (make_dataset().split(name) for name in ("Training", "PublicTest"))
+    with pytest.raises(UsageError, match="2 processes need a multiple of 4"):
+        Trainer(
+            train_set, validation, replace(SHORT, batch_size=30), tmp_path, torch.device("cpu"), {}, processes=Processes(0, 2)
+        )
 
 
 def test_tensorboard_can_read_the_log(unbroken: Path) -> None:

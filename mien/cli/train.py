@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def train(
     data: Data = DATA_DEFAULT,
     recipe: Annotated[
-        str, typer.Option(help="speedrun, default, tiny, teacher or distil; or a TOML file of your own. `--list` tells what they are.")
+        str,
+        typer.Option(help="default, tiny, speedrun, teacher or distil, or a TOML file of your own; --list tells what they are."),
     ] = "default",
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes with every setting, and end.")] = False,
     out: Annotated[

@@ -50,6 +50,7 @@ class Scores:
             "accuracy_ci": [low, high],
             "macro_f1": metrics.macro_f1(matrix),
             "ece": metrics.expected_calibration_error(self.probabilities, self.labels),
+            "ece_floor": metrics.calibration_error_floor(self.probabilities),
             "nll": metrics.negative_log_likelihood(self.probabilities, self.labels),
             "classes": {
                 name: {
@@ -91,5 +92,8 @@ def classification_report(numbers: dict[str, Any]) -> str:
     lines.append("")
     lines.append(f"{'accuracy':>10} {numbers['accuracy']:10.3f}   95 % interval {low:.3f} to {high:.3f}, n = {numbers['n']}")
     lines.append(f"{'macro F1':>10} {numbers['macro_f1']:10.3f}")
-    lines.append(f"{'ECE':>10} {numbers['ece']:10.3f}   expected calibration error, 15 equal-mass bins")
+    lines.append(
+        f"{'ECE':>10} {numbers['ece']:10.3f}   expected calibration error, 15 equal-mass bins; "
+        f"chance alone makes {numbers['ece_floor']:.3f} of it"
+    )
     return "\n".join(lines)

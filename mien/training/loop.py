@@ -94,10 +94,9 @@ class Trainer:
         self._val_x, self._val_y = _on_device(validation, device)
         if len(self._train_y) < settings.batch_size:
             raise UsageError(f"batch_size is {settings.batch_size}, and there are only {len(self._train_y)} images to train on")
-        if settings.batch_size % (2 * processes.count):
-            raise UsageError(
-                f"batch_size is {settings.batch_size}; {processes.count} processes need a multiple of {2 * processes.count}"
-            )
+        if processes.count > 1 and settings.batch_size % (2 * processes.count):
+            rule = f"{processes.count} processes need a multiple of {2 * processes.count}"
+            raise UsageError(f"batch_size is {settings.batch_size}; {rule}")
         self.network = placed(FaceNet(settings.dropout, settings.widths, settings.blocks), device)
         self._optimisers = build_optimisers(self.network, settings)
         self._ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
