@@ -94,14 +94,26 @@ def test_a_save_within_an_epoch_is_exact_to_the_step(unbroken: Path, tmp_path: P
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_noticed_between_two_steps_and_saves(number: int, unbroken: Path, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, on_step=at(1, 4, lambda: os.kill(os.getpid(), number)))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, on_step=at(1, 4, lambda: os.kill(os.getpid(), number)))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     state = load_checkpoint(tmp_path / "last.pt")
     assert state["step"] == 5
     assert state["history"] == []
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     train(tmp_path, resume=True)
     assert_ends_like(tmp_path, unbroken)
+
+
+def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert len(train(tmp_path, on_step=at(1, 4, lambda: os.kill(os.getpid(), signal.SIGINT)))) == SHORT.epochs
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_resume_on_other_data_votes_or_teachers_is_refused(unbroken: Path, tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ def noticing_stop() -> Iterator[StopWish]:
             raise KeyboardInterrupt
         stop.wish()
 
-    former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    # what the caller chose to ignore, as a shell does for jobs in the background, stays ignored
+    noticed = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    former = {number: signal.signal(number, on_signal) for number in noticed}
     try:
         yield stop
     finally:
