@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,10 +53,11 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
 
 def test_every_verb_and_option_is_explained(tmp_path: Path) -> None:
     listing = mien("--help", cwd=tmp_path).stdout
-    verbs = (*DOORS.values(), "export", "fetch")
-    for verb in verbs:
-        assert verb in listing
-        help_text = mien(verb, "--help", cwd=tmp_path).stdout
+    groups = [("models", verb) for verb in ("list", "card", "verify", "path")]
+    for verbs in (*((verb,) for verb in DOORS.values()), ("export",), ("fetch",), *groups):
+        assert verbs[0] in listing
+        help_text = mien(*verbs, "--help", cwd=tmp_path).stdout
+        assert "Example" in help_text
         options = [line for line in help_text.splitlines() if line.strip().startswith("--")]
         assert all(len(line.split()) > 3 or "  " in line.strip() for line in options), help_text
 
@@ -172,3 +175,38 @@ def test_a_run_writes_nowhere_else(fer_folder: Path, tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     assert list(home.rglob("*")) == []
     assert sorted(p.name for p in work.rglob("*")) == ["observations.csv", "out", "summary.json", "summary.png"]
+
+
+def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: Path) -> None:
+    short = [
+        "--data",
+        str(fer_folder),
+        "--batch-size",
+        "7",
+        "--out",
+        "models/mine",
+        "--set",
+        "widths=[8,8,8]",
+        "--set",
+        "blocks=[1,1,1]",
+    ]
+    command = [sys.executable, "-m", "mien", "train", *short, "--epochs", "100000"]
+    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "models/mine/best.pt").exists() and time.monotonic() < deadline and run.poll() is None:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "everything is saved in models/mine" in said
+    assert "Traceback" not in said
+    assert (tmp_path / "models/mine/last.pt").is_file()
+    assert list((tmp_path / "logs/mine").glob("events.*"))
+
+
+def test_the_recipes_are_listed_with_every_setting(tmp_path: Path) -> None:
+    answer = mien("train", "--list", cwd=tmp_path)
+    assert answer.returncode == 0
+    for said in ("default: mien-s", "tiny: mien-xs", "speedrun:", "teacher:", "distil:", "muon_lr=", "cutmix"):
+        assert said in answer.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -49,6 +49,10 @@ def test_the_readme_names_every_verb_and_every_file() -> None:
     for command in app.registered_commands:
         assert command.callback is not None
         assert f"mien {command.callback.__name__}" in readme
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        for command in group.typer_instance.registered_commands:
+            assert f"mien {group.typer_instance.info.name} {command.name}" in readme
     for path in (REPOSITORY / "mien").rglob("*.py"):
         if path.name != "__init__.py" or path.parent.name == "cli":
             assert re.search(rf"\b{re.escape(path.name)}\b", readme), f"README does not explain {path}"
