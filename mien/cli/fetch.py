@@ -7,6 +7,8 @@ def fetch() -> None:
     """Download the YuNet face detector (233 kB, checked by hash) into your cache folder.
 
     The only command that uses the network. Without it a slower detector does the work.
+
+    Example: mien fetch
     """
     from mien.vision.weights import fetch_yunet, find_yunet
 

@@ -21,6 +21,8 @@ def system(
     """Say what is ready (data, model, detector, camera), run the missing steps that can be run, end in live.
 
     A model trained here (models/default/mien.onnx) is preferred to the one in the package.
+
+    Example: mien system --check
     """
     from mien.cli.prepare import prepare
     from mien.errors import DataError, DeviceError
