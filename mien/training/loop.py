@@ -105,6 +105,8 @@ class Trainer:
         self._steps_an_epoch = len(self._train_y) // settings.batch_size
         self._step = 0
         self._sums = [0.0, 0.0]  # losses and hits of the epoch so far
+        self._seconds = 0.0  # time of the epoch before the last stop
+        self._started = time.perf_counter()
         self._saved_at = time.monotonic()
         self.history: list[EpochRow] = []
 
@@ -141,7 +143,7 @@ class Trainer:
                 optimiser.load_state_dict(saved)
             self._ema = {name: value.to(self.device) for name, value in state["ema"].items()}
             self.history = [EpochRow(**row) for row in state["history"]]
-            self._step, self._sums = state["step"], state["sums"]
+            self._step, self._sums, self._seconds = state["step"], state["sums"], state["seconds"]
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} does not fit this version's network. Start anew with another --out") from error
 
@@ -156,7 +158,7 @@ class Trainer:
         """
         with noticing_stop() as stop:
             for epoch in range(len(self.history) + 1, self.settings.epochs + 1):
-                started = time.perf_counter()
+                self._started = time.perf_counter() - self._seconds
                 self._train_epoch(epoch, on_step, stop)
                 probabilities = self.predict_validation()
                 labels = self._val_y.cpu().numpy()
@@ -169,11 +171,11 @@ class Trainer:
                     val_loss=metrics.negative_log_likelihood(probabilities, labels),
                     val_accuracy=metrics.accuracy(labels, probabilities.argmax(1)),
                     val_macro_f1=metrics.macro_f1(matrix),
-                    seconds=time.perf_counter() - started,
+                    seconds=time.perf_counter() - self._started,
                 )
                 is_best = all(row.val_accuracy > past.val_accuracy for past in self.history)
                 self.history.append(row)
-                self._sums = [0.0, 0.0]
+                self._sums, self._seconds, self._started = [0.0, 0.0], 0.0, time.perf_counter()
                 self._save(*(("best.pt",) if is_best else ()), "last.pt")
                 on_epoch(row, is_best)
         return self.history
@@ -274,6 +276,7 @@ class Trainer:
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "step": self._step,
             "sums": self._sums,
+            "seconds": time.perf_counter() - self._started,
             "history": [asdict(row) for row in self.history],
             "settings": self.settings.as_dict(),
             "facts": self.facts,
