@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,12 +20,10 @@ from mien.data.dataset import FaceDataset
 from mien.data.manifest import manifest
 from mien.data.split_file import read_split_file
 from mien.data.votes import read_votes
-from mien.emotions import EMOTIONS
 from mien.errors import UsageError, missing_extra
 from mien.evaluation.scores import score
 from mien.files import file_hash
 from mien.modelcard import ModelCard
-from mien.preprocess import INPUT_SIZE, PREPROCESS_VERSION
 from mien.revision import git_revision
 from mien.vision.bundles import write_record
 from mien.vision.predictor import Predictor
@@ -145,14 +143,16 @@ def train_model(
         processes.leave()
 
 
-def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str, precision: str = "fp32") -> ModelCard:
-    """Turn a checkpoint into a bundle at ``target``, with its record beside it, and return its card.
+def export_model(
+    checkpoints: Sequence[Path], dataset: FaceDataset, target: Path, name: str, precision: str = "fp32"
+) -> ModelCard:
+    """Turn a checkpoint, or several as a committee, into a bundle with its record beside it, and return its card.
 
     The calibration temperature is fitted on PublicTest, and the card's PublicTest numbers
     are measured on the finished bundle.
 
     Args:
-        checkpoint: ``best.pt`` of a run.
+        checkpoints: ``best.pt`` of one run or more.
         dataset: images of Training (to set the ranges of int8) and PublicTest.
         target: the ONNX file to write.
         name: the bundle's name.
@@ -160,46 +160,26 @@ def export_model(checkpoint: Path, dataset: FaceDataset, target: Path, name: str
 
     Raises:
         UsageError: another precision.
-        BundleError: the checkpoint is broken, or the graph does not answer as PyTorch does.
+        BundleError: a checkpoint is broken, or the graph does not answer as PyTorch does.
         DeviceError: PyTorch or the exporter is not installed.
     """
     try:
         from mien.training import export
         from mien.training.checkpoint import load_checkpoint
-        from mien.training.network import count_multiply_adds, count_parameters, network_from
+        from mien.training.network import network_from
         from mien.training.variants import CALIBRATION_FACES, PRECISIONS, variant_of
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "Exporting") from error
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
-    state = load_checkpoint(checkpoint)
-    network = network_from(state)
+    states = [load_checkpoint(path) for path in checkpoints]
+    networks = [network_from(state) for state in states]
     validation, training = dataset.split("PublicTest"), dataset.split("Training")
-    logits = export.logits_of(network, validation.images)
+    logits = export.logits_of(networks, validation.images)
     temperature = export.fit_temperature(logits, validation.labels)
-    facts: dict[str, Any] = state["facts"]
-    card = ModelCard(
-        name=name,
-        labels=EMOTIONS,
-        input_size=INPUT_SIZE,
-        preprocess_version=PREPROCESS_VERSION,
-        dataset_hash=facts["dataset_hash"],
-        git_revision=facts["git_revision"],
-        command=facts["command"],
-        parameters=count_parameters(network),
-        multiply_adds=count_multiply_adds(network),
-        precision=precision,
-        temperature=temperature,
-        metrics={},
-        training={
-            **state["settings"],
-            "best_epoch": len(state["history"]),
-            **{fact: facts.get(fact, "") for fact in ("split_file", "votes", "teachers")},
-        },
-        data_steps=facts.get("data_steps", {}),
-    )
+    card = export.card_of(states, networks, name, precision=precision, temperature=temperature)
     ranges = training.take(np.linspace(0, len(training) - 1, CALIBRATION_FACES).astype(np.int64)).images[:, None]
-    graph = variant_of(precision, ranges)(export.build_graph(network, temperature))
+    graph = variant_of(precision, ranges)(export.build_graph(networks, temperature))
     export.write_bundle(graph, card, target)
     scores = score(Predictor(target), validation)
     parity = export.measure_parity(logits / temperature, scores.probabilities)

@@ -40,7 +40,7 @@ class ModelCard:
         precision: fp32; fp16 where weights are stored in 16 bits; int8 where it computes in 8-bit integers.
         temperature: calibration temperature that is inside the graph.
         metrics: by split: n, accuracy (0 to 1), accuracy_ci (95 %, Wilson), macro_f1, ece.
-        training: the settings of the run.
+        training: the settings of the run, or of each run of a committee.
         export: how the bundle's answers differ from the trained network's: images, max_gap,
             same_answer, accuracy_change.
         data_steps: version and settings of every step from a file to the network (``mien.data.manifest``).
@@ -61,7 +61,7 @@ class ModelCard:
     metrics: dict[str, dict[str, Any]]
     multiply_adds: int = 0
     precision: str = "fp32"
-    training: dict[str, Any] = field(default_factory=dict)
+    training: list[dict[str, Any]] = field(default_factory=list)
     export: dict[str, Any] = field(default_factory=dict)
     data_steps: dict[str, Any] = field(default_factory=dict)
     licence: str = "MIT"

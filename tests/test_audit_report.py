@@ -170,7 +170,7 @@ def test_train_and_evaluate_take_the_clean_split(fer_folder: Path, tmp_path: Pat
     run = json.loads((tmp_path / "models/mine/run.json").read_text())
     assert re.fullmatch(r"[0-9a-f]{64}", run["split_file"])
     card = json.loads((tmp_path / "models/mine/mien.json").read_text())["card"]
-    assert card["training"]["split_file"] == run["split_file"]
+    assert card["training"][0]["split_file"] == run["split_file"]
     assert card["data_steps"] == run["data_steps"]
 
     scored = mien("evaluate", *common, "--model", "models/mine/mien.onnx", "--split-file", split, cwd=tmp_path)

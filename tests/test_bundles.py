@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from datasets import TINY, make_dataset
 from typer.testing import CliRunner
 
@@ -17,7 +18,9 @@ from mien.errors import BundleError, UsageError
 from mien.evaluation.card_page import card_page
 from mien.lifecycle import export_model, train_model
 from mien.modelcard import ModelCard
-from mien.training.export import Parity, check_parity, measure_parity
+from mien.training.checkpoint import load_checkpoint
+from mien.training.export import Parity, card_of, check_parity, measure_parity
+from mien.training.network import count_parameters, network_from
 from mien.vision.bundles import bundle_names, bundle_path, read_record, record_evaluation
 from mien.vision.predictor import Predictor
 
@@ -36,7 +39,7 @@ def run(dataset: FaceDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cards(run: Path, dataset: FaceDataset) -> dict[str, ModelCard]:
-    return {p: export_model(run / "best.pt", dataset, run / f"{p}.onnx", "tiny", p) for p in ("fp32", "fp16", "int8")}
+    return {p: export_model([run / "best.pt"], dataset, run / f"{p}.onnx", "tiny", p) for p in ("fp32", "fp16", "int8")}
 
 
 def test_a_32_bit_bundle_answers_as_pytorch_does(cards: dict[str, ModelCard]) -> None:
@@ -61,9 +64,28 @@ def test_smaller_variants_say_what_they_lose(cards: dict[str, ModelCard], run: P
     assert "QuantizeLinear" in {node.op_type for node in whole.graph.node}
 
 
+def test_a_committee_averages_logits_and_puts_embeddings_side_by_side(run: Path, dataset: FaceDataset, tmp_path: Path) -> None:
+    members = [run / "best.pt", run / "last.pt"]
+    card = export_model(members, dataset, tmp_path / "both.onnx", "both")
+    states = [load_checkpoint(path) for path in members]
+    networks = [network_from(state) for state in states]
+    faces = dataset.images[:20, None]
+    answer = Predictor(tmp_path / "both.onnx").predict(faces)
+    with torch.no_grad():
+        outputs = [network(torch.from_numpy(faces)) for network in networks]
+    logits = (outputs[0][0] + outputs[1][0]) / 2 / card.temperature
+    assert np.allclose(answer.probabilities, torch.softmax(logits, 1).numpy(), atol=1e-5)
+    assert np.allclose(answer.embedding, torch.cat([embedding for _, embedding in outputs], 1).numpy(), atol=1e-4)
+    assert card.parameters == 2 * count_parameters(networks[0])
+    assert len(card.training) == 2
+    states[0]["facts"]["dataset_hash"] = "other"
+    with pytest.raises(BundleError, match="different data sets"):
+        card_of(states, networks, "x", precision="fp32", temperature=1.0)
+
+
 def test_an_unknown_precision_is_refused(run: Path, dataset: FaceDataset, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="use fp32, fp16, int8"):
-        export_model(run / "best.pt", dataset, tmp_path / "x.onnx", "x", "fp8")
+        export_model([run / "best.pt"], dataset, tmp_path / "x.onnx", "x", "fp8")
 
 
 def test_a_graph_that_answers_otherwise_is_refused() -> None:

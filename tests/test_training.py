@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(run: Path) -> Path:
-    export_model(run / "best.pt", make_dataset(), run / BUNDLE_FILE, "tiny")
+    export_model([run / "best.pt"], make_dataset(), run / BUNDLE_FILE, "tiny")
     return run / BUNDLE_FILE
 
 
@@ -218,7 +218,7 @@ def test_broken_checkpoints_are_refused(run: Path, tmp_path: Path) -> None:
     del state["ema"]["head.bias"]
     save_checkpoint(tmp_path / "missing.pt", {k: v for k, v in state.items() if k not in ("format", "labels", "input_size")})
     with pytest.raises(BundleError, match="do not fit"):
-        export_model(tmp_path / "missing.pt", make_dataset(), tmp_path / "out.onnx", "x")
+        export_model([tmp_path / "missing.pt"], make_dataset(), tmp_path / "out.onnx", "x")
     assert not (tmp_path / "out.onnx").exists()
 
 

@@ -117,7 +117,7 @@ def train(
         return
     best = max(row.val_accuracy for row in history)
     print(f"best epoch: {best:.2%} on PublicTest. Making the bundle …")
-    card = export_model(out / "best.pt", dataset, out / BUNDLE_FILE, out.name)
+    card = export_model([out / "best.pt"], dataset, out / BUNDLE_FILE, out.name)
     numbers = card.metrics["PublicTest"]
     low, high = numbers["accuracy_ci"]
     print(f"{out / BUNDLE_FILE}: {numbers['accuracy']:.2%} on PublicTest (95 % interval {low:.2%} to {high:.2%})")

@@ -89,24 +89,24 @@ def _results(split: str, numbers: Mapping[str, Any] | None) -> list[str]:
 
 
 def _protocol(card: ModelCard) -> list[str]:
-    training = card.training
     lines = [
         "Weights were learnt on Training alone. The epoch, the recipe and the temperature were chosen on PublicTest, so its "
         "numbers are a little kind. PrivateTest is scored once a bundle, and every scoring is in "
         "`docs/results/private_test_log.csv`.",
         "",
-        "Settings: " + ", ".join(f"{key} {training[key]}" for key in _SETTINGS_SHOWN if key in training) + ".",
     ]
-    if training.get("votes"):
-        lines.append(f"FER+ votes made up {training['votes_share']:.0%} of the labels it learnt from.")
-    else:
-        lines.append("No FER+ votes were used in training.")
-    if training.get("teachers"):
-        lines.append(
-            f"It also learnt from {len(training['teachers'])} teacher network(s), trained on the same data by the same protocol."
-        )
-    if training.get("split_file"):
-        lines.append("Training images were dropped or weighed down as the data audit says.")
+    if len(card.training) > 1:
+        lines += [f"A committee of {len(card.training)} networks: their logits are averaged inside the graph.", ""]
+    for run in card.training:
+        lines.append("- Settings: " + ", ".join(f"{key} {run[key]}" for key in _SETTINGS_SHOWN if key in run) + ".")
+        if run.get("votes"):
+            lines.append(f"  FER+ votes made up {run['votes_share']:.0%} of the labels it learnt from.")
+        else:
+            lines.append("  No FER+ votes were used in training.")
+        if run.get("teachers"):
+            lines.append(f"  It also learnt from {len(run['teachers'])} teacher network(s), trained on the same data.")
+        if run.get("split_file"):
+            lines.append("  Training images were dropped or weighed down as the data audit says.")
     return lines
 
 

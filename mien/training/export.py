@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -19,11 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.emotions import EMOTIONS
 from mien.errors import BundleError
 from mien.files import atomic_path
 from mien.modelcard import METADATA_KEY, ModelCard
-from mien.preprocess import INPUT_SIZE
-from mien.training.network import FaceNet
+from mien.preprocess import INPUT_SIZE, PREPROCESS_VERSION
+from mien.training.network import FaceNet, count_multiply_adds, count_parameters
 
 OPSET: Final = 18
 MAX_GAP: Final = 1e-4
@@ -32,24 +34,29 @@ MIN_SAME_ANSWER: Final = 0.999
 
 
 class BundleGraph(nn.Module):
-    """The network as a consumer sees it: uint8 faces in, probabilities and embedding out."""
+    """One or more networks as a consumer sees them: uint8 faces in, probabilities and embedding out.
 
-    def __init__(self, network: FaceNet, temperature: float) -> None:
+    Several networks form a committee: their logits are averaged, their embeddings stand side by side.
+    """
+
+    def __init__(self, networks: Sequence[FaceNet], temperature: float) -> None:
         super().__init__()
-        self.network = network
+        self.networks = nn.ModuleList(networks)
         self.temperature = temperature
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Return (probabilities (N, 7), embedding (N, D)) for faces (N, 1, 48, 48) uint8."""
-        logits, embedding = self.network(faces)
-        return F.softmax(logits / self.temperature, dim=1), embedding
+        answers = [network(faces) for network in self.networks]
+        logits = torch.stack([logits for logits, _ in answers]).mean(0)
+        return F.softmax(logits / self.temperature, dim=1), torch.cat([embedding for _, embedding in answers], dim=1)
 
 
 @torch.no_grad()
-def logits_of(network: FaceNet, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return (N, 7) logits of images (N, 48, 48) uint8."""
+def logits_of(networks: Sequence[FaceNet], images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return (N, 7) logits of images (N, 48, 48) uint8, the mean over the networks."""
     parts = torch.split(torch.from_numpy(images)[:, None], 512)
-    return torch.cat([network(part)[0] for part in parts]).double().numpy()
+    each = [torch.cat([network(part)[0] for part in parts]).double().numpy() for network in networks]
+    return np.asarray(np.mean(each, axis=0), np.float64)
 
 
 def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -78,9 +85,9 @@ def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> f
     return float(np.exp((low + high) / 2))
 
 
-def build_graph(network: FaceNet, temperature: float) -> onnx.ModelProto:
-    """Return the ONNX graph of a network: faces in, probabilities and embedding out."""
-    graph = BundleGraph(network, temperature).eval()
+def build_graph(networks: Sequence[FaceNet], temperature: float) -> onnx.ModelProto:
+    """Return the ONNX graph of a network or a committee: faces in, probabilities and embedding out."""
+    graph = BundleGraph(networks, temperature).eval()
     example = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE, dtype=torch.uint8)
     # the exporter warns of torchvision's operators, which this graph does not use
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
@@ -99,6 +106,48 @@ def build_graph(network: FaceNet, temperature: float) -> onnx.ModelProto:
     if program is None:
         raise BundleError("the ONNX exporter returned nothing")
     return program.model_proto
+
+
+def card_of(states: Sequence[dict[str, Any]], networks: Sequence[FaceNet], name: str, **facts: Any) -> ModelCard:
+    """Return the card of a bundle before it is measured.
+
+    Args:
+        states: the checkpoints.
+        networks: the networks in them.
+        name: the bundle's name.
+        facts: the card's ``precision`` and ``temperature``.
+
+    Raises:
+        BundleError: the networks of a committee were trained on different data.
+    """
+    runs = [state["facts"] for state in states]
+    if len({run["dataset_hash"] for run in runs}) > 1:
+        raise BundleError(
+            "the checkpoints were trained on different data sets; a committee shares one, so that a test stays a test"
+        )
+    training = [
+        {
+            **state["settings"],
+            "best_epoch": len(state["history"]),
+            **{fact: state["facts"].get(fact, "") for fact in ("split_file", "votes", "teachers")},
+        }
+        for state in states
+    ]
+    return ModelCard(
+        name=name,
+        labels=EMOTIONS,
+        input_size=INPUT_SIZE,
+        preprocess_version=PREPROCESS_VERSION,
+        dataset_hash=runs[0]["dataset_hash"],
+        git_revision=" + ".join(dict.fromkeys(run["git_revision"] for run in runs)),
+        command=" + ".join(run["command"] for run in runs),
+        parameters=sum(count_parameters(network) for network in networks),
+        multiply_adds=sum(count_multiply_adds(network) for network in networks),
+        metrics={},
+        training=training,
+        data_steps=runs[0].get("data_steps", {}),
+        **facts,
+    )
 
 
 def write_bundle(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
