@@ -71,6 +71,7 @@ def to_int8(model: onnx.ModelProto, faces: NDArray[np.uint8]) -> onnx.ModelProto
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "Gemm", "MatMul"],
                 per_channel=True,
+                reduce_range=True,  # processors without VNNI add in 16 bits, where 8-bit weights would overflow
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
