@@ -178,6 +178,7 @@ def test_the_packaged_bundles_are_within_their_limits(name: str, megabytes: floa
     assert card.parameters <= parameters
     assert card.export["images"] >= 1000
     assert card.export["same_answer"] >= 0.999
-    assert card.metrics["PublicTest"]["ece"] <= 0.02
+    # a perfectly calibrated model would show its floor, 2 %, and up to 2.7 % in one of twenty draws
+    assert card.metrics["PublicTest"]["ece"] <= card.metrics["PublicTest"]["ece_floor"] + 0.007
     assert "PrivateTest" not in card.metrics
     assert record["evaluations"]["PrivateTest"]["n"] == 3589

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from datasets import make_dataset
 from typer.testing import CliRunner
 
 from mien.cli import app
 from mien.data.dataset import FaceDataset
+from mien.data.fer2013 import FER2013_HASH
 from mien.data.split_file import SplitFile, split_text
 from mien.emotions import EMOTIONS
-from mien.evaluation.private_log import COLUMNS, append_scoring
+from mien.evaluation.private_log import COLUMNS, append_scoring, log_place
 from mien.evaluation.scores import Scores, score, score_mirrored
 from mien.evaluation.views import views
 from mien.vision.bundles import bundle_path
@@ -89,11 +91,15 @@ def test_every_scoring_of_private_test_is_written_down(tmp_path: Path) -> None:
     assert (rows[0]["accuracy"], rows[0]["clean"], rows[0]["strict"]) == ("1.0000", "0.5000", "")
 
 
+def test_only_fer2013_itself_is_written_into_the_documents(tmp_path: Path) -> None:
+    assert log_place(tmp_path, FER2013_HASH) == REPOSITORY / "docs" / "results" / "private_test_log.csv"
+    assert log_place(tmp_path, "another") == tmp_path / "private_test_log.csv"
+
+
 def test_evaluate_prints_views_and_ends_in_one_json_line(
     fer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mien.evaluation.private_log.__file__", str(tmp_path / "mien" / "evaluation" / "private_log.py"))
     answer = CliRunner().invoke(app, ["evaluate", "--data", str(fer_folder), "--split", "PrivateTest"])
     assert answer.exit_code == 0, answer.output
     last = json.loads(answer.stdout.splitlines()[-1])

@@ -44,8 +44,8 @@ def test_the_network_is_what_its_docstring_says() -> None:
     import mien.training.network as module
 
     assert module.__doc__ is not None
-    for name, recipe in (("mien-s", "default"), ("mien-xs", "tiny")):
-        settings = read_recipe(recipe)[1]
+    for name in ("default", "tiny"):
+        settings = read_recipe(name)[1]
         network = FaceNet(widths=settings.widths, blocks=settings.blocks).eval()
         logits, embedding = network(torch.zeros(1, 1, 48, 48, dtype=torch.uint8))
         assert logits.shape == (1, len(EMOTIONS))
@@ -117,15 +117,6 @@ def test_the_graph_uses_plain_operators_and_names_no_machine(bundle: Path) -> No
         assert not any(node.domain for node in model.graph.node)
         assert [p.key for p in model.metadata_props] == [METADATA_KEY]
         assert not any(mark in path.read_bytes() for mark in (b"site-packages", b"lib/python", b"Traceback"))
-
-
-def test_the_packaged_bundle_is_within_its_limits() -> None:
-    path = bundle_path("mien-s")
-    assert path.stat().st_size <= 10_000_000
-    card = Predictor(path).card
-    assert card.parameters <= 2_500_000
-    assert card.metrics["PublicTest"]["accuracy"] >= 0.68
-    assert "PrivateTest" not in card.metrics
 
 
 def with_card(source: Path, target: Path, old: str, new: str) -> Path:

@@ -54,7 +54,7 @@ def evaluate(
         print(f"{name:>10} {view['accuracy']:10.3f}   95 % interval {low:.3f} to {high:.3f}, n = {view['n']}: {VIEWS[name]}")
     print(f"{'mirrored':>10} {numbers['mirrored']['accuracy']:10.3f}   mean over each face and its mirror image")
     if split == "PrivateTest":
-        log = log_place(out)
+        log = log_place(out, numbers["dataset_hash"])
         before = append_scoring(log, file_hash(bundle_path(model)), numbers)
         print(f"\nWritten down in {log}" + (f": this bundle had been scored {before} time(s) before" if before else ""))
     if record:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from mien.data.fer2013 import FER2013_HASH
 from mien.files import write_text
 from mien.revision import git_revision
 
@@ -32,10 +33,10 @@ COLUMNS: Final = (
 )
 
 
-def log_place(out: Path) -> Path:
-    """Return where the log stands: in the clone's ``docs/results``, elsewhere in ``out``."""
+def log_place(out: Path, dataset_hash: str) -> Path:
+    """Return where the log stands: in a clone's ``docs/results`` for FER2013 itself, else in ``out``."""
     docs = Path(__file__).resolve().parents[2] / "docs" / "results"
-    return (docs if docs.is_dir() else out) / FILE
+    return (docs if docs.is_dir() and dataset_hash == FER2013_HASH else out) / FILE
 
 
 def append_scoring(log: Path, bundle_sha256: str, numbers: dict[str, Any]) -> int:

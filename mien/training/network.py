@@ -1,16 +1,18 @@
 """The network: a small residual net with squeeze-and-excitation for 48x48 grey faces.
 
-    faces (N, 1, 48, 48) uint8                        mien-s     mien-xs
-      -> scale and standardise                       inside the network, so nobody can forget it
-      -> 3x3 convolution, stride 2                   (N, 48, 24, 24)   32 channels
-      -> stage 1: 1 residual block                   (N, 48, 24, 24)   32
-      -> stage 2: 2 residual blocks, stride 2        (N, 96, 12, 12)   48
-      -> stage 3: 2 residual blocks, stride 2        (N, 208, 6, 6)    80
-      -> mean over space                             (N, 208)          80    the embedding
-      -> linear                                      (N, 7)            7     the logits
+                                                       recipe default   tiny
+    faces (N, 1, 48, 48) uint8
+      -> scale and standardise                         inside the network, so nobody can forget it
+      -> 3x3 convolution, stride 2                     (N, 48, 24, 24)  32 channels
+      -> stage 1: 1 residual block                     (N, 48, 24, 24)  32
+      -> stage 2: 2 residual blocks, stride 2          (N, 96, 12, 12)  48
+      -> stage 3: 2 residual blocks, stride 2          (N, 208, 6, 6)   80
+      -> mean over space: the embedding                (N, 208)         80
+      -> linear: the logits                            (N, 7)           7
 
-mien-s: 1,736,969 parameters and 115,873,392 multiply-adds a face (convolutions and matrices).
-mien-xs: 314,459 parameters and 29,560,880 multiply-adds a face.
+default: 1,736,969 parameters and 115,873,392 multiply-adds a face (convolutions and matrices).
+tiny: 314,459 parameters and 29,560,880 multiply-adds a face.
+The bundle mien-xs is one network of the recipe tiny, mien-s one of each as a committee.
 Residual blocks after He et al. 2016 (arXiv:1512.03385), squeeze-and-excitation after
 Hu et al. 2018 (arXiv:1709.01507).
 """
