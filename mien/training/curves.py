@@ -25,7 +25,7 @@ def draw_curves(target: Path, history: Sequence[EpochRow]) -> None:
             f"kept: epoch {best.epoch}, {100 * best.val_accuracy:.2f} %",
             (best.epoch, 100 * best.val_accuracy),
             textcoords="offset points",
-            xytext=(-8, -16),
+            xytext=(-8, -48),
             ha="right",
             color="#D55E00",
         )
