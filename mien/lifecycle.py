@@ -6,7 +6,9 @@ another. PyTorch is loaded by the functions that need it, so everything else run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,20 +22,22 @@ from mien.data.dataset import FaceDataset
 from mien.data.manifest import manifest
 from mien.data.split_file import read_split_file
 from mien.data.votes import read_votes
-from mien.errors import UsageError, missing_extra
+from mien.errors import DataError, UsageError, missing_extra
+from mien.evaluation.calibration import confidence_for_error
 from mien.evaluation.scores import score
 from mien.files import file_hash
 from mien.modelcard import ModelCard
 from mien.revision import git_revision
-from mien.vision.bundles import write_record
+from mien.vision.bundles import bundle_path, write_record
 from mien.vision.predictor import Predictor
 
 if TYPE_CHECKING:
     from mien.audit.audit import LabelModel
-    from mien.training.history import EpochRow
+    from mien.history import EpochRow
     from mien.training.loop import OnEpoch, OnStep
     from mien.training.settings import TrainSettings
 
+CHECKPOINT_ENDINGS: Final = (".pt", ".pth")
 BUNDLE_FILE: Final = "mien.onnx"
 """Name of the bundle a training run leaves in its folder."""
 
@@ -190,12 +194,44 @@ def export_model(
     before = metrics.accuracy(validation.labels, logits.argmax(1))
     measured = replace(
         card,
+        uncertain_below=round(confidence_for_error(scores.probabilities, validation.labels), 4),
         metrics={"PublicTest": numbers},
         export={**asdict(parity), "accuracy_change": numbers["accuracy"] - before},
     )
     export.write_bundle(graph, measured, target)
     write_record(target, measured)
     return measured
+
+
+@contextmanager
+def bundle_of(model: str, dataset: FaceDataset) -> Iterator[tuple[Path, Path]]:
+    """Yield (the file a user named, the bundle to run) for a bundle, or for a checkpoint that is exported for the occasion.
+
+    Args:
+        model: a bundle's path or name, or a checkpoint.
+        dataset: where the temperature of a checkpoint is fitted (its PublicTest).
+
+    Raises:
+        DataError: no such file, or a checkpoint and data without PublicTest.
+        BundleError: a broken checkpoint.
+        DeviceError: a checkpoint, and no PyTorch.
+    """
+    path = Path(model)
+    if path.suffix not in CHECKPOINT_ENDINGS:
+        found = bundle_path(model)
+        yield found, found
+        return
+    if not path.is_file():
+        raise DataError(f"no checkpoint at {path}")
+    if not all(dataset.split_counts()[split] for split in ("Training", "PublicTest")):
+        raise DataError(
+            f"{path} is a checkpoint: its confidence is calibrated on PublicTest first, which this data does not have. "
+            "Make a bundle of it with FER2013: mien export"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "bundle.onnx"
+        export_model([path], dataset, target, path.parent.name or path.stem)
+        yield path, target
 
 
 def choose_label_model(name: str, folder: Path) -> tuple[str, LabelModel] | None:

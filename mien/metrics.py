@@ -95,6 +95,12 @@ def negative_log_likelihood(probabilities: NDArray[np.floating], labels: Labels)
     return float(-np.log(np.clip(chosen, 1e-12, None)).mean())
 
 
+def brier_score(probabilities: NDArray[np.floating], labels: Labels) -> float:
+    """Return the mean squared distance between the answer and the truth, 0 to 2 (Brier 1950)."""
+    wanted = np.eye(probabilities.shape[1])[labels]
+    return float(((probabilities.astype(np.float64) - wanted) ** 2).sum(1).mean()) if len(labels) else math.nan
+
+
 def _ratio(top: NDArray[np.float64], bottom: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Return top / bottom, 0 where bottom is 0."""
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)

@@ -44,6 +44,8 @@ class ModelCard:
         export: how the bundle's answers differ from the trained network's: images, max_gap,
             same_answer, accuracy_change.
         data_steps: version and settings of every step from a file to the network (``mien.data.manifest``).
+        uncertain_below: confidence, 0 to 1, below which an answer should be shown as uncertain; 0 where unknown
+            (``mien.evaluation.selective``).
         licence: SPDX name.
         intended_use: what it is for.
         excluded_use: what it must not be used for.
@@ -64,6 +66,7 @@ class ModelCard:
     training: list[dict[str, Any]] = field(default_factory=list)
     export: dict[str, Any] = field(default_factory=dict)
     data_steps: dict[str, Any] = field(default_factory=dict)
+    uncertain_below: float = 0.0
     licence: str = "MIT"
     intended_use: str = INTENDED_USE
     excluded_use: str = EXCLUDED_USE

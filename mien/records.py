@@ -92,12 +92,14 @@ class FaceReading:
         detection: where the face is.
         raw: (7,) float32, probabilities from this frame alone.
         smoothed: (7,) float32, probabilities smoothed over time.
+        uncertain_below: the confidence, 0 to 1, below which the model errs too often to be believed.
     """
 
     track_id: str
     detection: Detection
     raw: NDArray[np.float32]
     smoothed: NDArray[np.float32]
+    uncertain_below: float = 0.0
 
     @property
     def label(self) -> str:
@@ -108,6 +110,16 @@ class FaceReading:
     def confidence(self) -> float:
         """The smoothed probability of ``label``, 0 to 1."""
         return float(self.smoothed.max())
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the reading should be taken for a guess."""
+        return self.confidence < self.uncertain_below
+
+    @property
+    def words(self) -> str:
+        """The reading as people see it; a guess carries a question mark."""
+        return f"{self.label}{'?' if self.uncertain else ''} {self.confidence:.0%}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ class Session:
             "frames": self._totals.frames,
             "frames_with_face": self._totals.frames_with_face,
             "faces_max": self._totals.faces_max,
+            "uncertain_share": round(self._totals.uncertain / max(1, self._totals.readings), 4),
             "fps": round(self._totals.frames / wall_s, 2),
             "distribution": shares_by_name(self._faces.shares),
             "out": str(self._settings.out),

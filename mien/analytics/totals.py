@@ -6,12 +6,14 @@ from mien.records import FrameResult
 
 
 class Totals:
-    """Frames, frames with a face, the most faces at once, and the time between first and last."""
+    """Frames, frames with a face, the most faces at once, readings and guesses, and the time between first and last."""
 
     def __init__(self) -> None:
         self.frames = 0
         self.frames_with_face = 0
         self.faces_max = 0
+        self.readings = 0
+        self.uncertain = 0
         self._first_s: float | None = None
         self._last_s = 0.0
 
@@ -20,6 +22,8 @@ class Totals:
         self.frames += 1
         self.frames_with_face += bool(result.faces)
         self.faces_max = max(self.faces_max, len(result.faces))
+        self.readings += len(result.faces)
+        self.uncertain += sum(face.uncertain for face in result.faces)
         if self._first_s is None:
             self._first_s = result.t_s
         self._last_s = result.t_s

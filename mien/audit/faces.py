@@ -58,10 +58,10 @@ class FaceGeometry:
         ``tilt_deg``: how far the eyes' line is turned, without sign. ``turn``: where the
         nose stands between the eyes, 0 in the middle, ±1 at an eye: the sideways pose.
         ``nod``: the same between eyes and mouth, 0 as in the mean face. ``zoom_off``: log2,
-        without sign, of the zoom that would bring the face to the size of the mean face.
-        ``faceless_flatness``: ``flatness`` where no face is found, else 0.
+        without sign, of the zoom that would bring the face to the size of the mean face; ``zoom``: its size
+        against the mean face. ``faceless_flatness``: ``flatness`` where no face is found, else 0.
         """
-        found = {name: np.full(len(self.score), np.nan, np.float32) for name in ("tilt_deg", "turn", "nod", "zoom_off")}
+        found = {name: np.full(len(self.score), np.nan, np.float32) for name in ("tilt_deg", "turn", "nod", "zoom_off", "zoom")}
         for i in np.flatnonzero(self.score >= FACE_CHECKS[0].threshold):
             points = self.landmarks[i].astype(np.float64)
             try:
@@ -74,7 +74,9 @@ class FaceGeometry:
             found["tilt_deg"][i] = abs(math.degrees(math.atan2(transform[1, 0], transform[0, 0])))
             found["turn"][i] = 2 * float(nose @ across) / max(1.0, float(across @ across))
             found["nod"][i] = float(nose @ down) / max(1.0, float(down @ down)) - _MEAN_NOSE
-            found["zoom_off"][i] = abs(math.log2(math.hypot(transform[0, 0], transform[1, 0])))
+            scale = math.hypot(transform[0, 0], transform[1, 0])
+            found["zoom"][i] = 1 / scale
+            found["zoom_off"][i] = abs(math.log2(scale))
         faceless = np.where(FACE_CHECKS[0].flags(self.score), flatness, 0).astype(np.float32)
         return {"face": self.score, "faceless_flatness": faceless, **found}
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.audit import page_parts as part
+from mien import page_parts as part
 from mien.audit.audit import Audit
 from mien.audit.balance import notable
 from mien.audit.copies import group_sizes
@@ -27,30 +26,20 @@ _GROUPS_SHOWN: Final = 8
 def page_html(audit: Audit, source: str) -> str:
     """Return the whole page; it holds pictures from the data set."""
     facts = audit.facts
-    worst = "".join(f"<li><b>{escape(number)}</b>{escape(text)}</li>" for number, text in worst_facts(facts))
     sections = (
-        _copies(audit),
-        _quality(audit),
-        _labels(audit),
-        _balance(audit),
-        _handled(facts),
+        ("copies", "Copies", _copies(audit)),
+        ("quality", "Quality", _quality(audit)),
+        ("labels", "Labels", _labels(audit)),
+        ("balance", "Balance", _balance(audit)),
+        ("handled", "Handled", _handled(facts)),
     )
-    links = (("copies", "Copies"), ("quality", "Quality"), ("labels", "Labels"), ("balance", "Balance"), ("handled", "Handled"))
-    nav = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in links)
-    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Audit of {escape(source)}</title><style>{style}</style></head><body>"
-        f"<header><h1>What is wrong with {escape(source)}</h1>"
-        f'<div class="soft">{facts["images"]["total"]:,} images: '
-        + ", ".join(f"{name} {n:,}" for name, n in facts["splits"].items() if n)
-        + f'</div><ol class="worst">{worst}</ol><nav>{nav}</nav></header><main>{"".join(sections)}</main>'
-        f"<footer><p>This page holds pictures of people from the data set: keep it where you keep the data. "
-        f"It loads nothing from elsewhere.</p>"
+    splits = ", ".join(f"{name} {n:,}" for name, n in facts["splits"].items() if n)
+    intro = f'<div class="soft">{facts["images"]["total"]:,} images: {splits}</div>' + part.highlights(worst_facts(facts))
+    footer = (
+        f"<p>{part.KEEP_WITH_DATA}</p>"
         f"<p>Content hash {facts['dataset_hash']} · {facts['seconds']['total']:.0f} seconds · numbers: audit.json</p>"
-        "</footer></body></html>\n"
     )
+    return part.page(f"Audit of {source}", f"What is wrong with {source}", intro, sections, footer)
 
 
 def _copies(audit: Audit) -> str:

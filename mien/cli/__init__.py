@@ -11,7 +11,9 @@ from typing import NoReturn
 
 import typer
 
+from mien.cli.compare import compare
 from mien.cli.evaluate import evaluate
+from mien.cli.explain import explain
 from mien.cli.export import export
 from mien.cli.fetch import fetch
 from mien.cli.live import live
@@ -30,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (prepare, train, export, evaluate, live, system, fetch):
+for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
     app.command()(_verb)
 app.add_typer(models)
 

@@ -12,7 +12,7 @@ import typer
 from mien.cli.options import DATA_DEFAULT, Data, SplitFileOption, VotesOption
 
 if TYPE_CHECKING:
-    from mien.training.history import EpochRow
+    from mien.history import EpochRow
 
 
 def train(

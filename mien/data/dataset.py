@@ -71,6 +71,11 @@ class FaceDataset:
             raise UsageError(f"the split {name} is empty in this data set; it holds {self.split_counts()}")
         return part
 
+    def usual_test_split(self) -> str:
+        """Return the split that is tested on unless somebody says another: PublicTest, or the only one there is."""
+        held = [name for name, n in self.split_counts().items() if n]
+        return held[0] if len(held) == 1 else "PublicTest"
+
     def split_counts(self) -> dict[str, int]:
         """Return the number of images by split, empty splits included."""
         counts = np.bincount(self.splits, minlength=len(SPLITS))

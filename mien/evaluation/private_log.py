@@ -39,6 +39,13 @@ def log_place(out: Path, dataset_hash: str) -> Path:
     return (docs if docs.is_dir() and dataset_hash == FER2013_HASH else out) / FILE
 
 
+def log_scoring(out: Path, bundle_sha256: str, numbers: dict[str, Any]) -> str:
+    """Write a scoring of PrivateTest into the right log and return a line about it."""
+    log = log_place(out, numbers["dataset_hash"])
+    before = append_scoring(log, bundle_sha256, numbers)
+    return f"\nWritten down in {log}" + (f": this bundle had been scored {before} time(s) before" if before else "")
+
+
 def append_scoring(log: Path, bundle_sha256: str, numbers: dict[str, Any]) -> int:
     """Write one scoring down; return how often this bundle had been scored before.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from mien import metrics
 from mien.data.dataset import FaceDataset
 from mien.data.fer_folders import Progress
 from mien.emotions import EMOTIONS
+from mien.evaluation.significance import bootstrap_macro_f1
 from mien.vision.predictor import Predictor
 
 _BATCH = 64
@@ -49,9 +51,11 @@ class Scores:
             "accuracy": metrics.accuracy(self.labels, self.probabilities.argmax(1)),
             "accuracy_ci": [low, high],
             "macro_f1": metrics.macro_f1(matrix),
+            "macro_f1_ci": list(bootstrap_macro_f1(matrix)),
             "ece": metrics.expected_calibration_error(self.probabilities, self.labels),
             "ece_floor": metrics.calibration_error_floor(self.probabilities),
             "nll": metrics.negative_log_likelihood(self.probabilities, self.labels),
+            "brier": metrics.brier_score(self.probabilities, self.labels),
             "classes": {
                 name: {
                     "precision": float(precision[i]),
@@ -67,13 +71,19 @@ class Scores:
 
 def score(predictor: Predictor, dataset: FaceDataset, progress: Progress | None = None) -> Scores:
     """Return how ``predictor`` does on ``dataset``; ``progress`` is called with (done, total)."""
-    parts = []
-    for start in range(0, len(dataset), _BATCH):
-        part = dataset.images[start : start + _BATCH][:, None]
-        parts.append(predictor.predict(part).probabilities)
-        if progress is not None:
-            progress(min(len(dataset), start + _BATCH), len(dataset))
+    parts = [predictor.predict(faces).probabilities for faces in _batches(dataset, progress)]
     return Scores(dataset.labels, np.concatenate(parts))
+
+
+def score_with_maps(
+    predictor: Predictor, dataset: FaceDataset, progress: Progress | None = None
+) -> tuple[Scores, NDArray[np.float32] | None]:
+    """Return the same, and the activation maps (N, 7, h, w); None from a bundle that has none."""
+    if not predictor.has_maps:
+        return score(predictor, dataset, progress), None
+    parts = [predictor.explain(faces) for faces in _batches(dataset, progress)]
+    probabilities = np.concatenate([prediction.probabilities for prediction, _ in parts])
+    return Scores(dataset.labels, probabilities), np.concatenate([maps for _, maps in parts])
 
 
 def score_mirrored(predictor: Predictor, dataset: FaceDataset, plain: Scores, progress: Progress | None = None) -> Scores:
@@ -83,17 +93,9 @@ def score_mirrored(predictor: Predictor, dataset: FaceDataset, plain: Scores, pr
     return Scores(plain.labels, np.float32(0.5) * (plain.probabilities + mirrored.probabilities))
 
 
-def classification_report(numbers: dict[str, Any]) -> str:
-    """Return the table of precision, recall, F1 and support by class, for a terminal."""
-    lines = [f"{'':>10} {'precision':>10} {'recall':>10} {'f1-score':>10} {'support':>10}"]
-    for name, row in numbers["classes"].items():
-        lines.append(f"{name:>10} {row['precision']:10.3f} {row['recall']:10.3f} {row['f1']:10.3f} {row['support']:10d}")
-    low, high = numbers["accuracy_ci"]
-    lines.append("")
-    lines.append(f"{'accuracy':>10} {numbers['accuracy']:10.3f}   95 % interval {low:.3f} to {high:.3f}, n = {numbers['n']}")
-    lines.append(f"{'macro F1':>10} {numbers['macro_f1']:10.3f}")
-    lines.append(
-        f"{'ECE':>10} {numbers['ece']:10.3f}   expected calibration error, 15 equal-mass bins; "
-        f"chance alone makes {numbers['ece_floor']:.3f} of it"
-    )
-    return "\n".join(lines)
+def _batches(dataset: FaceDataset, progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
+    """Yield all faces in batches (N, 1, 48, 48), and count them."""
+    for start in range(0, len(dataset), _BATCH):
+        yield dataset.images[start : start + _BATCH][:, None]
+        if progress is not None:
+            progress(min(len(dataset), start + _BATCH), len(dataset))

@@ -32,6 +32,7 @@ _GREEN: Final[Rgb] = (74, 201, 126)
 _AMBER: Final[Rgb] = (245, 166, 35)
 _FOOTER: Final = 34.0
 _MARGIN: Final = 20.0
+_DOUBT: Final = 150  # grey level that the colour of an uncertain reading is mixed with
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,9 @@ def _edges(face: FaceReading, zoom_x: float, zoom_y: float, shape: tuple[int, ..
 
 
 def _colour(face: FaceReading) -> Rgb:
-    return CLASS_RGB[EMOTIONS.index(face.label)]
+    """Return the colour of the label; a guess is half as colourful."""
+    r, g, b = CLASS_RGB[EMOTIONS.index(face.label)]
+    return ((r + _DOUBT) // 2, (g + _DOUBT) // 2, (b + _DOUBT) // 2) if face.uncertain else (r, g, b)
 
 
 def _draw_box(picture: NDArray[np.uint8], face: FaceReading, zoom_x: float, zoom_y: float, scale: float) -> None:
@@ -171,7 +174,7 @@ def _draw_chip(shown: Canvas, face: FaceReading, zoom_x: float, zoom_y: float, t
     left, top, _, bottom = edges
     broad = face.detection.box.w * zoom_x / shown.scale  # all of it: a chip keeps its size as a face leaves the picture
     size = 14.0 if broad >= 88 else 12.0 if broad >= 44 else 10.5
-    words = f"{face.label} {face.confidence:.0%}".replace("%", " %")
+    words = face.words.replace("%", " %")
     w, h = shown.px(shown.text_width(words, size) + 16), shown.px(size * 1.25 + 6)
     high, wide = shown.image.shape[:2]
     gap = shown.px(4)

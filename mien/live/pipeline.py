@@ -33,9 +33,10 @@ class Pipeline:
         detections = self._detector.detect(frame.image)
         probabilities = self._predictor.predict(align_faces(frame.image, detections)).probabilities
         track_ids = self._tracker.update(frame.t_s, detections)
+        doubt = self._predictor.card.uncertain_below
         self._smoother.forget_all_but(self._tracker.active)
         faces = tuple(
-            FaceReading(track_id, detection, raw, self._smoother.update(track_id, frame.t_s, raw))
+            FaceReading(track_id, detection, raw, self._smoother.update(track_id, frame.t_s, raw), doubt)
             for track_id, detection, raw in zip(track_ids, detections, probabilities, strict=True)
         )
         height, width = frame.image.shape[:2]

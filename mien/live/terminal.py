@@ -83,9 +83,8 @@ def _faces(snapshot: Snapshot) -> RenderableType:
         return Text("no face in view", style="dim")
     line = Text(no_wrap=True, overflow="ellipsis")
     for face in faces[:_MAX_FACES]:
-        line.append(f"{face.track_id} ", style="dim").append(
-            f"{face.label} {face.confidence:.0%}", style=f"bold {COLOURS[face.label]}"
-        )
+        style = f"{'dim' if face.uncertain else 'bold'} {COLOURS[face.label]}"
+        line.append(f"{face.track_id} ", style="dim").append(face.words, style=style)
         line.append("   ")
     if len(faces) > _MAX_FACES:
         line.append(f"and {len(faces) - _MAX_FACES} more", style="dim")

@@ -17,7 +17,7 @@ from mien.errors import DeviceError
 from mien.records import FrameResult
 
 COLUMNS: Final[tuple[str, ...]] = (
-    *("t_s", "frame", "track_id", "x", "y", "w", "h", "label", "confidence"),
+    *("t_s", "frame", "track_id", "x", "y", "w", "h", "label", "confidence", "uncertain"),
     *(f"{name}_raw" for name in EMOTIONS),
     *(f"{name}_smoothed" for name in EMOTIONS),
 )
@@ -62,6 +62,7 @@ class ObservationsFile:
                     *(f"{value:.1f}" for value in (box.x, box.y, box.w, box.h)),
                     face.label,
                     f"{face.confidence:.4f}",
+                    int(face.uncertain),
                     *(f"{p:.4f}" for p in face.raw),
                     *(f"{p:.4f}" for p in face.smoothed),
                 ]

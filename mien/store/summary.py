@@ -49,6 +49,7 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         f"duration            {summary['duration_s']:.1f} s",
         f"frames processed    {frames} ({summary['fps']:.1f} a second, {summary['dropped']} dropped)",
         f"frames with a face  {summary['frames_with_face']} ({share:.0%}), at most {summary['faces_max']} at once",
+        f"uncertain readings  {summary['uncertain_share']:.0%} (shown with a question mark: the model errs too often there)",
         "",
         "expressions by face time",
     ]

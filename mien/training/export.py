@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import onnx
@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError
 from mien.files import atomic_path
+from mien.history import history_columns
 from mien.modelcard import METADATA_KEY, ModelCard
 from mien.preprocess import INPUT_SIZE, PREPROCESS_VERSION
 from mien.training.network import FaceNet, count_multiply_adds, count_parameters
@@ -44,11 +45,17 @@ class BundleGraph(nn.Module):
         self.networks = nn.ModuleList(networks)
         self.temperature = temperature
 
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (probabilities (N, 7), embedding (N, D)) for faces (N, 1, 48, 48) uint8."""
-        answers = [network(faces) for network in self.networks]
-        logits = torch.stack([logits for logits, _ in answers]).mean(0)
-        return F.softmax(logits / self.temperature, dim=1), torch.cat([embedding for _, embedding in answers], dim=1)
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (probabilities (N, 7), embedding (N, D), activation maps (N, 7, 6, 6)) for faces (N, 1, 48, 48) uint8.
+
+        The mean of a map over space is its class's logit, so the maps are an exact account of the answer.
+        """
+        networks = cast(Sequence[FaceNet], self.networks)
+        features = [network.features(faces) for network in networks]
+        each = [network.activation_maps(seen) for network, seen in zip(networks, features, strict=True)]
+        maps = torch.stack(each).mean(0) / self.temperature
+        embedding = torch.cat([seen.mean((2, 3)) for seen in features], dim=1)
+        return F.softmax(maps.mean((2, 3)), dim=1), embedding, maps
 
 
 @torch.no_grad()
@@ -86,7 +93,7 @@ def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> f
 
 
 def build_graph(networks: Sequence[FaceNet], temperature: float) -> onnx.ModelProto:
-    """Return the ONNX graph of a network or a committee: faces in, probabilities and embedding out."""
+    """Return the ONNX graph of a network or a committee: faces in; probabilities, embedding and activation maps out."""
     graph = BundleGraph(networks, temperature).eval()
     example = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE, dtype=torch.uint8)
     # the exporter warns of torchvision's operators, which this graph does not use
@@ -97,7 +104,7 @@ def build_graph(networks: Sequence[FaceNet], temperature: float) -> onnx.ModelPr
             graph,
             (example,),
             input_names=["faces"],
-            output_names=["probabilities", "embedding"],
+            output_names=["probabilities", "embedding", "activation_maps"],
             dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
             opset_version=OPSET,
             dynamo=True,
@@ -129,6 +136,7 @@ def card_of(states: Sequence[dict[str, Any]], networks: Sequence[FaceNet], name:
         {
             **state["settings"],
             "best_epoch": len(state["history"]),
+            "history": history_columns(state["history"]),
             **{fact: state["facts"].get(fact, "") for fact in ("split_file", "votes", "teachers")},
         }
         for state in states

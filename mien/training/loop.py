@@ -24,9 +24,9 @@ from mien import metrics
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DeviceError, UsageError
+from mien.history import EpochRow
 from mien.training.augment import DRAWS_A_FACE, augment, cutmix_box
 from mien.training.checkpoint import load_checkpoint, save_checkpoint
-from mien.training.history import EpochRow
 from mien.training.network import FaceNet, placed
 from mien.training.optimisers import build_optimisers, one_cycle
 from mien.training.processes import Processes, share_batch_norms

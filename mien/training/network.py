@@ -96,10 +96,21 @@ class FaceNet(nn.Module):
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Return (logits (N, 7), embedding (N, D)) for faces (N, 1, H, W), 0 to 255, any dtype."""
-        x = (faces.float() - PIXEL_MEAN) / PIXEL_STD
-        x = self.blocks(self.stem(x))  # (N, D, H/8, W/8)
-        embedding = x.mean((2, 3))  # (N, D)
+        embedding = self.features(faces).mean((2, 3))  # (N, D)
         return self.head(self.dropout(embedding)), embedding
+
+    def features(self, faces: Tensor) -> Tensor:
+        """Return what the last block sees at each place, (N, D, H/8, W/8), of faces as in ``forward``."""
+        features: Tensor = self.blocks(self.stem((faces.float() - PIXEL_MEAN) / PIXEL_STD))
+        return features
+
+    def activation_maps(self, features: Tensor) -> Tensor:
+        """Return the logits before the mean over space, (N, 7, H/8, W/8), of features (N, D, H/8, W/8).
+
+        Mean and linear layer commute, so their mean over space is exactly the logits: how much
+        each place speaks for each class (class-activation maps, Zhou et al. 2016, arXiv:1512.04150).
+        """
+        return F.conv2d(features, self.head.weight[:, :, None, None], self.head.bias)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.files import write_json
-from mien.training.curves import draw_curves
-from mien.training.history import EpochRow, write_history
+from mien.history import EpochRow, draw_curves, history_columns, write_history
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TensorBoard's own imports are not up to date
@@ -44,7 +43,7 @@ class RunFolder:
     def on_epoch(self, step: int, history: Sequence[EpochRow]) -> None:
         """Write everything anew after an epoch."""
         write_history(self._folder / "history.csv", history)
-        draw_curves(self._folder / "curves.png", history)
+        draw_curves(self._folder / "curves.png", history_columns([asdict(row) for row in history]))
         self._write_json(history)
         row = history[-1]
         for name, value in (

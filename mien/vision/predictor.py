@@ -66,6 +66,21 @@ class Predictor:
         probabilities, embedding = self._session.run(["probabilities", "embedding"], {"faces": faces})
         return Prediction(np.asarray(probabilities, np.float32), np.asarray(embedding, np.float32))
 
+    def explain(self, faces: NDArray[np.uint8]) -> tuple[Prediction, NDArray[np.float32]]:
+        """Return predictions, and activation maps (N, 7, 6, 6) float32, of faces (N, 1, 48, 48) uint8, N at least 1.
+
+        The mean of a map over space is the logit of its class, calibration included: a map says how much each
+        place of the face speaks for the class.
+
+        Raises:
+            BundleError: the bundle was made before bundles had maps.
+        """
+        if not self.has_maps:
+            raise BundleError(f"{self.card.name} has no activation maps: it is an older bundle. Make it anew with: mien export")
+        probabilities, embedding, maps = self._session.run(["probabilities", "embedding", "activation_maps"], {"faces": faces})
+        prediction = Prediction(np.asarray(probabilities, np.float32), np.asarray(embedding, np.float32))
+        return prediction, np.asarray(maps, np.float32)
+
     def _check_signature(self, path: Path) -> None:
         """Refuse a graph whose input or outputs are not the contract's, or whose weights are not finite."""
         inputs: list[Any] = self._session.get_inputs()
@@ -78,6 +93,7 @@ class Predictor:
         )
         if not fits:
             raise BundleError(f"{path} does not take faces (N, 1, {INPUT_SIZE}, {INPUT_SIZE}) uint8 as a Mien bundle does")
+        self.has_maps = "activation_maps" in outputs
         self._width = int(outputs["embedding"].shape[1])
         probe = np.tile(np.arange(INPUT_SIZE, dtype=np.uint8), (1, 1, INPUT_SIZE, 1))
         answer = self.predict(probe).probabilities

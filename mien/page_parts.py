@@ -1,4 +1,4 @@
-"""The building blocks of the audit page: bars, tables, histograms and faces, as plain HTML and SVG.
+"""The building blocks of every page: the frame, bars, tables, histograms and faces, as plain HTML and SVG.
 
 Everything stands inside the page: no script, no font, no picture from elsewhere. All text
 that comes from outside passes ``escape``.
@@ -9,14 +9,53 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+LinkedSection = tuple[str, str, str]
+"""Anchor, short name for the links, HTML."""
+KEEP_WITH_DATA: Final = (
+    "This page holds pictures of people from the data set: keep it where you keep the data. It loads nothing from elsewhere."
+)
 _HISTOGRAM: Final = (420, 110, 14)
 """Width, height and height of the axis's text, in SVG units."""
+
+
+def page(title: str, heading: str, intro: str, sections: Sequence[LinkedSection], footer: str) -> str:
+    """Return a whole page.
+
+    Args:
+        title: of the browser's tab.
+        heading: of the page.
+        intro: HTML below the heading.
+        sections: (anchor, short name for the links, HTML of the section) of each.
+        footer: HTML.
+    """
+    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    links = "".join(f'<a href="#{anchor}">{escape(name)}</a>' for anchor, name, _ in sections)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
+        f"<header><h1>{escape(heading)}</h1>{intro}<nav>{links}</nav></header>"
+        f"<main>{''.join(body for _, _, body in sections)}</main><footer>{footer}</footer></body></html>\n"
+    )
+
+
+def highlights(rows: Iterable[tuple[str, str]], kind: str = "worst") -> str:
+    """Return large numbers with a line of text each; ``kind`` is ``worst`` (a warning) or ``facts``."""
+    items = "".join(f"<li><b>{escape(number)}</b>{escape(text)}</li>" for number, text in rows)
+    return f'<ol class="{kind}">{items}</ol>'
+
+
+def picture(path: Path, text: str) -> str:
+    """Return the PNG at ``path`` inside the page, with ``text`` for those who cannot see it."""
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f'<img class="chart" loading="lazy" alt="{escape(text)}" src="data:image/png;base64,{data}">'
 
 
 def section(anchor: str, title: str, *parts: str) -> str:
@@ -24,9 +63,19 @@ def section(anchor: str, title: str, *parts: str) -> str:
     return f'<section id="{anchor}"><h2>{escape(title)}</h2>{"".join(parts)}</section>'
 
 
+def linked_section(anchor: str, title: str, *parts: str) -> LinkedSection:
+    """Return a section with what a page needs to link to it."""
+    return anchor, title, section(anchor, title, *parts)
+
+
 def paragraph(text: str) -> str:
     """Return one paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
+
+
+def beside(*parts: str) -> str:
+    """Return parts that stand side by side where there is room."""
+    return '<div class="beside">' + "".join(f"<div>{part}</div>" for part in parts) + "</div>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], text_columns: int = 1) -> str:
