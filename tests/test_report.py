@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -181,7 +182,7 @@ def test_bins_of_quality_hold_everybody_once_and_keep_ties_together() -> None:
     correct = np.arange(107) % 2 == 0
     bins = mistakes.accuracy_by_bin(values, correct)
     assert sum(b["n"] for b in bins) == 100
-    assert all(one["to"] < two["from"] for one, two in zip(bins, bins[1:], strict=False))
+    assert all(one["to"] < two["from"] for one, two in pairwise(bins))
     assert bins[-1]["to"] == 200
     assert all(b["low"] <= b["accuracy"] <= b["high"] for b in bins)
     assert mistakes.accuracy_by_bin(np.full(5, np.nan, np.float32), np.ones(5, bool)) == []
@@ -285,7 +286,9 @@ def test_where_it_looks_tells_mouth_from_hair_and_the_verdict_says_so() -> None:
     assert "angry the evidence lies off the face" in verdict(found)
     assert "brows, eyes and mouth" in verdict({"off_the_face": [], "off_the_features": [], "classes": {}})
     assert set(EXPRESSIVE) < set(REGIONS)
-    moved = where_it_looks(np.roll(maps[:7], 1, axis=3), np.full(7, 3), np.tile(CANONICAL_LANDMARKS + [[8, 0]], (7, 1, 1)))
+    moved = where_it_looks(
+        np.roll(maps[:7], 1, axis=3), np.full(7, 3), np.tile(CANONICAL_LANDMARKS + np.float32((8, 0)), (7, 1, 1))
+    )
     still = where_it_looks(maps[:7], np.full(7, 3))
     share = [row["all"]["parts"]["mouth and chin"]["share"] for row in (moved, still)]
     assert share[0] == pytest.approx(share[1], abs=0.08)

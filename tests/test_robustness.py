@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -39,7 +41,7 @@ def test_a_corruption_changes_faces_more_the_more_severe_it_is(name: str, faces:
     assert np.array_equal(faces, before)
     assert changes[0] > 0
     assert changes[4] > 1.3 * changes[0]
-    assert all(later > 0.8 * earlier for earlier, later in zip(changes, changes[1:], strict=False))
+    assert all(later > 0.8 * earlier for earlier, later in pairwise(changes))
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
