@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mien.evaluation.calibration import ACCEPTED_ERROR
 from mien.evaluation.views import VIEWS
 from mien.modelcard import ModelCard
 
@@ -63,6 +64,9 @@ def _facts(card: ModelCard, sha256: str, size: int) -> list[str]:
         "code": f"`{card.git_revision}`",
         "data": f"FER2013, Training; content hash `{card.dataset_hash}`",
         "calibration temperature": f"{card.temperature:.3f}, inside the graph",
+        "uncertain": f"below a confidence of {card.uncertain_below:.2f}: above it at most {ACCEPTED_ERROR:.0%} err on PublicTest"
+        if card.uncertain_below
+        else "not recorded",
         "preprocessing": f"version {card.preprocess_version}",
         "licence": card.licence,
     }
