@@ -55,7 +55,7 @@ def explain(
         )
     draw_explained(out, photo, faces, crop)
     rows = [face.as_dict() for face in faces]
-    for number, row in enumerate(rows, start=1):
-        print(f"{number}: {row['label']} {row['confidence']:.0%}" + (f" (evidence for {wanted})" if wanted else ""))
+    for number, face in enumerate(faces, start=1):
+        print(f"{number}: {face.words}" + (f" (evidence for {wanted})" if wanted else ""))
     print(f"Written to {out}")
     print(json.dumps({"image": str(image), "faces": rows, "out": str(out)}))

@@ -41,6 +41,7 @@ class ExplainedFace:
         probabilities: (7,) float32.
         shown: index of the class whose evidence is shown.
         places: (h, w) float32, the evidence for it.
+        uncertain: whether the reading should be taken for a guess, by the bundle's card.
     """
 
     detection: Detection
@@ -48,6 +49,13 @@ class ExplainedFace:
     probabilities: NDArray[np.float32]
     shown: int
     places: NDArray[np.float32]
+    uncertain: bool
+
+    @property
+    def words(self) -> str:
+        """The reading as people see it; a guess carries a question mark."""
+        best = int(self.probabilities.argmax())
+        return f"{EMOTIONS[best]}{'?' if self.uncertain else ''} {self.probabilities[best]:.0%}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the face as plain values."""
@@ -56,6 +64,7 @@ class ExplainedFace:
             "box": [round(v, 1) for v in (box.x, box.y, box.w, box.h)],
             "label": EMOTIONS[int(self.probabilities.argmax())],
             "confidence": round(float(self.probabilities.max()), 4),
+            "uncertain": self.uncertain,
             "probabilities": {name: round(float(p), 4) for name, p in zip(EMOTIONS, self.probabilities, strict=True)},
             "explained": EMOTIONS[self.shown],
         }
@@ -91,12 +100,13 @@ def explain_photo(
     if not detections:
         return []
     prediction, maps = predictor.explain(faces)
+    doubt = predictor.card.uncertain_below
     own = prediction.probabilities.argmax(1)
     shown = np.full(len(own), EMOTIONS.index(expression)) if expression else own
     places = evidence(maps, shown)
     return [
-        ExplainedFace(detection, faces[i, 0], prediction.probabilities[i], int(shown[i]), places[i])
-        for i, detection in enumerate(detections)
+        ExplainedFace(detection, faces[i, 0], row, int(shown[i]), places[i], bool(row.max() < doubt))
+        for i, (detection, row) in enumerate(zip(detections, prediction.probabilities, strict=True))
     ]
 
 
@@ -154,9 +164,7 @@ def _in_photo(face: ExplainedFace, shape: tuple[int, ...], of_crop: bool) -> NDA
 
 def _draw_panel(page: Canvas, face: ExplainedFace, label: str, x: float, y: float) -> None:
     """Draw one face's crop, its map and its seven probabilities, the top-left corner at (x, y)."""
-    best = int(face.probabilities.argmax())
-    words = f"{label}: {EMOTIONS[best]} {face.probabilities[best]:.0%}"
-    page.text(x, y, words, 15, _INK)
+    page.text(x, y, f"{label}: {face.words}", 15, _INK)
     page.text(x + _PANEL, y + 3, f"evidence for {EMOTIONS[face.shown]}", 11.5, _SOFT, "right")
     pair = cv2.cvtColor(face_with_map(face.crop, face.places, 4), cv2.COLOR_BGR2RGB)
     pair = np.concatenate([pair[:, :192], pair[:, 192:]], 0)  # one below the other

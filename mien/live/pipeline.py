@@ -7,6 +7,7 @@ from random import Random
 from mien.records import FaceReading, Frame, FrameResult
 from mien.vision.aligner import align_faces
 from mien.vision.detector import Detector
+from mien.vision.finder import FaceFinder
 from mien.vision.predictor import Predictor
 from mien.vision.smoother import Smoother
 from mien.vision.tracker import Tracker
@@ -23,14 +24,14 @@ class Pipeline:
     """
 
     def __init__(self, detector: Detector, predictor: Predictor, random: Random, tau_s: float) -> None:
-        self._detector = detector
+        self._finder = FaceFinder(detector)
         self._predictor = predictor
         self._tracker = Tracker(random)
         self._smoother = Smoother(tau_s)
 
     def update(self, frame: Frame) -> FrameResult:
         """Return the faces of ``frame``; frames come in the order of their times."""
-        detections = self._detector.detect(frame.image)
+        detections = self._finder.update(frame.t_s, frame.image)
         probabilities = self._predictor.predict(align_faces(frame.image, detections)).probabilities
         track_ids = self._tracker.update(frame.t_s, detections)
         doubt = self._predictor.card.uncertain_below

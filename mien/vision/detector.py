@@ -6,6 +6,7 @@ and Jones 2001. Both scale the frame down first, so time does not grow with the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,6 +21,12 @@ from mien.vision.weights import find_yunet
 _HAAR_FILE: Final = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
 YUNET_SCORE: Final = 0.7
 """Live, detections below this score are dropped."""
+WINDOW: Final = 128
+"""Width and height in pixels of the window in which a known face is looked for again."""
+_KNOWN_SCORE: Final = 0.5
+"""A face that was there a moment ago is believed at a lower score than a new one."""
+_AROUND: Final = 1.6
+"""Side of what a window shows, in sizes of the face."""
 
 
 class Detector(Protocol):
@@ -46,12 +53,10 @@ class YuNetDetector:
     name = "yunet"
 
     def __init__(self, path: Path, max_side: int = 640, min_score: float = YUNET_SCORE) -> None:
-        self._max_side = max_side
+        self._path, self._max_side, self._min_score = path, max_side, min_score
         self._size = (max_side, max_side)
-        try:
-            self._net = cv2.FaceDetectorYN.create(str(path), "", self._size, min_score, 0.3, 500)
-        except cv2.error as error:
-            raise BundleError(f"OpenCV cannot load the face detector {path}: {error.err}") from error
+        self._net = self._load(self._size, min_score)
+        self._window_nets: dict[int, Any] = {}
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
         small, scale = _shrink(image, self._max_side)
@@ -59,16 +64,32 @@ class YuNetDetector:
         if size != self._size:
             self._net.setInputSize(size)
             self._size = size
-        rows: Any = self._net.detect(small)[1]
-        if rows is None:
-            return ()
-        found = []
-        for row in np.asarray(rows, np.float32):  # x, y, w, h, ten landmark coordinates, score
-            # a face whose landmarks fall together cannot be aligned
-            if np.isfinite(row).all() and row[2] > 0 and row[3] > 0 and np.ptp(row[4:14].reshape(5, 2), axis=0).max() >= 1:
-                box = Box(*(float(v) / scale for v in row[:4]))
-                found.append(Detection(box, float(row[14]), row[4:14].reshape(5, 2) / np.float32(scale)))
+        found = [_moved(detection, 0, 0, 1 / scale) for detection in _detections(self._net, small)]
         return tuple(sorted(found, key=lambda d: d.box.x))
+
+    def detect_near(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[list[Detection]]:
+        """Return what is found around each of ``boxes``, at least one, in a (H, W, 3) uint8 BGR image.
+
+        The windows around the boxes stand side by side in one small picture, which is read at
+        once. A large face is scaled down to a size that the network reads well.
+        """
+        windows = [_window(image, box) for box in boxes]
+        # a network for each width: changing its input size costs more than reading a window
+        net = self._window_nets.setdefault(len(boxes), None)
+        if net is None:
+            net = self._window_nets[len(boxes)] = self._load((WINDOW * len(boxes), WINDOW), min(self._min_score, _KNOWN_SCORE))
+        found: list[list[Detection]] = [[] for _ in boxes]
+        for detection in _detections(net, np.hstack([tile for tile, _, _, _ in windows])):
+            number = min(max(int((detection.box.x + detection.box.w / 2) // WINDOW), 0), len(boxes) - 1)
+            _, x, y, zoom = windows[number]
+            found[number].append(_moved(detection, x / zoom - number * WINDOW, y / zoom, zoom))
+        return found
+
+    def _load(self, size: tuple[int, int], min_score: float) -> Any:
+        try:
+            return cv2.FaceDetectorYN.create(str(self._path), "", size, min_score, 0.3, 500)
+        except cv2.error as error:
+            raise BundleError(f"OpenCV cannot load the face detector {self._path}: {error.err}") from error
 
 
 class HaarDetector:
@@ -92,6 +113,39 @@ def open_detector() -> Detector:
     """Return YuNet where its weights are found, else the Haar cascade."""
     path = find_yunet()
     return YuNetDetector(path) if path else HaarDetector()
+
+
+def _detections(net: Any, image: NDArray[np.uint8]) -> list[Detection]:
+    """Return what YuNet finds, in pixels of ``image``."""
+    rows: Any = net.detect(image)[1]
+    found = []
+    for row in np.asarray(rows if rows is not None else np.empty((0, 15)), np.float32):  # x, y, w, h, ten coordinates, score
+        # a face whose landmarks fall together cannot be aligned
+        if np.isfinite(row).all() and row[2] > 0 and row[3] > 0 and np.ptp(row[4:14].reshape(5, 2), axis=0).max() >= 1:
+            found.append(Detection(Box(*(float(v) for v in row[:4])), float(row[14]), row[4:14].reshape(5, 2)))
+    return found
+
+
+def _moved(detection: Detection, dx: float, dy: float, zoom: float) -> Detection:
+    """Return a detection moved by (dx, dy), then enlarged by ``zoom`` about the origin."""
+    box = Box(*(v * zoom for v in (detection.box.x + dx, detection.box.y + dy, detection.box.w, detection.box.h)))
+    assert detection.landmarks is not None
+    return Detection(box, detection.score, (detection.landmarks + np.array((dx, dy), np.float32)) * np.float32(zoom))
+
+
+def _window(image: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], float, float, float]:
+    """Return the window (WINDOW, WINDOW, 3) around a face, its left and top in the image, and image pixels a window pixel."""
+    side = max(round(_AROUND * max(box.w, box.h)), WINDOW)
+    left, top = round(box.x + box.w / 2 - side / 2), round(box.y + box.h / 2 - side / 2)
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
+    tile = np.zeros((WINDOW, WINDOW, 3), np.uint8)
+    zoom = side / WINDOW
+    if x1 > x0 and y1 > y0:
+        a, b, c, d = (round(v / zoom) for v in (x0 - left, y0 - top, x1 - left, y1 - top))
+        if c > a and d > b:
+            tile[b:d, a:c] = cv2.resize(image[y0:y1, x0:x1], (c - a, d - b), interpolation=cv2.INTER_AREA)
+    return tile, left, top, zoom
 
 
 def _shrink(image: NDArray[np.uint8], max_side: int) -> tuple[NDArray[np.uint8], float]:
