@@ -84,42 +84,59 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadPose:
+    """Where a head points, in degrees; all 0 looks straight into the camera.
+
+    Attributes:
+        yaw_deg: turned sideways, positive towards the right of the picture.
+        pitch_deg: nodded, positive upwards.
+        roll_deg: tilted, positive clockwise in the picture.
+    """
+
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+
+
+@dataclass(frozen=True, slots=True)
 class FaceReading:
-    """One face in one frame, tracked and read.
+    """One face in one frame, tracked, and read where it can be.
 
     Attributes:
         track_id: a random name that ends with the session.
         detection: where the face is.
-        raw: (7,) float32, probabilities from this frame alone.
-        smoothed: (7,) float32, probabilities smoothed over time.
+        raw: (7,) float32, probabilities from this frame alone; NaN where it was not read.
+        smoothed: (7,) float32, probabilities smoothed over time; NaN where it was not read.
+        label: the class that is shown, "" where it was not read. It stays until another is
+            clearly more probable, so it need not be the greatest of ``smoothed``.
         uncertain_below: the confidence, 0 to 1, below which the model errs too often to be believed.
+        pose: where the head points; None without landmarks.
+        unread: why the face was not read, in a word or two ("too small"), or "".
     """
 
     track_id: str
     detection: Detection
     raw: NDArray[np.float32]
     smoothed: NDArray[np.float32]
+    label: str
     uncertain_below: float = 0.0
-
-    @property
-    def label(self) -> str:
-        """The most probable class after smoothing."""
-        return EMOTIONS[int(self.smoothed.argmax())]
+    pose: HeadPose | None = None
+    unread: str = ""
 
     @property
     def confidence(self) -> float:
-        """The smoothed probability of ``label``, 0 to 1."""
-        return float(self.smoothed.max())
+        """The smoothed probability of ``label``, 0 to 1; 0 where the face was not read."""
+        return 0.0 if self.unread else float(self.smoothed[EMOTIONS.index(self.label)])
 
     @property
     def uncertain(self) -> bool:
-        """Whether the reading should be taken for a guess."""
-        return self.confidence < self.uncertain_below
+        """Whether the reading should be taken for a guess; a face that was not read makes none."""
+        return not self.unread and self.confidence < self.uncertain_below
 
     @property
     def words(self) -> str:
         """The reading as people see it; a guess carries a question mark."""
-        return f"{self.label}{'?' if self.uncertain else ''} {self.confidence:.0%}"
+        return self.unread or f"{self.label}{'?' if self.uncertain else ''} {self.confidence:.0%}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from mien.records import Box, Detection, FaceReading, FrameResult
 
 def result(t_s: float, labels: list[str], interval_s: float = 0.1) -> FrameResult:
     faces = tuple(
-        FaceReading(f"t{i}", Detection(Box(0, 0, 10, 10), 1.0, None), p, p)
-        for i, p in enumerate(np.eye(7, dtype=np.float32)[[EMOTIONS.index(name) for name in labels]])
+        FaceReading(f"t{i}", Detection(Box(0, 0, 10, 10), 1.0, None), p, p, name)
+        for i, (name, p) in enumerate(zip(labels, np.eye(7, dtype=np.float32)[[EMOTIONS.index(n) for n in labels]], strict=True))
     )
     return FrameResult(int(t_s * 10), t_s, (640, 480), faces, interval_s)
 

@@ -62,19 +62,36 @@ def test_smoothing_takes_the_same_time_at_any_frame_rate(fps: int) -> None:
     sad, happy = np.eye(7, dtype=np.float32)[[5, 3]]
     smoother.update("a", 0.0, sad)
     for k in range(1, int(0.8 * fps) + 1):
-        value = smoother.update("a", k / fps, happy)
+        value, label = smoother.update("a", k / fps, happy)
     assert value[3] == pytest.approx(1 - np.exp(-2), abs=0.005)
     assert value.sum() == pytest.approx(1)
+    assert label == "happy"
 
 
 def test_smoothing_is_by_track_and_forgets_who_left() -> None:
     smoother = Smoother(tau_s=10)
     sad, happy = np.eye(7, dtype=np.float32)[[5, 3]]
     smoother.update("a", 0.0, sad)
-    assert smoother.update("b", 0.1, happy)[3] == 1
+    assert smoother.update("b", 0.1, happy)[0][3] == 1
     smoother.forget_all_but(["b"])
-    assert smoother.update("a", 0.2, happy)[3] == 1
-    assert Smoother(tau_s=0).update("a", 0.3, sad)[5] == 1
+    assert smoother.update("a", 0.2, happy)[0][3] == 1
+    assert Smoother(tau_s=0).update("a", 0.3, sad)[0][5] == 1
+
+
+@pytest.mark.parametrize("fps", [5, 60])
+def test_a_label_stays_until_another_is_clearly_more_probable(fps: int) -> None:
+    smoother = Smoother(tau_s=0.4)
+    row = np.full(7, 0.02, np.float32)
+    labels = []
+    for k in range(10 * fps):
+        sway = 0.03 * np.sign(np.sin(2 * np.pi * k / fps / 3))  # sad and neutral take turns in the lead, by little
+        row[5], row[4] = 0.45 + sway, 0.45 - sway
+        labels.append(smoother.update("a", k / fps, row)[1])
+    assert len(set(labels)) == 1
+    row[5], row[4] = 0.7, 0.2
+    smoother.update("a", 11.0, row)
+    row[5], row[4] = 0.2, 0.7
+    assert smoother.update("a", 12.0, row)[1] == "neutral"
 
 
 def test_yunet_finds_all_five_faces_with_landmarks_where_faces_are(yunet: Path, shared: Path) -> None:

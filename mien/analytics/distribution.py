@@ -12,7 +12,7 @@ from mien.records import FrameResult
 class Distribution:
     """Shares of face *time* by label, so that a faster camera does not count more.
 
-    Every face counts for the time its frame stands for.
+    Every face that was read counts for the time its frame stands for.
     """
 
     def __init__(self) -> None:
@@ -21,6 +21,8 @@ class Distribution:
     def update(self, result: FrameResult) -> None:
         """Take in the next frame's faces."""
         for face in result.faces:
+            if face.unread:
+                continue
             self._seconds[EMOTIONS.index(face.label)] += result.interval_s
 
     @property

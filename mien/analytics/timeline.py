@@ -44,6 +44,8 @@ class Timeline:
             self._label_s = np.vstack([self._label_s, new])
             self._probability_s = np.vstack([self._probability_s, new])
         for face in result.faces:
+            if face.unread:
+                continue
             self._label_s[at, EMOTIONS.index(face.label)] += result.interval_s
             self._probability_s[at] += result.interval_s * face.smoothed
 
@@ -59,7 +61,7 @@ class Timeline:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """(T, 7) mean smoothed probabilities; NaN rows where no face was there."""
+        """(T, 7) mean smoothed probabilities; NaN rows where no face was read."""
         total = self._probability_s.sum(1, keepdims=True)
         out: NDArray[np.float64] = np.divide(
             self._probability_s, total, out=np.full(self._probability_s.shape, np.nan), where=total > 0

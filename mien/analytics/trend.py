@@ -12,7 +12,7 @@ from mien.records import FrameResult
 
 
 class Trend:
-    """Mean smoothed probabilities of all faces over the last ``window_s`` seconds.
+    """Mean smoothed probabilities of the faces that were read over the last ``window_s`` seconds.
 
     Points are kept at most every ``step_s``, so memory is bounded at any frame rate.
 
@@ -30,7 +30,7 @@ class Trend:
         """Take in the next frame's faces."""
         if self._points and result.t_s - self._points[-1][0] < self._step_s:
             return
-        rows = [face.smoothed for face in result.faces]
+        rows = [face.smoothed for face in result.faces if not face.unread]
         mean: NDArray[np.float64] = np.full(len(EMOTIONS), np.nan)
         if rows:
             mean = np.asarray(np.mean(rows, axis=0), np.float64)
@@ -45,5 +45,5 @@ class Trend:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """(T, 7) probabilities; a row is NaN where no face was there."""
+        """(T, 7) probabilities; a row is NaN where no face was read."""
         return np.array([v for _, v in self._points], np.float64).reshape(-1, len(EMOTIONS))

@@ -135,7 +135,9 @@ def _edges(face: FaceReading, zoom_x: float, zoom_y: float, shape: tuple[int, ..
 
 
 def _colour(face: FaceReading) -> Rgb:
-    """Return the colour of the label; a guess is half as colourful."""
+    """Return the colour of the label; a guess is half as colourful, a face that was not read is grey."""
+    if face.unread:
+        return _SOFT
     r, g, b = CLASS_RGB[EMOTIONS.index(face.label)]
     return ((r + _DOUBT) // 2, (g + _DOUBT) // 2, (b + _DOUBT) // 2) if face.uncertain else (r, g, b)
 

@@ -37,7 +37,7 @@ class Pipeline:
         doubt = self._predictor.card.uncertain_below
         self._smoother.forget_all_but(self._tracker.active)
         faces = tuple(
-            FaceReading(track_id, detection, raw, self._smoother.update(track_id, frame.t_s, raw), doubt)
+            FaceReading(track_id, detection, raw, *self._smoother.update(track_id, frame.t_s, raw), doubt)
             for track_id, detection, raw in zip(track_ids, detections, probabilities, strict=True)
         )
         height, width = frame.image.shape[:2]

@@ -83,7 +83,7 @@ def _faces(snapshot: Snapshot) -> RenderableType:
         return Text("no face in view", style="dim")
     line = Text(no_wrap=True, overflow="ellipsis")
     for face in faces[:_MAX_FACES]:
-        style = f"{'dim' if face.uncertain else 'bold'} {COLOURS[face.label]}"
+        style = "dim" if face.unread else f"{'dim' if face.uncertain else 'bold'} {COLOURS[face.label]}"
         line.append(f"{face.track_id} ", style="dim").append(face.words, style=style)
         line.append("   ")
     if len(faces) > _MAX_FACES:

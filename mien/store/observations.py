@@ -17,11 +17,11 @@ from mien.errors import DeviceError
 from mien.records import FrameResult
 
 COLUMNS: Final[tuple[str, ...]] = (
-    *("t_s", "frame", "track_id", "x", "y", "w", "h", "label", "confidence", "uncertain"),
+    *("t_s", "frame", "track_id", "x", "y", "w", "h", "label", "confidence", "uncertain", "unread"),
     *(f"{name}_raw" for name in EMOTIONS),
     *(f"{name}_smoothed" for name in EMOTIONS),
 )
-"""One row a face a frame: seconds, pixels, and probabilities 0 to 1."""
+"""One row a face a frame: seconds, pixels, and probabilities 0 to 1, empty where the face was not read (and why)."""
 
 FILE_NAME: Final = "observations.csv"
 PARTIAL_NAME: Final = "observations.partial.csv"
@@ -63,8 +63,9 @@ class ObservationsFile:
                     face.label,
                     f"{face.confidence:.4f}",
                     int(face.uncertain),
-                    *(f"{p:.4f}" for p in face.raw),
-                    *(f"{p:.4f}" for p in face.smoothed),
+                    face.unread,
+                    *("" if face.unread else f"{p:.4f}" for p in face.raw),
+                    *("" if face.unread else f"{p:.4f}" for p in face.smoothed),
                 ]
             )
         self._write(rows)
