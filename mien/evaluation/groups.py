@@ -16,7 +16,7 @@ from mien import metrics
 from mien.data.names import short_name
 from mien.data.tables import read_rows
 from mien.errors import DataError
-from mien.evaluation.significance import difference_interval, holm, proportions_differ
+from mien.evaluation.significance import difference_interval, proportions_differ
 
 SMALLEST: Final = 30
 """A group with fewer images gets no numbers: they would say more about chance, or about a person, than about the group."""
@@ -103,6 +103,6 @@ def by_group(groups: tuple[str, ...], labels: NDArray[np.int64], predicted: NDAr
                 "p": proportions_differ(*against),
             }
     tested = [name for name, row in found.items() if "p" in row]
-    for name, p in zip(tested, holm([found[name]["p"] for name in tested]), strict=True):
+    for name, p in zip(tested, metrics.holm([found[name]["p"] for name in tested]), strict=True):
         found[name]["p"] = p
     return found

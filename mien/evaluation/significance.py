@@ -98,20 +98,6 @@ def difference_interval(hits: int, n: int, other_hits: int, other_n: int) -> tup
     return p - q - math.hypot(p - low, other_high - q), p - q + math.hypot(high - p, q - other_low)
 
 
-def holm(p_values: list[float]) -> list[float]:
-    """Return p-values corrected for being several (Holm 1979), in the given order.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    corrected = [0.0] * len(p_values)
-    worst = 0.0
-    for rank, k in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
-        worst = max(worst, min(1.0, p_values[k] * (len(p_values) - rank)))
-        corrected[k] = worst
-    return corrected
-
-
 def _percentiles(values: Iterable[float]) -> tuple[float, float]:
     low, high = np.percentile(np.fromiter(values, np.float64), (2.5, 97.5))
     return float(low), float(high)

@@ -53,29 +53,33 @@ class FaceObservation:
 
 @dataclass(frozen=True, slots=True)
 class FaceBatch:
-    """N observations as arrays, each counting as much as its weight.
+    """N observations as arrays.
 
     Attributes:
         embedding: (N, D) float32.
         probabilities: (N, 7) float32.
         measures: (N, M) float32 in the order of ``MEASURES``; NaN where nobody knows.
-        weights: (N,) float64, sum to 1. Faces of one block share the weight of one.
-        blocks: how many independent looks the N observations are worth at least.
     """
 
     embedding: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     measures: NDArray[np.float32]
-    weights: NDArray[np.float64]
-    blocks: int
+
+    @classmethod
+    def of(cls, observations: Sequence[FaceObservation]) -> FaceBatch:
+        """Return one observation or more as arrays."""
+        return cls(
+            np.stack([face.embedding for face in observations]),
+            np.stack([face.probabilities for face in observations]),
+            np.stack([face.measures for face in observations]),
+        )
 
     def __len__(self) -> int:
         return len(self.embedding)
 
     def take(self, index: NDArray[np.int64]) -> FaceBatch:
-        """Return the faces at these positions, each a block of its own."""
-        n = len(index)
-        return FaceBatch(self.embedding[index], self.probabilities[index], self.measures[index], np.full(n, 1 / max(n, 1)), n)
+        """Return the faces at these positions."""
+        return FaceBatch(self.embedding[index], self.probabilities[index], self.measures[index])
 
 
 def observe(

@@ -1,0 +1,84 @@
+"""What the faces of the reference look like on average, by expression, and any mix of expressions.
+
+More smiles move the mean embedding as surely as a dirty lens does. So a window is not held
+against the reference's mean but against the nearest mix of its expressions: what no mix can
+explain is the picture's doing. The nearest mix in the sense of the mean map is kernel mean
+matching for changed class shares (Iyer, Nath and Sarawagi 2014, ICML 32(1); Zhang et al. 2013,
+ICML 28(3)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import missing_extra
+from mien.monitoring.chunks import Chunk
+from mien.monitoring.features import random_features
+
+_SUM_WEIGHT: Final = 10.0  # how firmly the shares of a mix add up to one
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Mean features of the reference, by expression.
+
+    Attributes:
+        means: (7, W) float64, each face counting for an expression as far as the model says so.
+        shares: (7,) float64, how much of the reference each expression is; sums to 1.
+    """
+
+    means: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: NDArray[np.float32], probabilities: NDArray[np.float32]) -> Baseline:
+        """Return the baseline of N faces by (N, W) features and (N, 7) answers."""
+        counts = probabilities.sum(0).astype(np.float64)
+        sums = probabilities.T.astype(np.float64) @ features.astype(np.float64)
+        return cls(sums / np.maximum(counts, 1e-9)[:, None], counts / counts.sum())
+
+    @property
+    def overall(self) -> NDArray[np.float64]:
+        """(W,) mean features of the whole reference."""
+        return self.shares @ self.means
+
+    def nearest_mix(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (7,) shares, sum 1, of the mix whose mean map is nearest to that of (W,) mean features."""
+        try:
+            from scipy.optimize import nnls
+        except ImportError as error:
+            raise missing_extra("scipy", "monitor", "Watching for drift") from error
+        maps = random_features(self.means)
+        system = np.vstack([maps.T, np.full(len(maps), _SUM_WEIGHT)])
+        found = nnls(system, np.append(random_features(mean), _SUM_WEIGHT))[0]
+        return np.asarray(found / max(float(found.sum()), 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last so many blocks, ready to be compared.
+
+    Attributes:
+        from_s: time of the first face.
+        to_s: time of the last one.
+        blocks: how many independent looks it is worth at least.
+        mean: (W,) float64 mean features.
+        mix: (7,) float64, the reference's mix of expressions that is nearest to it.
+    """
+
+    from_s: float
+    to_s: float
+    blocks: int
+    mean: NDArray[np.float64]
+    mix: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, chunks: list[Chunk], baseline: Baseline) -> Window:
+        """Return the window that one chunk or more make."""
+        mean = np.mean([chunk.mean for chunk in chunks], axis=0)
+        blocks = sum(len(chunk.confidence) for chunk in chunks)
+        return cls(chunks[0].from_s, chunks[-1].to_s, blocks, mean, baseline.nearest_mix(mean))

@@ -1,0 +1,173 @@
+"""How far detectors stray where nothing changed, and the limits that keep a promise of few false alarms.
+
+Streams without drift are simulated from the reference's own faces: they are split in two at
+random, one half plays the reference, the other the stream, again and again, so that limits
+allow for a reference that is a sample too. What is kept are scores, no faces. From them the
+alarm's own rule (m of n) is run, so that what is promised is the time between *alarms*, not
+the level of a test; windows overlap and detectors agree with one another, and no formula is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError, UsageError
+from mien.monitoring.baseline import Baseline, Window
+from mien.monitoring.chunks import CHUNK_BLOCKS, WINDOW_CHUNKS, Chunk
+from mien.monitoring.detectors import DETECTORS, make_detectors
+from mien.monitoring.persistence import Persistence
+
+RUNS: Final = 40
+STEPS: Final = 250
+"""Simulated streams, and windows in each."""
+_TAIL: Final = 0.05
+_ENOUGH_ALARMS: Final = 10
+_LEVELS: Final = np.arange(0.2, 8.0, 0.05)
+"""-log10 of p-values that are tried as a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Scores of the detectors where nothing changed.
+
+    Attributes:
+        scores: (R, S, J) float32: runs, windows of a run in order, detectors as in ``DETECTORS``.
+    """
+
+    scores: NDArray[np.float32]
+
+    def surprise(self, detector: int, score: float) -> float:
+        """Return -log10 of the share of windows without drift that score as high.
+
+        By count up to the highest twentieth; from there on by an exponential tail, so that no
+        score is infinitely surprising (peaks over a threshold, Davison and Smith 1990).
+        """
+        return float(self._surprises(detector, np.array([score]))[0])
+
+    def level(self, windows_between_alarms: float, rule: Persistence) -> float:
+        """Return the surprise from which on a window is flagged, so that alarms come so many windows apart on average.
+
+        Limits beyond what was simulated are extrapolated: log of the alarm rate against level,
+        a straight line.
+
+        Args:
+            windows_between_alarms: mean number of windows from one false alarm to the next.
+            rule: how many flagged windows make an alarm.
+
+        Raises:
+            UsageError: fewer than two windows.
+        """
+        if not windows_between_alarms >= 2:
+            raise UsageError(
+                f"a false alarm every {windows_between_alarms:.2g} windows cannot be promised: a window is the least. "
+                "Allow a longer time between false alarms"
+            )
+        runs = np.stack([self._surprises(j, self.scores[:, :, j].ravel()) for j in range(self.scores.shape[2])], axis=1)
+        runs = runs.reshape(self.scores.shape)
+        wanted = -math.log(windows_between_alarms)
+        levels, rates = [], []
+        for level in _LEVELS:
+            alarms = _alarms(runs >= level, rule)
+            if alarms < _ENOUGH_ALARMS:
+                break
+            levels.append(float(level))
+            rates.append(math.log(alarms / runs[:, :, 0].size))
+            if rates[-1] <= wanted:
+                return levels[-1]
+        if len(levels) < 2:
+            raise DataError("the reference's calibration is too short to promise anything. Make it anew: mien monitor reference")
+        tail = min(len(levels), 12)
+        slope = float(np.polyfit(levels[-tail:], rates[-tail:], 1)[0])
+        return levels[-1] + (rates[-1] - wanted) / max(-slope, 0.5)
+
+    def _surprises(self, detector: int, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        known = np.sort(self.scores[:, :, detector].ravel().astype(np.float64))
+        above = len(known) - np.searchsorted(known, scores, side="left")
+        share = (above + 1.0) / (len(known) + 1.0)
+        start = float(known[int((1 - _TAIL) * len(known))])
+        excess = known[known > start] - start
+        scale = max(float(excess.mean()) if len(excess) else 0.0, 1e-12)
+        beyond = -math.log10(_TAIL) + np.maximum(scores - start, 0) / scale * math.log10(math.e)
+        return np.asarray(np.where(scores > start, beyond, np.minimum(-np.log10(share), -math.log10(_TAIL))))
+
+
+def calibrate(
+    features: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
+    groups: Sequence[NDArray[np.int64]] | None = None,
+    runs: int = RUNS,
+    steps: int = STEPS,
+    seed: int = 0,
+) -> Calibration:
+    """Return what the detectors say of simulated streams without drift.
+
+    Args:
+        features: (N, W) of the reference's blocks.
+        probabilities: (N, 7) their answers.
+        groups: positions of the blocks of each chunk of a stream, in order; streams are then put together
+            from stretches of whole chunks, which keeps what neighbouring faces have in common (moving-block
+            bootstrap, Künsch 1989). Without it the faces are independent and drawn one by one.
+        runs: simulated streams.
+        steps: windows in each.
+        seed: of everything random.
+    """
+    random = np.random.default_rng(seed)
+    scores = np.empty((runs, steps, len(DETECTORS)), np.float32)
+    for run in range(runs):
+        reference, chunks = _halves(features, groups, steps + WINDOW_CHUNKS - 1, random)
+        baseline = Baseline.of(features[reference], probabilities[reference])
+        detectors = make_detectors(baseline)
+        for step in range(steps):
+            window = Window.of([_chunk(mean) for mean in chunks[step : step + WINDOW_CHUNKS]], baseline)
+            for j, detector in enumerate(detectors):
+                detector.update(window)
+                assert detector.reading is not None
+                scores[run, step, j] = detector.reading.score
+    return Calibration(scores)
+
+
+def _halves(
+    features: NDArray[np.float32], groups: Sequence[NDArray[np.int64]] | None, chunks: int, random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return positions of one half of the faces, and (chunks, W) mean features of chunks drawn from the other half."""
+    n = len(features)
+    if groups is None:
+        order = random.permutation(n)
+        reference, stream = order[: n // 2], order[n // 2 :]
+        draws = stream[random.integers(0, len(stream), (chunks, CHUNK_BLOCKS))]
+        counts = np.zeros((chunks, n), np.float32)
+        np.add.at(counts, (np.repeat(np.arange(chunks), CHUNK_BLOCKS), draws.ravel()), np.float32(1 / CHUNK_BLOCKS))
+        return reference, (counts @ features).astype(np.float64)
+    # halves of the circle of chunks: both are stretches, as the reference and what follows it are
+    start = int(random.integers(len(groups)))
+    turned = [groups[(start + k) % len(groups)] for k in range(len(groups))]
+    half = len(turned) // 2
+    means = np.stack([features[group].mean(0) for group in turned[half:]]).astype(np.float64)
+    starts = random.integers(0, len(means), math.ceil(chunks / WINDOW_CHUNKS))
+    index = (starts[:, None] + np.arange(WINDOW_CHUNKS)).ravel()[:chunks] % len(means)
+    return np.concatenate(turned[:half]), means[index]
+
+
+def _chunk(mean: NDArray[np.float64]) -> Chunk:
+    empty = np.zeros(CHUNK_BLOCKS)
+    return Chunk(0.0, 0.0, mean, empty, empty, True)
+
+
+def _alarms(flags: NDArray[np.bool_], rule: Persistence) -> int:
+    """Return how often the rule's alarm goes off in (R, S, J) flags of windows in order; it starts anew after each."""
+    runs, steps, _ = flags.shape
+    since = np.zeros(runs, np.int64)  # windows before this one do not count any more
+    count = 0
+    for step in range(steps):
+        first = max(0, step - rule.n + 1)
+        lately = flags[:, first : step + 1] & (np.arange(first, step + 1) >= since[:, None])[:, :, None]
+        alarm = ((lately.sum(1) >= rule.m) & flags[:, step]).any(1)
+        since[alarm] = step + 1
+        count += int(alarm.sum())
+    return count

@@ -1,0 +1,25 @@
+"""The detectors that decide, in one order: calibration, monitor and reports follow it."""
+
+from __future__ import annotations
+
+from mien.monitoring.baseline import Baseline
+from mien.monitoring.component_drift import component_drift
+from mien.monitoring.confidence_drift import confidence_drift
+from mien.monitoring.detector import Detector
+from mien.monitoring.embedding_drift import EmbeddingDrift
+from mien.monitoring.expression_drift import ExpressionDrift
+from mien.monitoring.quality_drift import quality_drift
+
+DETECTORS = ("embedding", "components", "quality", "confidence", "expressions")
+"""Names, in the order of ``make_detectors``."""
+
+
+def make_detectors(baseline: Baseline) -> tuple[Detector, ...]:
+    """Return a new set of detectors that hold windows against ``baseline``."""
+    return (
+        EmbeddingDrift(baseline),
+        component_drift(baseline),
+        quality_drift(baseline),
+        confidence_drift(baseline),
+        ExpressionDrift(baseline),
+    )
