@@ -2,7 +2,8 @@
 
 A *block* is one face for as long as it cannot count again; a *chunk* is so many blocks. The
 faces of a block are averaged, and an average of faces that are alike varies no more than one
-of them drawn by chance: limits that hold for independent faces hold for blocks. State is a buffer of one chunk. Times are data: nothing here reads a clock.
+of them drawn by chance: limits that hold for independent faces hold for blocks. State is a
+buffer of one chunk. Times are data: nothing here reads a clock.
 """
 
 from __future__ import annotations
@@ -126,11 +127,11 @@ class Chunks:
         places = np.array(self._places)
         share = 1 / np.bincount(places)[places] / CHUNK_BLOCKS  # every block counts alike
         columns = self._features.columns(batch)
-        by_block = [np.bincount(places, share * CHUNK_BLOCKS * columns[:, at]) for at in (-2, -1)]
+        confidence, entropy = (np.bincount(places, share * CHUNK_BLOCKS * columns[:, at]).astype(np.float64) for at in (-2, -1))
         times = [face.t_s for face in self._faces]
         mean = share @ self._features(batch).astype(np.float64)
         kept = batch if self._keep else None
-        chunk = Chunk(min(times), max(times), mean, by_block[0], by_block[1], self._follows, kept)
+        chunk = Chunk(min(times), max(times), mean, confidence, entropy, self._follows, kept)
         self._before.append(frozenset(self._blocks))
         self._follows = True
         self._start()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.metrics import holm
 from mien.monitoring.baseline import Baseline, Window
 from mien.monitoring.detector import Kind, Reading
-from mien.monitoring.distances import ks_distance, ks_p_value, stability_index
+from mien.monitoring.distances import ks_distances, ks_p_value, stability_index
 from mien.monitoring.features import distribution
 
 
@@ -31,7 +32,7 @@ class ColumnDrift:
         self._columns = columns
         self._means = baseline.means
         self._reading: Reading | None = None
-        self._stability: dict[str, float] = {}
+        self._compared: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     @property
     def reading(self) -> Reading | None:
@@ -40,18 +41,18 @@ class ColumnDrift:
 
     @property
     def stability(self) -> dict[str, float]:
-        """The population stability index by column."""
-        return dict(self._stability)
+        """The population stability index of the newest window by column."""
+        return {name: stability_index(now, then) for name, (now, then) in self._compared.items()}
 
     def update(self, window: Window) -> None:
         """Take in the next window."""
         now = distribution(window.mean, self._columns)
         then = distribution(window.mix @ self._means, self._columns)
-        seen = [k for k in range(len(self._columns)) if np.isfinite(now[k]).all() and np.isfinite(then[k]).all()]
+        seen = np.flatnonzero(np.isfinite(now).all(1) & np.isfinite(then).all(1))
         names = [self._columns[k] for k in seen]
-        gaps = [ks_distance(now[k], then[k]) for k in seen]
+        gaps = ks_distances(now[seen], then[seen])
         p_values = holm([ks_p_value(gap, window.blocks) for gap in gaps])
         largest = max(gaps, default=0.0)
         parts = dict(sorted(zip(names, p_values, strict=True), key=lambda part: part[1]))
         self._reading = Reading(largest, largest, parts)
-        self._stability = {name: stability_index(now[k], then[k]) for name, k in zip(names, seen, strict=True)}
+        self._compared = {name: (now[k], then[k]) for name, k in zip(names, seen, strict=True)}

@@ -28,19 +28,23 @@ class Reading:
 
 
 class Detector(Protocol):
-    """A streaming detector: it is given windows and holds the newest reading.
+    """A streaming detector: it is given windows and holds the newest reading."""
 
-    Attributes:
-        name: as it stands in reports.
-        kind: what it speaks of.
-        effect_name: unit of the effect, for people.
-        least_effect: effects below this ask for nothing, however sure they are.
-    """
+    @property
+    def name(self) -> str:
+        """As it stands in reports."""
 
-    name: str
-    kind: Kind
-    effect_name: str
-    least_effect: float
+    @property
+    def kind(self) -> Kind:
+        """What it speaks of."""
+
+    @property
+    def effect_name(self) -> str:
+        """Unit of the effect, for people."""
+
+    @property
+    def least_effect(self) -> float:
+        """Effects below this ask for nothing, however sure they are."""
 
     def update(self, window: Window) -> None:
         """Take in the next window."""

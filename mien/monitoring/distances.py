@@ -14,9 +14,9 @@ _TENTHS: Final = slice(3, None, 4)  # of 39 quantiles, every fortieth, those at 
 _LEAST_SHARE: Final = 0.005
 
 
-def ks_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Return the largest gap, 0 to 1, of two distribution functions given at the same values."""
-    return float(np.abs(first - second).max())
+def ks_distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> list[float]:
+    """Return the largest gaps, 0 to 1, of K pairs of distribution functions (K, P), each pair given at the same values."""
+    return [float(gap) for gap in np.abs(first - second).max(1)] if len(first) else []
 
 
 def ks_p_value(distance: float, n: float) -> float:
@@ -41,8 +41,13 @@ def stability_index(distribution: NDArray[np.float64], reference: NDArray[np.flo
         distribution: (39,) distribution function at the reference's quantiles.
         reference: the same of the reference.
     """
-    now, then = (np.maximum(np.diff(shares[_TENTHS], prepend=0.0, append=1.0), _LEAST_SHARE) for shares in (distribution, reference))
+    now, then = (np.maximum(_bins(shares), _LEAST_SHARE) for shares in (distribution, reference))
     return float(((now - then) * np.log(now / then)).sum())
+
+
+def _bins(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (10,) shares of the ten bins."""
+    return np.diff(shares[_TENTHS], prepend=0.0, append=1.0)
 
 
 def jensen_shannon(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

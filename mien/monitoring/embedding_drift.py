@@ -26,7 +26,7 @@ class EmbeddingDrift:
     name: Final = "embedding"
     kind: Final[Kind] = "picture"
     effect_name: Final = "squared distance over spread"
-    least_effect: Final = 0.003
+    least_effect: Final = 0.001
 
     def __init__(self, baseline: Baseline) -> None:
         self._maps = random_features(baseline.means)

@@ -74,6 +74,15 @@ class FaceBatch:
             np.stack([face.measures for face in observations]),
         )
 
+    @classmethod
+    def join(cls, batches: Sequence[FaceBatch]) -> FaceBatch:
+        """Return one batch or more as one."""
+        return cls(
+            np.concatenate([batch.embedding for batch in batches]),
+            np.concatenate([batch.probabilities for batch in batches]),
+            np.concatenate([batch.measures for batch in batches]),
+        )
+
     def __len__(self) -> int:
         return len(self.embedding)
 
@@ -123,5 +132,5 @@ def measure(crops: NDArray[np.uint8], detections: Sequence[Detection | None] = (
 def pose_measures(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (N, 3) float32 turn, nod and tilt of faces by (N, 5, 2) landmarks; NaN where these are."""
     known = np.isfinite(landmarks).all((1, 2))
-    geometry = FaceGeometry(known.astype(np.float32), landmarks).scores(np.zeros(len(landmarks), np.float32))
+    geometry = FaceGeometry(np.asarray(known, np.float32), landmarks).scores(np.zeros(len(landmarks), np.float32))
     return np.stack([geometry[name] for name in _POSE_MEASURES], 1)

@@ -152,7 +152,7 @@ class Reference:
                 f"face); a reference needs {LEAST_CHUNKS}. Start from more minutes"
             )
         sizes = [len(group) for group in groups]
-        faces = FaceBatch(*(np.concatenate([getattr(g, name) for g in groups]) for name in ("embedding", "probabilities", "measures")))
+        faces = FaceBatch.join(groups)
         features = base.features.with_grid_of(faces)
         values = features(faces)
         ends = np.cumsum(sizes)

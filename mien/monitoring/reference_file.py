@@ -98,9 +98,7 @@ def read_reference(path: Path, bundle_sha256: str) -> Reference:
             f"{bundle_sha256[:12]}…). {_ADVICE}"
         )
     _check(path, facts, arrays)
-    features = FeatureMap(
-        facts["seed"], facts["width"], arrays["centre"], arrays["components"], arrays["grid"], arrays["known"]
-    )
+    features = FeatureMap(facts["seed"], facts["width"], arrays["centre"], arrays["components"], arrays["grid"], arrays["known"])
     has_labels, has_accuracy = len(arrays["label_shares"]) > 0, len(arrays["accuracy"]) > 0
     return Reference(
         **{name: facts[name] for name in _TEXTS},
@@ -125,7 +123,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     except OSError as error:
         raise DataError(f"cannot read the drift reference {path} ({error.strerror or error}). {_ADVICE}") from error
     except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, AttributeError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path} is not a whole drift reference ({type(error).__name__}): cut short or damaged. {_ADVICE}") from error
+        reason = type(error).__name__
+        raise DataError(f"{path} is not a whole drift reference ({reason}): cut short or damaged. {_ADVICE}") from error
     return arrays
 
 
@@ -161,7 +160,7 @@ def _check(path: Path, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -
     for name, allowed in shapes.items():
         if name not in arrays or arrays[name].shape not in allowed:
             found = arrays[name].shape if name in arrays else "missing"
-            raise refuse(f"the array {name} is {found}, expected {' or '.join(str(shape) for shape in sorted(allowed, reverse=True))}")
+            raise refuse(f"the array {name} is {found}, expected {max(allowed)}")
     if "scores" not in arrays or arrays["scores"].ndim != 3 or arrays["scores"].shape[2] != len(DETECTORS):
         raise refuse("its calibration is missing")
     for name, values in arrays.items():
