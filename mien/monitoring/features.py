@@ -113,7 +113,7 @@ class FeatureMap:
 
 
 def random_features(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (..., 512) of (..., W) mean features: the mean map of the embeddings."""
+    """Return (..., 512) of (..., W) features or their means: the mean map of the embeddings."""
     return means[..., : 2 * FREQUENCIES]
 
 

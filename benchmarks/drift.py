@@ -1,0 +1,457 @@
+"""Plant drift in streams of real FER2013 faces, and measure how soon, how surely and how falsely it is noticed.
+
+PublicTest is cut in two by photograph: one half makes the reference, the other the streams, so
+that no photograph stands on both sides.
+
+1. *False alarms*: streams without drift, of independent faces and as in a video (each face stays
+   for a while and trembles), over several such cuts; alarms an hour with a 95 % interval (Garwood),
+   beside what was promised. Three controls: frames of the video counted as if they were
+   independent; light that wanders for no reason, against the data set's reference; the same against a
+   reference that the stream's own first hours made.
+2. *Power*: a stream without drift, then one that has it; the share of streams in which an alarm
+   comes within 500 faces, and the median number of faces until it comes. The twelve corruptions,
+   a tighter crop, another camera (several corruptions at once), another mix of expressions, and
+   turned heads, each at five severities. FER2013 has no labels of age (nor of anything else about
+   people), so "older or younger faces" cannot be planted honestly; turned heads can, by the
+   landmarks that YuNet finds.
+3. *Estimated accuracy* against the true one in every condition.
+
+    python benchmarks/drift.py --data data/fer2013.zip [--model mien-xs] [--quick]
+
+``--quick``: fewer faces and repetitions. Prints tables and ends in one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from mien.audit import copies, near
+from mien.audit.exact import exact_groups
+from mien.audit.faces import find_faces
+from mien.data.dataset import FaceDataset
+from mien.data.reader import DEFAULT_DATA, read_dataset
+from mien.emotions import EMOTIONS
+from mien.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mien.monitoring.accuracy_estimate import WITHIN, fit_accuracy
+from mien.monitoring.chunks import CHUNK_BLOCKS
+from mien.monitoring.monitor import DriftMonitor
+from mien.monitoring.observation import FaceBatch, FaceObservation, pose_measures
+from mien.monitoring.reference import Reference
+from mien.monitoring.trigger import DriftTrigger
+from mien.preprocess import CANONICAL_LANDMARKS
+from mien.vision.bundles import bundle_path
+from mien.vision.predictor import Predictor
+from mien.vision.weights import find_yunet
+from mien.watch import read_faces, spoilt_conditions
+
+FALSE_ALARM_EVERY_H: Final = 24.0
+FACES_PER_H: Final = 1000.0
+WITHIN_FACES: Final = 500
+COSTS: Final = 0.05
+"""A condition that costs more accuracy than this must be noticed."""
+FRAMES_PER_S: Final = 2.0
+AT_ONCE: Final = 8
+LIGHTS: Final = (0.8, 0.9, 1.0, 1.1, 1.2)
+TURNED: Final = 0.35
+CAMERAS: Final = (
+    (("downsampling", 1), ("jpeg", 1)),
+    (("downsampling", 1), ("jpeg", 2), ("contrast", 1)),
+    (("downsampling", 2), ("jpeg", 2), ("low_light", 1)),
+    (("downsampling", 2), ("noise", 1), ("jpeg", 3), ("contrast", 2)),
+    (("downsampling", 3), ("low_light", 2), ("jpeg", 4)),
+)
+"""Another camera, by severity: smaller, more compressed, darker."""
+ZOOMS: Final = (1.05, 1.1, 1.2, 1.3, 1.45)
+MIXED: Final = (0.1, 0.2, 0.3, 0.45, 0.6)
+"""Share of the stream that is drawn from one expression only."""
+FROM_SUBSET: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+Draw = Callable[[], FaceObservation]
+
+
+# --- the two halves -----------------------------------------------------------------------------
+
+
+def cut(dataset: FaceDataset, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return positions of reference and stream: all copies of a photograph are on one side."""
+    exact = exact_groups(dataset.images)
+    originals = np.unique(exact)
+    pairs = near.find_near_duplicates(dataset.images[originals])
+    pairs = near.NearPairs(originals[pairs.first], originals[pairs.second], pairs.score, pairs.mirrored)
+    photo = copies.join_copies(exact, pairs).photo
+    random = np.random.default_rng(seed)
+    photos = random.permutation(np.unique(photo))
+    first = np.isin(photo, photos[: len(photos) // 2])
+    return random.permutation(np.flatnonzero(first)), random.permutation(np.flatnonzero(~first))
+
+
+def reference_of(faces: FaceBatch, labels: NDArray[np.int64], seed: int = 0) -> Reference:
+    return Reference.from_faces(
+        faces, labels, bundle="", bundle_sha256="", source="half of PublicTest", dataset_hash="", seed=seed
+    )
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+def independent(faces: FaceBatch, random: np.random.Generator) -> Iterator[tuple[int, str]]:
+    """Yield (face, name) for ever, each face someone new."""
+    number = 0
+    while True:
+        for face in random.integers(0, len(faces), 1024):
+            yield int(face), str(number)
+            number += 1
+
+
+def video(people: int, variants: int, random: np.random.Generator, as_independent: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield (face, name) as a camera sees eight people at once: who comes stays 5 to 60 s and trembles.
+
+    Args:
+        people: faces to draw from; variant v of face i is at position i * variants + v.
+        variants: pictures of each.
+        random: the source of chance.
+        as_independent: give every frame a name of its own, as somebody would who knows no blocks.
+    """
+    number = 0
+
+    def new() -> list[int]:
+        nonlocal number
+        number += 1
+        return [int(random.integers(people)), 0, int(random.uniform(5, 60) * FRAMES_PER_S), number]
+
+    seats = [new() for _ in range(AT_ONCE)]
+    frame = 0
+    while True:
+        frame += 1
+        for k, seat in enumerate(seats):
+            if random.random() < 0.2:
+                seat[1] = int(random.integers(variants))
+            yield seat[0] * variants + seat[1], f"{seat[3]}-{frame}" if as_independent else str(seat[3])
+            seat[2] -= 1
+            if seat[2] <= 0:
+                seats[k] = new()
+
+
+def wandering_light(people: int, random: np.random.Generator) -> Iterator[tuple[int, str]]:
+    """Yield (face, name), each face someone new, in light that wanders slowly between the five of ``LIGHTS``."""
+    light, number = 2.0, 0
+    while True:
+        light = float(np.clip(light - 0.002 * (light - 2) + random.normal(0, 0.06), 0, len(LIGHTS) - 1))
+        number += 1
+        yield int(random.integers(people)) * len(LIGHTS) + round(light), str(number)
+
+
+def trembling(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Return (4 N, 48, 48): each face as it is, and three times moved by a pixel, a little brighter or darker."""
+    found = []
+    for image in images:
+        found.append(image)
+        for _ in range(3):
+            dx, dy = random.integers(-1, 2, 2)
+            moved = cv2.warpAffine(image, np.array([[1.0, 0, dx], [0, 1.0, dy]]), (48, 48), borderMode=cv2.BORDER_REPLICATE)
+            found.append(cv2.convertScaleAbs(moved, alpha=float(random.uniform(0.97, 1.03))))
+    return np.stack(found)
+
+
+def lit(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (5 N, 48, 48): each face in five lights."""
+    return np.stack([cv2.convertScaleAbs(image, alpha=light) for image in images for light in LIGHTS])
+
+
+def observation(faces: FaceBatch, position: int, name: str, t_s: float) -> FaceObservation:
+    return FaceObservation(t_s, name, faces.embedding[position], faces.probabilities[position], faces.measures[position])
+
+
+def alarms_in(
+    reference: Reference, faces: FaceBatch, stream: Iterator[tuple[int, str]], windows: int, per_look: float
+) -> tuple[int, int]:
+    """Return (alarms, change points) in a stream without drift, so many windows long.
+
+    Args:
+        reference: what it is held against.
+        faces: all faces of the stream.
+        stream: positions and names.
+        windows: how long to watch.
+        per_look: seconds from one item of the stream to the next, such that an hour brings ``FACES_PER_H`` looks.
+    """
+    monitor = DriftMonitor(reference, FALSE_ALARM_EVERY_H, FACES_PER_H)
+    trigger = DriftTrigger(reference, cooldown_h=4 * CHUNK_BLOCKS / FACES_PER_H)
+    seen = 0
+    for k, (position, name) in enumerate(stream):
+        verdict = monitor.update(observation(faces, position, name, k * per_look))
+        if verdict is not None:
+            seen += 1
+            trigger.update(verdict)
+            if seen == windows:
+                break
+    return len(trigger.events), len(monitor.changes)
+
+
+def garwood(count: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of the mean of a Poisson count (Garwood 1936)."""
+    return (float(chi2.ppf(0.025, 2 * count) / 2) if count else 0.0), float(chi2.ppf(0.975, 2 * count + 2) / 2)
+
+
+# --- planted drift ------------------------------------------------------------------------------
+
+
+def tighter(images: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
+    transform = np.array([[zoom, 0, 23.5 * (1 - zoom)], [0, zoom, 23.5 * (1 - zoom)]])
+    return np.stack([cv2.warpAffine(image, transform, (48, 48), borderMode=cv2.BORDER_REPLICATE) for image in images])
+
+
+def spoilt_pictures(part: FaceDataset, points: NDArray[np.float32]) -> Iterator[tuple[str, int, NDArray[np.uint8]]]:
+    """Yield (name, severity, faces) of everything that is planted in pictures; other seeds than the reference's."""
+    for name in CORRUPTIONS:
+        for severity in SEVERITIES:
+            yield name, severity, corrupt(part.images, name, severity, points, seed=99)
+    for severity, zoom in zip(SEVERITIES, ZOOMS, strict=True):
+        yield "tighter_crop", severity, tighter(part.images, zoom)
+    for severity, steps in zip(SEVERITIES, CAMERAS, strict=True):
+        images = part.images
+        for name, strength in steps:
+            images = corrupt(images, name, strength, points, seed=99)
+        yield "other_camera", severity, images
+
+
+def detect(
+    reference: Reference, plain: FaceBatch, drifted: FaceBatch, chances: NDArray[np.float64] | None, repetitions: int, seed: int
+) -> dict[str, Any]:
+    """Return power and delay of streams that drift after 200 to 250 faces.
+
+    Args:
+        reference: what they are held against.
+        plain: faces before.
+        drifted: faces after.
+        chances: (N,) how likely each face is drawn after; None for all alike.
+        repetitions: streams.
+        seed: of the streams.
+    """
+    random = np.random.default_rng(seed)
+    delays, causes = [], []
+    adwin = 0
+    for _ in range(repetitions):
+        monitor = DriftMonitor(reference, FALSE_ALARM_EVERY_H, FACES_PER_H)
+        trigger = DriftTrigger(reference, cooldown_h=1e6)
+        onset = 200 + int(random.integers(CHUNK_BLOCKS))
+        before = random.integers(0, len(plain), onset)
+        after = random.choice(len(drifted), WITHIN_FACES, p=chances)
+        event = None
+        for k in range(onset + WITHIN_FACES):
+            faces, position = (plain, before[k]) if k < onset else (drifted, after[k - onset])
+            verdict = monitor.update(observation(faces, int(position), str(k), k * 3600 / FACES_PER_H))
+            event = trigger.update(verdict) if verdict is not None else None
+            if event is not None and k >= onset:
+                delays.append(k - onset + 1)
+                causes.append(event.looks_like)
+                break
+        adwin += any(point.test == "adwin" for point in monitor.changes)
+    return {
+        "power": len(delays) / repetitions,
+        "delay": float(np.median(delays)) if delays else None,
+        "looks_like": max(set(causes), key=causes.count) if causes else "nothing",
+        "looks_like_share": causes.count(max(set(causes), key=causes.count)) / len(causes) if causes else 0.0,
+        "adwin_too": adwin / repetitions,
+    }
+
+
+# --- the three parts ----------------------------------------------------------------------------
+
+
+def false_alarms(dataset: FaceDataset, everything: FaceBatch, predictor: Predictor, quick: bool, seed: int) -> dict[str, Any]:
+    """Print and return alarms an hour where nothing changes."""
+    windows, cuts = (2000, 3) if quick else (4000, 6)
+    looks = FACES_PER_H / CHUNK_BLOCKS  # windows an hour
+    rows: dict[str, list[int]] = {}
+    hours: dict[str, float] = {}
+    changes = 0
+
+    def add(name: str, alarms: int, watched: int) -> None:
+        rows.setdefault(name, []).append(alarms)
+        hours[name] = hours.get(name, 0.0) + watched / looks
+
+    for number in range(cuts):
+        first, second = cut(dataset, seed + number)
+        random = np.random.default_rng((seed, number))
+        reference = reference_of(everything.take(first), dataset.labels[first], seed + number)
+        stream = everything.take(second)
+        alarms, found = alarms_in(reference, stream, independent(stream, random), windows, 3600 / FACES_PER_H)
+        changes += found
+        add("independent", alarms, windows)
+        if number >= 2:
+            continue
+        some = second[: 600 if quick else len(second)]
+        moving = read_faces(predictor, trembling(dataset.images[some], random))
+        pace = 1 / (AT_ONCE * FRAMES_PER_S)
+        add("video", alarms_in(reference, moving, video(len(some), 4, random), windows // 4, pace)[0], windows // 4)
+        naive = video(len(some), 4, random, as_independent=True)
+        add("video, every frame counted", alarms_in(reference, moving, naive, windows // 4, pace)[0], windows // 4)
+        if number == 0:
+            faces = read_faces(predictor, lit(dataset.images[some]))
+            start = wandering_light(len(some), random)
+            add("wandering light", alarms_in(reference, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
+            opening = [observation(faces, p, n, k * 3600 / FACES_PER_H) for k, (p, n) in zip(range(4000), start, strict=False)]
+            own = Reference.from_stream(opening, reference, source="the first four hours", repeat_s=3600.0)
+            add("wandering light, own reference", alarms_in(own, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
+    promised = 1 / FALSE_ALARM_EVERY_H
+    print(f"\nfalse alarms an hour, promised {promised:.3f} (one in {FALSE_ALARM_EVERY_H:g} h at {FACES_PER_H:g} faces an hour)")
+    print(f"{'stream':<32} {'hours':>7} {'alarms':>7} {'an hour':>8} {'95 % interval':>16}")
+    report: dict[str, Any] = {}
+    for name, counts in rows.items():
+        low, high = garwood(sum(counts))
+        rate, ends = sum(counts) / hours[name], (low / hours[name], high / hours[name])
+        print(f"{name:<32} {hours[name]:7.0f} {sum(counts):7} {rate:8.4f} {ends[0]:7.4f} to {ends[1]:6.4f}   by cut: {counts}")
+        report[name] = {"hours": round(hours[name], 1), "alarms": counts, "per_hour": rate, "interval": ends}
+    print(
+        f"change points of confidence and entropy (they date alarms, they raise none): {changes / hours['independent']:.3f} an hour"
+    )
+    report["change_points_per_hour"] = changes / hours["independent"]
+    return report
+
+
+def power(
+    reference: Reference, part: FaceDataset, plain: FaceBatch, predictor: Predictor, points: NDArray[np.float32], turned: NDArray[np.bool_] | None,
+    repetitions: int, seed: int,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Print and return detection and estimated accuracy by condition."""
+    model = reference.accuracy
+    assert model is not None
+    right = float((plain.probabilities.argmax(1) == part.labels).mean())
+    print(
+        f"\n{'condition':<16} {'':>2} {'accuracy':>8} {'costs':>6} {'estimate':>8} {'sure':>6} {'power':>6} {'faces':>6}  looks like"
+    )
+    rows: list[dict[str, Any]] = []
+
+    def add(name: str, severity: int, faces: FaceBatch, chances: NDArray[np.float64] | None, kind: str) -> None:
+        hits = faces.probabilities.argmax(1) == part.labels
+        weights = np.full(len(faces), 1 / len(faces)) if chances is None else chances
+        mean = weights @ reference.features(faces).astype(np.float64)
+        found = detect(reference, plain, faces, chances, repetitions, seed + 1000 * severity + len(rows))
+        row = {
+            "name": name, "severity": severity, "kind": kind, "accuracy": float(weights @ hits), "costs": right - float(weights @ hits),
+            "estimate": model.estimate(mean), "confidence": float(weights @ faces.probabilities.max(1)), **found,
+        }  # fmt: skip
+        rows.append(row)
+        print(
+            f"{name:<16} {severity:>2} {row['accuracy']:8.3f} {row['costs']:+6.3f} {row['estimate']:8.3f} {row['confidence']:6.3f} "
+            f"{row['power']:6.2f} {row['delay'] or float('nan'):6.0f}  {row['looks_like']} {row['looks_like_share']:.0%}", flush=True,
+        )  # fmt: skip
+
+    add("none", 0, plain, None, "none")
+    for name, severity, images in spoilt_pictures(part, points):
+        add(name, severity, read_faces(predictor, images), None, "picture")
+    for label in ("happy", "sad"):
+        of_class = (part.labels == EMOTIONS.index(label)).astype(np.float64)
+        for severity, share in zip(SEVERITIES, MIXED, strict=True):
+            add(f"more_{label}", severity, plain, (1 - share) / len(plain) + share * of_class / of_class.sum(), "content")
+    if turned is not None:
+        for severity, share in zip(SEVERITIES, FROM_SUBSET, strict=True):
+            add("turned_heads", severity, plain, (1 - share) / len(plain) + share * turned / turned.sum(), "faces")
+    return rows
+
+
+def estimates(rows: list[dict[str, Any]], reference: Reference) -> dict[str, Any]:
+    """Print and return how well accuracy was estimated."""
+    assert reference.accuracy is not None
+    suite = [row for row in rows if row["name"] in CORRUPTIONS]
+    strangers = [row for row in rows if row["name"] in ("tighter_crop", "other_camera")]
+    report: dict[str, Any] = {}
+    for name, part in (("suite", suite), ("tighter crop and other camera", strangers)):
+        for key in ("estimate", "confidence"):
+            errors = np.array([abs(row[key] - row["accuracy"]) for row in part])
+            report[f"{name}, {key}"] = {"within": float((errors <= WITHIN).mean()), "p90": float(np.quantile(errors, 0.9))}
+            print(
+                f"{name}, {key}: within 5 points in {(errors <= WITHIN).mean():.0%} of {len(part)} conditions, mean error {errors.mean():.3f}"
+            )
+    known = reference.accuracy.errors
+    print(
+        f"by the reference's own account: new photographs {known['new_photographs_within']:.0%}, damage left out of learning "
+        f"{known['new_damage_within']:.0%} (90th percentile of the error {known['new_damage_p90']:.3f}), plain confidence {known['confidence_within']:.0%}"
+    )
+    worst = sorted(suite + strangers, key=lambda row: -abs(row["estimate"] - row["accuracy"]))[:6]
+    print("worst: " + ", ".join(f"{row['name']} {row['severity']} {row['estimate'] - row['accuracy']:+.3f}" for row in worst))
+    report["reference"] = dict(known)
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="FER2013: folder, zip or CSV")
+    parser.add_argument("--model", default="mien-xs", help="a bundle's path or name")
+    parser.add_argument("--quick", action="store_true", help="fewer faces and repetitions")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    dataset = read_dataset(arguments.data).dataset.split("PublicTest")
+    predictor = Predictor(bundle_path(arguments.model), 1)
+    everything = read_faces(predictor, dataset.images)
+    print(f"{len(dataset)} faces read by {predictor.card.name} after {time.perf_counter() - started:.0f} s", flush=True)
+    alarms = false_alarms(dataset, everything, predictor, arguments.quick, arguments.seed)
+    print(f"after {time.perf_counter() - started:.0f} s", flush=True)
+
+    first, second = cut(dataset, arguments.seed)
+    learn, stream = (500, 600) if arguments.quick else (len(first), len(second))
+    second = second[:stream]
+    points = np.tile(CANONICAL_LANDMARKS, (len(dataset), 1, 1))
+    turned = None
+    weights = find_yunet()
+    if weights is None:
+        print("no turned heads: the detector's file is not there (set MIEN_MODELS, or run mien fetch)")
+    else:
+        landmarks = find_faces(dataset.images[second], weights).landmarks
+        turned = (np.abs(pose_measures(landmarks)[:, 0]) > TURNED).astype(np.float64)
+        points[second] = np.where(np.isfinite(landmarks).all((1, 2))[:, None, None], landmarks, points[second])
+    reference = reference_of(everything.take(first), dataset.labels[first], arguments.seed)
+    suite = spoilt_conditions(
+        predictor,
+        reference.features,
+        dataset.take(first[:learn]),
+        points[first[:learn]],
+        everything.take(first[:learn]),
+        arguments.seed,
+    )
+    reference = replace(reference, accuracy=fit_accuracy(suite))
+    print(f"reference of {len(first)} faces, accuracy learnt from {learn} of them, after {time.perf_counter() - started:.0f} s")
+    rows = power(
+        reference, dataset.take(second), everything.take(second), predictor, points[second], turned,
+        20 if arguments.quick else 60, arguments.seed,
+    )  # fmt: skip
+    costly = [row for row in rows if row["kind"] == "picture" and row["costs"] > COSTS]
+    weakest = min(costly, key=lambda row: row["power"])
+    delays = [row["delay"] for row in costly if row["delay"] is not None]
+    print(
+        f"\n{len(costly)} conditions cost more than 5 points: the least power within {WITHIN_FACES} faces is {weakest['power']:.2f} "
+        f"({weakest['name']} {weakest['severity']}), median delay {np.median(delays):.0f} faces"
+    )
+    report = {
+        "model": predictor.card.name,
+        "quick": arguments.quick,
+        "power_min": weakest["power"],
+        "power_min_at": f"{weakest['name']} {weakest['severity']}",
+        "conditions_costly": len(costly),
+        "false_alarms_per_hour": alarms["independent"]["per_hour"],
+        "false_alarms_interval": alarms["independent"]["interval"],
+        "promised_per_hour": 1 / FALSE_ALARM_EVERY_H,
+        "false_alarms": alarms,
+        "estimated_accuracy": estimates(rows, reference),
+        "conditions": [
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()} for row in rows
+        ],
+        "seconds": round(time.perf_counter() - started),
+    }
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
