@@ -9,6 +9,7 @@ the level of a test; windows overlap and detectors agree with one another, and n
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +27,12 @@ from mien.monitoring.persistence import Persistence
 RUNS: Final = 40
 STEPS: Final = 250
 """Simulated streams, and windows in each."""
+STRETCH: Final = 4 * WINDOW_CHUNKS
+"""Chunks in a row that a simulated stream takes from a real one: long enough for an alarm to last in."""
 _TAIL: Final = 0.05
 _ENOUGH_ALARMS: Final = 10
+_TAIL_LEVELS: Final = 12
+_LEAST_SLOPE: Final = 0.5
 _LEVELS: Final = np.arange(0.2, 8.0, 0.05)
 """-log10 of p-values that are tried as a limit."""
 
@@ -70,21 +75,25 @@ class Calibration:
             )
         runs = np.stack([self._surprises(j, self.scores[:, :, j].ravel()) for j in range(self.scores.shape[2])], axis=1)
         runs = runs.reshape(self.scores.shape)
-        wanted = -math.log(windows_between_alarms)
-        levels, rates = [], []
-        for level in _LEVELS:
-            alarms = _alarms(runs >= level, rule)
-            if alarms < _ENOUGH_ALARMS:
-                break
-            levels.append(float(level))
-            rates.append(math.log(alarms / runs[:, :, 0].size))
-            if rates[-1] <= wanted:
-                return levels[-1]
-        if len(levels) < 2:
+        windows = runs[:, :, 0].size
+        alarms: dict[int, int] = {}
+
+        def alarms_at(place: int) -> int:
+            if place not in alarms:
+                alarms[place] = _alarms(runs >= _LEVELS[place], rule)
+            return alarms[place]
+
+        # alarms fall with the level: bisection for the first level that keeps the promise, or has hardly any alarms left
+        fewest = max(windows / windows_between_alarms, _ENOUGH_ALARMS)
+        place = bisect.bisect_left(range(len(_LEVELS)), True, key=lambda at: alarms_at(at) <= fewest)
+        if place == len(_LEVELS) or alarms_at(place) * windows_between_alarms <= windows:
+            return float(_LEVELS[min(place, len(_LEVELS) - 1)])
+        tail = range(max(0, place - _TAIL_LEVELS), place)
+        if len(tail) < 2:
             raise DataError("the reference's calibration is too short to promise anything. Make it anew: mien monitor reference")
-        tail = min(len(levels), 12)
-        slope = float(np.polyfit(levels[-tail:], rates[-tail:], 1)[0])
-        return levels[-1] + (rates[-1] - wanted) / max(-slope, 0.5)
+        rates = [math.log(alarms_at(at) / windows) for at in tail]
+        slope = float(np.polyfit(_LEVELS[list(tail)], rates, 1)[0])
+        return float(_LEVELS[tail[-1]]) + (rates[-1] + math.log(windows_between_alarms)) / max(-slope, _LEAST_SLOPE)
 
     def _surprises(self, detector: int, scores: NDArray[np.floating]) -> NDArray[np.float64]:
         known = np.sort(self.scores[:, :, detector].ravel().astype(np.float64))
@@ -149,8 +158,8 @@ def _halves(
     turned = [groups[(start + k) % len(groups)] for k in range(len(groups))]
     half = len(turned) // 2
     means = np.stack([features[group].mean(0) for group in turned[half:]]).astype(np.float64)
-    starts = random.integers(0, len(means), math.ceil(chunks / WINDOW_CHUNKS))
-    index = (starts[:, None] + np.arange(WINDOW_CHUNKS)).ravel()[:chunks] % len(means)
+    starts = random.integers(0, len(means), math.ceil(chunks / STRETCH))
+    index = (starts[:, None] + np.arange(STRETCH)).ravel()[:chunks] % len(means)
     return np.concatenate(turned[:half]), means[index]
 
 

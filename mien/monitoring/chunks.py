@@ -8,6 +8,7 @@ buffer of one chunk. Times are data: nothing here reads a clock.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -94,7 +95,7 @@ class Chunks:
 
     def update(self, face: FaceObservation) -> Chunk | None:
         """Take in a face; return the chunk that it fills, None as a rule."""
-        if not (np.isfinite(face.embedding).all() and np.isfinite(face.probabilities).all() and np.isfinite(face.t_s)):
+        if not math.isfinite(face.t_s):
             self._unread += 1
             return None
         if self._last_s is not None and not -_BACKWARDS_S <= face.t_s - self._last_s <= GAP_S:
@@ -105,21 +106,23 @@ class Chunks:
             self._start()
         self._last_s = face.t_s if self._last_s is None else max(self._last_s, face.t_s)
         block = (face.track_id, 0 if self._repeat_s is None else int(face.t_s // self._repeat_s))
-        if not self._admit(block, face):
+        if not self._may_count(block, face.t_s):
             return None
-        return self._close() if len(self._blocks) == CHUNK_BLOCKS else None
-
-    def _admit(self, block: _Block, face: FaceObservation) -> bool:
-        """Keep a face if its block may count and has not enough of them."""
-        if any(block in earlier for earlier in self._before):
-            return False
-        place, count, last_s = self._blocks.get(block, (len(self._blocks), 0, face.t_s - _APART_S))
-        if count == _PER_BLOCK or face.t_s - last_s < _APART_S:
-            return False
+        if not (np.isfinite(face.embedding).all() and np.isfinite(face.probabilities).all()):
+            self._unread += 1
+            return None
+        place, count, _ = self._blocks.get(block, (len(self._blocks), 0, 0.0))
         self._blocks[block] = (place, count + 1, face.t_s)
         self._faces.append(face)
         self._places.append(place)
-        return True
+        return self._close() if len(self._blocks) == CHUNK_BLOCKS else None
+
+    def _may_count(self, block: _Block, t_s: float) -> bool:
+        """Tell whether a block has not counted lately, and has not enough faces yet."""
+        if any(block in earlier for earlier in self._before):
+            return False
+        _, count, last_s = self._blocks.get(block, (0, 0, t_s - _APART_S))
+        return count < _PER_BLOCK and t_s - last_s >= _APART_S
 
     def _close(self) -> Chunk:
         """Return the full chunk and start another."""

@@ -49,21 +49,20 @@ class DriftMonitor:
         for name, value in (("false_alarm_every_h", false_alarm_every_h), ("faces_per_h", faces_per_h)):
             if not 0 < value < float("inf"):
                 raise UsageError(f"{name} is {value}; a number above 0 is needed")
-        rule = rule or Persistence()
-        windows = false_alarm_every_h * faces_per_h / CHUNK_BLOCKS
-        self.level = reference.calibration.level(windows, rule)
+        self._rule = rule or Persistence()
+        self._faces_between = false_alarm_every_h * faces_per_h
+        self.level = reference.calibration.level(self._faces_between / CHUNK_BLOCKS, self._rule)
         self._reference = reference
-        self._chunks = Chunks(reference.features, reference.repeat_s)
-        self._detectors = make_detectors(reference.baseline)
-        self._estimate = EstimatedAccuracy(reference.accuracy)
-        self._persistent = Persistent(rule, len(self._detectors))
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the stream: the next face is the first one."""
+        self._chunks = Chunks(self._reference.features, self._reference.repeat_s)
+        self._detectors = make_detectors(self._reference.baseline)
+        self._estimate = EstimatedAccuracy(self._reference.accuracy)
+        self._persistent = Persistent(self._rule, len(self._detectors))
         self._lately: deque[Chunk] = deque(maxlen=WINDOW_CHUNKS)
-        means = distribution(reference.baseline.overall, ("confidence", "entropy"))
-        self._changes = []
-        for name, shares in zip(("confidence", "entropy"), means, strict=True):
-            grid = reference.features.grid[COLUMNS.index(name)]
-            spread = quantile(shares, grid, 0.84) - quantile(shares, grid, 0.16)
-            self._changes.append(ChangePoints(name, quantile(shares, grid), spread / 2, windows * CHUNK_BLOCKS))
+        self._changes = [self._watch(name) for name in ("confidence", "entropy")]
         self._verdict: WindowVerdict | None = None
 
     @property
@@ -107,6 +106,13 @@ class DriftMonitor:
             return None
         self._verdict = self._judge(Window.of(list(self._lately), self._reference.baseline))
         return self._verdict
+
+    def _watch(self, column: str) -> ChangePoints:
+        """Return the tests that watch one column of single faces."""
+        shares = distribution(self._reference.baseline.overall, (column,))[0]
+        grid = self._reference.features.grid[COLUMNS.index(column)]
+        deviation = (quantile(shares, grid, 0.84) - quantile(shares, grid, 0.16)) / 2
+        return ChangePoints(column, quantile(shares, grid), deviation, self._faces_between)
 
     def _judge(self, window: Window) -> WindowVerdict:
         readings, surprises, stability = {}, {}, {}

@@ -96,7 +96,7 @@ class DriftTrigger:
         return event
 
     def _too_small(self, verdict: WindowVerdict) -> bool:
-        if self._usual is None or verdict.accuracy is None:
+        if self._least_drop <= 0 or self._usual is None or verdict.accuracy is None:
             return False
         return self._usual - verdict.accuracy < self._least_drop
 
