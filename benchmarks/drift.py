@@ -450,7 +450,8 @@ def main() -> None:
     delays = [row["delay"] for row in costly if row["delay"] is not None]
     print(f"\n{len(costly)} conditions cost more than 5 points; alarms within {WITHIN_FACES} faces:")
     print(
-        f"  least power {weakest['power']:.2f} ({weakest['name']} {weakest['severity']}), median delay {np.median(delays):.0f} faces"
+        f"  least power {weakest['power']:.2f} ({weakest['name']} {weakest['severity']}), "
+        f"median delay {np.median(delays):.0f} faces"
     )
     report = {
         "model": predictor.card.name,

@@ -164,6 +164,11 @@ class Watched:
     faces: int = 0
     verdicts: list[WindowVerdict] = field(default_factory=list)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in ("pictures", "broken", "faceless", "faces")}
+
 
 def pictures_in(folder: Path) -> list[Path]:
     """Return the pictures in a folder and below it, by name.
@@ -180,7 +185,12 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def observe_pictures(
-    paths: Sequence[Path], predictor: Predictor, detector: Detector | None, every_s: float, watched: Watched
+    paths: Sequence[Path],
+    predictor: Predictor,
+    detector: Detector | None,
+    every_s: float,
+    watched: Watched,
+    progress: Progress = lambda done, total: None,
 ) -> Iterator[FaceObservation]:
     """Yield the faces of pictures as a stream, each picture standing for ``every_s`` seconds and each face for someone new.
 
@@ -190,8 +200,10 @@ def observe_pictures(
         detector: finds the faces; None where each picture is one face that is cut out already.
         every_s: seconds from picture to picture.
         watched: what is counted on the way.
+        progress: called with (pictures done, in all).
     """
     for number, path in enumerate(paths):
+        progress(number, len(paths))
         detections: Sequence[Detection] = ()
         if detector is None:
             crop = _read_crop(path)
@@ -218,6 +230,20 @@ def watch(faces: Iterator[FaceObservation], monitor: DriftMonitor, trigger: Drif
         if verdict is not None:
             watched.verdicts.append(verdict)
             trigger.update(verdict)
+
+
+def own_reference(faces: Iterator[FaceObservation], base: Reference, minutes: float, source: str) -> Reference:
+    """Return the reference that the first minutes of a stream make; the stream goes on behind them.
+
+    Raises:
+        DataError: too few faces in that time.
+    """
+    start: list[FaceObservation] = []
+    for face in faces:
+        start.append(face)
+        if face.t_s - start[0].t_s >= 60 * minutes:
+            break
+    return Reference.from_stream(start, base, source=f"the first {minutes:g} minutes of {source}")
 
 
 def _read_crop(path: Path) -> NDArray[np.uint8] | None:

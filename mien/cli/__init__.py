@@ -18,6 +18,7 @@ from mien.cli.export import export
 from mien.cli.fetch import fetch
 from mien.cli.live import live
 from mien.cli.models import models
+from mien.cli.monitor import monitor
 from mien.cli.prepare import prepare
 from mien.cli.system import system
 from mien.cli.train import train
@@ -35,10 +36,12 @@ app = typer.Typer(
 for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
     app.command()(_verb)
 app.add_typer(models)
+app.add_typer(monitor)
 
 
 def main(verb: str | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 2 usage, 3 bad input data, 4 device or environment, 130 Ctrl-C.
+    """Run the command line and exit: 0 done, 2 usage, 3 bad input data, 4 device or environment, 10 drift found
+    (``monitor images``), 130 Ctrl-C.
 
     Args:
         verb: run this verb, as the root scripts do; without it the first argument names one.

@@ -1,0 +1,100 @@
+"""What a watched stream comes to, as plain values: the contents of ``drift.json``, from which pages and metrics are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mien.emotions import EMOTIONS
+from mien.monitoring.detectors import DETECTORS, make_detectors
+from mien.monitoring.features import answers
+from mien.monitoring.monitor import DriftMonitor, column_medians
+from mien.monitoring.reference import Reference
+from mien.monitoring.trigger import DriftTrigger, retrain_request
+from mien.monitoring.verdict import ADVICE, NOTHING, WORDS, WindowVerdict
+
+TOO_FEW = "too few faces"
+
+
+def summarise(
+    source: str,
+    reference: Reference,
+    monitor: DriftMonitor,
+    trigger: DriftTrigger,
+    verdicts: Sequence[WindowVerdict],
+    counts: Mapping[str, int],
+    promise: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return everything that is known of a watched stream.
+
+    Args:
+        source: what was watched, in words.
+        reference: what it was held against.
+        monitor: that watched it.
+        trigger: that decided.
+        verdicts: of every window.
+        counts: pictures, faces and the like.
+        promise: the settings.
+    """
+    model = reference.accuracy
+    usual = reference.baseline.overall
+    events = trigger.events
+    what = events[-1].looks_like if events else NOTHING
+    words = WORDS[what] if verdicts else f"{TOO_FEW} for a verdict: {monitor.waiting} more are needed"
+    return {
+        "source": source,
+        "drift": bool(events),
+        "what": what if verdicts else TOO_FEW,
+        "in_words": words,
+        "advice": ADVICE[what],
+        "counts": {**counts, "windows": len(verdicts), "unread": monitor.unread, "breaks": monitor.breaks},
+        "promise": dict(promise),
+        "level": round(monitor.level, 4),
+        "reference": {
+            "source": reference.source,
+            "faces": reference.faces,
+            "bundle": reference.bundle,
+            "bundle_sha256": reference.bundle_sha256,
+            "dataset_hash": reference.dataset_hash,
+            "medians": {name: round(value, 4) for name, value in column_medians(reference, usual).items()},
+            "shown": _by_expression(answers(usual)),
+            "label_shares": _by_expression(reference.label_shares) if np.isfinite(reference.label_shares).all() else None,
+            "estimated_accuracy": None if model is None else round(model.estimate(usual), 4),
+            "accuracy_errors": None if model is None else {name: round(value, 4) for name, value in model.errors.items()},
+        },
+        "detectors": {
+            detector.name: {"speaks_of": detector.kind, "effect_is": detector.effect_name, "least_effect": detector.least_effect}
+            for detector in make_detectors(reference.baseline)
+        },
+        "windows": [window_facts(verdict) for verdict in verdicts],
+        "events": [retrain_request(event, reference, monitor.changes, promise) for event in events],
+        "change_points": [
+            {"test": point.test, "signal": point.signal, "noticed_s": round(point.noticed_s, 3), "since_s": point.since_s}
+            for point in monitor.changes
+        ],
+    }
+
+
+def window_facts(verdict: WindowVerdict) -> dict[str, Any]:
+    """Return one window as plain values."""
+    return {
+        "from_s": round(verdict.from_s, 3),
+        "to_s": round(verdict.to_s, 3),
+        "faces": verdict.blocks,
+        "surprise": {name: round(verdict.surprises[name], 3) for name in DETECTORS},
+        "effect": {name: round(verdict.readings[name].effect, 5) for name in DETECTORS},
+        "flagged": list(verdict.flagged),
+        "lasting": list(verdict.lasting),
+        "shown": _by_expression(verdict.shown),
+        "mix": _by_expression(verdict.mix),
+        "medians": {name: round(value, 4) for name, value in verdict.medians.items()},
+        "psi": {name: round(value, 4) for name, value in verdict.stability.items()},
+        "confidence": round(verdict.confidence, 4),
+        "estimated_accuracy": None if verdict.accuracy is None else round(verdict.accuracy, 4),
+    }
+
+
+def _by_expression(shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> dict[str, float]:
+    return {name: round(float(share), 4) for name, share in zip(EMOTIONS, shares, strict=True)}
