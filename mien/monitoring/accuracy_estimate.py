@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.monitoring.baseline import Window
-from mien.monitoring.features import FREQUENCIES, random_features, scalars
+from mien.monitoring.features import FREQUENCIES, averages, random_features
 
 _RIDGE: Final = 1e-3
-_PLAIN_WEIGHT: Final = 5
+_PLAIN_WEIGHT: Final = 10
 """How many kinds of damage the unspoilt pictures count as much as."""
 WITHIN: Final = 0.05
+_LEAST_SPREAD: Final = 0.05  # without conditions that differ there is nothing to stretch by
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class EstimatedAccuracy:
 
     def update(self, window: Window) -> None:
         """Take in the next window."""
-        self._confidence = float(scalars(window.mean)[-2])
+        self._confidence = averages(window.mean)["confidence"]
         self._accuracy = None if self._model is None else self._model.estimate(window.mean)
 
 
@@ -108,22 +109,27 @@ def fit_accuracy(conditions: Iterable[Condition]) -> AccuracyModel:
             found = _moments(features, correct, 1 if row.family else _PLAIN_WEIGHT)
             before = moments.get((row.family, half))
             moments[row.family, half] = found if before is None else (before[0] + found[0], before[1] + found[1])
-            if row.family:
-                tests.append(_Test(row.family, half, features.mean(0).astype(np.float64), float(correct.mean())))
+            tests.append(_Test(row.family, half, features.mean(0).astype(np.float64), float(correct.mean())))
         if row.family:
             plain.append(abs(row.confidence - float(row.correct.mean())))
-    families = sorted({test.family for test in tests})
-    errors: dict[str, float] = {}
     known = {half: _solve(moments, {1 - half}, "") for half in (0, 1)}
-    strange = {(family, half): _solve(moments, {1 - half}, family) for family in families for half in (0, 1)}
-    for name, found_errors in (
-        ("new_photographs", [test.error(known[test.half]) for test in tests]),
-        ("new_damage", [test.error(strange[test.family, test.half]) for test in tests]),
-        ("confidence", plain),
-    ):
+    stretch = _stretch(tests, known, "")
+    photographs, damage = [], []
+    for family in sorted({test.family for test in tests if test.family}):
+        stretch_without = _stretch(tests, known, family)
+        for half in (0, 1):
+            weights = _solve(moments, {1 - half}, family)
+            for test in tests:
+                if (test.family, test.half) == (family, half):
+                    photographs.append(abs(np.polyval(stretch, test.raw(known[half])) - test.accuracy))
+                    damage.append(abs(np.polyval(stretch_without, test.raw(weights)) - test.accuracy))
+    errors: dict[str, float] = {}
+    for name, found_errors in (("new_photographs", photographs), ("new_damage", damage), ("confidence", plain)):
         errors[f"{name}_p90"] = float(np.quantile(found_errors, 0.9)) if found_errors else 0.0
         errors[f"{name}_within"] = float(np.mean(np.array(found_errors) <= WITHIN)) if found_errors else 0.0
-    return AccuracyModel(_solve(moments, {0, 1}, ""), errors)
+    weights = _solve(moments, {0, 1}, "") * stretch[0]
+    weights[-1] += stretch[1]
+    return AccuracyModel(weights, errors)
 
 
 _Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -138,9 +144,25 @@ class _Test:
     mean: NDArray[np.float64]
     accuracy: float
 
-    def error(self, weights: NDArray[np.float64]) -> float:
-        """Return the absolute error of the estimate."""
-        return abs(AccuracyModel(weights, {}).estimate(self.mean) - self.accuracy)
+    def raw(self, weights: NDArray[np.float64]) -> float:
+        """Return what (513,) weights make of the mean."""
+        return float(self.mean @ weights[:-1] + weights[-1])
+
+
+def _stretch(tests: list[_Test], known: Mapping[int, NDArray[np.float64]], left_out: str) -> NDArray[np.float64]:
+    """Return slope and constant that undo the ridge's shrinking, from photographs that were not learnt from.
+
+    Args:
+        tests: all of them.
+        known: the weights to judge each half by.
+        left_out: a family that takes no part; "" for none.
+    """
+    used = [test for test in tests if not (test.family and test.family == left_out)]
+    found = [test.raw(known[test.half]) for test in used]
+    if np.ptp(found) < _LEAST_SPREAD:
+        return np.array([1.0, 0.0])
+    weights = [1.0 if test.family else _PLAIN_WEIGHT**0.5 for test in used]
+    return np.asarray(np.polyfit(found, [test.accuracy for test in used], 1, w=weights), np.float64)
 
 
 def _moments(features: NDArray[np.float32], correct: NDArray[np.bool_], weight: float) -> _Moments:

@@ -27,6 +27,9 @@ COLUMNS: Final = (*(f"component {k + 1}" for k in range(COMPONENTS)), *MEASURES,
 """The scalars whose distributions are watched."""
 
 _CLASSES: Final = len(EMOTIONS)
+_SCALARS: Final = (*MEASURES, "confidence", "entropy")
+FEATURES: Final = 2 * FREQUENCIES + len(COLUMNS) * (LEVELS + 1) + len(_SCALARS) + 2 * _CLASSES
+"""W, the number of features."""
 _WIDTH_FACES: Final = 1000
 _LEAST_KNOWN: Final = 0.5
 _ORDERS: Final = (np.arange(LEVELS) + 1) / (LEVELS + 1)
@@ -83,11 +86,6 @@ class FeatureMap:
             grid[k] = np.quantile(column[np.isfinite(column)], _ORDERS)
         return FeatureMap(self.seed, self.width, self.centre, self.components, grid, known)
 
-    @property
-    def size(self) -> int:
-        """W, the number of features."""
-        return 2 * FREQUENCIES + len(COLUMNS) * (LEVELS + 1) + COMPONENTS + 2 + 2 * _CLASSES
-
     def columns(self, faces: FaceBatch) -> NDArray[np.float32]:
         """Return (N, L) float32, the scalars ``COLUMNS`` of N faces; NaN where nobody knows."""
         scores = (faces.embedding - self.centre) @ self.components.T
@@ -100,7 +98,7 @@ class FeatureMap:
         columns = self.columns(faces)
         seen = np.isfinite(columns) & self.known
         below = (columns[:, :, None] <= self.grid) & seen[:, :, None]
-        scalars = np.column_stack([columns[:, :COMPONENTS], columns[:, -2:]])
+        scalars = np.where(np.isfinite(columns), columns, 0)[:, COMPONENTS:]
         hard = np.eye(_CLASSES, dtype=np.float32)[faces.probabilities.argmax(1)]
         turns = faces.embedding @ self._frequencies
         root = np.float32(FREQUENCIES**-0.5)
@@ -131,9 +129,12 @@ def distribution(means: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[
     return np.where(enough[:, None], below / np.where(enough, seen, 1)[:, None], np.nan)
 
 
-def scalars(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (14,), the mean component scores, confidence and entropy of (W,) mean features."""
-    return means[-2 * _CLASSES - COMPONENTS - 2 : -2 * _CLASSES]
+def averages(means: NDArray[np.float64]) -> dict[str, float]:
+    """Return the mean of each measure, of confidence and of entropy, of (W,) mean features; without those that few faces tell."""
+    start = 2 * FREQUENCIES + len(COLUMNS) * LEVELS
+    seen = means[start + COMPONENTS : start + len(COLUMNS)]
+    sums = means[start + len(COLUMNS) : start + len(COLUMNS) + len(_SCALARS)]
+    return {name: float(total / share) for name, total, share in zip(_SCALARS, sums, seen, strict=True) if share >= _LEAST_KNOWN}
 
 
 def answers(means: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,10 +7,8 @@ neither where faces come from nor what happens to a verdict.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.errors import UsageError
 from mien.monitoring.accuracy_estimate import EstimatedAccuracy
@@ -19,14 +17,11 @@ from mien.monitoring.change_points import ChangePoint, ChangePoints
 from mien.monitoring.chunks import CHUNK_BLOCKS, WINDOW_CHUNKS, Chunk, Chunks
 from mien.monitoring.column_drift import ColumnDrift
 from mien.monitoring.detectors import make_detectors
-from mien.monitoring.features import COLUMNS, answers, distribution, quantile
-from mien.monitoring.observation import MEASURES, FaceObservation
+from mien.monitoring.features import COLUMNS, answers, averages, distribution, quantile
+from mien.monitoring.observation import FaceObservation
 from mien.monitoring.persistence import Persistence, Persistent
 from mien.monitoring.reference import Reference
 from mien.monitoring.verdict import WindowVerdict
-
-SHOWN_COLUMNS: Final = (*MEASURES, "confidence", "entropy")
-"""Columns whose medians a verdict holds."""
 
 
 class DriftMonitor:
@@ -140,17 +135,8 @@ class DriftMonitor:
             lasting=tuple(name for name, flag in zip(names, lasting, strict=True) if flag),
             mix=window.mix,
             shown=answers(window.mean),
-            medians=column_medians(self._reference, window.mean),
+            averages=averages(window.mean),
             stability=stability,
             confidence=self._estimate.confidence,
             accuracy=self._estimate.accuracy,
         )
-
-
-def column_medians(reference: Reference, mean: NDArray[np.float64]) -> dict[str, float]:
-    """Return the medians of measures, confidence and entropy of (W,) mean features, as far as the reference's quantiles reach."""
-    found = {}
-    for name, shares in zip(SHOWN_COLUMNS, distribution(mean, SHOWN_COLUMNS), strict=True):
-        if np.isfinite(shares).all():
-            found[name] = quantile(shares, reference.features.grid[COLUMNS.index(name)])
-    return found

@@ -50,13 +50,14 @@ def drift_page(facts: Mapping[str, Any]) -> str:
 def _verdict(facts: Mapping[str, Any]) -> part.LinkedSection:
     pieces = [part.paragraph(facts["in_words"].capitalize() + "."), part.paragraph(facts["advice"])]
     for event in facts["events"]:
-        pieces.append(f"<h3>Since {_time(event['since_s'])}, noticed at {_time(event['noticed_s'])}</h3>")
+        began = f"Began between {_time(event['since_s'])} and {_time(event['by_s'])}, noticed at {_time(event['noticed_s'])}"
+        pieces.append(f"<h3>{began}</h3>")
         pieces.append(part.paragraph(event["in_words"].capitalize() + "."))
         rows = [
-            (row["detector"], f"{row['effect']:.3g}", row["effect_is"], _odds(row["surprise"]), _parts(row["parts"]))
+            (row["detector"], row["effect_is"], _parts(row["parts"]), f"{row['effect']:.3g}", _odds(row["surprise"]))
             for row in event["drifted"]
         ]
-        pieces.append(part.table(("detector", "effect", "which is", "seen without drift", "first of all"), rows))
+        pieces.append(part.table(("detector", "effect is the", "first of all", "effect", "seen without drift"), rows, 3))
     return part.linked_section("verdict", "What was found", *pieces)
 
 
@@ -77,29 +78,26 @@ def _timelines(facts: Mapping[str, Any]) -> part.LinkedSection:
 
 def _telling(facts: Mapping[str, Any]) -> part.LinkedSection:
     newest = facts["windows"][-1]
-    usual = facts["reference"]["medians"]
+    usual = facts["reference"]["averages"]
     order = sorted(newest["psi"], key=lambda name: -newest["psi"][name])
     rows = [
-        (name, f"{usual[name]:.3g}", f"{newest['medians'][name]:.3g}", f"{newest['psi'][name]:.2f}", MEASURES[name])
+        (name, MEASURES[name], f"{usual[name]:.3g}", f"{newest['averages'][name]:.3g}", f"{newest['psi'][name]:.2f}")
         for name in order
-        if name in usual and name in newest["medians"]
+        if name in usual and name in newest["averages"]
     ]
     times = [window["to_s"] / 3600 for window in facts["windows"]]
     charts = []
     for name in [row[0] for row in rows[:_TELLING]]:
         known = [
-            (t, window["medians"][name]) for t, window in zip(times, facts["windows"], strict=True) if name in window["medians"]
+            (t, window["averages"][name]) for t, window in zip(times, facts["windows"], strict=True) if name in window["averages"]
         ]
         drawn = timeline([t for t, _ in known], [v for _, v in known], mark=usual[name], mark_text="reference")
-        charts.append(f"<h3>{escape(name)}: median of the window</h3>{drawn}")
-    text = (
-        "Population stability index: by custom 0.1 is worth a look, 0.25 is a large change. A median beyond what the reference "
-        "knows is shown at its outermost quantile (one in forty)."
-    )
+        charts.append(f"<h3>{escape(name)}: mean of the window</h3>{drawn}")
+    text = "Means. Population stability index: by custom 0.1 is worth a look, 0.25 is a large change."
     return part.linked_section(
         "statistics",
         "The most telling statistics",
-        part.table(("measure", "reference", "newest window", "stability index", "what it is"), rows),
+        part.table(("measure", "what it is", "reference", "newest window", "stability index"), rows, 2),
         part.paragraph(text),
         part.beside(*charts),
     )

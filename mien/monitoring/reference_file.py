@@ -23,7 +23,7 @@ from mien.monitoring.accuracy_estimate import AccuracyModel
 from mien.monitoring.baseline import Baseline
 from mien.monitoring.calibration import Calibration
 from mien.monitoring.detectors import DETECTORS
-from mien.monitoring.features import COLUMNS, COMPONENTS, FREQUENCIES, LEVELS, FeatureMap
+from mien.monitoring.features import COLUMNS, COMPONENTS, FEATURES, FREQUENCIES, LEVELS, FeatureMap
 from mien.monitoring.reference import Reference
 
 VERSION: Final = 1
@@ -146,13 +146,12 @@ def _check(path: Path, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -
         raise refuse(f"repeat_s is {facts['repeat_s']!r}")
     depth = arrays["centre"].size if "centre" in arrays else 0
     classes, columns = len(EMOTIONS), len(COLUMNS)
-    width = 2 * FREQUENCIES + columns * (LEVELS + 1) + COMPONENTS + 2 + 2 * classes
     shapes: dict[str, set[tuple[int, ...]]] = {
         "centre": {(depth,)},
         "components": {(COMPONENTS, depth)},
         "grid": {(columns, LEVELS)},
         "known": {(columns,)},
-        "means": {(classes, width)},
+        "means": {(classes, FEATURES)},
         "shares": {(classes,)},
         "label_shares": {(classes,), (0,)},
         "accuracy": {(2 * FREQUENCIES + 1,), (0,)},

@@ -9,8 +9,8 @@ import numpy as np
 
 from mien.emotions import EMOTIONS
 from mien.monitoring.detectors import DETECTORS, make_detectors
-from mien.monitoring.features import answers
-from mien.monitoring.monitor import DriftMonitor, column_medians
+from mien.monitoring.features import answers, averages
+from mien.monitoring.monitor import DriftMonitor
 from mien.monitoring.reference import Reference
 from mien.monitoring.trigger import DriftTrigger, retrain_request
 from mien.monitoring.verdict import ADVICE, NOTHING, WORDS, WindowVerdict
@@ -58,7 +58,7 @@ def summarise(
             "bundle": reference.bundle,
             "bundle_sha256": reference.bundle_sha256,
             "dataset_hash": reference.dataset_hash,
-            "medians": {name: round(value, 4) for name, value in column_medians(reference, usual).items()},
+            "averages": {name: round(value, 4) for name, value in averages(usual).items()},
             "shown": _by_expression(answers(usual)),
             "label_shares": _by_expression(reference.label_shares) if np.isfinite(reference.label_shares).all() else None,
             "estimated_accuracy": None if model is None else round(model.estimate(usual), 4),
@@ -89,7 +89,7 @@ def window_facts(verdict: WindowVerdict) -> dict[str, Any]:
         "lasting": list(verdict.lasting),
         "shown": _by_expression(verdict.shown),
         "mix": _by_expression(verdict.mix),
-        "medians": {name: round(value, 4) for name, value in verdict.medians.items()},
+        "averages": {name: round(value, 4) for name, value in verdict.averages.items()},
         "psi": {name: round(value, 4) for name, value in verdict.stability.items()},
         "confidence": round(verdict.confidence, 4),
         "estimated_accuracy": None if verdict.accuracy is None else round(verdict.accuracy, 4),

@@ -10,6 +10,8 @@ WIDTH: Final = 420
 HEIGHT: Final = 120
 _FOOT: Final = 14
 _TOP: Final = 12
+_LEFT: Final = 38
+"""Room for the numbers at the axis."""
 
 
 def timeline(
@@ -43,7 +45,7 @@ def timeline(
 
     def at(time_h: float, value: float) -> tuple[float, float]:
         share = (min(max(value, low), high) - low) / (high - low)
-        return (time_h - first) / span * WIDTH, HEIGHT - _FOOT - share * (HEIGHT - _FOOT - _TOP)
+        return _LEFT + (time_h - first) / span * (WIDTH - _LEFT), HEIGHT - _FOOT - share * (HEIGHT - _FOOT - _TOP)
 
     points = [at(t, v) for t, v in zip(times_h, values, strict=True)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -53,12 +55,14 @@ def timeline(
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" style="fill:var(--bad)"/>')
     if mark is not None:
         _, y = at(first, mark)
-        parts.append(f'<line x1="0" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}" style="stroke:var(--soft);stroke-dasharray:4 3"/>')
+        parts.append(
+            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}" style="stroke:var(--soft);stroke-dasharray:4 3"/>'
+        )
         below = y < HEIGHT / 2
         parts.append(f'<text x="{WIDTH}" y="{y + (11 if below else -3):.1f}" text-anchor="end">{escape(mark_text)}</text>')
     parts.append(f'<text x="0" y="10">{escape(form.format(high))}</text>')
     parts.append(f'<text x="0" y="{HEIGHT - _FOOT - 2}">{escape(form.format(low))}</text>')
-    parts.append(f'<text x="0" y="{HEIGHT - 2}">{first:.2f} h</text>')
+    parts.append(f'<text x="{_LEFT}" y="{HEIGHT - 2}">{first:.2f} h</text>')
     parts.append(f'<text x="{WIDTH}" y="{HEIGHT - 2}" text-anchor="end">{times_h[-1]:.2f} h</text>')
     label = f"from {form.format(min(values))} to {form.format(max(values))} over {span:.2f} hours"
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'

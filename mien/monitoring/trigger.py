@@ -15,7 +15,7 @@ from typing import Any, Final
 from mien.files import write_json
 from mien.monitoring.change_points import ChangePoint
 from mien.monitoring.detectors import make_detectors
-from mien.monitoring.monitor import column_medians
+from mien.monitoring.features import averages
 from mien.monitoring.reference import Reference
 from mien.monitoring.verdict import ADVICE, WORDS, WindowVerdict, looks_like
 
@@ -31,7 +31,9 @@ class DriftEvent:
 
     Attributes:
         t_s: when it was told.
-        since_s: start of the first window of the unbroken stretch of flagged ones that led to it.
+        since_s: start of the first window of the unbroken stretch of flagged ones that led to it: it began
+            after that,
+        by_s: and before the end of that window.
         looks_like: picture, content or confidence.
         detectors: those that lasted.
         verdict: the window that completed it.
@@ -39,6 +41,7 @@ class DriftEvent:
 
     t_s: float
     since_s: float
+    by_s: float
     looks_like: str
     detectors: tuple[str, ...]
     verdict: WindowVerdict
@@ -60,7 +63,7 @@ class DriftTrigger:
         self._usual = None if model is None else model.estimate(reference.baseline.overall)
         self._cooldown_s = 3600 * cooldown_h
         self._least_drop = least_drop
-        self._since_s: float | None = None
+        self._first: WindowVerdict | None = None
         self._silent_until_s: float | None = None
         self._last_s: float | None = None
         self._events: list[DriftEvent] = []
@@ -78,19 +81,19 @@ class DriftTrigger:
     def update(self, verdict: WindowVerdict) -> DriftEvent | None:
         """Take in the next verdict; return the event that it completes, None as a rule."""
         if self._last_s is not None and verdict.to_s < self._last_s:  # the clock was set back: old times mean nothing
-            self._since_s = self._silent_until_s = None
+            self._first = self._silent_until_s = None
         self._last_s = verdict.to_s
         if not verdict.flagged:
-            self._since_s = None
-        elif self._since_s is None:
-            self._since_s = verdict.from_s
+            self._first = None
+        elif self._first is None:
+            self._first = verdict
         if not verdict.lasting or self._too_small(verdict):
             return None
         if self._silent_until_s is not None and verdict.to_s < self._silent_until_s:
             return None
-        assert self._since_s is not None
+        assert self._first is not None
         cause = looks_like(self._kinds[name] for name in verdict.lasting)
-        event = DriftEvent(verdict.to_s, self._since_s, cause, verdict.lasting, verdict)
+        event = DriftEvent(verdict.to_s, self._first.from_s, self._first.to_s, cause, verdict.lasting, verdict)
         self._events.append(event)
         self._silent_until_s = verdict.to_s + self._cooldown_s
         return event
@@ -113,7 +116,7 @@ def retrain_request(
         promise: the monitor's settings, to be kept with it.
     """
     verdict = event.verdict
-    usual = column_medians(reference, reference.baseline.overall)
+    usual = averages(reference.baseline.overall)
     detectors = {detector.name: detector for detector in make_detectors(reference.baseline)}
     near = [point for point in changes if (point.since_s if point.since_s is not None else point.noticed_s) >= event.since_s]
     accuracy = reference.accuracy
@@ -122,6 +125,7 @@ def retrain_request(
         "in_words": WORDS[event.looks_like],
         "advice": ADVICE[event.looks_like],
         "since_s": round(event.since_s, 3),
+        "by_s": round(event.by_s, 3),
         "noticed_s": round(event.t_s, 3),
         "drifted": [
             {
@@ -135,8 +139,9 @@ def retrain_request(
             for name in event.detectors
         ],
         "statistics": {
-            name: {"reference": round(usual[name], 4), "now": round(now, 4), "psi": round(verdict.stability.get(name, 0.0), 4)}
-            for name, now in verdict.medians.items()
+            name: {"reference": round(usual[name], 4), "now": round(now, 4)}
+            | ({"psi": round(verdict.stability[name], 4)} if name in verdict.stability else {})
+            for name, now in verdict.averages.items()
             if name in usual
         },
         "estimated_accuracy": None

@@ -46,7 +46,7 @@ class WindowVerdict:
         lasting: detectors that were flagged in m of the last n windows.
         mix: (7,) float64, the expressions of the nearest mix of the reference.
         shown: (7,) float64, share of the faces by the model's answer.
-        medians: of the picture's measures, confidence and entropy, where known.
+        averages: means of the picture's measures, confidence and entropy, where known.
         stability: population stability index of the picture's measures.
         confidence: mean confidence, the plain estimate of accuracy.
         accuracy: the learnt estimate; None without one.
@@ -61,7 +61,7 @@ class WindowVerdict:
     lasting: tuple[str, ...]
     mix: NDArray[np.float64]
     shown: NDArray[np.float64]
-    medians: Mapping[str, float]
+    averages: Mapping[str, float]
     stability: Mapping[str, float]
     confidence: float
     accuracy: float | None
