@@ -196,7 +196,8 @@ def test_somebody_counts_again_once_out_of_the_window(reference: Reference) -> N
         chunks.update(now)
         if face.t_s <= CHUNK_BLOCKS * 4 - 2:
             assert chunks.waiting == before
-    assert chunks.waiting > 5 * CHUNK_BLOCKS + 1 - 5 * CHUNK_BLOCKS
+    # five chunks of others and Ann's two looks: the first one, and the one after three chunks more
+    assert chunks.waiting == 2
 
 
 def test_with_a_reference_of_its_own_somebody_counts_every_two_seconds(reference: Reference) -> None:
@@ -487,7 +488,7 @@ def test_change_points_date_a_change() -> None:
     adwin = next(point for point in watch.found if point.test == "adwin")
     assert 2000 <= adwin.noticed_s <= 2300
     assert adwin.since_s is not None
-    assert 1700 <= adwin.since_s <= adwin.noticed_s
+    assert 1000 <= adwin.since_s <= adwin.noticed_s  # it dates by halves of what it remembers
 
 
 def test_no_change_is_dated_where_there_is_none_and_nan_is_passed_over() -> None:

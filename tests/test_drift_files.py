@@ -1,0 +1,375 @@
+"""What drift monitoring reads and writes: references, requests, pages, metrics; and when it speaks up."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import pickle
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drifting import crowd, reference_of, stream, verdicts
+
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+from mien.monitoring.accuracy_estimate import AccuracyModel
+from mien.monitoring.detector import Reading
+from mien.monitoring.detectors import DETECTORS
+from mien.monitoring.monitor import DriftMonitor
+from mien.monitoring.page import drift_page, write_page
+from mien.monitoring.prometheus import metrics_text
+from mien.monitoring.reference import Reference
+from mien.monitoring.reference_file import MAX_BYTES, read_reference, reference_path, write_reference
+from mien.monitoring.summary import TOO_FEW, summarise
+from mien.monitoring.timeline import timeline
+from mien.monitoring.trigger import EXIT_DRIFT, EXIT_NONE, DriftTrigger, retrain_request, write_request
+from mien.monitoring.verdict import WindowVerdict
+from mien.vision.bundles import bundle_names, bundle_path, read_record
+
+OWNER = "a" * 64
+ERRORS = {"new_photographs_p90": 0.05, "new_damage_p90": 0.1, "confidence_p90": 0.2}
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    made = reference_of(*crowd(800, seed=0))
+    weights = np.append(np.random.default_rng(0).normal(size=512), 0.5)
+    return replace(made, accuracy=AccuracyModel(weights, ERRORS))
+
+
+@pytest.fixture
+def file(reference: Reference, tmp_path: Path) -> Path:
+    path = tmp_path / "toy.reference.npz"
+    write_reference(path, reference)
+    return path
+
+
+# --- references as files ------------------------------------------------------------------------
+
+
+def test_a_reference_comes_back_as_it_was(reference: Reference, file: Path, tmp_path: Path) -> None:
+    found = read_reference(file, OWNER)
+    for name in ("bundle", "source", "dataset_hash", "faces", "repeat_s"):
+        assert getattr(found, name) == getattr(reference, name)
+    assert found.features.width == reference.features.width
+    assert np.array_equal(found.features.grid, reference.features.grid)
+    assert found.baseline.means == pytest.approx(reference.baseline.means, abs=1e-5, rel=1e-5)
+    assert found.accuracy is not None
+    assert found.accuracy.errors == ERRORS
+    faces = stream(crowd(300, seed=3, darker=1.0)[0])
+    one, other = (DriftMonitor(r, 1.0, 20_000) for r in (reference, found))
+    assert one.level == pytest.approx(other.level, abs=0.1)
+    for face in faces:
+        first, second = one.update(face), other.update(face)
+    assert first is not None
+    assert second is not None
+    assert first.flagged == second.flagged
+    again = tmp_path / "again.npz"
+    write_reference(again, reference)
+    assert again.read_bytes() == file.read_bytes()
+
+
+def test_a_streams_reference_comes_back_too(reference: Reference, tmp_path: Path) -> None:
+    own = Reference.from_stream(list(stream(crowd(900, seed=1)[0])), reference, source="camera 0", runs=3, steps=20)
+    write_reference(tmp_path / "own.npz", own)
+    found = read_reference(tmp_path / "own.npz", OWNER)
+    assert found.repeat_s == own.repeat_s
+    assert np.isnan(found.label_shares).all()
+
+
+def test_no_face_can_be_found_in_a_reference(reference: Reference, file: Path) -> None:
+    faces, _ = crowd(800, seed=0)
+    with np.load(file, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    assert all(len(faces) not in values.shape for values in arrays.values())
+    depth = faces.embedding.shape[1]
+    for values in arrays.values():
+        if values.shape and values.shape[-1] == depth:
+            rows = values.reshape(-1, depth).astype(np.float64)
+            nearest = np.linalg.norm(faces.embedding[:, None] - rows, axis=2).min()
+            assert nearest > 1
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 0.3, 0.9, -1])
+def test_a_file_cut_short_is_refused(file: Path, kept: float) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[: int(kept * len(data)) if 0 < kept < 1 else int(kept)])
+    with pytest.raises(DataError, match="not a whole drift reference"):
+        read_reference(file, OWNER)
+
+
+def test_a_flipped_byte_is_refused(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(bytes(data))
+    with pytest.raises(DataError, match="not a whole drift reference"):
+        read_reference(file, OWNER)
+
+
+def rewritten(file: Path, **changes: object) -> Path:
+    """Write the file anew with other arrays, or without those that are None; facts are given as a dictionary of changes."""
+    with np.load(file, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    facts = json.loads(arrays["facts"].tobytes()) | (changes.pop("facts", None) or {})  # type: ignore[operator]
+    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    arrays |= {name: values for name, values in changes.items() if values is not None}
+    np.savez_compressed(
+        file, **{name: values for name, values in arrays.items() if name not in changes or changes[name] is not None}
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"means": np.full((7, 1), 0.0)}, "the array means is"),
+        ({"grid": None}, "the array grid is missing"),
+        ({"scores": None}, "its calibration is missing"),
+        ({"shares": np.full(7, 0.5)}, "do not add up"),
+        ({"shares": np.full(7, np.nan)}, "not numbers"),
+        ({"components": np.full((12, 16), np.inf, np.float32)}, "not numbers"),
+        ({"centre": np.array(["a"] * 16)}, "not numbers"),
+        ({"facts": {"version": 2}}, "version 2"),
+        ({"facts": {"detectors": ["other"]}}, "other columns, detectors or classes"),
+        ({"facts": {"width": -1.0}}, "width is -1.0"),
+        ({"facts": {"seed": "x"}}, "seed is 'x'"),
+        ({"facts": {"faces": True}}, "faces is True"),
+        ({"facts": {"repeat_s": 0}}, "repeat_s is 0"),
+        ({"facts": {"source": None}}, "incomplete"),
+    ],
+)
+def test_arrays_and_facts_that_do_not_fit_are_refused(file: Path, changes: dict, words: str) -> None:
+    with pytest.raises(DataError, match=r"mien monitor reference") as error:
+        read_reference(rewritten(file, **changes), OWNER)
+    assert words in str(error.value)
+
+
+def test_another_bundles_reference_is_refused(file: Path) -> None:
+    with pytest.raises(DataError, match=r"of another model \('toy'"):
+        read_reference(file, "c" * 64)
+
+
+def test_nothing_is_unpickled(file: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return pytest.fail, ("a pickle was loaded",)
+
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.array([Trap()], object), allow_pickle=True)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("trap.npy", buffer.getvalue())
+    with pytest.raises(DataError):
+        read_reference(file, OWNER)
+    file.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(DataError):
+        read_reference(file, OWNER)
+
+
+def test_what_is_no_reference_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot read"):
+        read_reference(tmp_path / "none.npz", OWNER)
+    huge = tmp_path / "huge.npz"
+    huge.write_bytes(b"x" * (MAX_BYTES + 1))
+    with pytest.raises(DataError, match="at most 500,000"):
+        read_reference(huge, OWNER)
+    other = tmp_path / "other.npz"
+    np.savez(other, a=np.zeros(3))
+    with pytest.raises(DataError, match="not a drift reference"):
+        read_reference(other, OWNER)
+
+
+@pytest.mark.parametrize("name", bundle_names())
+def test_every_bundle_of_the_package_has_its_reference(name: str) -> None:
+    bundle = bundle_path(name)
+    record = read_record(bundle)
+    assert record is not None
+    path = reference_path(bundle)
+    assert path.stat().st_size <= MAX_BYTES
+    found = read_reference(path, record["sha256"])
+    assert found.dataset_hash == record["card"]["dataset_hash"]
+    assert found.accuracy is not None
+    assert found.accuracy.errors["new_photographs_p90"] < 0.08
+    monitor = DriftMonitor(found, 100.0, 1000.0)
+    assert 1 < monitor.level < 5
+
+
+# --- the trigger --------------------------------------------------------------------------------
+
+
+def judged(
+    to_s: float, lasting: tuple[str, ...] = (), flagged: tuple[str, ...] | None = None, accuracy: float = 0.7
+) -> WindowVerdict:
+    """Return a window of a hundred seconds that ends at ``to_s``."""
+    readings = {name: Reading(1.0, 0.5, {"part": 0.1}) for name in DETECTORS}
+    surprises = dict.fromkeys(DETECTORS, 3.0)
+    even = np.full(7, 1 / 7)
+    found = lasting if flagged is None else flagged
+    return WindowVerdict(
+        to_s - 100, to_s, 200, readings, surprises, found, lasting, even, even,
+        {"brightness": 90.0}, {"brightness": 0.3}, 0.6, accuracy,
+    )  # fmt: skip
+
+
+def test_an_event_comes_once_and_again_after_the_cooldown(reference: Reference) -> None:
+    trigger = DriftTrigger(reference, cooldown_h=1.0)
+    assert trigger.update(judged(100)) is None
+    assert trigger.update(judged(200, flagged=("quality",))) is None
+    event = trigger.update(judged(300, ("quality",)))
+    assert event is not None
+    assert (event.since_s, event.by_s, event.t_s) == (100, 200, 300)
+    assert trigger.exit_code == EXIT_DRIFT == 10
+    assert trigger.update(judged(3899, ("quality",))) is None
+    assert trigger.update(judged(3900, ("quality",))) is not None
+    assert len(trigger.events) == 2
+
+
+def test_an_interrupted_stretch_begins_anew(reference: Reference) -> None:
+    trigger = DriftTrigger(reference)
+    trigger.update(judged(200, flagged=("quality",)))
+    trigger.update(judged(300))
+    event = trigger.update(judged(900, ("quality",)))
+    assert event is not None
+    assert event.since_s == 800
+
+
+def test_a_clock_set_back_ends_the_cooldown(reference: Reference) -> None:
+    trigger = DriftTrigger(reference, cooldown_h=24)
+    assert trigger.update(judged(90_000, ("embedding",))) is not None
+    assert trigger.update(judged(500, ("embedding",))) is not None
+    assert trigger.events[1].since_s == 400
+
+
+def test_drift_that_costs_nothing_can_be_passed_over(reference: Reference) -> None:
+    assert reference.accuracy is not None
+    usual = reference.accuracy.estimate(reference.baseline.overall)
+    patient = DriftTrigger(reference, least_drop=0.05)
+    assert patient.update(judged(100, ("quality",), accuracy=usual - 0.04)) is None
+    assert patient.exit_code == EXIT_NONE == 0
+    assert patient.update(judged(200, ("quality",), accuracy=usual - 0.06)) is not None
+    assert DriftTrigger(reference).update(judged(100, ("quality",), accuracy=usual + 0.2)) is not None
+    assert DriftTrigger(replace(reference, accuracy=None), least_drop=0.5).update(judged(100, ("quality",))) is not None
+
+
+@pytest.mark.parametrize(
+    ("lasting", "cause"),
+    [
+        (("expressions",), "content"),
+        (("confidence",), "confidence"),
+        (("confidence", "expressions"), "content"),
+        (("components", "expressions"), "picture"),
+        (("quality",), "picture"),
+    ],
+)
+def test_the_cause_is_named_by_what_lasts(reference: Reference, lasting: tuple[str, ...], cause: str) -> None:
+    event = DriftTrigger(reference).update(judged(100, lasting))
+    assert event is not None
+    assert event.looks_like == cause
+
+
+def test_a_small_effect_does_not_count_however_sure() -> None:
+    reference = reference_of(*crowd(800, seed=0))
+    monitor = DriftMonitor(reference, 1.0, 400 * 50)
+    for detector in monitor._detectors:
+        if detector.name == "quality":
+            detector.least_effect = 2.0  # type: ignore[misc]
+    found = verdicts(monitor, stream(crowd(400, seed=1, darker=2.0)[0]))
+    assert found[-1].surprises["quality"] > monitor.level
+    assert "quality" not in found[-1].flagged
+
+
+def test_a_request_says_what_since_when_how_much_and_what_to_do(reference: Reference, tmp_path: Path) -> None:
+    event = DriftTrigger(reference).update(judged(300, ("quality",)))
+    assert event is not None
+    path = write_request(tmp_path, retrain_request(event, reference, (), {"m": 3}))
+    request = json.loads(path.read_text())
+    assert path.name == "retrain_request.json"
+    assert request["what"] == "picture"
+    assert (request["since_s"], request["noticed_s"]) == (200, 300)
+    assert request["drifted"][0]["detector"] == "quality"
+    assert request["statistics"]["brightness"]["now"] == 90
+    assert request["statistics"]["brightness"]["psi"] == 0.3
+    assert request["model"]["sha256"] == OWNER
+    assert any(command.startswith("mien train") for command in request["commands"])
+
+
+# --- pages and metrics --------------------------------------------------------------------------
+
+
+def facts_of(reference: Reference, faces: int, **planted: object) -> dict:
+    monitor, trigger = DriftMonitor(reference, 1.0, 20_000), DriftTrigger(reference)
+    found = verdicts(monitor, stream(crowd(faces, seed=2, **planted)[0]))  # type: ignore[arg-type]
+    for verdict in found:
+        trigger.update(verdict)
+    promise = {"false_alarm_every_h": 1.0, "faces_per_h": 20_000.0, "m": 3, "n": 4, "cooldown_h": 24.0}
+    return summarise("a <stream>", reference, monitor, trigger, found, {"faces": faces}, promise)
+
+
+def test_the_page_says_what_was_found_and_loads_nothing(reference: Reference, tmp_path: Path) -> None:
+    facts = facts_of(reference, 600, darker=1.5)
+    json.dumps(facts, allow_nan=False)
+    write_page(tmp_path / "drift.html", facts)
+    page = (tmp_path / "drift.html").read_text()
+    assert "the camera or its picture has changed" in page
+    assert "a &lt;stream&gt;" in page
+    assert "<img" not in page
+    assert "src=" not in page
+    assert "http" not in page
+    for anchor in ("verdict", "timelines", "statistics", "accuracy", "expressions", "method"):
+        assert f'id="{anchor}"' in page
+    assert page.count("<svg") >= len(DETECTORS) + 4
+    assert "brightness: mean of the window" in page
+
+
+def test_without_drift_the_page_says_so(reference: Reference) -> None:
+    facts = facts_of(reference, 400)
+    assert not facts["drift"]
+    assert "no drift" in drift_page(facts)
+
+
+def test_too_few_faces_are_said_to_be_too_few(reference: Reference) -> None:
+    facts = facts_of(reference, 150)
+    assert facts["what"] == TOO_FEW
+    assert "50 more are needed" in facts["in_words"]
+    assert "too few faces" in drift_page(facts)
+    assert "mien_drift_windows_total" in metrics_text(facts)
+    assert "mien_drift_surprise" not in metrics_text(facts)
+
+
+def test_a_reference_without_estimate_makes_a_page_too(reference: Reference) -> None:
+    facts = facts_of(replace(reference, accuracy=None), 400)
+    assert facts["windows"][-1]["estimated_accuracy"] is None
+    assert "No learnt estimate of accuracy" in drift_page(facts)
+    assert "mien_drift_estimated_accuracy" not in metrics_text(facts)
+
+
+def test_metrics_are_in_prometheus_format(reference: Reference) -> None:
+    facts = facts_of(reference, 600, darker=1.5)
+    facts["reference"]["bundle"] = 'odd "name"\\'
+    text = metrics_text(facts)
+    sample = re.compile(r'^[a-z_]+\{([a-z]+="(\\.|[^"\\\n])*",?)+\} -?[0-9.e+-]+$')
+    typed = set()
+    for line in text.splitlines():
+        if line.startswith("# TYPE"):
+            typed.add(line.split()[2])
+        elif not line.startswith("#"):
+            assert sample.match(line), line
+            assert line.split("{")[0] in typed
+    assert text.endswith("\n")
+    assert re.search(r"^mien_drift\{.*\} 1$", text, re.MULTILINE)
+    assert sum(line.startswith("mien_drift_expression_share{") for line in text.splitlines()) == len(EMOTIONS)
+
+
+def test_a_timeline_stays_inside_its_box() -> None:
+    drawn = timeline([0.0, 1.0, 2.0], [0.0, 100.0, 5.0], mark=3.0, mark_text="limit", beyond=[False, True, False], top=8.0)
+    for pair in re.search(r'points="([^"]+)"', drawn).group(1).split():  # type: ignore[union-attr]
+        x, y = map(float, pair.split(","))
+        assert 0 <= x <= 420
+        assert 0 <= y <= 120
+    assert drawn.count("<circle") == 1
+    assert timeline([], []) == ""
+    assert "nan" not in timeline([1.0], [math.pi])

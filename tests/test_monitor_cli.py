@@ -1,0 +1,195 @@
+"""``mien monitor`` as users meet it: a reference, a folder that is watched, new labels, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from datasets import pattern
+from photos import photo
+from typer.testing import CliRunner
+
+from mien.cli import app
+from mien.data.dataset import FaceDataset
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, MienError
+from mien.monitoring.reference_file import read_reference
+from mien.vision.bundles import bundle_path
+from mien.vision.predictor import Predictor
+from mien.watch import Watched, make_reference, observe_pictures, pictures_in
+
+PER_CLASS = 60
+
+
+def run(*arguments: object, code: int = 0) -> dict:
+    """Run a verb that ends with ``code`` and return the JSON document on its last line."""
+    answer = CliRunner().invoke(app, ["monitor", *(str(a) for a in arguments)])
+    assert answer.exit_code == code, answer.output
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def error_of(*arguments: object) -> str:
+    answer = CliRunner().invoke(app, ["monitor", *(str(a) for a in arguments)])
+    assert isinstance(answer.exception, MienError), answer.output
+    return str(answer.exception)
+
+
+def face(seed: int) -> np.ndarray:
+    """Return one of the pictures that stand for faces here."""
+    return cv2.addWeighted(photo(seed), 0.6, pattern(seed % 7, seed), 0.4, 0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the small bundle with a reference of 420 made-up faces beside it."""
+    root = tmp_path_factory.mktemp("model")
+    for number in range(7 * PER_CLASS + 7):
+        split, prefix = ("test", "PublicTest") if number < 7 * PER_CLASS else ("train", "Training")
+        place = root / "data" / split / EMOTIONS[number % 7]
+        place.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place / f"{prefix}_{number}.png"), face(number))
+    bundle = root / "mine.onnx"
+    shutil.copy(bundle_path("mien-xs"), bundle)
+    answer = CliRunner().invoke(
+        app, ["monitor", "reference", "--model", str(bundle), "--data", str(root / "data"), "--suite-faces", "12"]
+    )
+    assert answer.exit_code == 0, answer.output
+    assert "PublicTest, 420 faces" in answer.output
+    return bundle
+
+
+def shots(folder: Path, start: int, count: int, light: float = 1.0) -> Path:
+    """Write pictures with names in order."""
+    folder.mkdir(exist_ok=True)
+    before = len(list(folder.iterdir()))
+    for k in range(count):
+        cv2.imwrite(str(folder / f"{before + k:05d}.png"), cv2.convertScaleAbs(face(start + k), alpha=light))
+    return folder
+
+
+def test_a_darker_camera_is_noticed(model: Path, tmp_path: Path) -> None:
+    folder = shots(shots(tmp_path / "shots", 1000, 250), 2000, 350, light=0.4)
+    out, metrics = tmp_path / "out", tmp_path / "metrics" / "mien.prom"
+    last = run("images", folder, "--model", model, "--crop", "--every-s", 10, "--out", out, "--prometheus", metrics, code=10)
+    assert last["drift"]
+    assert last["what"] == "picture"
+    assert (last["pictures"], last["faces"], last["windows"]) == (600, 600, 9)
+    facts = json.loads((out / "drift.json").read_text())
+    assert facts["promise"] == {"false_alarm_every_h": 100, "faces_per_h": 360, "m": 3, "n": 4, "cooldown_h": 24}
+    assert facts["windows"][-1]["averages"]["brightness"] < 0.6 * facts["reference"]["averages"]["brightness"]
+    request = json.loads((out / "retrain_request.json").read_text())
+    assert request["what"] == "picture"
+    assert "brightness" in request["statistics"]
+    assert "the camera or its picture has changed" in (out / "drift.html").read_text()
+    assert 'mien_drift{model="mien-xs"} 1' in metrics.read_text()
+
+
+def test_the_same_camera_is_not(model: Path, tmp_path: Path) -> None:
+    folder = shots(tmp_path / "shots", 3000, 400)
+    (folder / "00100.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    last = run("images", folder, "--model", model, "--crop", "--out", out)
+    assert not last["drift"]
+    assert (last["broken"], last["faces"], last["windows"]) == (1, 399, 4)
+    assert not (out / "retrain_request.json").exists()
+
+
+def test_too_few_pictures_are_no_verdict(model: Path, tmp_path: Path) -> None:
+    last = run("images", shots(tmp_path / "shots", 0, 20), "--model", model, "--crop", "--out", tmp_path / "out")
+    assert last["what"] == "too few faces"
+
+
+def test_a_stream_can_be_held_against_its_own_start(model: Path, tmp_path: Path) -> None:
+    folder = shots(shots(tmp_path / "shots", 1000, 820, light=0.4), 2000, 300)
+    options = ("--model", model, "--crop", "--every-s", 3, "--false-alarm-every-h", 5)
+    last = run("images", folder, *options, "--first-minutes", 40.5, "--out", tmp_path / "out", code=10)
+    assert last["what"] == "picture"
+    facts = json.loads((tmp_path / "out" / "drift.json").read_text())
+    assert facts["reference"]["source"] == "the first 40.5 minutes of shots"
+    assert facts["reference"]["averages"]["brightness"] < facts["windows"][-1]["averages"]["brightness"]
+    assert "Start from more minutes" in error_of("images", folder, *options, "--first-minutes", 5)
+
+
+def test_photographs_are_searched_for_faces(shared: Path, yunet: Path) -> None:
+    from mien.vision.detector import open_detector
+
+    watched = Watched()
+    found = list(
+        observe_pictures(pictures_in(shared / "media"), Predictor(bundle_path("mien-xs")), open_detector(), 5.0, watched)
+    )
+    assert (watched.pictures, watched.faces, watched.faceless) == (1, 5, 0)
+    assert len({face.track_id for face in found}) == 5
+    assert all(np.isfinite(face.measures).all() for face in found)
+    assert all(20 < face.measures[3] < 200 for face in found)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--windows", "three"), "give m of n as 3/4"),
+        (("--windows", "5/4"), "cannot be"),
+        (("--false-alarm-every-h", "0"), "a number above 0"),
+        (("--false-alarm-every-h", "0.001"), "cannot be promised"),
+        (("--reference", "nowhere.npz"), "cannot read the drift reference"),
+        (("--model", "mien-none"), "no model bundle"),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(options: tuple[str, ...], words: str, model: Path, tmp_path: Path) -> None:
+    folder = shots(tmp_path / "shots", 0, 2)
+    assert words in error_of("images", folder, "--model", model, "--crop", "--out", tmp_path / "out", *options)
+
+
+def test_another_models_reference_is_refused(model: Path, tmp_path: Path) -> None:
+    folder = shots(tmp_path / "shots", 0, 2)
+    assert "another model" in error_of("images", folder, "--model", "mien-s", "--reference", model.with_suffix(".reference.npz"))
+
+
+def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    assert "no folder" in error_of("images", tmp_path / "none")
+    (tmp_path / "notes.txt").write_text("x")
+    assert "no pictures" in error_of("images", tmp_path)
+
+
+def test_a_reference_is_the_same_for_the_same_seed_and_needs_faces(model: Path) -> None:
+    images = np.stack([face(k) for k in range(420)])
+    data = FaceDataset(images, np.arange(420) % 7, np.ones(420, np.int64), tuple(str(k) for k in range(420)))
+    first = make_reference(model, data, "PublicTest", suite_faces=0, seed=3)
+    second = make_reference(model, data, "PublicTest", suite_faces=0, seed=3)
+    assert first.accuracy is None
+    assert np.array_equal(first.calibration.scores, second.calibration.scores)
+    assert np.array_equal(first.features.grid, second.features.grid)
+    with pytest.raises(DataError, match="make no reference"):
+        make_reference(model, data.take(np.arange(100)), "PublicTest", suite_faces=0)
+
+
+def test_a_reference_beside_the_bundle_is_its_own(model: Path) -> None:
+    from mien.files import file_hash
+
+    found = read_reference(model.with_suffix(".reference.npz"), file_hash(model))
+    assert found.faces == 420
+    assert found.label_shares == pytest.approx(np.full(7, 1 / 7))
+    assert found.accuracy is not None
+
+
+def test_new_labels_are_checked(fer_folder: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    for label, name in enumerate(EMOTIONS[:6]):
+        (new / name).mkdir(parents=True)
+        for k in range(2):
+            cv2.imwrite(str(new / name / f"{k}.png"), photo(100 * label + k))
+    shutil.copy(fer_folder / "test" / "sad" / "PublicTest_0.png", new / "happy" / "copy.png")
+    who = tmp_path / "who.csv"
+    lines = [f"{name}/{k}.png,{person},{name}" for name in EMOTIONS[:6] for k in range(2) for person in ("ann", "bo")]
+    who.write_text("image,annotator,label\n" + "\n".join(lines) + "\n")
+    out = tmp_path / "labels.json"
+    last = run("labels", new, "--annotations", who, "--against", fer_folder, "--model", "mien-xs", "--out", out)
+    facts = json.loads(out.read_text())
+    assert facts["agreement"]["krippendorff"] == 1
+    assert facts["copies"]["stand_in"]["PublicTest"] == 1
+    assert facts["missing"] == ["surprise"]
+    assert last["problems"] == facts["problems"]
+    assert any("must not be learnt" in problem for problem in last["problems"])
