@@ -6,6 +6,7 @@ seconds on the source's own clock. A record holds no file, no camera and no mode
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,6 +183,12 @@ class Snapshot:
         dropped: frames dropped because a newer one had come.
         paused: whether the user has paused.
         notice: a sentence for the user ("screenshot saved to …"), or "".
+        valence: pleasantness that the expressions now show, -1 to 1; NaN where none is read.
+        arousal: the same for activation.
+        entropy: how undecided the readings now are, in bits, 0 to log2(7); NaN where none is read.
+        facing_now: whether a head points at the screen; None where nobody is there or no pose is known.
+        facing_share: share of the time with a known pose in which a head pointed at the screen, since the start; NaN before.
+        presence_share: share of the time in which a face was there, since the start.
     """
 
     result: FrameResult
@@ -201,3 +208,9 @@ class Snapshot:
     dropped: int
     paused: bool
     notice: str
+    valence: float = math.nan
+    arousal: float = math.nan
+    entropy: float = math.nan
+    facing_now: bool | None = None
+    facing_share: float = math.nan
+    presence_share: float = 0.0

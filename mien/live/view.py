@@ -16,13 +16,14 @@ class Command(Enum):
     EXPORT = "e"
     RESET = "r"
     PAUSE = " "
+    HELP = "h"
 
 
 class View(Protocol):
     """Something that shows a session while it runs."""
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
-        """Show the newest state; return what the user has asked for since the last call."""
+        """Show the newest state; return what the user has asked for since the last call, help excepted: the view gives it."""
 
     def close(self) -> None:
         """Give the screen back. Safe to call twice."""
