@@ -9,7 +9,7 @@ import pytest
 
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError, DeviceError
-from mien.live.sources import read_picture
+from mien.live.decoder import read_picture
 from mien.records import Box, Detection
 from mien.vision import weights
 from mien.vision.aligner import align_faces
