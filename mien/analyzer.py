@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
+from mien.live.decoder import read_picture
 from mien.live.pipeline import Pipeline
-from mien.live.sources import Source, open_source, read_picture
+from mien.live.sources import Source, open_source
 from mien.records import Frame, FrameResult
 from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
 from mien.vision.detector import open_detector

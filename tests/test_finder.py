@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.live.sources import open_source, read_picture
+from mien.live.decoder import read_picture
+from mien.live.sources import open_source
 from mien.records import Box, Detection
 from mien.vision.detector import HaarDetector, YuNetDetector, open_detector
 from mien.vision.finder import MAX_FOLLOWED, FaceFinder

@@ -115,7 +115,7 @@ class ScriptedView:
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(*commands: Command | None) -> ScriptedView:
         view = ScriptedView(list(commands))
-        monkeypatch.setattr(mien.session, "_open_view", lambda name: view)
+        monkeypatch.setattr(mien.session, "open_view", lambda name: view)
         return view
 
     return use

@@ -12,8 +12,9 @@ import pytest
 
 from mien.errors import DataError, DeviceError
 from mien.live.demo import FPS, DemoSource
+from mien.live.recorded import PictureSource, VideoSource
 from mien.live.runner import Flow, Rate, run
-from mien.live.sources import PictureSource, VideoSource, open_source
+from mien.live.sources import open_source
 from mien.records import Frame
 
 

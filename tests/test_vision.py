@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError, DeviceError
-from mien.live.sources import read_picture
+from mien.live.decoder import read_picture
 from mien.records import Box, Detection
 from mien.vision import weights
 from mien.vision.aligner import align_faces

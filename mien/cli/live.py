@@ -12,7 +12,9 @@ from mien.cli.options import MODEL_DEFAULT, Model
 
 
 def live(
-    source: Annotated[str, typer.Option(help="auto, demo, a camera's index, a URL, a video, a picture or a folder.")] = "auto",
+    source: Annotated[
+        str, typer.Option(help="auto, demo, a camera's index or name, a URL, a video, a picture or a folder.")
+    ] = "auto",
     headless: Annotated[bool, typer.Option("--headless", help="No view; every frame as fast as it goes.")] = False,
     view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="The session's folder.", show_default="results/sessions/START")] = None,
@@ -20,6 +22,9 @@ def live(
     smoothing: Annotated[float, typer.Option(help="Time constant of the smoothing, in seconds.")] = 0.4,
     seconds: Annotated[float, typer.Option(help="End after this much of the source's time (0: at its end).")] = 0.0,
     keep_faces: Annotated[bool, typer.Option("--keep-faces", help="Do not blur faces in screenshots.")] = False,
+    camera_size: Annotated[str, typer.Option(help="What to ask a camera for, in pixels, as in 1280x720.")] = "",
+    camera_fps: Annotated[float, typer.Option(help="Frames a second to ask a camera for (0: its own choice).")] = 0.0,
+    patience: Annotated[float, typer.Option(help="End when a camera or a stream is lost for this many seconds.")] = 60.0,
 ) -> None:
     """Read the expressions in a camera, a video or pictures, live.
 
@@ -29,27 +34,38 @@ def live(
 
     Examples:  mien live    mien live --source lesson.mp4 --headless --out results/lesson
     """
-    run_live(source, "none" if headless else view, out, model, smoothing, seconds, keep_faces)
+    chosen = "none" if headless else view
+    run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience)
 
 
 def run_live(
-    source: str, view: str, out: Path | None, model: str, smoothing_s: float = 0.4, seconds: float = 0.0, keep_faces: bool = False
+    source: str,
+    view: str,
+    out: Path | None,
+    model: str,
+    smoothing_s: float = 0.4,
+    seconds: float = 0.0,
+    keep_faces: bool = False,
+    camera_size: str = "",
+    camera_fps: float = 0.0,
+    patience_s: float = 60.0,
 ) -> None:
     """Run a session and print its summary; ``live`` and ``system`` end here."""
     import json
 
     from mien.session import Session, report
-    from mien.settings import LiveSettings
+    from mien.settings import LiveSettings, parse_size
 
     folder = out or Path("results/sessions") / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-    session = Session(LiveSettings(source, folder, model, view, smoothing_s, seconds, keep_faces))
+    size = parse_size("camera-size", camera_size)
+    session = Session(LiveSettings(source, folder, model, view, smoothing_s, seconds, keep_faces, size, camera_fps, patience_s))
     for notice in session.notices:
         typer.echo(notice, err=True)
     if session.headless:
         from mien.cli.progress import progress_bar
 
         with progress_bar("reading frames") as progress:
-            summary = session.run(progress)
+            summary = session.run(progress, lambda news: typer.echo(news, err=True))
     else:
         summary = session.run()
     print(report(summary))

@@ -79,6 +79,8 @@ def _ground(width: int, height: int, scale: float) -> NDArray[np.uint8]:
 def _draw_footer(canvas: Canvas, area: Area) -> None:
     y, x = area.y + 11, area.x
     for key, name in KEYS:
+        if x + canvas.text_width(key, 11.5) + 4 + canvas.text_width(name, 11.5) > area.x + area.w:
+            break
         x += canvas.text(x, y, key, 11.5, TEXT) + 4
         x += canvas.text(x, y, name, 11.5, SOFT) + 14
     if x + canvas.text_width(SMALL_PRINT, 11.5) <= area.x + area.w:

@@ -86,7 +86,7 @@ def _draw_facts(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
 def _draw_affect(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
     facing = {True: "yes", False: "no", None: "-"}[snapshot.facing_now]
     share = "" if math.isnan(snapshot.facing_share) else f", {snapshot.facing_share * 100:.0f} %"
-    facts = (("facing now, share", facing + share), ("valence", signed(snapshot.valence)), ("arousal", signed(snapshot.arousal)))
+    facts = (("facing", facing + share), ("valence", signed(snapshot.valence)), ("arousal", signed(snapshot.arousal)))
     for place, (name, value) in enumerate(facts):
         x = area.x + place * (area.w / 3)
         canvas.text(x, area.y, value, 19, TEXT)

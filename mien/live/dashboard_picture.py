@@ -17,6 +17,7 @@ _DOUBT: Final = 150  # grey level that the colour of an uncertain reading is mix
 
 
 def draw_picture(canvas: Canvas, frame: Frame, snapshot: Snapshot, stage: Area) -> None:
+    """Draw the camera's picture into the stage, as large as it fits, with all that is said of it."""
     room_w, room_h = max(canvas.px(stage.w), 1), max(canvas.px(stage.h), 1)
     rows, cols = frame.image.shape[:2]
     zoom = min(room_w / cols, room_h / rows)
@@ -91,6 +92,8 @@ def _draw_chip(shown: Canvas, face: FaceReading, zoom_x: float, zoom_y: float, t
     broad = face.detection.box.w * zoom_x / shown.scale  # all of it: a chip keeps its size as a face leaves the picture
     size = 14.0 if broad >= 88 else 12.0 if broad >= 44 else 10.5
     words = face.words.replace("%", " %")
+    if broad < 36:  # a far face gets a short chip, so that neighbours keep theirs
+        words = face.unread or words.rsplit(" ", 2)[0]
     w, h = shown.px(shown.text_width(words, size) + 16), shown.px(size * 1.25 + 6)
     high, wide = shown.image.shape[:2]
     gap = shown.px(4)
@@ -137,7 +140,7 @@ def draw_help(canvas: Canvas, stage: Area) -> None:
     rows = rows[: max(int((stage.h - 60) / 23), 0)]
     h = 23 * len(rows) + 44
     x, y = stage.x + (stage.w - w) / 2, stage.y + max((stage.h - h) / 2, 4)
-    canvas.pill(x, y, w, h, 12, STAGE, 0.92)
+    canvas.pill(x, y, w, h, 12, STAGE, 0.97)
     for number, (name, words) in enumerate(rows):
         top = y + 22 + 23 * number
         canvas.text(x + 24, top, name, 13, TEXT)

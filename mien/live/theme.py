@@ -18,8 +18,8 @@ AMBER: Final[Rgb] = (245, 166, 35)
 KEYS: Final = (("q", "quit"), ("s", "screenshot"), ("e", "export"), ("r", "reset"), ("SPACE", "pause"), ("h", "help"))
 """Every key of the live view, and what it does."""
 SIGNS: Final = (
-    ("happy?  42 %", "a guess: so sure of itself, the model errs too often"),
-    ("too small, blurred …", "grey: this face is not read, and why"),
+    ("happy? 42 %", "a guess: at this confidence the model errs too often"),
+    ("not read: too dark", "grey: nothing is said of this face, and why"),
     ("valence, arousal", "how pleasant and how active the expressions look, -1 to 1"),
     ("facing", "a head points at the screen; looking is not attending"),
 )

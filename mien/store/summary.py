@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+from mien.records import SourceHealth
+
+_TROUBLES: Final = {
+    "losses": "times lost",
+    "stalls": "stalls",
+    "lost_s": "seconds without a frame",
+    "reopenings": "times opened again",
+    "black_frames": "black frames",
+    "resolution_changes": "changes of resolution",
+    "repaired_times": "wrong times repaired",
+    "unreadable": "pictures that could not be read",
+}
+
+
+def health_counts(health: SourceHealth) -> dict[str, float]:
+    """Return what went wrong with a source by name, seconds rounded to a tenth."""
+    return {name: round(value, 1) for name, value in asdict(health).items() if name in _TROUBLES}
 
 
 def shares_by_name(values: NDArray[np.float64]) -> dict[str, float]:
@@ -50,6 +68,7 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         f"frames processed    {frames} ({summary['fps']:.1f} a second, {summary['dropped']} dropped)",
         f"frames with a face  {summary['frames_with_face']} ({share:.0%}), at most {summary['faces_max']} at once",
         f"uncertain readings  {summary['uncertain_share']:.0%} (shown with a question mark: the model errs too often there)",
+        *_troubles(summary["source_health"]),
         "",
         "expressions by face time",
     ]
@@ -59,3 +78,9 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         lines.append("  (no face was seen)")
     lines += ["", f"saved in {summary['out']}: {', '.join(files)}", "Expression, not feeling: a look is not a state of mind."]
     return "\n".join(lines)
+
+
+def _troubles(counts: dict[str, float]) -> list[str]:
+    """Return the line on what went wrong with the source; none where nothing did."""
+    found = ", ".join(f"{counts[name]:g} {words}" for name, words in _TROUBLES.items() if counts[name])
+    return [f"source troubles     {found}"] if found else []
