@@ -16,6 +16,7 @@ from mien.vision.aligner import align_faces, crop_transform
 from mien.vision.detector import Detector
 from mien.vision.finder import FaceFinder
 from mien.vision.legibility import why_unread
+from mien.vision.pose import head_pose
 from mien.vision.predictor import Predictor
 from mien.vision.smoother import Smoother
 from mien.vision.tracker import Tracker
@@ -48,7 +49,7 @@ class Pipeline:
         track_ids = self._tracker.update(frame.t_s, detections)
         self._smoother.forget_all_but(self._tracker.active)
         crops = align_faces(frame.image, detections)
-        poses: list[HeadPose | None] = [None for _ in detections]
+        poses = [head_pose(detection.landmarks) for detection in detections]
         was_read = [name in self._read for name in track_ids]
         faults = why_unread(crops, [_side_px(detection) for detection in detections], poses, was_read)
         legible = np.array([not fault for fault in faults], np.bool_)

@@ -20,7 +20,7 @@ KEYS: Final = (("q", "quit"), ("s", "screenshot"), ("e", "export"), ("r", "reset
 SIGNS: Final = (
     ("happy? 42 %", "a guess: at this confidence the model errs too often"),
     ("not read: too dark", "grey: nothing is said of this face, and why"),
-    ("valence, arousal", "how pleasant and how active the expressions look, -1 to 1"),
+    ("valence, arousal", "how pleasant and active expressions look, -1 to 1"),
     ("facing", "a head points at the screen; looking is not attending"),
 )
 """What the signs of the live view mean."""
