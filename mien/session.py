@@ -176,6 +176,7 @@ class Session:
 
     def _snapshot(self) -> Snapshot:
         health = self._source.health
+        waiting = "" if self._totals.frames else f"waiting for the first picture of {self._source.name}"
         silent = health.state in ("stalled", "lost")  # who was in the last picture may be gone by now
         return Snapshot(
             result=replace(self._result, faces=()) if silent else self._result,
@@ -194,7 +195,7 @@ class Session:
             processed_fps=self._flow.processed_rate.per_s,
             dropped=self._flow.dropped,
             paused=self._paused,
-            notice=self._notice if time.monotonic() < self._notice_until else words(self._source.name, health),
+            notice=self._notice if time.monotonic() < self._notice_until else words(self._source.name, health) or waiting,
             health=health,
         )
 

@@ -13,14 +13,14 @@ from mien.emotions import EMOTIONS
 from mien.records import SourceHealth
 
 _TROUBLES: Final = {
-    "losses": "times lost",
+    "losses": "losses",
     "stalls": "stalls",
     "lost_s": "seconds without a frame",
-    "reopenings": "times opened again",
+    "reopenings": "reopenings",
     "black_frames": "black frames",
     "resolution_changes": "changes of resolution",
     "repaired_times": "wrong times repaired",
-    "unreadable": "pictures that could not be read",
+    "unreadable": "unreadable pictures",
 }
 
 
@@ -82,5 +82,5 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
 
 def _troubles(counts: dict[str, float]) -> list[str]:
     """Return the line on what went wrong with the source; none where nothing did."""
-    found = ", ".join(f"{counts[name]:g} {words}" for name, words in _TROUBLES.items() if counts[name])
+    found = ", ".join(f"{words}: {counts[name]:g}" for name, words in _TROUBLES.items() if counts[name])
     return [f"source troubles     {found}"] if found else []
