@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -78,6 +80,23 @@ class ScriptedDevice:
 
     def trouble(self) -> str:
         return "the cable is out"
+
+
+@contextmanager
+def shut_out(file: Path) -> Iterator[None]:
+    """Be a user without rights to a file of one's own; root may read everything, so it becomes nobody for a while."""
+    before = file.stat().st_mode
+    file.chmod(0)
+    if os.geteuid() == 0:
+        file.group()  # loads what it needs while this Python may still be read
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    else:
+        yield
+    file.chmod(before)
 
 
 class NetworkCamera:
