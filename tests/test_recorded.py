@@ -131,11 +131,11 @@ def test_a_broken_picture_in_a_film_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_black_frames_of_a_film_are_counted_and_nobody_is_asked_to_uncover_it(tmp_path: Path) -> None:
-    levels = [90] * 5 + [0] * 10 + [90] * 5
+    levels = [90] * 5 + [0] * 60 + [90] * 5
     (tmp_path / "a.mjpeg").write_bytes(b"".join(cv2.imencode(".jpg", grey(level))[1].tobytes() for level in levels))
     source = VideoSource(tmp_path / "a.mjpeg")
     assert {source.health.state for _ in source.frames()} == {"ok"}
-    assert source.health.black_frames == 10
+    assert source.health.black_frames == 60
 
 
 def test_a_recording_behind_a_url_is_read_like_a_file(tmp_path: Path) -> None:
