@@ -5,6 +5,8 @@ The only place that knows all of these at once; each of them knows only records.
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,28 +15,23 @@ from typing import Any, Final
 
 import numpy as np
 
-from mien.analytics.distribution import Distribution
-from mien.analytics.timeline import Timeline
-from mien.analytics.totals import Totals
-from mien.analytics.trend import Trend
-from mien.files import write_json
+from mien.analytics.everything import Analytics
 from mien.live.cameras import Wishes
 from mien.live.health import News, words
 from mien.live.pipeline import Pipeline
-from mien.live.runner import Flow, Rate, run
+from mien.live.runner import Flow, Rate, beside, run
 from mien.live.screenshot import save_screenshot
 from mien.live.sources import open_source
 from mien.live.view import Command, NoView, open_view
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
 from mien.store.observations import FILE_NAME, ObservationsFile
-from mien.store.summary import health_counts, shares_by_name, summary_text, timeline_rows
-from mien.store.summary_picture import draw_summary
+from mien.store.summary import health_counts, save_summary, shares_by_name, summary_text, timeline_rows
 from mien.vision.bundles import bundle_path
 from mien.vision.detector import Detector, HaarDetector, open_detector
 from mien.vision.predictor import Predictor
 
-_SHOW_EVERY_S: Final = 1 / 30
+_SHOW_EVERY_S: Final = 1 / 60
 _NOTICE_S: Final = 4.0
 
 
@@ -70,14 +67,12 @@ class Session:
         if self.headless and not self._seconds and self._source.preview_s:
             self._seconds = self._source.preview_s
         self._flow = Flow(0, 0, Rate(), Rate())
-        self._timeline, self._totals = Timeline(), Totals()
-        self._faces = Distribution()
-        self._shown_distribution, self._trend = Distribution(), Trend()
+        self._analytics = Analytics()
+        self._lock = threading.Lock()  # around what one thread reads and another writes
         self._observations: ObservationsFile | None = None
         self._news = News(self._source.name)
         self._paused = self._quit = False
         self._notice, self._notice_until = "", 0.0
-        self._shown_at = 0.0
         self._started = self._zero = time.monotonic()
         # until the first frame there is a dark one to show, so that a slow camera leaves no dead window
         self._frame = Frame(0, 0.0, np.zeros((480, 640, 3), np.uint8))
@@ -103,7 +98,10 @@ class Session:
         self._progress, self._tell = progress, tell
         interrupted = False
         try:
-            run(self._source, self._flow, self._step, paced=not self.headless, idle=self._idle)
+            if self.headless:
+                self._read()
+            else:
+                beside(self._read, self._show, self._stop, _SHOW_EVERY_S)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -113,62 +111,70 @@ class Session:
                 self._observations.close()
         return self._summary(interrupted)
 
+    def _read(self) -> None:
+        """Read the source to its end, or until the user has had enough."""
+        run(self._source, self._flow, self._step, paced=not self.headless, idle=self._idle)
+
+    def _stop(self) -> None:
+        self._quit = True
+
     def _step(self, frame: Frame) -> bool:
-        """Process and show one frame; return whether to go on."""
+        """Process one frame; return whether to go on."""
         if self._seconds and frame.t_s >= self._seconds:
             return False
         self._zero = time.monotonic() - frame.t_s
         if not (self._paused and self._source.is_live):
-            self._result = self._pipeline.update(frame)
-            self._frame = frame
-            self._take_in(self._result)
+            result = self._pipeline.update(frame)
+            with self._lock:
+                self._frame, self._result = frame, result
+                if self._observations is None:
+                    self._observations = ObservationsFile(self._settings.out)
+                self._observations.update(result)
+                self._analytics.update(result)
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
-        self._show()
+        if self.headless:
+            self._hear_news()
         while self._paused and not self._source.is_live and not self._quit:
             time.sleep(_SHOW_EVERY_S)
-            self._show()
         return not self._quit
 
     def _idle(self) -> bool:
-        """Show that nothing new has come; return whether to go on."""
-        self._show()
+        """Note that nothing new has come; return whether to go on."""
+        if self.headless:
+            self._hear_news()
         t_s = time.monotonic() - self._zero  # the clock of a live source goes on without frames
         time_is_up = self._source.is_live and 0 < self._seconds <= t_s
         return not (time_is_up or self._quit)
 
-    def _take_in(self, result: FrameResult) -> None:
-        """Hand a result to everything that counts or keeps."""
-        if self._observations is None:
-            self._observations = ObservationsFile(self._settings.out)
-        self._observations.update(result)
-        for sink in (self._timeline, self._totals, self._faces, self._shown_distribution, self._trend):
-            sink.update(result)
-
-    def _show(self) -> None:
-        """Show the state, not more often than eyes can follow, and do what the user asks."""
-        now = time.monotonic()
-        if now - self._shown_at < _SHOW_EVERY_S:
-            return
-        self._shown_at = now
+    def _hear_news(self) -> None:
+        """Pass on what has happened to the source."""
         if news := self._news.update(self._source.health):
             self._say(news)
             if self._tell is not None:
                 self._tell(news)
-        for command in self._view.show(self._frame, self._snapshot()):
+
+    def _show(self) -> None:
+        """Show the newest state, and do what the user asks."""
+        self._hear_news()
+        with self._lock:
+            frame, faces, snapshot = self._frame, self._result.faces, self._snapshot()
+        for command in self._view.show(frame, snapshot):
             if command is Command.QUIT:
-                self._quit = True
+                self._stop()
             elif command is Command.PAUSE:
                 self._paused = not self._paused
             elif command is Command.RESET:
-                self._shown_distribution, self._trend = Distribution(), Trend()
+                with self._lock:
+                    self._analytics.reset_screen()
                 self._say("statistics on screen start anew; the files keep everything")
             elif command is Command.EXPORT:
-                self._save(interrupted=False)
+                with self._lock:
+                    self._save(interrupted=False)
                 self._say(f"exported to {self._settings.out}")
             elif command is Command.SCREENSHOT:
-                hidden = () if self._settings.keep_faces else self._result.faces
-                self._say(f"screenshot saved: {save_screenshot(self._settings.out, self._frame, self._snapshot(), hidden)}")
+                hidden = () if self._settings.keep_faces else faces  # those of the frame: a lost camera's snapshot has none
+                self._say(f"screenshot saved: {save_screenshot(self._settings.out, frame, snapshot, hidden)}")
 
     def _say(self, notice: str) -> None:
         """Show a sentence on screen for a while."""
@@ -176,69 +182,65 @@ class Session:
 
     def _snapshot(self) -> Snapshot:
         health = self._source.health
+        analytics, totals = self._analytics, self._analytics.totals
+        waiting = "" if totals.frames else f"waiting for the first picture of {self._source.name}"
         silent = health.state in ("stalled", "lost")  # who was in the last picture may be gone by now
+        valence, arousal, entropy = analytics.affect.now
         return Snapshot(
             result=replace(self._result, faces=()) if silent else self._result,
-            distribution=self._shown_distribution.shares,
-            trend_t_s=self._trend.t_s,
-            trend=self._trend.values,
-            trend_window_s=self._trend.window_s,
+            distribution=analytics.shown.shares,
+            trend_t_s=analytics.trend.t_s,
+            trend=analytics.trend.values,
+            trend_window_s=analytics.trend.window_s,
             source=self._source.name,
             detector=self._detector.name,
             model=self._predictor.card.name,
-            elapsed_s=self._totals.elapsed_s,
-            frames=self._totals.frames,
-            frames_with_face=self._totals.frames_with_face,
-            faces_max=self._totals.faces_max,
+            elapsed_s=totals.elapsed_s,
+            frames=totals.frames,
+            frames_with_face=totals.frames_with_face,
+            faces_max=totals.faces_max,
             captured_fps=self._flow.captured_rate.per_s,
             processed_fps=self._flow.processed_rate.per_s,
             dropped=self._flow.dropped,
             paused=self._paused,
-            notice=self._notice if time.monotonic() < self._notice_until else words(self._source.name, health),
+            notice=self._notice if time.monotonic() < self._notice_until else words(self._source.name, health) or waiting,
             health=health,
+            valence=math.nan if silent else valence,
+            arousal=math.nan if silent else arousal,
+            entropy=math.nan if silent else entropy,
+            facing_now=None if silent else analytics.attention.facing_now,
+            facing_share=analytics.attention.facing_share,
+            presence_share=analytics.attention.presence_share,
         )
 
     def _summary(self, interrupted: bool) -> dict[str, Any]:
         wall_s = max(1e-9, time.monotonic() - self._started)
+        totals, timeline = self._analytics.totals, self._analytics.timeline
         return {
-            "frames": self._totals.frames,
-            "frames_with_face": self._totals.frames_with_face,
-            "faces_max": self._totals.faces_max,
-            "uncertain_share": round(self._totals.uncertain / max(1, self._totals.readings), 4),
-            "fps": round(self._totals.frames / wall_s, 2),
-            "distribution": shares_by_name(self._faces.shares),
+            "frames": totals.frames,
+            "frames_with_face": totals.frames_with_face,
+            "faces_max": totals.faces_max,
+            "uncertain_share": round(totals.uncertain / max(1, totals.readings), 4),
+            "fps": round(totals.frames / wall_s, 2),
+            "distribution": shares_by_name(self._analytics.distribution.shares),
             "out": str(self._settings.out),
             "source": self._source.name,
-            "duration_s": round(self._totals.elapsed_s, 3),
+            "duration_s": round(totals.elapsed_s, 3),
             "dropped": self._flow.dropped,
             "source_health": health_counts(self._source.health),
             "interrupted": interrupted,
             "detector": self._detector.name,
             "model": self._predictor.card.name,
-            "timeline": timeline_rows(self._timeline.t_s, self._timeline.slice_s, self._timeline.label_seconds),
+            **self._analytics.facts(),
+            "timeline": timeline_rows(timeline.t_s, timeline.slice_s, timeline.label_seconds),
         }
 
     def _save(self, interrupted: bool) -> None:
         """Bring the session's files up to date."""
         if self._observations is not None:
             self._observations.flush()
-        summary = self._summary(interrupted)
-        write_json(self._settings.out / "summary.json", summary)
-        facts = [
-            ("frames", str(summary["frames"])),
-            ("with a face", str(summary["frames_with_face"])),
-            ("faces at once", str(summary["faces_max"])),
-            ("duration", f"{summary['duration_s']:.1f} s"),
-            ("model", summary["model"]),
-        ]
-        draw_summary(
-            self._settings.out / "summary.png",
-            title=f"Expressions in {summary['source']}",
-            t_s=self._timeline.t_s,
-            values=self._timeline.probabilities,
-            distribution=self._faces.shares,
-            facts=facts,
-        )
+        timeline = self._analytics.timeline
+        save_summary(self._settings.out, self._summary(interrupted), timeline.t_s, timeline.probabilities)
 
 
 def report(summary: dict[str, Any]) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from cameras import NetworkCamera, network_camera
 from conftest import REPOSITORY
+
+from mien.live.demo import DemoSource
 
 DOORS = {
     "prepare_fer2013_data.py": "prepare",
@@ -106,6 +111,33 @@ def test_a_headless_run_ends_in_one_json_document(tmp_path: Path) -> None:
     assert "mien fetch" in answer.stderr  # the fallback detector is said, not hidden
 
 
+def test_ctrl_c_ends_a_run_whose_camera_says_nothing_any_more(tmp_path: Path) -> None:
+    """The reader still hangs in a call to the network when the process ends; that must not spoil the end."""
+    over = threading.Event()
+
+    def film(camera: NetworkCamera) -> None:
+        for frame in itertools.islice(DemoSource().frames(), 10 if camera.number == 0 else 0):
+            camera.send(frame.image)
+        over.wait()
+
+    with network_camera(film) as address:
+        command = [sys.executable, "-m", "mien", "live", "--source", address, "--headless", "--out", "out"]
+        run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+        assert run.stderr is not None
+        said = ""
+        while "is lost for" not in said:
+            line = run.stderr.readline()
+            assert line, said
+            said += line
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=60)
+        over.set()
+    assert run.returncode == 0
+    assert json.loads(out.splitlines()[-1])["frames"] > 0
+    assert "source troubles     losses: 1" in out, out
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["interrupted"] is True
+
+
 def test_auto_says_when_there_is_no_camera(tmp_path: Path) -> None:
     if any(Path("/dev").glob("video*")):
         pytest.skip("this machine has a camera")
@@ -140,6 +172,9 @@ def test_system_says_what_is_ready_runs_what_is_missing_and_goes_live(fer_folder
         (("live", "--source", "97", "--headless"), 4, "no camera 97"),
         (("live", "--model", "half.onnx", "--source", "demo", "--headless"), 3, "not a whole ONNX model"),
         (("live", "--view", "hologram"), 2, "hologram"),
+        (("live", "--source", "demmo"), 3, "Did you mean 'demo'?"),
+        (("live", "--camera-size", "720p"), 2, "camera-size is '720p'"),
+        (("live", "--source", "demo", "--camera-fps", "-3"), 2, "camera-fps is -3"),
         (("live", "--view", "window", "--source", "demo"), 4, "no screen"),
         (("live", "--source", "demo", "--out", "text.mp4/x", "--headless"), 4, "cannot write"),
         (("export", "none.pt", "--data", "fer2013"), 3, "no checkpoint"),

@@ -7,14 +7,14 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from cameras import NetworkCamera, network_camera
 
 import mien.session
 from mien.emotions import EMOTIONS
@@ -25,6 +25,7 @@ from mien.records import Frame, Snapshot
 from mien.session import Session, report
 from mien.settings import LiveSettings
 from mien.store.observations import COLUMNS, ObservationsFile
+from mien.vision.detector import YuNetDetector
 
 
 def watch(source: str, out: Path, **changes: Any) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def test_pictures_of_a_folder_do_not_share_tracks(yunet: Path, tmp_path: Path) -
 
 
 class ScriptedView:
-    """A view that asks for one thing after another, and remembers what it was shown."""
+    """A view that asks for one thing after another once there is a frame, and remembers what it was shown."""
 
     def __init__(self, commands: list[Command | None]) -> None:
         self._commands = iter(commands)
@@ -103,6 +104,8 @@ class ScriptedView:
         self.closed = False
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
+        if not snapshot.frames:
+            return ()
         self.shown.append(snapshot)
         command = next(self._commands, Command.QUIT)
         return (command,) if command else ()
@@ -111,39 +114,54 @@ class ScriptedView:
         self.closed = True
 
 
+class ReactingView(ScriptedView):
+    """A view that asks for what it chooses by what it is shown."""
+
+    def __init__(self, choose: Callable[[Snapshot], Command | None]) -> None:
+        super().__init__([])
+        self._choose = choose
+
+    def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
+        self.shown.append(snapshot)
+        command = self._choose(snapshot)
+        return (command,) if command else ()
+
+
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def use(*commands: Command | None) -> ScriptedView:
-        view = ScriptedView(list(commands))
+def shown_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def use(view: ScriptedView) -> ScriptedView:
         monkeypatch.setattr(mien.session, "open_view", lambda name: view)
         return view
 
     return use
 
 
+@pytest.fixture
+def scripted(shown_in: Any) -> Any:
+    return lambda *commands: shown_in(ScriptedView(list(commands)))
+
+
 def test_every_key_does_what_it_says(scripted: Any, yunet: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     view = scripted(
-        *[None] * 5, Command.EXPORT, Command.SCREENSHOT, Command.PAUSE, None, None, Command.PAUSE, Command.RESET, None
+        *[None] * 40, Command.EXPORT, Command.SCREENSHOT, Command.PAUSE, *[None] * 20, Command.PAUSE, Command.RESET, None
     )
     summary = watch("demo", out, view="window")
     assert view.closed
     assert summary["frames"] < 500
-    paused = [s.paused for s in view.shown]
-    assert paused == [False] * 8 + [True] * 3 + [False] * 3
-    assert len({s.frames for s in view.shown[8:11]}) == 1  # nothing is processed while paused
-    assert "exported" in view.shown[6].notice
-    assert "screenshot saved" in view.shown[7].notice
-    assert view.shown[10].distribution.sum() == pytest.approx(1)
-    assert len(view.shown[12].trend_t_s) < len(view.shown[11].trend_t_s)
+    paused = [s.paused for s in view.shown[:67]]  # it is shown on until the reading thread has ended
+    assert paused == [False] * 43 + [True] * 21 + [False] * 3
+    assert len({s.frames for s in view.shown[54:64]}) == 1  # nothing is processed while paused
+    assert "exported" in view.shown[41].notice
+    assert "screenshot saved" in view.shown[42].notice
+    assert view.shown[60].distribution.sum() == pytest.approx(1)
+    assert len(view.shown[65].trend_t_s) < len(view.shown[64].trend_t_s)
     screenshots = list(out.glob("screenshot-*.png"))
     assert len(screenshots) == 1
     assert len(observations(out)) >= 5
 
 
 def test_a_screenshot_hides_faces_unless_asked(scripted: Any, yunet: Path, tmp_path: Path) -> None:
-    from mien.vision.detector import YuNetDetector
-
     found = {}
     for keep in (False, True):
         scripted(None, Command.SCREENSHOT)
@@ -172,33 +190,86 @@ def test_a_lost_source_saves_what_was_read(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_an_ip_cameras_stream_is_read_until_it_breaks(yunet: Path, tmp_path: Path) -> None:
     """A real HTTP server on the loopback sends motion JPEG, as network cameras do, and hangs up."""
 
-    class Camera(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            for frame in itertools.islice(DemoSource().frames(), 40):
-                jpeg = cv2.imencode(".jpg", frame.image)[1].tobytes()
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                self.wfile.write(head.encode() + jpeg + b"\r\n")
-                time.sleep(0.03)
+    def film(camera: NetworkCamera) -> None:
+        for frame in itertools.islice(DemoSource().frames(), 40 if camera.number == 0 else 0):
+            camera.send(frame.image)
 
-        def log_message(self, format: str, *args: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        with pytest.raises(DeviceError, match="delivers no frames any more"):
-            watch(f"http://127.0.0.1:{server.server_port}/video.mjpg", tmp_path / "out")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with (
+        network_camera(film) as address,
+        pytest.raises(DeviceError, match=r"delivers no frames any more, for 2 s: cannot open the stream http"),
+    ):
+        watch(address, tmp_path / "out", patience_s=2.0)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["frames"] + summary["dropped"] >= 35
     assert summary["frames_with_face"] == summary["frames"] >= 5
+    assert summary["source_health"]["losses"] == 1
+
+
+def test_a_loss_is_shown_counted_and_survived(shown_in: Any, yunet: Path, tmp_path: Path) -> None:
+    """While nothing comes the view lives, nobody is taken to be there, and a screenshot still hides who was."""
+
+    def film(camera: NetworkCamera) -> None:
+        time.sleep(camera.number)
+        for frame in itertools.islice(DemoSource().frames(), 25 if camera.number == 0 else 1000):
+            camera.send(frame.image)
+
+    def screenshots() -> list[Path]:
+        return list((tmp_path / "out").glob("screenshot-*.png"))
+
+    def choose(snapshot: Snapshot) -> Command | None:
+        lost = [shown for shown in view.shown if shown.health.state == "lost"]
+        if len(lost) == 2 and not screenshots():
+            return Command.SCREENSHOT
+        return Command.QUIT if snapshot.health.reopenings and snapshot.result.faces else None
+
+    view = shown_in(ReactingView(choose))
+    with network_camera(film) as address:
+        watch(address, tmp_path / "out", view="window")
+    lost = [snapshot for snapshot in view.shown if snapshot.health.state == "lost"]
+    assert len(lost) > 2
+    assert all(not snapshot.result.faces for snapshot in lost)
+    assert any("is lost for" in snapshot.notice and "trying again" in snapshot.notice for snapshot in lost)
+    assert "is back after" in view.shown[-1].notice
+    picture = cv2.imread(str(screenshots()[0]))
+    assert len(YuNetDetector(yunet).detect(np.asarray(picture, np.uint8))) == 0
+    counts = json.loads((tmp_path / "out" / "summary.json").read_text())["source_health"]
+    assert (counts["losses"], counts["reopenings"]) == (1, 1)
+    assert counts["lost_s"] > 0
+
+
+def test_q_ends_a_session_whose_stream_says_nothing_any_more(shown_in: Any, tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def film(camera: NetworkCamera) -> None:
+        for frame in itertools.islice(DemoSource().frames(), 10):
+            camera.send(frame.image)
+        over.wait()
+
+    view = shown_in(ReactingView(lambda snapshot: Command.QUIT if snapshot.health.state == "stalled" else None))
+    with network_camera(film) as address:
+        summary = watch(address, tmp_path / "out", view="window")
+        over.set()
+    assert summary["frames"] > 0
+    assert view.shown[-1].notice.endswith("video.mjpg: no picture for 1 s")
+
+
+def test_time_goes_on_without_frames_and_ends_an_unwatched_run(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def film(camera: NetworkCamera) -> None:
+        if camera.number == 0:
+            camera.send(next(DemoSource().frames()).image)
+        over.wait()
+
+    news: list[str] = []
+    with network_camera(film) as address:
+        session = Session(LiveSettings(address, tmp_path / "out", "mien-s", "none", seconds=6.5))
+        summary = session.run(tell=news.append)
+        over.set()
+    assert summary["frames"] == 1
+    assert summary["source_health"]["losses"] == 1
+    assert [line.split(" ", 1)[1].split(" for")[0] for line in news] == ["is lost"]
+    assert "source troubles     losses: 1, seconds without a frame: 6" in report(summary)
 
 
 def test_ctrl_c_saves_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -238,6 +309,10 @@ def test_rows_reach_the_disk_before_the_end(tmp_path: Path) -> None:
         ({"smoothing_s": -1.0}, "smoothing is -1 s"),
         ({"seconds": -5.0}, "seconds is -5"),
         ({"smoothing_s": float("nan")}, "smoothing is nan"),
+        ({"view": "windw"}, "Did you mean 'window'?"),
+        ({"camera_size": (1280, 7)}, "camera-size is 1280x7; each side must be"),
+        ({"camera_fps": 0.5}, "camera-fps is 0.5; it must be 1 to 1000"),
+        ({"patience_s": -1.0}, "patience is -1 s"),
     ],
 )
 def test_wrong_settings_name_the_value_and_the_rule(changes: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 import cv2
 
 from mien.errors import UsageError
-from mien.live.decoder import Decoder
+from mien.live.decoder import Decoder, permitted
 
 _NAMES: Final = Path("/sys/class/video4linux")
 _NODES: Final = Path("/dev")
@@ -164,7 +164,7 @@ def camera_trouble(index: int, here: tuple[Camera, ...] = (), nodes: Path = _NOD
     node = nodes / f"video{index}"
     if not node.exists():
         return f"no camera {index} here (cameras: {listed(here)}). Plug it in, choose another, or use --source demo"
-    if not os.access(node, os.R_OK | os.W_OK):
+    if not permitted(node, os.R_OK | os.W_OK):
         group = _group_of(node)
         return (
             f"camera {index} may not be used: this user has no permission for {node}. Its users are the group {group}: "

@@ -47,6 +47,7 @@ class Timing:
         open_s: for a device to open.
         first_s: for the first frame; a device that never gave one is no camera.
         lost_s: without a frame until a connection is given up.
+        failing_s: of failed reads in a row until it is given up.
         retry_s: before the first attempt to open it again; doubled with each.
         longest_retry_s: between two attempts at most.
         patience_s: without a frame until the session ends.
@@ -55,6 +56,7 @@ class Timing:
     open_s: float = 10.0
     first_s: float = 5.0
     lost_s: float = 5.0
+    failing_s: float = 1.0
     retry_s: float = 0.5
     longest_retry_s: float = 5.0
     patience_s: float = 60.0
@@ -89,9 +91,10 @@ class CaptureSource:
         self._timing = timing or Timing()
         self._clock = clock
         self._started_s = clock()
-        self._watch = Watch(lambda: clock() - self._started_s)
+        self._ended_s: float | None = None
+        self._watch = Watch(self._now_s)
         self._closed = threading.Event()
-        self._connection = Connection(device.open, clock)
+        self._connection = self._connect()
         if not self._connection.wait_open(self._timing.open_s):
             self.close()
             self._raise_fault()
@@ -125,14 +128,21 @@ class CaptureSource:
             self._connection.leave()
             self._closed.wait(min(retry_s, max(0.0, ends_s - self._clock())))
             retry_s, wait_s = min(2 * retry_s, self._timing.longest_retry_s), self._timing.open_s
-            self._connection = Connection(self._device.open, self._clock)
+            self._connection = self._connect()
         self._connection.leave()
 
     def close(self) -> None:
         """Give the device back; ``frames`` ends. A read that does not return is left to its thread."""
-        wait_s = 0.0 if self._closed.is_set() else _LEAVE_S
-        self._closed.set()
-        self._connection.leave(wait_s)
+        if not self._closed.is_set():
+            self._ended_s = self._clock()  # what comes later is nobody's loss
+            self._closed.set()
+            self._connection.leave(_LEAVE_S)
+
+    def _now_s(self) -> float:
+        return (self._ended_s or self._clock()) - self._started_s
+
+    def _connect(self) -> Connection:
+        return Connection(self._device.open, self._clock, self._timing.failing_s)
 
     def _framed(self, picture: Picture, before: Frame | None) -> Frame:
         """Return a picture as the next frame; of the time since the last one, a gap does not count."""

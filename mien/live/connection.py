@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from mien.live.decoder import Decoder, length_of
 from mien.vision.pictures import as_bgr
 
-_FAILING_S: Final = 1.0  # cameras miss a picture now and then; after a second of misses it is over
-_RETRY_S: Final = 0.02
+_AGAIN_S: Final = 0.02  # between two reads that fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +38,19 @@ class Connection:
     Args:
         open_decoder: opens the device; called in the thread.
         clock: stamps the pictures, in seconds.
+        failing_s: how long reads may fail in a row; cameras miss a picture now and then.
 
     Attributes:
         error: what ended the thread, where that was a fault of the program.
         length: frames in all, None for what is live or not open.
     """
 
-    def __init__(self, open_decoder: Callable[[], Decoder], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, open_decoder: Callable[[], Decoder], clock: Callable[[], float], failing_s: float) -> None:
         self.error: BaseException | None = None
         self.length: int | None = None
         self._open_decoder = open_decoder
         self._clock = clock
+        self._failing_s = failing_s
         self._turn = threading.Condition()
         self._picture: Picture | None = None
         self._opened = self._over = self._left = False
@@ -105,10 +106,10 @@ class Connection:
             if came:
                 good_s = now_s
                 self._put(Picture(now_s, as_bgr(decoded)))
-            elif now_s - good_s >= _FAILING_S:
+            elif now_s - good_s >= self._failing_s:
                 return
             else:
-                time.sleep(_RETRY_S)
+                time.sleep(_AGAIN_S)
 
     def _put(self, picture: Picture) -> None:
         """Hand a picture over; the one before must have been taken, so that none is lost here."""

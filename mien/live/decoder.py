@@ -103,6 +103,11 @@ def length_of(decoder: Decoder) -> int | None:
     return int(count) if 0 < count < 1e9 else None
 
 
+def permitted(path: Path, mode: int) -> bool:
+    """Tell whether this process may open a file so, as ``os.access`` does, but as who it acts now where that can be asked."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
 def read_picture(path: Path) -> NDArray[np.uint8] | None:
     """Return a picture as (H, W, 3) uint8 BGR, or None when it cannot be read."""
     try:

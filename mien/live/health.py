@@ -18,7 +18,7 @@ from mien.records import SourceHealth
 
 STALL_S: Final = 1.0
 """Without a frame for this long, a live source is stalled."""
-_BLACK_S: Final = 1.0  # a film fades to black for a moment; a covered camera stays black
+_BLACK_S: Final = 1.0  # a camera that starts may be dark for a moment; a covered one stays black
 _BLACK_MEAN: Final = 4.0  # grey levels: sensor noise behind a shutter stays below
 _BLACK_SPREAD: Final = 2.0
 _STRIDE: Final = 8  # every eighth pixel each way tells as much
@@ -29,7 +29,7 @@ class Watch:
 
     Args:
         clock: seconds now on the clock that frames are stamped with; None for a recording,
-            which cannot be late.
+            which cannot be late, and may be black for as long as its maker liked.
     """
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
@@ -76,7 +76,7 @@ class Watch:
             if self._lost or silent_s > STALL_S:
                 counts = replace(self._counts, since_s=silent_s, lost_s=self._counts.lost_s + silent_s)
                 return replace(counts, state="lost") if self._lost else replace(counts, state="stalled")
-            if self._black_since_s is not None and self._newest_s - self._black_since_s >= _BLACK_S:
+            if self._clock is not None and self._black_since_s is not None and self._newest_s - self._black_since_s >= _BLACK_S:
                 return replace(self._counts, state="black", since_s=self._newest_s - self._black_since_s)
             return self._counts
 

@@ -12,7 +12,7 @@ from typing import Final
 import cv2
 
 from mien.errors import DataError
-from mien.live.decoder import length_of, open_address, read_picture
+from mien.live.decoder import length_of, open_address, permitted, read_picture
 from mien.live.health import Watch
 from mien.live.stamps import Stamps
 from mien.records import LONGEST_INTERVAL_S, Frame, SourceHealth
@@ -122,7 +122,7 @@ class PictureSource:
 
 
 def _why_not(path: Path) -> str:
-    if path.exists() and not os.access(path, os.R_OK):
+    if path.exists() and not permitted(path, os.R_OK):
         return "may not be read by this user (permission denied). Change its permissions, or copy it"
     return "is not a video that can be read (wrong format, or cut short)"
 

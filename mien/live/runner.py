@@ -1,4 +1,4 @@
-"""The loop that moves frames from a source through a step.
+"""The loop that moves frames from a source through a step; all threads of a session start here.
 
 A live source is read by a thread of its own into a slot for one frame: when the next frame
 comes before the last was taken, the older one is dropped and counted. A recorded source is
@@ -140,6 +140,43 @@ def run(source: Source, flow: Flow, step: Callable[[Frame], bool], *, paced: boo
     finally:
         frames.close()
         source.close()
+
+
+def beside(work: Callable[[], None], show: Callable[[], None], stop: Callable[[], None], period_s: float) -> None:
+    """Do ``work`` in a thread of its own while ``show`` is called here, every ``period_s`` or as often as it can.
+
+    Windows and keyboards belong to the main thread; a picture that is slow to draw must not
+    hold the camera up, nor a slow model the keys.
+
+    Args:
+        work: returns when it is done, and soon after ``stop`` was called.
+        show: called here until then.
+        stop: asks ``work`` to end; called when ``show`` raises, or on Ctrl-C.
+        period_s: in seconds.
+
+    Raises:
+        BaseException: whatever ``show`` or, after it has ended, ``work`` raised.
+    """
+    errors: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            work()
+        except BaseException as fault:  # noqa: BLE001  a thread root: handed to the caller, which raises it
+            errors.append(fault)
+
+    thread = threading.Thread(target=do, name="mien-reading", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            started = time.monotonic()
+            show()
+            thread.join(max(0.001, started + period_s - time.monotonic()))
+    finally:
+        stop()
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _recorded_frames(source: Source, flow: Flow, paced: bool) -> Generator[Frame | None, None, None]:

@@ -78,8 +78,8 @@ def open_source(spec: str, wishes: Wishes | None = None, patience_s: float = 60.
         try:
             return _camera(here[0].index if here else 0, wishes, timing)
         except DeviceError as error:
-            why = f"No camera to be had ({error})" if here else "No camera found"
-            return DemoSource(), f"{why}: this is the built-in demo (a moving portrait). Choose with --source."
+            why = f"{error}. Instead, this" if here else "No camera found: this"
+            return DemoSource(), f"{why} is the built-in demo (a moving portrait). Choose with --source."
     if numbered := re.fullmatch(r"(?:/dev/video)?(\d{1,4})", spec):
         return _camera(int(numbered[1]), wishes, timing)
     if spec.lower().startswith(_URL_SCHEMES):
