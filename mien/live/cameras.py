@@ -110,6 +110,11 @@ class CameraDevice:
         self.name = f"camera {index}" + (f", {self._called}" if self._called else "")
         self.answer = ""
 
+    def ask_permission(self) -> None:
+        """Let a Mac ask its user whether the camera may be used; it does so only for a program's first thread."""
+        if sys.platform == "darwin":
+            cv2.VideoCapture(self._index).release()
+
     def open(self) -> Decoder:
         decoder = cv2.VideoCapture(self.index())
         if decoder.isOpened():

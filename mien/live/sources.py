@@ -96,6 +96,7 @@ def open_source(spec: str, wishes: Wishes | None = None, patience_s: float = 60.
 
 def _camera(index: int, wishes: Wishes | None, timing: Timing) -> tuple[Source, str]:
     device = CameraDevice(index, wishes or Wishes())
+    device.ask_permission()
     return CaptureSource(device, timing), device.answer
 
 
