@@ -5,9 +5,9 @@
 The one face is the demo film's. Five faces are a photo's (``--photo``), else the portrait five
 times, panned as a hand holds a camera. Prints medians and 95th percentiles in milliseconds, the
 share of frames within the budget (5 ms for one face, 12 ms for five), peak memory, and ends
-in one JSON line. ``--soak`` adds so many seconds of demo frames as fast as they go, and tells
-how memory grew after the first tenth, and whether a thread was left. Compare runs on one
-machine only, and by their ratio.
+in one JSON line. ``--soak`` adds a whole session over so many seconds of the demo's film, as
+fast as it goes: frames and rows that are missing, how memory moved after the first tenth,
+threads that are left. Compare runs on one machine only, and by their ratio.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.analytics.everything import Analytics
 from mien.live import pipeline as stages_of
 from mien.live.dashboard import render
 from mien.live.decoder import read_picture
-from mien.live.demo import DemoSource
+from mien.live.demo import FPS, DemoSource
 from mien.live.pipeline import Pipeline
 from mien.records import Frame, FrameResult, Snapshot
+from mien.session import Session
+from mien.settings import LiveSettings
 from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
 from mien.vision.detector import HaarDetector, open_detector
 from mien.vision.finder import FaceFinder
@@ -136,27 +138,34 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-def soak(seconds: float, predictor: Predictor) -> dict[str, float]:
-    """Return how a pipeline with all analytics bears so many seconds of the demo's film."""
-    pipeline, analytics = Pipeline(open_detector(), predictor, Random(0), 0.4), Analytics()  # noqa: S311
+def soak(film_s: float, model: str) -> dict[str, float]:
+    """Return how a whole session, files and all, bears so many seconds of the demo's film."""
     threads = threading.active_count()
-    started, settled, frames, held = time.monotonic(), 0.0, 0, []
-    for frame in DemoSource().frames():
-        result = pipeline.update(frame)
-        analytics.update(result)
-        frames += 1
-        passed = time.monotonic() - started
-        if passed >= seconds / 10 and frames % 50 == 0:
-            settled = settled or resident_mb()
-            held.append(resident_mb())
-        if passed >= seconds:
-            break
+    samples: list[float] = []
+    with TemporaryDirectory() as folder:
+        session = Session(LiveSettings("demo", Path(folder), model, view="none", seconds=film_s))
+        plain = session._analytics.update
+
+        def counted(result: FrameResult) -> None:
+            plain(result)
+            if result.index % 25 == 0:
+                samples.append(resident_mb())
+
+        session._analytics.update = counted  # type: ignore[method-assign]  # one look at memory a second of film
+        summary = session.run()
+        with (Path(folder) / "observations.csv").open() as rows:
+            written = sum(1 for _ in rows) - 1
+    settled = samples[len(samples) // 10 :]
     return {
-        "seconds": round(time.monotonic() - started, 1),
-        "frames": frames,
-        "film_s": round(frames / 25, 1),
-        "counted": analytics.totals.frames,
-        "grown_mb": round(max(held) - settled, 2),
+        "film_s": film_s,
+        "frames": summary["frames"],
+        "fps": summary["fps"],
+        "missing_frames": round(film_s * FPS) - summary["frames"],
+        "rows": written,
+        "missing_rows": summary["frames_with_face"] - written,
+        "settled_mb": round(settled[0], 1),
+        "grown_mb": round(max(settled) - settled[0], 1),
+        "shrunk_mb": round(settled[0] - min(settled), 1),
         "threads_left": threading.active_count() - threads,
     }
 
@@ -191,7 +200,7 @@ def main() -> None:
     answer["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, 1)
     print(f"\npeak memory {answer['peak_mb']:.0f} MB")
     if arguments.soak:
-        answer["soak"] = soak(arguments.soak, predictor)
+        answer["soak"] = soak(arguments.soak, arguments.model)
         print(f"soak: {answer['soak']}")
     print(json.dumps(answer))
 

@@ -74,6 +74,7 @@ class Session:
         self._paused = self._quit = False
         self._notice, self._notice_until = "", 0.0
         self._started = self._zero = time.monotonic()
+        self._ended = 0.0
         # until the first frame there is a dark one to show, so that a slow camera leaves no dead window
         self._frame = Frame(0, 0.0, np.zeros((480, 640, 3), np.uint8))
         self._result = FrameResult(0, 0.0, (640, 480), ())
@@ -105,6 +106,7 @@ class Session:
         except KeyboardInterrupt:
             interrupted = True
         finally:
+            self._ended = time.monotonic()
             self._view.close()
             if self._observations is not None:
                 self._save(interrupted)
@@ -214,7 +216,7 @@ class Session:
         )
 
     def _summary(self, interrupted: bool) -> dict[str, Any]:
-        wall_s = max(1e-9, time.monotonic() - self._started)
+        wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # drawing the summary is not reading
         totals, timeline = self._analytics.totals, self._analytics.timeline
         return {
             "frames": totals.frames,

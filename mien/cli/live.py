@@ -12,27 +12,28 @@ from mien.cli.options import MODEL_DEFAULT, Model
 
 
 def live(
-    source: Annotated[
-        str, typer.Option(help="auto, demo, a camera's index or name, a URL, a video, a picture or a folder.")
-    ] = "auto",
-    headless: Annotated[bool, typer.Option("--headless", help="No view; every frame as fast as it goes.")] = False,
+    source: Annotated[str, typer.Option(help="demo, camera, URL, file or folder.")] = "auto",
+    headless: Annotated[bool, typer.Option("--headless", help="No view, every frame, full speed.")] = False,
     view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="The session's folder.", show_default="results/sessions/START")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder (else results/sessions/START).", show_default=False)] = None,
     model: Model = MODEL_DEFAULT,
-    smoothing: Annotated[float, typer.Option(help="Time constant of the smoothing, in seconds.")] = 0.4,
-    seconds: Annotated[float, typer.Option(help="End after this much of the source's time (0: at its end).")] = 0.0,
+    smoothing: Annotated[float, typer.Option(help="Time constant, in seconds.")] = 0.4,
+    seconds: Annotated[float, typer.Option(help="End here (0: at the end).")] = 0.0,
     keep_faces: Annotated[bool, typer.Option("--keep-faces", help="Do not blur faces in screenshots.")] = False,
-    camera_size: Annotated[str, typer.Option(help="What to ask a camera for, in pixels, as in 1280x720.")] = "",
-    camera_fps: Annotated[float, typer.Option(help="Frames a second to ask a camera for (0: its own choice).")] = 0.0,
-    patience: Annotated[float, typer.Option(help="End when a camera or a stream is lost for this many seconds.")] = 60.0,
+    camera_size: Annotated[str, typer.Option(help="Ask a camera for this size, as 1280x720.")] = "",
+    camera_fps: Annotated[float, typer.Option(help="And this rate (0: its own).")] = 0.0,
+    patience: Annotated[float, typer.Option(help="End when lost for so long.")] = 60.0,
 ) -> None:
     """Read the expressions in a camera, a video or pictures, live.
 
-    Keys: q quit, s screenshot, e export, r reset the statistics on screen, SPACE pause.
-    The session's folder gets observations.csv (a row a face a frame), summary.json and
-    summary.png. No picture is kept unless you press s. Headless runs end in one line of JSON.
+    SOURCE: auto (the first camera, else the demo), demo, a camera's index or part of
+    its name, a URL, a video, a picture or a folder. Times are in seconds.
 
-    Examples:  mien live    mien live --source lesson.mp4 --headless --out results/lesson
+    Keys: q quit, s screenshot, e export, r reset the screen, SPACE pause, h help. The
+    folder gets observations.csv, summary.json and summary.png; no picture is kept
+    unless you press s. Headless runs end in one line of JSON.
+
+    Example:  mien live --source lesson.mp4 --headless --out results/lesson
     """
     chosen = "none" if headless else view
     run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience)

@@ -2,16 +2,18 @@
 
 A live source is read by a thread of its own into a slot for one frame: when the next frame
 comes before the last was taken, the older one is dropped and counted. A recorded source is
-read in the loop itself, every frame once, and held back to its own pace only while somebody
+read a few frames ahead, every frame once, and held back to its own pace only while somebody
 watches. However long a source says nothing, the loop comes round several times a second.
 """
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,6 +25,7 @@ IDLE_S: Final = 0.2
 _RATE_WINDOW_S: Final = 2.0
 _LONGEST_WAIT_S: Final = 5.0  # what a watched recording leaves out longer than this is skipped
 _JOIN_S: Final = 2.0
+_AHEAD: Final = 4  # frames of a recording that are decoded before they are needed
 
 
 class Rate:
@@ -182,7 +185,7 @@ def beside(work: Callable[[], None], show: Callable[[], None], stop: Callable[[]
 def _recorded_frames(source: Source, flow: Flow, paced: bool) -> Generator[Frame | None, None, None]:
     """Yield every frame, at the source's own pace where asked; None now and then while waiting for the next."""
     behind_s = time.monotonic()
-    for frame in source.frames():
+    for frame in _read_ahead(source):
         flow.captured += 1
         flow.captured_rate.tick()
         if paced:
@@ -194,6 +197,40 @@ def _recorded_frames(source: Source, flow: Flow, paced: bool) -> Generator[Frame
                 if wait_s > IDLE_S:
                     yield None
         yield frame
+
+
+def _read_ahead(source: Source) -> Generator[Frame, None, None]:
+    """Yield every frame of a recording; the next ones are decoded while this one is worked on."""
+    waiting: queue.Queue[Frame | None] = queue.Queue(_AHEAD)
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def put(frame: Frame | None) -> None:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                waiting.put(frame, timeout=IDLE_S)
+                break
+
+    def decode() -> None:
+        try:
+            for frame in source.frames():
+                put(frame)
+                if stop.is_set():
+                    return
+        except BaseException as fault:  # noqa: BLE001  a thread root: handed to the loop, which raises it
+            errors.append(fault)
+        put(None)
+
+    thread = threading.Thread(target=decode, name="mien-decoding", daemon=True)
+    thread.start()
+    try:
+        while (frame := waiting.get()) is not None:
+            yield frame
+    finally:
+        stop.set()
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _live_frames(source: Source, flow: Flow) -> Generator[Frame | None, None, None]:
