@@ -12,6 +12,7 @@ from typing import NoReturn
 import typer
 
 from mien.cli.compare import compare
+from mien.cli.deploy import deploy
 from mien.cli.evaluate import evaluate
 from mien.cli.explain import explain
 from mien.cli.export import export
@@ -34,7 +35,8 @@ app = typer.Typer(
 )
 for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
     app.command()(_verb)
-app.add_typer(models)
+for _group in (models, deploy):
+    app.add_typer(_group)
 
 
 def main(verb: str | None = None) -> NoReturn:
