@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import typer
 
+from mien.cli.audit_log import audit
 from mien.cli.compare import compare
 from mien.cli.deploy import deploy
 from mien.cli.evaluate import evaluate
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
     app.command()(_verb)
-for _group in (models, deploy):
+for _group in (models, deploy, audit):
     app.add_typer(_group)
 
 
