@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from mien.privacy import consent
 from mien.privacy.chain import Chain, Head, Verdict
 from mien.privacy.deployment import CONTEXTS, EXCLUDED_PURPOSES, JURISDICTIONS, PURPOSES
 from mien.privacy.level import Level
@@ -24,8 +25,6 @@ NUMBER: Final = "a whole number, 0 or more"
 HASH: Final = "a SHA-256 in hexadecimal digits"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _LEVELS: Final = tuple(level.value for level in Level)
-CONSENT_STATES: Final = ("granted", "refused", "withdrawn")
-CONSENT_PURPOSES: Final = ("show", "keep", "groups", "research")
 _CAUSES: Final = ("asked", "withdrawn", "retention")
 
 EVENTS: Final[Mapping[str, Mapping[str, object]]] = {
@@ -39,7 +38,7 @@ EVENTS: Final[Mapping[str, Mapping[str, object]]] = {
     "session-started": {"level": _LEVELS, "model": HASH},
     "session-ended": {"seconds": NUMBER, "frames": NUMBER},
     "notice-shown": {"notice": HASH},
-    "consent": {"purpose": CONSENT_PURPOSES, "state": CONSENT_STATES, "notice": HASH},
+    "consent": {"purpose": tuple(consent.PURPOSES), "state": consent.STATES, "notice": HASH},
     "exported": {"sessions": NUMBER},
     "erased": {"sessions": NUMBER, "files": NUMBER, "cause": _CAUSES},
     "group-published": {"groups": NUMBER, "bins": NUMBER, "suppressed": NUMBER, "k": NUMBER},
