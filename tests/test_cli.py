@@ -65,7 +65,7 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
 def test_every_verb_and_option_is_explained(tmp_path: Path) -> None:
     listing = mien("--help", cwd=tmp_path).stdout
     groups = [("models", verb) for verb in ("list", "card", "verify", "path")]
-    groups += [("deploy", verb) for verb in ("init", "check", "table")]
+    groups += [("deploy", verb) for verb in ("init", "check", "table", "papers")]
     groups += [("privacy", verb) for verb in ("status", "notice", "consent", "export", "erase", "retention")]
     groups += [("audit", verb) for verb in ("verify", "show")]
     for verbs in (*((verb,) for verb in DOORS.values()), ("export",), ("fetch",), *groups):

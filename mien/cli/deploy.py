@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.options import MODEL_DEFAULT, Model
+
 deploy = typer.Typer(
     name="deploy",
-    help="The deployment declaration: init, check, table.",
+    help="The deployment declaration: init, check, table, papers.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -93,6 +95,57 @@ def table() -> None:
     from mien.privacy.rules import table_text
 
     print(table_text(), end="")
+
+
+@deploy.command("papers")
+def papers(
+    out: Annotated[Path, typer.Option(help="Folder for the papers.")],
+    deployment: Annotated[Path, typer.Option(help="The declaration.")] = DEPLOYMENT_DEFAULT,
+    model: Model = MODEL_DEFAULT,
+    root: Annotated[Path, typer.Option(help="The folder with the sessions.")] = Path("results/sessions"),
+    days: Annotated[int, typer.Option(help="How many days sessions are kept.")] = 30,
+    keep_faces: Annotated[bool, typer.Option("--keep-faces", help="Screenshots will keep faces.")] = False,
+) -> None:
+    """Write drafts of the papers a deployment needs, from its real configuration; what only you know is marked.
+
+    dpia.md (data protection impact assessment), record_of_processing.md, notice_for_learners.md
+    and ai_act_worksheet.md. Engineering, not legal advice.
+
+    Example: mien deploy papers --out papers/
+    """
+    from dataclasses import asdict
+
+    from mien import __version__
+    from mien.evaluation.card_page import LIMITS
+    from mien.files import write_text
+    from mien.privacy.deployment import read_deployment
+    from mien.privacy.level import Level
+    from mien.privacy.paper_parts import Facts
+    from mien.privacy.papers import papers as written
+    from mien.privacy.policy import decide
+    from mien.settings import LiveSettings
+    from mien.vision.bundles import bundle_path, read_record
+    from mien.vision.predictor import Predictor
+
+    policy = decide(read_deployment(deployment))
+    policy.require(Level.OBSERVABLES)
+    bundle = bundle_path(model)
+    record = read_record(bundle) or {"sha256": "", "evaluations": {}}
+    facts = Facts(
+        policy=policy,
+        card=Predictor(bundle).card,
+        sha256=record["sha256"],
+        settings=asdict(LiveSettings("auto", root, model, keep_faces=keep_faces)),
+        root=str(root),
+        version=__version__,
+        evaluations=record["evaluations"],
+        limits=LIMITS,
+        retention_days=days,
+    )
+    for name, text in written(facts).items():
+        write_text(out / name, text)
+        points = text.count("[[OPERATOR:")
+        print(f"{out / name}: " + (f"{points} points open" if points else "nothing open"))
 
 
 def _ask(key: str) -> Any:
