@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.errors import DataError, UsageError
+from mien.files import refuse_large
 
 CONTEXTS: Final[Mapping[str, str]] = {
     "own-use": "I look at myself, on my own machine",
@@ -140,9 +141,8 @@ def read_deployment(path: Path) -> Deployment:
         DataError: there is no such file, or it is not TOML.
         UsageError: an unknown key, a wrong value, or something missing; all are named with their lines.
     """
+    refuse_large(path, _MAX_BYTES, "the declaration")
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataError(f"{path} has more than {_MAX_BYTES} bytes: not a deployment declaration")
         text = path.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except OSError as error:

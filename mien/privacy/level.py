@@ -11,8 +11,8 @@ class Level(StrEnum):
     Attributes:
         FULL: expressions, and what is computed from them.
         OBSERVABLES: that a face is there, whether it faces the screen, how good the picture
-            is. No expression and no learning state is computed.
-        REFUSED: nothing; the program does not run.
+            is. No expression and no learning state may be computed.
+        REFUSED: nothing may be read.
     """
 
     FULL = "full"

@@ -79,7 +79,7 @@ MEASURES: Final[tuple[Measure, ...]] = (
         "tests/test_vision.py::test_names_are_random_but_the_same_seed_gives_the_same",
     ),
     Measure(
-        "Reading a session opens no network connection; only `mien fetch` does, for the face detector's file",
+        "Reading faces opens no network connection, unless the source itself is a stream; `mien fetch` does, for the detector",
         "mien/vision/weights.py",
         "tests/test_security.py::test_live_runs_where_every_socket_is_forbidden",
     ),

@@ -88,7 +88,7 @@ def policy_text(policy: Policy) -> str:
     read = {
         Level.FULL: "expressions, and what is computed from them",
         Level.OBSERVABLES: "a face is there, it faces the screen, how good the picture is; no expression, no learning state",
-        Level.REFUSED: "nothing; live refuses to run",
+        Level.REFUSED: "nothing",
     }
     lines = [
         f"decision            {rule.level}",
