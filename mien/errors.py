@@ -23,6 +23,10 @@ class UsageError(MienError):
     exit_code = 2
 
 
+class NotPermittedError(UsageError):
+    """The declared deployment does not permit what was asked for."""
+
+
 class DataError(MienError):
     """Input data is missing, broken or not what it claims to be."""
 

@@ -27,12 +27,23 @@ DOORS = {
 }
 
 
-def mien(*arguments: str, cwd: Path, door: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def mien(
+    *arguments: str, cwd: Path, door: str = "", said: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(REPOSITORY / door)] if door else [sys.executable, "-m", "mien"]
     # a bare environment: no screen, and no CI variable that would silence what CI silences
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME", "MIEN_MODELS") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "XDG_CACHE_HOME", "MIEN_MODELS") if name in os.environ
+    }
     return subprocess.run(
-        [*command, *arguments], cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=240, check=False
+        [*command, *arguments],
+        cwd=cwd,
+        env=kept | environment,
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
 
 
@@ -59,6 +70,9 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
 def test_every_verb_and_option_is_explained(tmp_path: Path) -> None:
     listing = mien("--help", cwd=tmp_path).stdout
     groups = [("models", verb) for verb in ("list", "card", "verify", "path")]
+    groups += [("deploy", verb) for verb in ("init", "check", "table", "papers")]
+    groups += [("privacy", verb) for verb in ("status", "notice", "consent", "export", "erase", "retention")]
+    groups += [("audit", verb) for verb in ("verify", "show")]
     for verbs in (*((verb,) for verb in DOORS.values()), ("export",), ("fetch",), *groups):
         assert verbs[0] in listing
         help_text = mien(*verbs, "--help", cwd=tmp_path).stdout
