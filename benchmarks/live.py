@@ -33,7 +33,9 @@ from mien.live import pipeline as stages_of
 from mien.live.dashboard import render
 from mien.live.decoder import read_picture
 from mien.live.demo import FPS, DemoSource
-from mien.live.pipeline import Pipeline
+from mien.live.pipeline import ExpressionReader, Pipeline
+from mien.privacy.permit import permit_expressions
+from mien.privacy.policy import decide
 from mien.records import Frame, FrameResult, Snapshot
 from mien.session import Session
 from mien.settings import LiveSettings
@@ -109,9 +111,9 @@ def shown(result: FrameResult) -> Snapshot:
     )  # fmt: skip
 
 
-def measure(frames: Iterator[Frame], predictor: Predictor) -> tuple[dict[str, list[float]], int]:
+def measure(frames: Iterator[Frame], reader: ExpressionReader) -> tuple[dict[str, list[float]], int]:
     """Return milliseconds by stage, one a frame, and the most faces seen."""
-    pipeline, clock = Pipeline(open_detector(), predictor, Random(0), 0.4), StageClock()  # noqa: S311  names for a recording
+    pipeline, clock = Pipeline(open_detector(), reader, Random(0), 0.4), StageClock()  # noqa: S311  names for a recording
     found: dict[str, list[float]] = {"whole pipeline": [], "draw the window": []}
     faces = 0
     with clock.watching():
@@ -177,7 +179,9 @@ def main() -> None:
     parser.add_argument("--photo", type=Path)
     parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS")
     arguments = parser.parse_args()
-    detector, predictor = open_detector(), Predictor(bundle_path(arguments.model))
+    detector, permit = open_detector(), permit_expressions(decide())
+    assert permit is not None  # own use on oneself
+    reader = ExpressionReader(Predictor(bundle_path(arguments.model)), permit)
     group = read_picture(arguments.photo) if arguments.photo else five_portraits()
     if group is None:
         parser.error(f"{arguments.photo} is not a picture that can be read")
@@ -189,7 +193,7 @@ def main() -> None:
     print(f"detector: {detector.name}{' (the slow fallback: run mien fetch)' if isinstance(detector, HaarDetector) else ''}")
     answer: dict[str, Any] = {"detector": detector.name, "model": arguments.model, "frames": arguments.frames}
     for name, film in films.items():
-        found, faces = measure(film, predictor)
+        found, faces = measure(film, reader)
         print(f"\n{name} (at most {faces} at once)\n{'stage':<16} {'median ms':>10} {'p95 ms':>8} {'mean ms':>8}")
         for stage, values in found.items():
             print(f"{stage:<16} {np.median(values):10.2f} {np.percentile(values, 95):8.2f} {np.mean(values):8.2f}")

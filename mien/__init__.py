@@ -9,20 +9,14 @@ An expression is what a face shows; it is not what a person feels.
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+import mien.limits  # noqa: F401  before anything loads OpenCV
 
 if TYPE_CHECKING:
     from mien.analyzer import Analyzer
 
-__all__ = ["MAX_PIXELS", "Analyzer", "__version__"]
-
-MAX_PIXELS: Final = 1 << 27
-"""A picture of more pixels (11,585 x 11,585) is not decoded, whatever its format and whoever reads it."""
-
-# OpenCV reads its own limit once, when it is loaded; without this a GIF of forty bytes takes 5 GB
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-
+__all__ = ["Analyzer", "__version__"]
 __version__ = "0.1.0"
 
 

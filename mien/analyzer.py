@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.live.decoder import read_picture
-from mien.live.pipeline import Pipeline
+from mien.live.pipeline import ExpressionReader, Pipeline
 from mien.live.sources import Source, open_source
+from mien.privacy.deployment import read_deployment
+from mien.privacy.permit import permit_expressions
+from mien.privacy.policy import decide
 from mien.records import Frame, FrameResult
 from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
 from mien.vision.detector import open_detector
@@ -34,13 +37,19 @@ class Analyzer:
         model: a packaged bundle's name or a bundle's path.
         smoothing_s: time constant of the smoothing in videos and streams, in seconds; 0 for none.
         threads: threads of the model; answers do not depend on it.
+        deployment: the declaration of who uses it on whom (``mien deploy init``); own use on oneself
+            where there is none. Where it permits no expressions, faces are found and not read.
 
     Raises:
+        NotPermittedError: the declaration permits nothing at all.
         MienError: there is no such model, or it is broken.
     """
 
-    def __init__(self, model: str = DEFAULT_BUNDLE, smoothing_s: float = 0.4, threads: int = 2) -> None:
-        self._predictor = Predictor(bundle_path(model), threads)
+    def __init__(
+        self, model: str = DEFAULT_BUNDLE, smoothing_s: float = 0.4, threads: int = 2, deployment: str | Path | None = None
+    ) -> None:
+        permit = permit_expressions(decide(read_deployment(Path(deployment)) if deployment else None))
+        self._reader = None if permit is None else ExpressionReader(Predictor(bundle_path(model), threads), permit)
         self._smoothing_s = smoothing_s
 
     def image(self, picture: str | Path | NDArray[np.generic]) -> FrameResult:
@@ -92,4 +101,4 @@ class Analyzer:
                 yield pipeline.update(frame)
 
     def _pipeline(self, random: Random) -> Pipeline:
-        return Pipeline(open_detector(), self._predictor, random, self._smoothing_s)
+        return Pipeline(open_detector(), self._reader, random, self._smoothing_s)

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
 
+FACING_YAW_DEG: Final = 35.0
+"""A head turned further than this to either side does not face the screen."""
+FACING_PITCH_DEG: Final = 28.0
+"""The same for up and down."""
 LONGEST_INTERVAL_S: Final = 1.0
 """A frame stands for at most this much time: what lies behind a longer gap was not seen, so it counts as absence."""
 
@@ -103,6 +107,17 @@ class HeadPose:
     yaw_deg: float
     pitch_deg: float
     roll_deg: float
+
+    def faces_screen(self, slack: float = 1.0) -> bool:
+        """Return whether the head points at the screen, within ``slack`` times the limits.
+
+        The limits leave room for the error of the pose, a camera above the screen and the
+        screen's own width. It says where a head points, not where eyes look.
+
+        >>> HeadPose(10, -5, 40).faces_screen(), HeadPose(45, 0, 0).faces_screen()
+        (True, False)
+        """
+        return bool(abs(self.yaw_deg) <= slack * FACING_YAW_DEG and abs(self.pitch_deg) <= slack * FACING_PITCH_DEG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +235,7 @@ class Snapshot:
         paused: whether the user has paused.
         notice: a sentence for the user ("screenshot saved to …", "camera 0 is lost …"), or "".
         health: how the source fares; while it is stalled or lost, ``result`` has no faces.
+        expressions: whether expressions are read; where that is not permitted, presence and pose are all there is.
         valence: pleasantness that the expressions now show, -1 to 1; NaN where none is read.
         arousal: the same for activation.
         entropy: how undecided the readings now are, in bits, 0 to log2(7); NaN where none is read.
@@ -246,6 +262,7 @@ class Snapshot:
     paused: bool
     notice: str
     health: SourceHealth = SourceHealth()
+    expressions: bool = True
     valence: float = math.nan
     arousal: float = math.nan
     entropy: float = math.nan

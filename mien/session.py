@@ -5,7 +5,6 @@ The only place that knows all of these at once; each of them knows only records.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,11 +17,17 @@ import numpy as np
 from mien.analytics.everything import Analytics
 from mien.live.cameras import Wishes
 from mien.live.health import News, words
-from mien.live.pipeline import Pipeline
+from mien.live.pipeline import ExpressionReader, Pipeline
 from mien.live.runner import Flow, Rate, beside, run
 from mien.live.screenshot import save_screenshot
 from mien.live.sources import open_source
 from mien.live.view import Command, NoView, open_view
+from mien.privacy.deployment import read_deployment
+from mien.privacy.level import Level
+from mien.privacy.permit import permit_expressions
+from mien.privacy.policy import decide
+from mien.privacy.release import release
+from mien.privacy.sessions import mark_session
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
 from mien.store.observations import FILE_NAME, ObservationsFile
@@ -46,21 +51,29 @@ class Session:
         headless: whether nobody watches.
 
     Raises:
+        NotPermittedError: the declared deployment permits nothing.
         MienError: the source, the model, the detector or the screen is not to be had.
     """
 
     def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
-        self._predictor = Predictor(bundle_path(settings.model))
+        self._policy = decide(read_deployment(settings.deployment) if settings.deployment else None)
+        permit = permit_expressions(self._policy)
+        reader = None if permit is None else ExpressionReader(Predictor(bundle_path(settings.model)), permit)
+        self._model = "no model" if reader is None else reader.predictor.card.name
         self._detector: Detector = open_detector()
         wishes = Wishes(settings.camera_size, settings.camera_fps)
         self._source, notice = open_source(settings.source, wishes, settings.patience_s)
         self.notices = [notice] if notice else []
+        if reader is None:
+            self.notices.append(
+                f"Observables only, no expressions: {self._policy.rule.reason} ({'; '.join(self._policy.rule.articles)})"
+            )
         if isinstance(self._detector, HaarDetector):
             self.notices.append("Using the slower Haar face detector; for YuNet (233 kB, fetched once) run: mien fetch")
         # names must not be guessed, but a replay of a recording must give the same bytes
         random = SystemRandom() if self._source.seed is None else Random(self._source.seed)  # noqa: S311  a recording's names must replay
-        self._pipeline = Pipeline(self._detector, self._predictor, random, settings.smoothing_s)
+        self._pipeline = Pipeline(self._detector, reader, random, settings.smoothing_s)
         self._view = open_view(settings.view)
         self.headless = isinstance(self._view, NoView)
         self._seconds = settings.seconds
@@ -102,7 +115,7 @@ class Session:
             if self.headless:
                 self._read()
             else:
-                beside(self._read, self._show, self._stop, _SHOW_EVERY_S)
+                beside(self._read, self._show, lambda: setattr(self, "_quit", True), _SHOW_EVERY_S)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -117,9 +130,6 @@ class Session:
         """Read the source to its end, or until the user has had enough."""
         run(self._source, self._flow, self._step, paced=not self.headless, idle=self._idle)
 
-    def _stop(self) -> None:
-        self._quit = True
-
     def _step(self, frame: Frame) -> bool:
         """Process one frame; return whether to go on."""
         if self._seconds and frame.t_s >= self._seconds:
@@ -131,7 +141,8 @@ class Session:
                 self._frame, self._result = frame, result
                 if self._observations is None:
                     self._observations = ObservationsFile(self._settings.out)
-                self._observations.update(result)
+                    mark_session(self._settings.out, self._policy)
+                self._observations.update(release(self._policy, result))
                 self._analytics.update(result)
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
@@ -163,7 +174,7 @@ class Session:
             frame, faces, snapshot = self._frame, self._result.faces, self._snapshot()
         for command in self._view.show(frame, snapshot):
             if command is Command.QUIT:
-                self._stop()
+                self._quit = True
             elif command is Command.PAUSE:
                 self._paused = not self._paused
             elif command is Command.RESET:
@@ -184,41 +195,28 @@ class Session:
 
     def _snapshot(self) -> Snapshot:
         health = self._source.health
-        analytics, totals = self._analytics, self._analytics.totals
-        waiting = "" if totals.frames else f"waiting for the first picture of {self._source.name}"
+        waiting = "" if self._analytics.totals.frames else f"waiting for the first picture of {self._source.name}"
         silent = health.state in ("stalled", "lost")  # who was in the last picture may be gone by now
-        valence, arousal, entropy = analytics.affect.now
         return Snapshot(
             result=replace(self._result, faces=()) if silent else self._result,
-            distribution=analytics.shown.shares,
-            trend_t_s=analytics.trend.t_s,
-            trend=analytics.trend.values,
-            trend_window_s=analytics.trend.window_s,
+            **self._analytics.now(silent),
             source=self._source.name,
             detector=self._detector.name,
-            model=self._predictor.card.name,
-            elapsed_s=totals.elapsed_s,
-            frames=totals.frames,
-            frames_with_face=totals.frames_with_face,
-            faces_max=totals.faces_max,
+            model=self._model,
             captured_fps=self._flow.captured_rate.per_s,
             processed_fps=self._flow.processed_rate.per_s,
             dropped=self._flow.dropped,
             paused=self._paused,
             notice=self._notice if time.monotonic() < self._notice_until else words(self._source.name, health) or waiting,
             health=health,
-            valence=math.nan if silent else valence,
-            arousal=math.nan if silent else arousal,
-            entropy=math.nan if silent else entropy,
-            facing_now=None if silent else analytics.attention.facing_now,
-            facing_share=analytics.attention.facing_share,
-            presence_share=analytics.attention.presence_share,
+            expressions=self._policy.level is Level.FULL,
         )
 
     def _summary(self, interrupted: bool) -> dict[str, Any]:
         wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # drawing the summary is not reading
         totals, timeline = self._analytics.totals, self._analytics.timeline
         return {
+            "policy": self._policy.level.value,
             "frames": totals.frames,
             "frames_with_face": totals.frames_with_face,
             "faces_max": totals.faces_max,
@@ -232,7 +230,7 @@ class Session:
             "source_health": health_counts(self._source.health),
             "interrupted": interrupted,
             "detector": self._detector.name,
-            "model": self._predictor.card.name,
+            "model": self._model,
             **self._analytics.facts(),
             "timeline": timeline_rows(timeline.t_s, timeline.slice_s, timeline.label_seconds),
         }

@@ -39,6 +39,7 @@ class LiveSettings:
         smoothing_s: time constant of the smoothing in seconds, 0 for none.
         seconds: end after this much of the source's time; 0 for its end.
         keep_faces: leave faces as they are in screenshots instead of blurring them.
+        deployment: the declaration of who uses it on whom; own use on oneself where there is none.
         camera_size: width and height that a camera is asked for, in pixels; None for its own choice.
         camera_fps: frames a second that a camera is asked for; 0 for its own choice.
         patience_s: how long a camera or a stream may be lost before the session ends, in seconds.
@@ -51,6 +52,7 @@ class LiveSettings:
     smoothing_s: float = 0.4
     seconds: float = 0.0
     keep_faces: bool = False
+    deployment: Path | None = None
     camera_size: tuple[int, int] | None = None
     camera_fps: float = 0.0
     patience_s: float = 60.0

@@ -7,7 +7,7 @@ import pytest
 
 from mien import Analyzer
 from mien.analytics.affect import COORDINATES, Affect, entropy_bits, valence_arousal
-from mien.analytics.attention import AWAY_YAW_DEG, Attention
+from mien.analytics.attention import Attention
 from mien.analytics.distribution import Distribution
 from mien.analytics.episodes import Episodes
 from mien.analytics.everything import Analytics
@@ -16,7 +16,7 @@ from mien.analytics.timeline import Timeline
 from mien.analytics.totals import Totals
 from mien.analytics.trend import Trend
 from mien.emotions import EMOTIONS
-from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose
+from mien.records import FACING_YAW_DEG, Box, Detection, FaceReading, FrameResult, HeadPose
 
 
 def result(t_s: float, labels: list[str], interval_s: float = 0.1) -> FrameResult:
@@ -119,7 +119,7 @@ def test_facing_is_time_with_a_known_pose_and_does_not_blink_at_the_limit(fps: i
     changes = []
     for k in range(10 * fps):
         t_s = k / fps
-        yaw = None if t_s < 2 else AWAY_YAW_DEG + (-3 if k % 2 else 3) if t_s < 6 else 0.0
+        yaw = None if t_s < 2 else FACING_YAW_DEG + (-3 if k % 2 else 3) if t_s < 6 else 0.0
         attention.update(posed(t_s, {"a": yaw}, 1 / fps))
         changes.append(attention.facing_now)
     assert changes[0] is None

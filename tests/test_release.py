@@ -24,7 +24,7 @@ from mien.privacy.deployment import Deployment
 from mien.privacy.level import Level
 from mien.privacy.permit import ExpressionPermit, permit_expressions
 from mien.privacy.policy import Policy, decide
-from mien.privacy.release import ReleasedExpression, ReleasedFace, ReleasedResult, faces_screen, release
+from mien.privacy.release import ReleasedExpression, ReleasedFace, ReleasedResult, release
 from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose
 
 SCHOOL = Deployment("education-institution", "EU", "feedback-to-the-learner", "School", "x@example.org", False, "consent")
@@ -160,14 +160,14 @@ def test_the_permit_to_read_expressions_comes_from_a_full_policy_alone() -> None
     ("pose", "facing"),
     [
         (HeadPose(0, 0, 0), True),
-        (HeadPose(30, 25, 90), True),
-        (HeadPose(-30.1, 0, 0), False),
-        (HeadPose(0, 25.1, 0), False),
+        (HeadPose(35, 28, 90), True),
+        (HeadPose(-35.1, 0, 0), False),
+        (HeadPose(0, 28.1, 0), False),
         (HeadPose(math.nan, 0, 0), False),
     ],
 )
 def test_who_faces_the_screen(pose: HeadPose, facing: bool) -> None:
-    assert faces_screen(pose) is facing
+    assert pose.faces_screen() is facing
 
 
 SINK = """

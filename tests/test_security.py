@@ -25,13 +25,13 @@ from datasets import pattern
 from onnx import TensorProto, helper
 from test_cli import mien
 
-from mien import MAX_PIXELS
 from mien.data.class_table import read_class_table
 from mien.data.decoding import decode_face
 from mien.data.reader import read_dataset
 from mien.data.tables import read_rows
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError, UsageError
+from mien.limits import MAX_PIXELS
 from mien.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from mien.training.recipe import read_recipe
 from mien.vision.bundles import read_record

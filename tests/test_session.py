@@ -17,7 +17,7 @@ from cameras import NetworkCamera, network_camera
 
 import mien.session
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, DeviceError, UsageError
+from mien.errors import DataError, DeviceError, NotPermittedError, UsageError
 from mien.live.demo import DemoSource
 from mien.live.view import Command
 from mien.records import Frame, Snapshot
@@ -321,3 +321,47 @@ def test_wrong_settings_name_the_value_and_the_rule(changes: dict[str, Any], sai
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="which is a file"):
         LiveSettings("demo", tmp_path / "file", "mien-s")
+
+
+EU_SCHOOL = """[deployment]
+context = "education-institution"
+jurisdiction = "EU"
+purpose = "improving-material"
+operator = "A school"
+contact = "dpo@school.example"
+minors = false
+legal_basis = "public-task"
+"""
+
+
+def test_where_the_law_forbids_expressions_none_is_computed_shown_or_kept(
+    shown_in: Any, yunet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deployment.toml").write_text(EU_SCHOOL)
+    monkeypatch.setattr(mien.session, "Predictor", None)  # no model may even be loaded
+    view = shown_in(ReactingView(lambda snapshot: Command.QUIT if snapshot.frames >= 20 else None))
+    summary = watch("demo", tmp_path / "out", view="window", deployment=tmp_path / "deployment.toml")
+    assert summary["policy"] == "observables"
+    assert summary["model"] == "no model"
+    assert summary["presence_share"] == 1
+    assert summary["facing_share"] == 1
+    assert summary["valence"] is None
+    assert sum(summary["distribution"].values()) == 0
+    assert summary["episodes"] == []
+    rows = observations(tmp_path / "out")
+    assert len(rows) >= 20
+    for row in rows:
+        assert row["unread"] == "not permitted here"
+        assert row["facing"] == "1"
+        kept = {"t_s", "frame", "track_id", "unread", "facing"}
+        assert all(value == "" for name, value in row.items() if name not in kept)
+    assert json.loads((tmp_path / "out" / "privacy.json").read_text())["level"] == "observables"
+    assert not view.shown[-1].expressions
+    assert view.shown[-1].result.faces[0].words == "not read: not permitted here"
+
+
+def test_a_deployment_that_is_refused_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "deployment.toml").write_text(EU_SCHOOL.replace("improving-material", "proctoring"))
+    with pytest.raises(NotPermittedError, match="nothing may be read"):
+        watch("demo", tmp_path / "out", deployment=tmp_path / "deployment.toml")
+    assert not (tmp_path / "out").exists()

@@ -1,8 +1,7 @@
 """Is somebody there, and does a head point at the screen?
 
 A head that points at the screen is all that can be seen; whether its owner attends cannot.
-The limits leave room for the error of the pose (``mien/vision/pose.py``), for a camera above
-the screen and for the screen's own width, and differ for turning away and coming back, so
+The limits of ``HeadPose.faces_screen`` are narrower for coming back than for turning away, so
 that a head at the limit does not blink.
 """
 
@@ -11,12 +10,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from mien.records import FrameResult, HeadPose
+from mien.records import FrameResult
 
-AWAY_YAW_DEG: Final = 35.0
-"""Beyond this a head that faced the screen has turned away."""
-AWAY_PITCH_DEG: Final = 28.0
-"""The same for looking up or down."""
 BACK: Final = 0.8
 """A head that was away is back below this share of the limits."""
 
@@ -36,7 +31,7 @@ class Attention:
         facing: dict[str, bool] = {}
         for face in result.faces:
             if face.pose is not None:
-                facing[face.track_id] = _faces(face.pose, self._facing.get(face.track_id, True))
+                facing[face.track_id] = face.pose.faces_screen(1.0 if self._facing.get(face.track_id, True) else BACK)
                 self._posed_s += result.interval_s
                 self._facing_s += result.interval_s * facing[face.track_id]
         self._facing = facing
@@ -51,8 +46,3 @@ class Attention:
     def facing_share(self) -> float:
         """Share of the face time with a known pose in which the head pointed at the screen; NaN before there is any."""
         return self._facing_s / self._posed_s if self._posed_s > 0 else math.nan
-
-
-def _faces(pose: HeadPose, faced: bool) -> bool:
-    limit = 1.0 if faced else BACK
-    return abs(pose.yaw_deg) <= limit * AWAY_YAW_DEG and abs(pose.pitch_deg) <= limit * AWAY_PITCH_DEG

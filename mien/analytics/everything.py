@@ -36,6 +36,30 @@ class Analytics:
         """Let what the screen shows start anew; what is kept goes on."""
         self.shown, self.trend = Distribution(), Trend()
 
+    def now(self, silent: bool) -> dict[str, Any]:
+        """Return the fields of a :class:`mien.records.Snapshot` that analytics fill.
+
+        Args:
+            silent: nothing comes from the source: what is true of this very moment is unknown.
+        """
+        valence, arousal, entropy = (math.nan, math.nan, math.nan) if silent else self.affect.now
+        return {
+            "distribution": self.shown.shares,
+            "trend_t_s": self.trend.t_s,
+            "trend": self.trend.values,
+            "trend_window_s": self.trend.window_s,
+            "elapsed_s": self.totals.elapsed_s,
+            "frames": self.totals.frames,
+            "frames_with_face": self.totals.frames_with_face,
+            "faces_max": self.totals.faces_max,
+            "valence": valence,
+            "arousal": arousal,
+            "entropy": entropy,
+            "facing_now": None if silent else self.attention.facing_now,
+            "facing_share": self.attention.facing_share,
+            "presence_share": self.attention.presence_share,
+        }
+
     def facts(self) -> dict[str, Any]:
         """Return what a summary keeps beyond counts and shares, as plain values; None where there was no face."""
         mean = self.affect.mean

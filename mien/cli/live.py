@@ -23,6 +23,7 @@ def live(
     camera_size: Annotated[str, typer.Option(help="Ask a camera for this size, as 1280x720.")] = "",
     camera_fps: Annotated[float, typer.Option(help="And this rate (0: its own).")] = 0.0,
     patience: Annotated[float, typer.Option(help="End when lost for so long.")] = 60.0,
+    deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
 ) -> None:
     """Read the expressions in a camera, a video or pictures, live.
 
@@ -36,7 +37,7 @@ def live(
     Example:  mien live --source lesson.mp4 --headless --out results/lesson
     """
     chosen = "none" if headless else view
-    run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience)
+    run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience, deployment)
 
 
 def run_live(
@@ -50,6 +51,7 @@ def run_live(
     camera_size: str = "",
     camera_fps: float = 0.0,
     patience_s: float = 60.0,
+    deployment: Path | None = None,
 ) -> None:
     """Run a session and print its summary; ``live`` and ``system`` end here."""
     import json
@@ -59,7 +61,10 @@ def run_live(
 
     folder = out or Path("results/sessions") / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
     size = parse_size("camera-size", camera_size)
-    session = Session(LiveSettings(source, folder, model, view, smoothing_s, seconds, keep_faces, size, camera_fps, patience_s))
+    settings = LiveSettings(
+        source, folder, model, view, smoothing_s, seconds, keep_faces, deployment, size, camera_fps, patience_s
+    )
+    session = Session(settings)
     for notice in session.notices:
         typer.echo(notice, err=True)
     if session.headless:
@@ -71,5 +76,5 @@ def run_live(
         summary = session.run()
     print(report(summary))
     if session.headless:
-        keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out")
+        keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy")
         print(json.dumps({key: summary[key] for key in keys}))

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import MAX_PIXELS
+from mien.limits import MAX_PIXELS
 from mien.preprocess import INPUT_SIZE
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"

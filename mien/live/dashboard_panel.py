@@ -58,7 +58,9 @@ def status(snapshot: Snapshot) -> tuple[Rgb, str]:
     health = snapshot.health
     if health.state != "ok":
         return AMBER, f"source {health.state}, {clock(health.since_s)}"
-    return (AMBER, "paused") if snapshot.paused else (GREEN, "recording analytics")
+    if snapshot.paused:
+        return AMBER, "paused"
+    return GREEN, "recording analytics" if snapshot.expressions else "observables only, no expressions"
 
 
 def _draw_short_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:

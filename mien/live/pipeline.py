@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
 from mien.preprocess import INPUT_SIZE
+from mien.privacy.permit import ExpressionPermit
 from mien.records import Detection, FaceReading, Frame, FrameResult, HeadPose
 from mien.vision.aligner import align_faces, crop_transform
 from mien.vision.detector import Detector
@@ -21,7 +23,17 @@ from mien.vision.predictor import Predictor
 from mien.vision.smoother import Smoother
 from mien.vision.tracker import Tracker
 
+NOT_PERMITTED: Final = "not permitted here"
+"""Why a face is not read where a deployment permits no expressions."""
 _NOTHING: Final[NDArray[np.float32]] = np.full(len(EMOTIONS), np.nan, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionReader:
+    """A model, and the permit to read expressions with it: the one is of no use without the other."""
+
+    predictor: Predictor
+    permit: ExpressionPermit
 
 
 class Pipeline:
@@ -31,14 +43,14 @@ class Pipeline:
 
     Args:
         detector: finds faces.
-        predictor: reads them, all faces of a frame in one batch.
+        reader: reads them, all faces of a frame in one batch; None where expressions may not be read.
         random: source of track names.
         tau_s: smoothing time constant in seconds.
     """
 
-    def __init__(self, detector: Detector, predictor: Predictor, random: Random, tau_s: float) -> None:
+    def __init__(self, detector: Detector, reader: ExpressionReader | None, random: Random, tau_s: float) -> None:
         self._finder = FaceFinder(detector)
-        self._predictor = predictor
+        self._predictor = None if reader is None else reader.predictor
         self._tracker = Tracker(random)
         self._smoother = Smoother(tau_s)
         self._read: set[str] = set()
@@ -52,9 +64,11 @@ class Pipeline:
         poses = [head_pose(detection.landmarks) for detection in detections]
         was_read = [name in self._read for name in track_ids]
         faults = why_unread(crops, [_side_px(detection) for detection in detections], poses, was_read)
+        if self._predictor is None:
+            faults = [fault or NOT_PERMITTED for fault in faults]
         legible = np.array([not fault for fault in faults], np.bool_)
         self._read = {name for name, fault in zip(track_ids, faults, strict=True) if not fault}
-        raw = iter(self._predictor.predict(crops[legible]).probabilities)
+        raw = iter(() if self._predictor is None else self._predictor.predict(crops[legible]).probabilities)
         faces = tuple(
             self._reading(frame.t_s, name, detection, None if fault else next(raw), pose, fault)
             for name, detection, pose, fault in zip(track_ids, detections, poses, faults, strict=True)
@@ -65,11 +79,10 @@ class Pipeline:
     def _reading(
         self, t_s: float, name: str, detection: Detection, raw: NDArray[np.float32] | None, pose: HeadPose | None, fault: str
     ) -> FaceReading:
-        doubt = self._predictor.card.uncertain_below
-        if raw is None:
-            return FaceReading(name, detection, _NOTHING, _NOTHING, "", doubt, pose, fault)
+        if raw is None or self._predictor is None:
+            return FaceReading(name, detection, _NOTHING, _NOTHING, "", pose=pose, unread=fault)
         smoothed, label = self._smoother.update(name, t_s, raw)
-        return FaceReading(name, detection, raw, smoothed, label, doubt, pose)
+        return FaceReading(name, detection, raw, smoothed, label, self._predictor.card.uncertain_below, pose)
 
 
 def _side_px(detection: Detection) -> float:

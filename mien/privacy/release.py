@@ -15,11 +15,6 @@ from mien.privacy.level import Level
 from mien.privacy.policy import Policy
 from mien.records import Box, FaceReading, FrameResult, HeadPose
 
-FACING_YAW_DEG: Final = 30.0
-"""A head turned further than this to either side does not face the screen."""
-FACING_PITCH_DEG: Final = 25.0
-"""The same for up and down; a camera above the screen sees faces from above."""
-
 
 class _Seal:
     """What only this module holds."""
@@ -121,26 +116,13 @@ def release(policy: Policy, result: FrameResult) -> ReleasedResult:
     )
 
 
-def faces_screen(pose: HeadPose | None) -> bool | None:
-    """Return whether a head points at the screen; None without a pose.
-
-    It says where a head points, not where eyes look, and not whether somebody attends.
-
-    >>> faces_screen(HeadPose(10, -5, 40)), faces_screen(HeadPose(45, 0, 0)), faces_screen(None)
-    (True, False, None)
-    """
-    if pose is None:
-        return None
-    return bool(abs(pose.yaw_deg) <= FACING_YAW_DEG and abs(pose.pitch_deg) <= FACING_PITCH_DEG)
-
-
 def _observables(face: FaceReading) -> ReleasedFace:
     box = face.detection.box
     return ReleasedFace(
         track_id=str(face.track_id),
         score=float(face.detection.score),
         side_px=round(min(float(box.w), float(box.h))),
-        facing=faces_screen(face.pose),
+        facing=None if face.pose is None else face.pose.faces_screen(),
         unread=str(face.unread),
     )
 
