@@ -110,8 +110,7 @@ def _install(peer: Peer, recipe: Recipe, folder: Path, key: str) -> dict[str, An
     folder.mkdir(parents=True)
     if peer.runtime == "python":
         _run([sys.executable, "-m", "venv", str(folder)], folder)
-        # the newest installer, and outside of what is counted: it is no part of the peer
-        before = size_bytes(folder)
+        before = size_bytes(folder)  # an empty environment with pip, which is no part of the peer
         for step in recipe.steps:
             _run([str(_python(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *step], folder)
         if peer.name == "mien" and (yunet := find_yunet()) is not None:  # what `mien fetch` adds

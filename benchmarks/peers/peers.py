@@ -37,7 +37,6 @@ class Peer:
         script: the worker's file in this folder.
         package: the distribution that carries the peer's own version.
         recipes: ways to install it; the first that works is used.
-        note: how it is called, for the table.
     """
 
     name: str
@@ -45,7 +44,6 @@ class Peer:
     script: str
     package: str
     recipes: tuple[Recipe, ...]
-    note: str = ""
 
 
 _FER: Final = "fer==25.10.3"
@@ -60,7 +58,6 @@ PEERS: Final[tuple[Peer, ...]] = (
         "worker_mien.py",
         "mien",
         (Recipe(((str(REPOSITORY),),)),),
-        "read through the live pipeline, faces found and followed as live does",
     ),
     Peer(
         "fer",
@@ -72,13 +69,11 @@ PEERS: Final[tuple[Peer, ...]] = (
             Recipe(
                 (
                     ("--no-deps", _FER),
-                    (_SETUPTOOLS, "numpy<2", "tensorflow-cpu", "opencv-contrib-python<4.12", "facenet-pytorch", "--no-deps"),
-                    ("tensorflow-cpu", "numpy<2", "requests", "pandas", "matplotlib", "tqdm", "ffmpeg-python", "moviepy==1.0.3"),
+                    (_SETUPTOOLS, "numpy<2", "tensorflow-cpu", "opencv-contrib-python<4.12", "requests", "pandas", "pillow", "tqdm"),
                 ),
                 "reduced install, without PyTorch and with TensorFlow for CPUs: the plain one did not succeed here",
             ),
         ),
-        "detect_emotions() with defaults: Haar cascade, TFLite network",
     ),
     Peer(
         "human",
@@ -107,5 +102,12 @@ PEERS: Final[tuple[Peer, ...]] = (
     ),
 )
 
-ABSENT: Final[dict[str, str]] = {}
-"""Peers that cannot run, by name, and why."""
+_WEIGHTS: Final = "not raced: a plain install holds no weights of its expression network; at first use it fetches them from"
+
+ABSENT: Final[dict[str, str]] = {
+    "deepface": f"{_WEIGHTS} a GitHub release (wheel of 0.0.103: 0.3 MB)",
+    "rmn": f"{_WEIGHTS} a model hub or a GitHub release, on import (wheel of 3.3.0: 0.1 MB)",
+    "emotiefflib": f"{_WEIGHTS} a GitHub repository (wheel of 1.1.1: 0.04 MB)",
+    "py-feat": f"{_WEIGHTS} a model hub (2.1.5)",
+}
+"""Peers that package registries alone do not bring, by name, and why. A race touches nothing else."""

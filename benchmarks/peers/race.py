@@ -54,7 +54,7 @@ def entries_and_rows(names: list[str], envs: Path) -> tuple[list[Entry], dict[st
     """Return the peers that stand at the start, and the beginnings of all rows by name."""
     entries, rows = [], {}
     for peer in (peer for peer in PEERS if peer.name in names):
-        row: dict[str, Any] = {"version": "", "notes": [peer.note], "failure": "", "versions": {}}
+        row: dict[str, Any] = {"version": "", "notes": [], "failure": "", "versions": {}}
         try:
             environment = prepare(peer, envs, say)
         except EnvironmentFailure as failure:
@@ -113,7 +113,7 @@ def fill(
         row["failure"] = found["failure"]
         return
     row["numbers"] = numbers(found["turns"], images.labels, entry.environment.size_mb)
-    row["notes"].append(found["turns"][0]["about"].get("note", ""))
+    row["notes"].append(found["turns"][0]["about"]["note"])
     if ours is not None and not ours["failure"] and our_row is not None and row is not our_row:
         row["against"] = against(found["turns"], ours["turns"], images.labels, row["numbers"], our_row["numbers"])
 

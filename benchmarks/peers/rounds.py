@@ -24,8 +24,8 @@ from mien.files import write_json
 
 FIRST_LIMIT_S: Final = 300.0
 """How long a peer may take to import, load and read its first frame."""
-REQUEST_LIMIT_S: Final = 180.0
-PORTION: Final = 100
+REQUEST_LIMIT_S: Final = 300.0
+PORTION: Final = 50
 """Pictures of one request."""
 
 Progress = Callable[[str, int, int], None]

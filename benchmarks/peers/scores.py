@@ -16,7 +16,7 @@ from mien import metrics
 from mien.emotions import EMOTIONS
 from mien.evaluation.significance import bootstrap_difference
 
-TIMES: Final = ("face_ms", "frame_ms", "frame_p95_ms", "first_result_s")
+TIMES: Final = ("face_ms", "frame_ms", "frame_p95_ms", "picture_ms", "first_result_s")
 """Numbers of every round that are compared round by round."""
 
 
@@ -68,6 +68,7 @@ def times(turns: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
         "face_ms": [float(np.median(turn["crops"]["ms"])) for turn in turns],
         "frame_ms": [float(np.median(values)) for values in frames],
         "frame_p95_ms": [float(np.percentile(values, 95)) for values in frames],
+        "picture_ms": [float(np.median(turn["canvases"]["ms"])) for turn in turns],
         "first_result_s": [turn["first_result_s"] for turn in turns],
     }
 

@@ -15,7 +15,8 @@ _HEADS: Final = (
     "accuracy, face found by itself",
     "faces found",
     "ms a face",
-    "ms a frame (p95)",
+    "ms a frame of a clip (p95)",
+    "ms a picture on its own",
     "first result, s",
     "installed, MB",
     "memory, MB",
@@ -41,6 +42,7 @@ def cells(name: str, peer: dict[str, Any]) -> list[str]:
         f"{row['detection_rate']:.1%}",
         timed("face_ms", ".2f"),
         f"{row['frame_ms']:.1f} ({row['frame_p95_ms']:.1f}){_times(against.get('frame_ms'))}",
+        timed("picture_ms", ".1f"),
         timed("first_result_s", ".2f"),
         timed("size_mb", ",.0f"),
         timed("memory_mb", ",.0f"),
@@ -76,7 +78,7 @@ def notes(document: dict[str, Any]) -> list[str]:
     """Return what must be said of each peer: how it ran, or why it did not."""
     said = []
     for name, peer in document["peers"].items():
-        text = f"did not run: {peer['failure']}" if peer["failure"] else "; ".join(filter(None, peer["notes"]))
+        text = peer["failure"] if peer["failure"] else "; ".join(filter(None, peer["notes"]))
         if text:
             said.append(f"{name}: {text}")
     return said

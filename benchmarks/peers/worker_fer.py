@@ -19,7 +19,7 @@ class FerReader:
         self._names = [labels[i] for i in range(len(labels))]
 
     def about(self) -> dict[str, Any]:
-        return {}
+        return {"note": "detect_emotions() with defaults: Haar cascade, TFLite network"}
 
     def begin(self, video: bool) -> None:
         return None

@@ -25,7 +25,7 @@ class MienReader:
         self.begin(video=True)
 
     def about(self) -> dict[str, Any]:
-        return {"note": f"bundle {self._predictor.card.name}, detector {self._detector.name}"}
+        return {"note": f"the live pipeline with its defaults: detector {self._detector.name}, bundle {self._predictor.card.name}"}
 
     def begin(self, video: bool) -> None:
         from random import Random

@@ -52,7 +52,8 @@ class Worker:
                 )
             except OSError as error:
                 raise WorkerFailure(f"{command[0]} cannot be started ({error.strerror})") from error
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> Self:
         return self
@@ -108,11 +109,13 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join(_GRACE_S)  # what the process started may hold its output open for longer
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                self._answers.put(line)
         self._answers.put(_END)
 
     def _understood(self, answer: bytes, asked: str) -> dict[str, Any]:
