@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,14 +71,13 @@ def prepare(peer: Peer, cache: Path, say: Callable[[str], None]) -> Environment:
         EnvironmentFailure: no recipe worked.
     """
     folder = cache / peer.name
-    key = _key(peer)
     record = _read_record(folder)
-    if record is None or record["key"] != key:
+    if record is None or record["key"] not in (_key(peer, recipe) for recipe in peer.recipes):
         reasons = []
         for recipe in peer.recipes:
             say(f"{peer.name}: installing {' '.join(recipe.steps[0])}")
             try:
-                record = _install(peer, recipe, folder, key)
+                record = _install(peer, recipe, folder)
                 break
             except EnvironmentFailure as failure:
                 reasons.append(str(failure))
@@ -104,7 +103,7 @@ def size_bytes(folder: Path) -> int:
     return sum(seen.values())
 
 
-def _install(peer: Peer, recipe: Recipe, folder: Path, key: str) -> dict[str, Any]:
+def _install(peer: Peer, recipe: Recipe, folder: Path) -> dict[str, Any]:
     """Make the environment by one recipe and return its record."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -124,7 +123,7 @@ def _install(peer: Peer, recipe: Recipe, folder: Path, key: str) -> dict[str, An
             _run(["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), *step], folder)
         versions = {"node": _run(["node", "--version"], folder).strip().lstrip("v"), **_npm_versions(folder)}
     record = {
-        "key": key,
+        "key": _key(peer, recipe),
         "size_mb": round((size_bytes(folder) - before) / 1e6, 1),
         "version": versions.get(peer.package, ""),
         "versions": dict(sorted(versions.items())),
@@ -166,9 +165,9 @@ def _npm_versions(folder: Path) -> dict[str, str]:
     return {path.rpartition("node_modules/")[2]: entry["version"] for path, entry in lock["packages"].items() if path}
 
 
-def _key(peer: Peer) -> str:
-    """Return a hash of what the environment is made of: the recipes, and the code of Mien for Mien itself."""
-    digest = hashlib.sha256(repr([asdict(recipe) for recipe in peer.recipes] + [sys.version]).encode())
+def _key(peer: Peer, recipe: Recipe) -> str:
+    """Return a hash of what the environment is made of: the recipe, and the code of Mien for Mien itself."""
+    digest = hashlib.sha256(repr([recipe.steps, sys.version]).encode())
     if peer.name == "mien":
         digest.update(str(find_yunet()).encode())
         paths = [REPOSITORY / "pyproject.toml", *sorted((REPOSITORY / "mien").rglob("*"))]

@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 from mien.data.dataset import FaceDataset
 from mien.errors import DataError
 from mien.files import atomic_path, file_hash, write_json
-from mien.live.sources import STILL_S, VideoSource
 
 WIDTH, HEIGHT, SIDE = 640, 480, 200
 GREY: Final = 127
+APART_S: Final = 2.0
+"""Time between pictures that are no film: so long that no tracker takes one for the next frame of the other."""
+CLIP_S: Final = 10.0
+"""Clips are read for at most so long, in seconds of their own time: every peer reads them in every round."""
 CLIPS: Final = ("sad_to_happy.mp4", "neutral_smile_neutral.mp4")
 
 
@@ -99,14 +102,16 @@ def clip_files(clips: Path, cache: Path) -> dict[str, Pictures]:
 def _decoded(source: Path, place: Path) -> Pictures:
     facts, raw = place.with_suffix(".json"), place.with_suffix(".raw")
     if not facts.is_file():
+        video = cv2.VideoCapture(str(source))
         times, shape = [], (0, 0, 0)
-        video = VideoSource(source)
         with atomic_path(raw) as temporary, temporary.open("wb") as file:
-            for frame in video.frames():
-                file.write(np.ascontiguousarray(frame.image[..., ::-1]).tobytes())
-                times.append(frame.t_s)
-                shape = frame.image.shape
-        video.close()
+            while (read := video.read())[0] and (t_s := video.get(cv2.CAP_PROP_POS_MSEC) / 1000) < CLIP_S:
+                times.append(t_s)
+                shape = read[1].shape
+                file.write(np.ascontiguousarray(read[1][..., ::-1]).tobytes())
+        video.release()
+        if not times:
+            raise DataError(f"{source} is not a video that can be read (wrong format, or cut short)")
         write_json(facts, {"shape": [len(times), *shape], "times_s": times})
     known = json.loads(facts.read_text(encoding="utf-8"))
     return Pictures(raw, tuple(known["shape"]), tuple(known["times_s"]), video=True)
@@ -114,5 +119,4 @@ def _decoded(source: Path, place: Path) -> Pictures:
 
 def _written(path: Path, pictures: NDArray[np.uint8]) -> Pictures:
     pictures.tofile(path)
-    # so far apart that no tracker takes one for the next frame of the other
-    return Pictures(path, pictures.shape, tuple(STILL_S * k for k in range(len(pictures))), video=False)
+    return Pictures(path, pictures.shape, tuple(APART_S * k for k in range(len(pictures))), video=False)

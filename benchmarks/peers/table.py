@@ -13,7 +13,7 @@ _HEADS: Final = (
     "accuracy on crops",
     "macro-F1",
     "accuracy, face found by itself",
-    "faces found",
+    "faces found and read",
     "ms a face",
     "ms a frame of a clip (p95)",
     "ms a picture on its own",
