@@ -95,7 +95,8 @@ def test_a_worker_answers_and_ends(script, tmp_path: Path) -> None:
         memory = worker.peak_memory_mb
     assert worker._process.returncode == 0
     if Path("/proc/self/status").exists():
-        assert memory is not None and 1 < memory < 500
+        assert memory is not None
+        assert 1 < memory < 500
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,9 @@ def test_a_worker_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
 # turns and rounds
 
 
-def test_a_turn_reads_the_clip_the_crops_and_the_canvases_in_the_order_of_our_classes(script, tmp_path: Path, course: Course) -> None:
+def test_a_turn_reads_the_clip_the_crops_and_the_canvases_in_the_order_of_our_classes(
+    script, tmp_path: Path, course: Course
+) -> None:
     seen: list[str] = []
     turn = run_turn(Entry("it", environment(script(HONEST))), 1, course, tmp_path, lambda part, done, total: seen.append(part))
     order = ["sad", "surprise", "angry", "disgust", "fear", "happy", "neutral"]
@@ -153,14 +156,17 @@ def test_rounds_alternate_and_begin_with_another_peer() -> None:
 
 def test_shares_are_all_images_once(course: Course) -> None:
     thirds = replace(course, images=np.zeros((10, 48, 48), np.uint8), rounds=3)
-    assert [thirds.share(k) for k in range(3)] == [(0, 3), (3, 6), (6, 10)]
+    assert [thirds.share(k) for k in range(3)] == [(0, 3, 3), (3, 6, 6), (6, 10, 10)]
+    fewer = replace(thirds, canvases=4)
+    assert [fewer.share(k) for k in range(3)] == [(0, 3, 1), (3, 6, 4), (6, 10, 8)]
 
 
 def test_who_fails_is_out_and_the_others_go_on(script, tmp_path: Path, course: Course) -> None:
     entries = [Entry(name, environment(script(text))) for name, text in (("good", HONEST), ("dies", DIES), ("vague", OFF_TOPIC))]
     said: list[str] = []
     found = run(entries, course, tmp_path / "work", said.append, lambda *_: None)
-    assert len(found["good"]["turns"]) == 2 and not found["good"]["failure"]
+    assert len(found["good"]["turns"]) == 2
+    assert not found["good"]["failure"]
     assert found["dies"] == {"turns": [], "failure": "round 1: ended at 'frames' with exit code 3: out of luck"}
     assert "7 scores each" in found["vague"]["failure"]
     assert len(said) == 4  # a failure is said once
@@ -223,14 +229,17 @@ def test_the_sample_is_seeded_and_the_canvas_is_the_face_enlarged() -> None:
     assert sorted(sample(part, 0).names) == sorted(part.names)
     canvas = on_canvas(np.full((48, 48), 9, np.uint8))
     assert canvas.shape == (480, 640, 3)
-    assert (canvas[140:340, 220:420] == 9).all() and (canvas == 9).sum() == 200 * 200 * 3 and (canvas[0, 0] == 127).all()
+    assert (canvas[140:340, 220:420] == 9).all()
+    assert (canvas == 9).sum() == 200 * 200 * 3
+    assert (canvas[0, 0] == 127).all()
 
 
 def test_pictures_that_are_no_film_are_asked_for_one_by_one() -> None:
     faces = np.zeros((3, 48, 48), np.uint8)
     with crops_file(faces) as crops, canvases_file(faces) as canvases:
         assert crops.request(1, 2)["do"] == "faces"
-        assert canvases.request(1, 2)["new"] and not canvases.request(1, 2)["video"]
+        assert canvases.request(1, 2)["new"]
+        assert not canvases.request(1, 2)["video"]
         assert np.diff(canvases.times_s).min() >= 2  # no tracker takes one for the next frame of the other
         assert crops.path.stat().st_size == 3 * 48 * 48
     assert not crops.path.exists()
@@ -261,13 +270,22 @@ THEIRS = [turn_of([0, 0], [None, None], 2.0, 4.0), turn_of([0, 0], [0, 3], 12.0,
 def test_known_answers_give_known_numbers() -> None:
     row = numbers(OURS, LABELS, 40.0)
     assert row["n"] == 4
-    assert row["accuracy"] == 0.75 and row["loop_accuracy"] == 0.75
+    assert row["accuracy"] == 0.75
+    assert row["loop_accuracy"] == 0.75
     assert row["accuracy_ci"][0] < 0.75 < row["accuracy_ci"][1]
     assert row["macro_f1"] == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
-    assert row["detection_rate"] == 0.75 and row["clip_detection_rate"] == 0.5
+    assert row["detection_rate"] == 0.75
+    assert row["clip_detection_rate"] == 0.5
     assert (row["face_ms"], row["frame_ms"], row["picture_ms"]) == (2.0, 6.0, 10.0)
     assert row["frame_p95_ms"] == pytest.approx((3.9 + 11.7) / 2)
     assert (row["first_result_s"], row["size_mb"], row["memory_mb"]) == (1.25, 40.0, 300.0)
+
+
+def test_fewer_canvases_than_crops_keep_their_labels() -> None:
+    fewer = [turn_of([0, 1], [0], 1.0, 1.0), turn_of([2, 3], [3], 1.0, 1.0)]
+    row = numbers(fewer, LABELS, 1.0)
+    assert (row["n"], row["loop_n"]) == (4, 2)
+    assert (row["accuracy"], row["loop_accuracy"]) == (1.0, 0.5)  # the second round's canvas shows a 2
 
 
 def test_ratios_are_taken_round_by_round() -> None:
@@ -301,6 +319,7 @@ def document(ours: dict, theirs: dict, compared: dict | None) -> dict:
             "command": "python race.py",
             "split": "PublicTest",
             "images": 4,
+            "canvases": 0,
             "rounds": 2,
             "clips": ["clip"],
             "dataset_hash": "abc",
@@ -327,10 +346,12 @@ def test_the_table_holds_numbers_ratios_and_reasons(tmp_path: Path) -> None:
     whole = document(ours, theirs, against(THEIRS, OURS, LABELS, theirs, ours))
     lines = markdown_table(whole).splitlines()
     assert lines[2].startswith("| mien 0.1.0 | 75.0% (30.1 to 95.4) | 0.667 |")
-    assert "| 7.00 (×3.0) |" in lines[3] and "| 400 (×10.0) |" in lines[3]
+    assert "| 7.00 (×3.0) |" in lines[3]
+    assert "| 400 (×10.0) |" in lines[3]
     assert lines[4] == "| absent |" + " – |" * 10
     assert len({line.count("|") for line in lines[:5]}) == 1
-    assert "- absent: not to be had" in lines and "- other: in its own way" in lines
+    assert "- absent: not to be had" in lines
+    assert "- other: in its own way" in lines
     assert "other on crops: -50.0 points against Mien" in full_page(whole)
     assert "other: thing 1.0" in full_page(whole)
     assert all(len(line) < 200 for line in terminal_table(whole).splitlines())
@@ -369,7 +390,8 @@ def test_a_scoring_of_privatetest_is_written_down_once(tmp_path: Path) -> None:
         log_once(tmp_path / "work", tmp_path, row)
     lines = (tmp_path / "private_test_log.csv").read_text().splitlines()
     assert len(lines) == 2
-    assert ",mien-s," in lines[1] and ",4,0.7500," in lines[1]
+    assert ",mien-s," in lines[1]
+    assert ",4,0.7500," in lines[1]
 
 
 # environments
@@ -381,7 +403,9 @@ def wheel(folder: Path) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("tiny_peer.py", "#" * 300_000)
         archive.writestr("tiny_peer-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-peer\nVersion: 1.0\n")
-        archive.writestr("tiny_peer-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            "tiny_peer-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(
             "tiny_peer-1.0.dist-info/RECORD",
             "tiny_peer.py,,\ntiny_peer-1.0.dist-info/METADATA,,\ntiny_peer-1.0.dist-info/WHEEL,,\ntiny_peer-1.0.dist-info/RECORD,,\n",
@@ -397,9 +421,11 @@ def test_an_environment_is_made_once_with_size_and_versions(tmp_path: Path) -> N
     made = prepare(peer, tmp_path / "envs", said.append)
     assert (made.version, made.note) == ("1.0", "the second way")
     assert 0.3 <= made.size_mb < 0.5
-    assert made.versions["tiny-peer"] == "1.0" and "python" in made.versions
+    assert made.versions["tiny-peer"] == "1.0"
+    assert "python" in made.versions
     assert len(said) == 2
-    assert "PYTHONPATH" not in made.variables and "OMP_NUM_THREADS" not in made.variables
+    assert "PYTHONPATH" not in made.variables
+    assert "OMP_NUM_THREADS" not in made.variables
     assert prepare(peer, tmp_path / "envs", said.append) == made
     assert len(said) == 2
     (tmp_path / "envs" / "tiny" / "record.json").unlink()  # as a kill in the middle leaves it

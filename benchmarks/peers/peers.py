@@ -65,11 +65,20 @@ PEERS: Final[tuple[Peer, ...]] = (
         "worker_fer.py",
         "fer",
         (
-            Recipe(((_FER, _SETUPTOOLS),), f"with {_SETUPTOOLS}: with the newest setuptools it cannot be imported"),
+            Recipe(((_FER, _SETUPTOOLS),), f"with {_SETUPTOOLS}: newer ones lack pkg_resources, which it imports"),
             Recipe(
                 (
                     ("--no-deps", _FER),
-                    (_SETUPTOOLS, "numpy<2", "tensorflow-cpu", "opencv-contrib-python<4.12", "requests", "pandas", "pillow", "tqdm"),
+                    (
+                        _SETUPTOOLS,
+                        "numpy<2",
+                        "tensorflow-cpu",
+                        "opencv-contrib-python<4.12",
+                        "requests",
+                        "pandas",
+                        "pillow",
+                        "tqdm",
+                    ),
                 ),
                 "reduced install, without PyTorch and with TensorFlow for CPUs: the plain one did not succeed here",
             ),

@@ -7,7 +7,8 @@ or hangs is a row that says why. The first race downloads what the peers need (g
 uses the network.
 
     python benchmarks/peers/race.py --data data/fer2013.zip --clips FOLDER --split PublicTest --envs FOLDER
-        [--peers mien,fer,human,face-api] [--images 0] [--rounds 3] [--cores 2] [--out docs/results] [--resume]
+        [--peers mien,fer,human,face-api] [--images 0] [--canvases 0] [--rounds 3] [--cores 2]
+        [--out docs/results] [--resume]
     python benchmarks/peers/race.py --table docs/results/DATE-race.json
 
 Prints a table and ends in one JSON line; ``--out`` gets both, with the machine and the version of everything.
@@ -70,43 +71,61 @@ def entries_and_rows(names: list[str], envs: Path) -> tuple[list[Entry], dict[st
 def race(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run a race and return its document."""
     names = chosen(arguments.peers)
-    if arguments.rounds < 1 or arguments.images < 0 or arguments.cores < 1:
-        raise UsageError("--rounds and --cores must be 1 or more, --images 0 (all) or more")
+    if arguments.rounds < 1 or arguments.cores < 1 or arguments.images < 0 or arguments.canvases < 0:
+        raise UsageError("--rounds and --cores must be 1 or more, --images and --canvases 0 (all) or more")
     cores = use_cores(arguments.cores)
     envs: Path = arguments.envs.resolve()
     envs.mkdir(parents=True, exist_ok=True)
     dataset = read_dataset(arguments.data).dataset
     images = sample(dataset.split(arguments.split), arguments.images)
-    if len(images) < arguments.rounds:
-        raise UsageError(f"{len(images)} images cannot be shared among {arguments.rounds} rounds. Use more --images or fewer --rounds")
-    course = Course(clip_files(arguments.clips, envs / "clips"), images.images, arguments.rounds)
+    if (fewest := min(len(images), arguments.canvases or len(images))) < arguments.rounds:
+        raise UsageError(f"{fewest} images cannot be shared among {arguments.rounds} rounds. Use more images or fewer --rounds")
+    course = Course(clip_files(arguments.clips, envs / "clips"), images.images, arguments.rounds, arguments.canvases)
     entries, rows = entries_and_rows(names, envs)
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command_line(arguments),
         "split": arguments.split,
         "images": len(images),
+        "canvases": arguments.canvases,
         "rounds": arguments.rounds,
         "clips": sorted(course.clips),
         "dataset_hash": dataset.content_hash(),
     }
-    work = envs / "work" / sha256(repr([facts[key] for key in ("split", "images", "rounds", "clips", "dataset_hash")]).encode()).hexdigest()[:12]
+    work = (
+        envs
+        / "work"
+        / sha256(
+            repr([facts[key] for key in ("split", "images", "canvases", "rounds", "clips", "dataset_hash")]).encode()
+        ).hexdigest()[:12]
+    )
     if not arguments.resume:
         shutil.rmtree(work, ignore_errors=True)
     load_before = os.getloadavg()[0]
     with new_progress() as bar:
         task = bar.add_task("")
-        found = run(entries, course, work, say, lambda what, done, total: bar.update(task, description=what, completed=done, total=total))
+        found = run(
+            entries, course, work, say, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+        )
     for entry in entries:
         fill(rows[entry.name], found[entry.name], found.get("mien"), images, entry, rows.get("mien"))
     rows |= {name: {"version": "", "notes": [], "failure": reason, "versions": {}} for name, reason in ABSENT.items()}
     if arguments.split == "PrivateTest" and rows.get("mien", {}).get("numbers"):
         log_once(work, arguments.out, rows["mien"]["numbers"] | {"dataset_hash": facts["dataset_hash"]})
-    return {"race": facts, "machine": machine(cores) | {"load_before": load_before, "load_after": os.getloadavg()[0]}, "peers": rows}
+    return {
+        "race": facts,
+        "machine": machine(cores) | {"load_before": load_before, "load_after": os.getloadavg()[0]},
+        "peers": rows,
+    }
 
 
 def fill(
-    row: dict[str, Any], found: dict[str, Any], ours: dict[str, Any] | None, images: FaceDataset, entry: Entry, our_row: dict[str, Any] | None
+    row: dict[str, Any],
+    found: dict[str, Any],
+    ours: dict[str, Any] | None,
+    images: FaceDataset,
+    entry: Entry,
+    our_row: dict[str, Any] | None,
 ) -> None:
     """Put what a peer did into its row, beside Mien's where Mien ran through."""
     if found["failure"]:
@@ -126,13 +145,25 @@ def log_once(work: Path, out: Path, row: dict[str, Any]) -> None:
         write_text(done, "")
 
 
+def command_line(arguments: argparse.Namespace) -> str:
+    """Return the command that does the same elsewhere: files by their names, this machine's folders left out."""
+    words = ["python", "benchmarks/peers/race.py"]
+    for name in ("data", "clips", "envs"):
+        words += [f"--{name}", Path(getattr(arguments, name)).name]
+    for name in ("split", "peers", "images", "canvases", "rounds", "cores"):
+        words += [f"--{name}", str(getattr(arguments, name))]
+    return shlex.join(words)
+
+
 def chosen(text: str) -> list[str]:
     """Return the names in ``--peers``."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     known = [peer.name for peer in PEERS]
     for name in names:
         if name not in known:
-            raise UsageError(f"no peer {name!r}; --peers takes {', '.join(known)}" + (f". {ABSENT[name]}" if name in ABSENT else ""))
+            raise UsageError(
+                f"no peer {name!r}; --peers takes {', '.join(known)}" + (f". {ABSENT[name]}" if name in ABSENT else "")
+            )
     return names
 
 
@@ -147,7 +178,9 @@ def machine(cores: int) -> dict[str, Any]:
     """Return what the race ran on."""
     cpu = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).is_file():
-        cpu = next((line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")), cpu)
+        cpu = next(
+            (line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")), cpu
+        )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return {"cpu": cpu, "cores": os.cpu_count(), "cores_used": cores, "memory_gb": memory, "system": platform.platform()}
 
@@ -160,11 +193,14 @@ def main() -> int:
     parser.add_argument("--envs", type=Path, help="folder for the peers' environments (8 GB), kept for the next race")
     parser.add_argument("--peers", default=",".join(peer.name for peer in PEERS))
     parser.add_argument("--images", type=int, default=0, help="images of the split, drawn by a seeded chance (0: all)")
+    parser.add_argument("--canvases", type=int, default=0, help="images shown with detection in the loop as well (0: all)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--resume", action="store_true", help="keep the finished turns of the same race that was stopped")
-    parser.add_argument("--table", type=Path, metavar="RESULT.json", help="print the table of an earlier race, and do nothing else")
+    parser.add_argument(
+        "--table", type=Path, metavar="RESULT.json", help="print the table of an earlier race, and do nothing else"
+    )
     arguments = parser.parse_args()
     try:
         if arguments.table is not None:
@@ -185,7 +221,11 @@ def main() -> int:
         return 130
     print(terminal_table(document))
     print(f"\nwritten: {place}.md, {place}.json")
-    print(json.dumps({name: {key: row.get(key) for key in ("numbers", "against", "failure")} for name, row in document["peers"].items()}))
+    print(
+        json.dumps(
+            {name: {key: row.get(key) for key in ("numbers", "against", "failure")} for name, row in document["peers"].items()}
+        )
+    )
     return 0
 
 

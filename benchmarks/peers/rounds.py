@@ -52,16 +52,19 @@ class Course:
         clips: by file name.
         images: (N, 48, 48) uint8, cut into one share a round.
         rounds: how many.
+        canvases: how many of the images are shown on canvases as well; 0 for all.
     """
 
     clips: Mapping[str, Pictures]
     images: NDArray[np.uint8]
     rounds: int
+    canvases: int = 0
 
-    def share(self, number: int) -> tuple[int, int]:
-        """Return where round ``number``, from 0, begins and ends in the images."""
-        bounds = np.linspace(0, len(self.images), self.rounds + 1).astype(int)
-        return int(bounds[number]), int(bounds[number + 1])
+    def share(self, number: int) -> tuple[int, int, int]:
+        """Return where round ``number``, from 0, begins and ends in the images, and where its canvases end."""
+        start, end = _bounds(len(self.images), self.rounds, number)
+        first, last = _bounds(min(self.canvases or len(self.images), len(self.images)), self.rounds, number)
+        return start, end, start + last - first
 
 
 def turns(entries: list[Entry], rounds: int) -> Iterator[tuple[int, Entry]]:
@@ -85,15 +88,15 @@ def run_turn(entry: Entry, number: int, course: Course, logs: Path, progress: Pr
         for name, frames in course.clips.items():
             answer["clips"][name] = _ask_all(worker, frames, lambda done, total, name=name: progress(name, done, total))
         answer["memory_mb"] = worker.peak_memory_mb
-        start, end = course.share(number)
+        start, end, last = course.share(number)
         with crops_file(course.images[start:end]) as crops:
             answer["crops"] = _ask_all(worker, crops, lambda done, total: progress("crops", done, total))
         answer["canvases"] = {"scores": [], "ms": []}
-        for first in range(start, end, PORTION):
-            with canvases_file(course.images[first : min(end, first + PORTION)]) as canvases:
+        for first in range(start, last, PORTION):
+            with canvases_file(course.images[first : min(last, first + PORTION)]) as canvases:
                 for key, values in _ask_all(worker, canvases, lambda done, total: None).items():
                     answer["canvases"][key] += values
-            progress("canvases", min(end, first + PORTION) - start, end - start)
+            progress("canvases", min(last, first + PORTION) - start, last - start)
         answer["about"] = worker.ask({"do": "about"}, REQUEST_LIMIT_S)
     return answer
 
@@ -131,6 +134,11 @@ def run(entries: list[Entry], course: Course, work: Path, say: Callable[[str], N
         mine["turns"].append(turn)
         say(f"{title}: {time.perf_counter() - started:.0f} s")
     return found
+
+
+def _bounds(count: int, rounds: int, number: int) -> tuple[int, int]:
+    """Return where part ``number`` of ``rounds`` equal parts of ``count`` things begins and ends."""
+    return count * number // rounds, count * (number + 1) // rounds
 
 
 def _ask_all(worker: Worker, pictures: Pictures, progress: Callable[[int, int], None]) -> dict[str, list[Any]]:

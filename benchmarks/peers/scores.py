@@ -31,6 +31,19 @@ def answers(turns: Sequence[dict[str, Any]], part: str) -> NDArray[np.int64]:
     return np.array([-1 if row is None else int(np.argmax(row)) for row in rows], np.int64)
 
 
+def truth(turns: Sequence[dict[str, Any]], part: str, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the labels that belong to ``answers``: of canvases a round may have had only the first of its images.
+
+    Args:
+        turns: of one peer, in the order of the rounds.
+        part: ``crops`` or ``canvases``.
+        labels: (N,) int64, the truth of all images.
+    """
+    counts = [len(turn["crops"]["ms"]) for turn in turns]
+    starts = np.cumsum([0, *counts[:-1]])
+    return np.concatenate([labels[start : start + len(turn[part]["ms"])] for start, turn in zip(starts, turns, strict=True)])
+
+
 def numbers(turns: Sequence[dict[str, Any]], labels: NDArray[np.int64], size_mb: float) -> dict[str, Any]:
     """Return every number of a peer's row as plain values; None where it was not measured.
 
@@ -39,7 +52,7 @@ def numbers(turns: Sequence[dict[str, Any]], labels: NDArray[np.int64], size_mb:
         labels: (N,) int64, the truth of the images.
         size_mb: of its install.
     """
-    direct, loop = answers(turns, "crops"), answers(turns, "canvases")
+    direct, loop, loop_labels = answers(turns, "crops"), answers(turns, "canvases"), truth(turns, "canvases", labels)
     probabilities = np.array([row for turn in turns for row in turn["crops"]["scores"]], np.float64)
     matrix = metrics.confusion_matrix(labels, direct, len(EMOTIONS))
     clips = [row for turn in turns for clip in turn["clips"].values() for row in clip["scores"]]
@@ -51,8 +64,9 @@ def numbers(turns: Sequence[dict[str, Any]], labels: NDArray[np.int64], size_mb:
         "accuracy_ci": list(metrics.wilson_interval(int((direct == labels).sum()), n)),
         "macro_f1": metrics.macro_f1(matrix),
         "ece": metrics.expected_calibration_error(probabilities, labels),
-        "loop_accuracy": metrics.accuracy(labels, loop),
-        "loop_accuracy_ci": list(metrics.wilson_interval(int((loop == labels).sum()), n)),
+        "loop_n": len(loop),
+        "loop_accuracy": metrics.accuracy(loop_labels, loop),
+        "loop_accuracy_ci": list(metrics.wilson_interval(int((loop == loop_labels).sum()), len(loop))),
         "detection_rate": float((loop >= 0).mean()),
         "clip_detection_rate": sum(row is not None for row in clips) / len(clips),
         **{name: float(np.median(values)) for name, values in times(turns).items()},
@@ -74,7 +88,11 @@ def times(turns: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
 
 
 def against(
-    turns: Sequence[dict[str, Any]], ours: Sequence[dict[str, Any]], labels: NDArray[np.int64], row: dict[str, Any], our_row: dict[str, Any]
+    turns: Sequence[dict[str, Any]],
+    ours: Sequence[dict[str, Any]],
+    labels: NDArray[np.int64],
+    row: dict[str, Any],
+    our_row: dict[str, Any],
 ) -> dict[str, Any]:
     """Return how a peer stands against Mien: above 1 in a ratio it takes more, below 0 in a difference it is worse.
 
@@ -94,7 +112,7 @@ def against(
         if row[name] is not None and our_row[name]:
             result[name] = {"ratio": row[name] / our_row[name]}
     for name, part in (("accuracy", "crops"), ("loop_accuracy", "canvases")):
-        right, our_right = answers(turns, part) == labels, answers(ours, part) == labels
+        right, our_right = (answers(who, part) == truth(who, part, labels) for who in (turns, ours))
         low, high = bootstrap_difference(right, our_right)
         result[name] = {"difference": row[name] - our_row[name], "ci": [low, high]}
     return result

@@ -64,7 +64,7 @@ def markdown_table(document: dict[str, Any]) -> str:
 
 def terminal_table(document: dict[str, Any]) -> str:
     """Return the same for people at a terminal: a peer a column, a measure a line."""
-    columns = rows(document)
+    columns = [row for row in rows(document) if row[1] != NONE]  # the notes say of the others why
     widths = [max(len(value) for value in column) for column in columns]
     first = max(map(len, _HEADS))
     lines = [
@@ -87,13 +87,15 @@ def notes(document: dict[str, Any]) -> list[str]:
 def full_page(document: dict[str, Any]) -> str:
     """Return the page that is kept of a race, in Markdown."""
     race, machine = document["race"], document["machine"]
+    shown = f"{race['images']} images of {race['split']}, {race['rounds']} rounds in turns; clips {', '.join(race['clips'])}."
+    cores = f"{machine['cores_used']} of {machine['cores']} cores, {machine['memory_gb']:.0f} GB, {machine['system']}"
     parts = [
         f"# The race of {race['date']}",
         f"`{race['command']}`",
-        f"{race['images']} images of {race['split']}, {race['rounds']} rounds in turns; clips {', '.join(race['clips'])}. Data set {race['dataset_hash']}.",
-        f"{machine['cpu']}, {machine['cores_used']} of {machine['cores']} cores, {machine['memory_gb']:.0f} GB, {machine['system']}; "
-        f"load {machine['load_before']:.2f} before, {machine['load_after']:.2f} after.",
+        f"{shown} Data set {race['dataset_hash']}.",
+        f"{machine['cpu']}, {cores}; load {machine['load_before']:.2f} before, {machine['load_after']:.2f} after.",
         markdown_table(document).rstrip(),
+        "## Accuracy on the same images",
         _differences(document),
         "## Versions",
         *(_versions(name, peer) for name, peer in document["peers"].items() if peer["versions"]),
@@ -103,8 +105,10 @@ def full_page(document: dict[str, Any]) -> str:
 
 def _legend(document: dict[str, Any]) -> str:
     race = document["race"]
+    canvases = race["canvases"] or race["images"]
+    images = f"{race['images']} images" + (f", {canvases} of them with detection" if canvases < race["images"] else "")
     return (
-        f"{race['split']}, {race['images']} images; 95 % intervals; in brackets behind a time or a size how many times Mien's it is. "
+        f"{race['split']}, {images}; 95 % intervals; in brackets behind a time or a size how many times Mien's it is. "
         f"{document['machine']['cpu']}, {document['machine']['cores_used']} cores, {race['date']}."
     )
 
@@ -116,8 +120,8 @@ def _differences(document: dict[str, Any]) -> str:
         for key, what in (("accuracy", "on crops"), ("loop_accuracy", "with detection in the loop")):
             found = (peer.get("against") or {}).get(key)
             if found:
-                low, high = found["ci"]
-                lines.append(f"- {name} {what}: {100 * found['difference']:+.1f} points against Mien ({100 * low:+.1f} to {100 * high:+.1f})")
+                points, low, high = (f"{100 * value:+.1f}" for value in (found["difference"], *found["ci"]))
+                lines.append(f"- {name} {what}: {points} points against Mien ({low} to {high})")
     return "\n".join(lines)
 
 

@@ -23,6 +23,7 @@ class HumanReader {
       hand: off,
       gesture: off,
     });
+    this.cached = '';
     this.cacheSensitivity = this.human.config.cacheSensitivity;
     await this.human.load();
     this.tf = this.human.tf;
@@ -31,10 +32,14 @@ class HumanReader {
   }
 
   about() {
-    return { note: `WebAssembly backend (${this.human.env.wasm.simd ? 'SIMD' : 'no SIMD'}), detect() with only face, mesh and emotion on` };
+    return { note: `WebAssembly backend, detect() with only face, mesh and emotion on${this.cached}` };
   }
 
   begin(video) {
+    if (!video && !this.cached) {
+      const { cachedFrames, totalFrames } = this.human.performance;
+      this.cached = `; its cache took part in ${cachedFrames} of ${totalFrames} frames of the clips`;
+    }
     this.human.config.cacheSensitivity = video ? this.cacheSensitivity : 0;
   }
 

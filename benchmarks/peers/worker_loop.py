@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+
 class Reader(Protocol):
     """A peer, ready to read."""
 

@@ -25,7 +25,9 @@ class MienReader:
         self.begin(video=True)
 
     def about(self) -> dict[str, Any]:
-        return {"note": f"the live pipeline with its defaults: detector {self._detector.name}, bundle {self._predictor.card.name}"}
+        return {
+            "note": f"the live pipeline with its defaults: detector {self._detector.name}, bundle {self._predictor.card.name}"
+        }
 
     def begin(self, video: bool) -> None:
         from random import Random
