@@ -28,7 +28,7 @@ import sys
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from environments import EnvironmentFailure, prepare
 from material import clip_files, sample
@@ -45,6 +45,9 @@ from mien.errors import DataError, MienError, UsageError
 from mien.evaluation.private_log import log_scoring
 from mien.files import file_hash, write_json, write_text
 from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
+
+_SAME_RACE: Final = ("split", "images", "canvases", "rounds", "clips", "dataset_hash")
+"""Facts that must agree for a turn of an earlier race to count in this one."""
 
 
 def say(sentence: str) -> None:
@@ -92,21 +95,17 @@ def race(arguments: argparse.Namespace) -> dict[str, Any]:
         "clips": sorted(course.clips),
         "dataset_hash": dataset.content_hash(),
     }
-    work = (
-        envs
-        / "work"
-        / sha256(
-            repr([facts[key] for key in ("split", "images", "canvases", "rounds", "clips", "dataset_hash")]).encode()
-        ).hexdigest()[:12]
-    )
+    work = envs / "work" / sha256(repr([facts[key] for key in _SAME_RACE]).encode()).hexdigest()[:12]
     if not arguments.resume:
         shutil.rmtree(work, ignore_errors=True)
     load_before = os.getloadavg()[0]
     with new_progress() as bar:
         task = bar.add_task("")
-        found = run(
-            entries, course, work, say, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
-        )
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        found = run(entries, course, work, say, progress)
     for entry in entries:
         fill(rows[entry.name], found[entry.name], found.get("mien"), images, entry, rows.get("mien"))
     rows |= {name: {"version": "", "notes": [], "failure": reason, "versions": {}} for name, reason in ABSENT.items()}

@@ -124,8 +124,12 @@ def run(entries: list[Entry], course: Course, work: Path, say: Callable[[str], N
             continue
         started = time.perf_counter()
         title = f"round {number + 1} of {course.rounds}, {entry.name}"
+
+        def shown(part: str, done: int, total: int, title: str = title) -> None:
+            progress(f"{title}: {part}", done, total)
+
         try:
-            turn = run_turn(entry, number, course, work, lambda part, *count, title=title: progress(f"{title}: {part}", *count))
+            turn = run_turn(entry, number, course, work, shown)
         except WorkerFailure as failure:
             mine["failure"] = f"round {number + 1}: {failure}"
             say(f"{title}: {failure}")

@@ -1,6 +1,6 @@
 // Human in the race: its `detect()` for frames, its emotion network alone for crops, on the WebAssembly backend.
 //
-// Only what an expression needs is switched on (face detection, mesh, emotion), as its manual advises; everything else
+// Only what an expression needs is switched on (face detection, mesh, emotion), which is in its favour; everything else
 // is left at its defaults. Its cache of frames stays on for films and is off for pictures that do not belong together.
 
 import path from 'node:path';
