@@ -81,7 +81,7 @@ def course(tmp_path: Path) -> Course:
     frames = np.zeros((60, 480, 640, 3), np.uint8)
     frames[..., 2] = np.arange(60)[:, None, None]  # blue, in a file of red-green-blue
     images = np.tile(np.arange(14, dtype=np.uint8)[:, None, None], (1, 48, 48))
-    return Course({"clip": clip(tmp_path, frames)}, images, 2)
+    return Course({"clip": clip(tmp_path, frames)}, images, 2, 14)
 
 
 # workers
@@ -144,7 +144,7 @@ def test_a_turn_reads_the_clip_the_crops_and_the_canvases_in_the_order_of_our_cl
 
 
 def test_a_missing_face_is_no_answer(script, tmp_path: Path, course: Course) -> None:
-    white = replace(course, images=np.full((2, 48, 48), 255, np.uint8))
+    white = replace(course, images=np.full((2, 48, 48), 255, np.uint8), canvases=2)
     turn = run_turn(Entry("it", environment(script(HONEST))), 0, white, tmp_path, lambda *_: None)
     assert answers([turn], "canvases").tolist() == [-1]
 
@@ -155,7 +155,7 @@ def test_rounds_alternate_and_begin_with_another_peer() -> None:
 
 
 def test_shares_are_all_images_once(course: Course) -> None:
-    thirds = replace(course, images=np.zeros((10, 48, 48), np.uint8), rounds=3)
+    thirds = replace(course, images=np.zeros((10, 48, 48), np.uint8), rounds=3, canvases=10)
     assert [thirds.share(k) for k in range(3)] == [(0, 3, 3), (3, 6, 6), (6, 10, 10)]
     fewer = replace(thirds, canvases=4)
     assert [fewer.share(k) for k in range(3)] == [(0, 3, 1), (3, 6, 4), (6, 10, 8)]
@@ -186,7 +186,7 @@ def test_mien_itself_runs(yunet: Path, tmp_path: Path, fer2013) -> None:
     frames = np.stack([on_canvas(image)[..., ::-1] for image in part.images[:4]])
     mien = environment((sys.executable, str(RACE.parent / "worker_mien.py")))
     entry = Entry("mien", replace(mien, variables={**mien.variables, "MIEN_MODELS": str(yunet.parent)}))
-    turn = run_turn(entry, 0, Course({"clip": clip(tmp_path, frames)}, part.images, 1), tmp_path, lambda *_: None)
+    turn = run_turn(entry, 0, Course({"clip": clip(tmp_path, frames)}, part.images, 1, 12), tmp_path, lambda *_: None)
     row = numbers([turn], part.labels, 1.0)
     assert row["accuracy"] >= 0.5
     assert row["detection_rate"] >= 0.8
@@ -319,7 +319,7 @@ def document(ours: dict, theirs: dict, compared: dict | None) -> dict:
             "command": "python race.py",
             "split": "PublicTest",
             "images": 4,
-            "canvases": 0,
+            "canvases": 4,
             "rounds": 2,
             "clips": ["clip"],
             "dataset_hash": "abc",

@@ -7,7 +7,7 @@ or hangs is a row that says why. The first race downloads what the peers need (g
 uses the network.
 
     python benchmarks/peers/race.py --data data/fer2013.zip --clips FOLDER --split PublicTest --envs FOLDER
-        [--peers mien,fer,human,face-api] [--images 0] [--canvases 0] [--rounds 3] [--cores 2]
+        [--peers mien,fer,human,face-api] [--images 0] [--canvases 1200] [--rounds 3] [--cores 2]
         [--out docs/results] [--resume]
     python benchmarks/peers/race.py --table docs/results/DATE-race.json
 
@@ -81,16 +81,17 @@ def race(arguments: argparse.Namespace) -> dict[str, Any]:
     envs.mkdir(parents=True, exist_ok=True)
     dataset = read_dataset(arguments.data).dataset
     images = sample(dataset.split(arguments.split), arguments.images)
-    if (fewest := min(len(images), arguments.canvases or len(images))) < arguments.rounds:
-        raise UsageError(f"{fewest} images cannot be shared among {arguments.rounds} rounds. Use more images or fewer --rounds")
-    course = Course(clip_files(arguments.clips, envs / "clips"), images.images, arguments.rounds, arguments.canvases)
+    canvases = min(arguments.canvases or len(images), len(images))
+    if canvases < arguments.rounds:
+        raise UsageError(f"{canvases} images cannot be shared among {arguments.rounds} rounds. Use more images or fewer --rounds")
+    course = Course(clip_files(arguments.clips, envs / "clips"), images.images, arguments.rounds, canvases)
     entries, rows = entries_and_rows(names, envs)
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": command_line(arguments),
         "split": arguments.split,
         "images": len(images),
-        "canvases": arguments.canvases,
+        "canvases": canvases,
         "rounds": arguments.rounds,
         "clips": sorted(course.clips),
         "dataset_hash": dataset.content_hash(),
@@ -192,7 +193,9 @@ def main() -> int:
     parser.add_argument("--envs", type=Path, help="folder for the peers' environments (8 GB), kept for the next race")
     parser.add_argument("--peers", default=",".join(peer.name for peer in PEERS))
     parser.add_argument("--images", type=int, default=0, help="images of the split, drawn by a seeded chance (0: all)")
-    parser.add_argument("--canvases", type=int, default=0, help="images shown with detection in the loop as well (0: all)")
+    parser.add_argument(
+        "--canvases", type=int, default=1200, help="how many of the images are shown with detection in the loop as well (0: all)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))

@@ -52,18 +52,18 @@ class Course:
         clips: by file name.
         images: (N, 48, 48) uint8, cut into one share a round.
         rounds: how many.
-        canvases: how many of the images are shown on canvases as well; 0 for all.
+        canvases: how many of the images are shown on canvases as well.
     """
 
     clips: Mapping[str, Pictures]
     images: NDArray[np.uint8]
     rounds: int
-    canvases: int = 0
+    canvases: int
 
     def share(self, number: int) -> tuple[int, int, int]:
         """Return where round ``number``, from 0, begins and ends in the images, and where its canvases end."""
         start, end = _bounds(len(self.images), self.rounds, number)
-        first, last = _bounds(min(self.canvases or len(self.images), len(self.images)), self.rounds, number)
+        first, last = _bounds(self.canvases, self.rounds, number)
         return start, end, start + last - first
 
 

@@ -105,8 +105,7 @@ def full_page(document: dict[str, Any]) -> str:
 
 def _legend(document: dict[str, Any]) -> str:
     race = document["race"]
-    canvases = race["canvases"] or race["images"]
-    images = f"{race['images']} images" + (f", {canvases} of them with detection" if canvases < race["images"] else "")
+    images = f"{race['images']} images, {race['canvases']} of them with detection in the loop"
     return (
         f"{race['split']}, {images}; 95 % intervals; in brackets behind a time or a size how many times Mien's it is. "
         f"{document['machine']['cpu']}, {document['machine']['cores_used']} cores, {race['date']}."
