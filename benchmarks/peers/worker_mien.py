@@ -39,9 +39,8 @@ class MienReader:
         permit = permit_expressions(decide())
         assert permit is not None  # own use, as on a developer's machine
         # names for faces of a recording; a picture is read as one of a folder is, each for itself
-        self._pipeline = Pipeline(
-            self._detector, ExpressionReader(self._predictor, permit), Random(0), self._settings.smoothing_s
-        )
+        reader = ExpressionReader(self._predictor, permit)
+        self._pipeline = Pipeline(self._detector, reader, Random(0), self._settings.smoothing_s)  # noqa: S311
         self._index = 0
 
     def read_face(self, face: np.ndarray) -> dict[str, float]:
