@@ -23,11 +23,11 @@ YUNET_SCORE: Final = 0.7
 """Live, detections below this score are dropped."""
 COARSE_SIDE: Final = 320
 """Pixels of the longer side of a picture that is searched for large faces only."""
-WINDOW: Final = 96
+WINDOW: Final = 128
 """Width and height in pixels of the window in which a known face is looked for again."""
 _KNOWN_SCORE: Final = 0.5
 """A face that was there a moment ago is believed at a lower score than a new one."""
-_AROUND: Final = 1.6
+_AROUND: Final = 1.4
 """Side of what a window shows, in sizes of the face."""
 
 
