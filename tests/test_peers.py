@@ -103,6 +103,7 @@ def test_a_worker_answers_and_ends(script, tmp_path: Path) -> None:
     ("text", "reason"),
     [
         (DIES, r"ended at 'frames' with exit code 3: out of luck"),
+        ("import sys; sys.stdin.readline(); sys.exit('ValueError: no model\\nGood bye')", r"exit code 1: ValueError: no model"),
         (HANGS, r"no answer to 'frames' in 0.5 s"),
         (TALKS, r"answered 'frames' with something that is no JSON object: b'hello there"),
         ("import sys\nprint('[1]', flush=True); sys.stdin.read()", r"no JSON object"),
@@ -372,7 +373,7 @@ def test_what_a_user_can_get_wrong_is_one_line(fer_zip: Path, tmp_path: Path) ->
     race = ("--data", str(fer_zip), "--envs", str(tmp_path / "envs"), "--clips", str(tmp_path))
     for arguments, code, said in [
         ((), 2, "--data, --clips, --envs"),
-        ((*race, "--peers", "mien,other"), 2, "no peer 'other'; --peers takes mien, fer, human, face-api"),
+        ((*race, "--peers", "mien,other"), 2, "no peer 'other'; --peers takes mien, fer, human, face-api, face-api-tiny"),
         ((*race, "--peers", "deepface"), 2, ABSENT["deepface"]),
         ((*race, "--rounds", "0"), 2, "--rounds"),
         ((*race, "--rounds", "30"), 2, "14 images cannot be shared among 30 rounds"),
@@ -449,5 +450,5 @@ def test_a_size_counts_every_file_once(tmp_path: Path) -> None:
 
 
 def test_every_peer_has_its_worker() -> None:
-    assert [peer.name for peer in PEERS] == ["mien", "fer", "human", "face-api"]
+    assert [peer.name for peer in PEERS] == ["mien", "fer", "human", "face-api", "face-api-tiny"]
     assert all((RACE.parent / peer.script).is_file() for peer in PEERS)

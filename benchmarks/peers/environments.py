@@ -70,7 +70,7 @@ def prepare(peer: Peer, cache: Path, say: Callable[[str], None]) -> Environment:
     Raises:
         EnvironmentFailure: no recipe worked.
     """
-    folder = cache / peer.name
+    folder = cache / (peer.folder or peer.name)
     record = _read_record(folder)
     if record is None or record["key"] not in (_key(peer, recipe) for recipe in peer.recipes):
         reasons = []
@@ -89,7 +89,7 @@ def prepare(peer: Peer, cache: Path, say: Callable[[str], None]) -> Environment:
     if (folder / "models").is_dir():
         variables["MIEN_MODELS"] = str(folder / "models")
     interpreter = str(_python(folder)) if peer.runtime == "python" else "node"
-    return Environment((interpreter, str(HERE / peer.script)), variables, **record)
+    return Environment((interpreter, str(HERE / peer.script), *peer.arguments), variables, **record)
 
 
 def size_bytes(folder: Path) -> int:

@@ -37,6 +37,8 @@ class Peer:
         script: the worker's file in this folder.
         package: the distribution that carries the peer's own version.
         recipes: ways to install it; the first that works is used.
+        arguments: for the script, where one peer runs in two ways.
+        folder: its environment's, where that is another peer's; "" for its own.
     """
 
     name: str
@@ -44,12 +46,17 @@ class Peer:
     script: str
     package: str
     recipes: tuple[Recipe, ...]
+    arguments: tuple[str, ...] = ()
+    folder: str = ""
 
 
 _FER: Final = "fer==25.10.3"
 _TFJS: Final = "4.22.0"
 # fer asks for setuptools without a bound and imports pkg_resources, which newer ones no longer have
 _SETUPTOOLS: Final = "setuptools<81"
+_FACE_API: Final = (
+    Recipe((("@vladmandic/face-api@1.7.15", f"@tensorflow/tfjs@{_TFJS}", f"@tensorflow/tfjs-backend-wasm@{_TFJS}"),)),
+)
 
 PEERS: Final[tuple[Peer, ...]] = (
     Peer(
@@ -102,13 +109,8 @@ PEERS: Final[tuple[Peer, ...]] = (
             ),
         ),
     ),
-    Peer(
-        "face-api",
-        "node",
-        "worker_faceapi.mjs",
-        "@vladmandic/face-api",
-        (Recipe((("@vladmandic/face-api@1.7.15", f"@tensorflow/tfjs@{_TFJS}", f"@tensorflow/tfjs-backend-wasm@{_TFJS}"),)),),
-    ),
+    Peer("face-api", "node", "worker_faceapi.mjs", "@vladmandic/face-api", _FACE_API),
+    Peer("face-api-tiny", "node", "worker_faceapi.mjs", "@vladmandic/face-api", _FACE_API, ("tiny",), "face-api"),
 )
 
 _WEIGHTS: Final = "not raced: a plain install holds no weights of its expression network; at first use it fetches them from"

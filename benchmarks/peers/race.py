@@ -7,7 +7,7 @@ or hangs is a row that says why. The first race downloads what the peers need (g
 uses the network.
 
     python benchmarks/peers/race.py --data data/fer2013.zip --clips FOLDER --split PublicTest --envs FOLDER
-        [--peers mien,fer,human,face-api] [--images 0] [--canvases 1200] [--rounds 3] [--cores 2]
+        [--peers mien,fer,human,face-api,face-api-tiny] [--images 0] [--canvases 1200] [--rounds 3] [--cores 2]
         [--out docs/results] [--resume]
     python benchmarks/peers/race.py --table docs/results/DATE-race.json
 

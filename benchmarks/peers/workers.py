@@ -132,6 +132,7 @@ class Worker:
         return document
 
     def _last_words(self) -> str:
-        """Return the last line it wrote to standard error, with a colon before it, or ""."""
+        """Return the last error it wrote to standard error, else the last line, with a colon before it, or ""."""
         lines = [line.strip() for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        return f": {lines[-1][:200]}" if lines else ""
+        errors = [line for line in lines if "error" in line.lower()]
+        return f": {(errors or lines)[-1][:200]}" if lines else ""
