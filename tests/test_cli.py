@@ -47,6 +47,11 @@ def mien(
     )
 
 
+def heeds_ctrl_c() -> None:
+    """Undo what a shell does to commands in its background: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("door", "verb"), DOORS.items())
 def test_the_five_scripts_are_doors_to_the_verbs(door: str, verb: str, tmp_path: Path) -> None:
     through_script, through_verb = mien("--help", cwd=tmp_path, door=door), mien(verb, "--help", cwd=tmp_path)
@@ -119,7 +124,7 @@ def test_a_headless_run_ends_in_one_json_document(tmp_path: Path) -> None:
     answer = mien("live", "--source", "demo", "--seconds", "0.4", "--headless", "--out", "out", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     last = json.loads(answer.stdout.splitlines()[-1])
-    assert set(last) == {"frames", "frames_with_face", "faces_max", "fps", "distribution", "out"}
+    assert set(last) == {"frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy"}
     assert (last["frames"], last["out"]) == (10, "out")
     assert "SESSION SUMMARY" in answer.stdout
     assert "mien fetch" in answer.stderr  # the fallback detector is said, not hidden
@@ -136,7 +141,15 @@ def test_ctrl_c_ends_a_run_whose_camera_says_nothing_any_more(tmp_path: Path) ->
 
     with network_camera(film) as address:
         command = [sys.executable, "-m", "mien", "live", "--source", address, "--headless", "--out", "out"]
-        run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+        run = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            preexec_fn=heeds_ctrl_c,  # noqa: PLW1509  no thread runs yet
+        )
         assert run.stderr is not None
         said = ""
         while "is lost for" not in said:
@@ -223,7 +236,7 @@ def test_a_run_writes_nowhere_else(fer_folder: Path, tmp_path: Path) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     assert list(home.rglob("*")) == []
-    assert sorted(p.name for p in work.rglob("*")) == ["observations.csv", "out", "summary.json", "summary.png"]
+    assert sorted(p.name for p in work.rglob("*")) == ["observations.csv", "out", "privacy.json", "summary.json", "summary.png"]
 
 
 def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: Path) -> None:
@@ -240,7 +253,15 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: 
         "blocks=[1,1,1]",
     ]
     command = [sys.executable, "-m", "mien", "train", *short, "--epochs", "100000"]
-    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    run = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=heeds_ctrl_c,  # noqa: PLW1509  no thread runs yet
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "models/mine/best.pt").exists() and time.monotonic() < deadline and run.poll() is None:
         time.sleep(0.1)

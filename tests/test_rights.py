@@ -295,7 +295,7 @@ def test_a_real_session_is_listed_exported_and_erased(tmp_path: Path) -> None:
     assert "nothing was erased" in unasked.stderr
     assert folder.is_dir()
     erased = mien("privacy", "erase", "--session", folder.name, cwd=tmp_path, said="y\n")
-    assert "erased 1 session, 3 files" in erased.stdout
+    assert "erased 1 session, 4 files" in erased.stdout
     assert not folder.exists()
     assert mien("audit", "verify", cwd=tmp_path).returncode == 0
 

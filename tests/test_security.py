@@ -214,7 +214,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from mien.data.decoding import decode_face
-from mien.live.sources import read_picture
+from mien.live.decoder import read_picture
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 path = Path(sys.argv[1])
 assert decode_face(path.read_bytes()) is None

@@ -154,8 +154,9 @@ def model_rows(facts: Facts) -> list[tuple[str, str, str]]:
 
 
 def settings_rows(facts: Facts) -> list[tuple[str, str, str]]:
-    """Return the session settings: name, value, source."""
-    return [(f"`{name}`", f"`{value}`", "session settings") for name, value in facts.settings.items() if name != "out"]
+    """Return the session settings that were chosen: name, value, source."""
+    chosen = {name: value for name, value in facts.settings.items() if name != "out" and value is not None}
+    return [(f"`{name}`", f"`{value}`", "session settings") for name, value in chosen.items()]
 
 
 def ending(text: str) -> str:
