@@ -6,7 +6,7 @@ TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help live demo test lint check bench clean
+.PHONY: help live demo test lint check bench supply clean
 
 help:  ## say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -32,6 +32,9 @@ check: lint test  ## lint and test: what must pass before a commit
 bench: $(VENV)/.dev  ## the benchmarks that need no data set
 	$(BIN)/python benchmarks/live.py
 
+supply: $(VENV)/.supply  ## what is installed (CycloneDX) and what is known against it (pip-audit); works offline, and says so
+	$(BIN)/python tools/supply_chain.py
+
 clean:  ## remove the virtual environment and caches (no data, no models, no results)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
@@ -40,6 +43,10 @@ $(BIN)/python:
 
 $(VENV)/.live: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[window,demo]'
+	@touch $@
+
+$(VENV)/.supply: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[supply]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

@@ -6,6 +6,8 @@ raised is a fault of ours and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib.util import find_spec
 
 
@@ -19,6 +21,10 @@ class UsageError(MienError):
     """An option or a setting has a value that cannot be used."""
 
     exit_code = 2
+
+
+class NotPermittedError(UsageError):
+    """The declared deployment does not permit what was asked for."""
 
 
 class DataError(MienError):
@@ -35,6 +41,17 @@ class DeviceError(MienError):
     """A camera, a screen, a disk or an installed package is not there or refuses."""
 
     exit_code = 4
+
+
+def nearest(value: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'demo'?`` for a slip of the pen, "" where nothing known is near.
+
+    >>> nearest("demmo", ["auto", "demo"])
+    " Did you mean 'demo'?"
+    """
+    spellings = {word.lower(): word for word in known}
+    close = get_close_matches(value.lower(), spellings, n=1, cutoff=0.6)
+    return f" Did you mean {spellings[close[0]]!r}?" if close else ""
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> DeviceError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,27 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, document: Any) -> None:
     """Write ``document`` to ``target`` as indented JSON, atomically; NaN is refused."""
     write_text(target, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def refuse_large(path: Path, max_bytes: int, what: str) -> None:
+    """Refuse a file that is too large for what it should be, before it fills the memory; one that is not there passes.
+
+    Args:
+        path: the file.
+        max_bytes: how large it may be.
+        what: how the error calls it, such as ``the votes``.
+
+    Raises:
+        DataError: it is larger, or a device, which never ends.
+    """
+    try:
+        facts = path.stat()
+    except OSError:
+        return  # whoever opens it says why it cannot be
+    if stat.S_ISCHR(facts.st_mode) or stat.S_ISBLK(facts.st_mode):
+        raise DataError(f"{what} {path} is a device. Name a file")
+    if facts.st_size > max_bytes:
+        raise DataError(f"{what} {path} has {facts.st_size:,} bytes, at most {max_bytes:,} are read. Is it the right file?")
 
 
 def file_hash(path: Path) -> str:

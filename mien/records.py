@@ -6,12 +6,21 @@ seconds on the source's own clock. A record holds no file, no camera and no mode
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+
+FACING_YAW_DEG: Final = 35.0
+"""A head turned further than this to either side does not face the screen."""
+FACING_PITCH_DEG: Final = 28.0
+"""The same for up and down."""
+LONGEST_INTERVAL_S: Final = 1.0
+"""A frame stands for at most this much time: what lies behind a longer gap was not seen, so it counts as absence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +29,11 @@ class Frame:
 
     Attributes:
         index: position in the source, from 0; dropped frames leave gaps.
-        t_s: presentation time of a file, or seconds since a camera was opened.
+        t_s: presentation time of a file, or seconds since a camera's session began; it never
+            runs back, and goes on while a camera is lost.
         image: (H, W, 3) uint8, blue-green-red.
-        interval_s: how much time the frame stands for, in seconds.
+        interval_s: how much time the frame stands for, in seconds: until the next frame of a
+            recording, since the one before of a live source, without gaps.
     """
 
     index: int
@@ -97,6 +108,17 @@ class HeadPose:
     pitch_deg: float
     roll_deg: float
 
+    def faces_screen(self, slack: float = 1.0) -> bool:
+        """Return whether the head points at the screen, within ``slack`` times the limits.
+
+        The limits leave room for the error of the pose, a camera above the screen and the
+        screen's own width. It says where a head points, not where eyes look.
+
+        >>> HeadPose(10, -5, 40).faces_screen(), HeadPose(45, 0, 0).faces_screen()
+        (True, False)
+        """
+        return bool(abs(self.yaw_deg) <= slack * FACING_YAW_DEG and abs(self.pitch_deg) <= slack * FACING_PITCH_DEG)
+
 
 @dataclass(frozen=True, slots=True)
 class FaceReading:
@@ -136,7 +158,7 @@ class FaceReading:
     @property
     def words(self) -> str:
         """The reading as people see it; a guess carries a question mark."""
-        return self.unread or f"{self.label}{'?' if self.uncertain else ''} {self.confidence:.0%}"
+        return f"not read: {self.unread}" if self.unread else f"{self.label}{'?' if self.uncertain else ''} {self.confidence:.0%}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +178,36 @@ class FrameResult:
     size: tuple[int, int]
     faces: tuple[FaceReading, ...]
     interval_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How a source fares at one moment, and what has gone wrong with it so far.
+
+    Attributes:
+        state: ``ok``; ``stalled``: no frame for a second; ``lost``: given up and being opened
+            again; ``black``: frames come, and all are black.
+        since_s: how long that state has lasted, in seconds; 0 for ``ok``.
+        losses: times it was lost.
+        stalls: gaps of more than a second that ended by themselves.
+        lost_s: seconds without a frame in all of these together.
+        reopenings: times it gave frames again after it was opened anew.
+        black_frames: frames that were black.
+        resolution_changes: times a frame had another size than the one before.
+        repaired_times: presentation times that ran back and were put right.
+        unreadable: pictures of a folder that could not be read.
+    """
+
+    state: Literal["ok", "stalled", "lost", "black"] = "ok"
+    since_s: float = 0.0
+    losses: int = 0
+    stalls: int = 0
+    lost_s: float = 0.0
+    reopenings: int = 0
+    black_frames: int = 0
+    resolution_changes: int = 0
+    repaired_times: int = 0
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +233,15 @@ class Snapshot:
         processed_fps: frames a second that were processed lately.
         dropped: frames dropped because a newer one had come.
         paused: whether the user has paused.
-        notice: a sentence for the user ("screenshot saved to …"), or "".
+        notice: a sentence for the user ("screenshot saved to …", "camera 0 is lost …"), or "".
+        health: how the source fares; while it is stalled or lost, ``result`` has no faces.
+        expressions: whether expressions are read; where that is not permitted, presence and pose are all there is.
+        valence: pleasantness that the expressions now show, -1 to 1; NaN where none is read.
+        arousal: the same for activation.
+        entropy: how undecided the readings now are, in bits, 0 to log2(7); NaN where none is read.
+        facing_now: whether a head points at the screen; None where nobody is there or no pose is known.
+        facing_share: share of the time with a known pose in which a head pointed at the screen, since the start; NaN before.
+        presence_share: share of the time in which a face was there, since the start.
     """
 
     result: FrameResult
@@ -201,3 +261,11 @@ class Snapshot:
     dropped: int
     paused: bool
     notice: str
+    health: SourceHealth = SourceHealth()
+    expressions: bool = True
+    valence: float = math.nan
+    arousal: float = math.nan
+    entropy: float = math.nan
+    facing_now: bool | None = None
+    facing_share: float = math.nan
+    presence_share: float = 0.0

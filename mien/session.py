@@ -5,38 +5,38 @@ The only place that knows all of these at once; each of them knows only records.
 
 from __future__ import annotations
 
-import sys
+import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, Final
 
-import cv2
 import numpy as np
 
-from mien.analytics.distribution import Distribution
-from mien.analytics.timeline import Timeline
-from mien.analytics.totals import Totals
-from mien.analytics.trend import Trend
-from mien.errors import DeviceError
-from mien.files import atomic_path, write_json
-from mien.live.pipeline import Pipeline
-from mien.live.runner import Flow, Rate, run
+from mien.analytics.everything import Analytics
+from mien.live.cameras import Wishes
+from mien.live.health import News, words
+from mien.live.pipeline import ExpressionReader, Pipeline
+from mien.live.runner import Flow, Rate, beside, run
+from mien.live.screenshot import save_screenshot
 from mien.live.sources import open_source
-from mien.live.view import Command, NoView, View
+from mien.live.view import Command, NoView, open_view
+from mien.privacy.deployment import read_deployment
+from mien.privacy.level import Level
+from mien.privacy.permit import permit_expressions
+from mien.privacy.policy import decide
+from mien.privacy.release import release
+from mien.privacy.sessions import mark_session
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
 from mien.store.observations import FILE_NAME, ObservationsFile
-from mien.store.summary import shares_by_name, summary_text, timeline_rows
-from mien.store.summary_picture import draw_summary
+from mien.store.summary import health_counts, save_summary, shares_by_name, summary_text, timeline_rows
 from mien.vision.bundles import bundle_path
 from mien.vision.detector import Detector, HaarDetector, open_detector
 from mien.vision.predictor import Predictor
 
-_SHOW_EVERY_S: Final = 1 / 30
+_SHOW_EVERY_S: Final = 1 / 60
 _NOTICE_S: Final = 4.0
 
 
@@ -51,36 +51,50 @@ class Session:
         headless: whether nobody watches.
 
     Raises:
+        NotPermittedError: the declared deployment permits nothing.
         MienError: the source, the model, the detector or the screen is not to be had.
     """
 
     def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
-        self._predictor = Predictor(bundle_path(settings.model))
+        self._policy = decide(read_deployment(settings.deployment) if settings.deployment else None)
+        permit = permit_expressions(self._policy)
+        reader = None if permit is None else ExpressionReader(Predictor(bundle_path(settings.model)), permit)
+        self._model = "no model" if reader is None else reader.predictor.card.name
         self._detector: Detector = open_detector()
-        self._source, notice = open_source(settings.source)
+        wishes = Wishes(settings.camera_size, settings.camera_fps)
+        self._source, notice = open_source(settings.source, wishes, settings.patience_s)
         self.notices = [notice] if notice else []
+        if reader is None:
+            self.notices.append(
+                f"Observables only, no expressions: {self._policy.rule.reason} ({'; '.join(self._policy.rule.articles)})"
+            )
         if isinstance(self._detector, HaarDetector):
             self.notices.append("Using the slower Haar face detector; for YuNet (233 kB, fetched once) run: mien fetch")
         # names must not be guessed, but a replay of a recording must give the same bytes
         random = SystemRandom() if self._source.seed is None else Random(self._source.seed)  # noqa: S311  a recording's names must replay
-        self._pipeline = Pipeline(self._detector, self._predictor, random, settings.smoothing_s)
-        self._view = _open_view(settings.view)
+        self._pipeline = Pipeline(self._detector, reader, random, settings.smoothing_s)
+        self._view = open_view(settings.view)
         self.headless = isinstance(self._view, NoView)
         self._seconds = settings.seconds
         if self.headless and not self._seconds and self._source.preview_s:
             self._seconds = self._source.preview_s
         self._flow = Flow(0, 0, Rate(), Rate())
-        self._timeline, self._totals = Timeline(), Totals()
-        self._faces = Distribution()
-        self._shown_distribution, self._trend = Distribution(), Trend()
+        self._analytics = Analytics()
+        self._lock = threading.Lock()  # around what one thread reads and another writes
         self._observations: ObservationsFile | None = None
+        self._news = News(self._source.name)
         self._paused = self._quit = False
         self._notice, self._notice_until = "", 0.0
-        self._shown_at = 0.0
-        self._started = time.monotonic()
+        self._started = self._zero = time.monotonic()
+        self._ended = 0.0
+        # until the first frame there is a dark one to show, so that a slow camera leaves no dead window
+        self._frame = Frame(0, 0.0, np.zeros((480, 640, 3), np.uint8))
+        self._result = FrameResult(0, 0.0, (640, 480), ())
 
-    def run(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    def run(
+        self, progress: Callable[[int, int], None] | None = None, tell: Callable[[str], object] | None = None
+    ) -> dict[str, Any]:
         """Run to the source's end, the time limit, ``q`` or Ctrl-C; return the summary.
 
         Whatever ends the run, the observations and the summary of what was read are saved;
@@ -88,178 +102,147 @@ class Session:
 
         Args:
             progress: called with (frames done, frames in all) where the source knows its length.
+            tell: called with a sentence whenever the source is lost, black, or back again; for
+                runs that nobody watches.
 
         Raises:
             MienError: the source or the disk failed.
         """
-        self._started = time.monotonic()
-        self._progress = progress
+        self._started = self._zero = time.monotonic()
+        self._progress, self._tell = progress, tell
         interrupted = False
         try:
-            run(self._source, self._flow, self._step, paced=not self.headless)
+            if self.headless:
+                self._read()
+            else:
+                beside(self._read, self._show, lambda: setattr(self, "_quit", True), _SHOW_EVERY_S)
         except KeyboardInterrupt:
             interrupted = True
         finally:
+            self._ended = time.monotonic()
             self._view.close()
             if self._observations is not None:
                 self._save(interrupted)
                 self._observations.close()
         return self._summary(interrupted)
 
+    def _read(self) -> None:
+        """Read the source to its end, or until the user has had enough."""
+        run(self._source, self._flow, self._step, paced=not self.headless, idle=self._idle)
+
     def _step(self, frame: Frame) -> bool:
-        """Process and show one frame; return whether to go on."""
+        """Process one frame; return whether to go on."""
         if self._seconds and frame.t_s >= self._seconds:
             return False
+        self._zero = time.monotonic() - frame.t_s
         if not (self._paused and self._source.is_live):
             result = self._pipeline.update(frame)
-            self._take_in(result)
-            self._result = result
+            with self._lock:
+                self._frame, self._result = frame, result
+                if self._observations is None:
+                    self._observations = ObservationsFile(self._settings.out)
+                    mark_session(self._settings.out, self._policy)
+                self._observations.update(release(self._policy, result))
+                self._analytics.update(result)
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
-        self._show(frame)
+        if self.headless:
+            self._hear_news()
         while self._paused and not self._source.is_live and not self._quit:
             time.sleep(_SHOW_EVERY_S)
-            self._show(frame)
         return not self._quit
 
-    def _take_in(self, result: FrameResult) -> None:
-        """Hand a result to everything that counts or keeps."""
-        if self._observations is None:
-            self._observations = ObservationsFile(self._settings.out)
-        self._observations.update(result)
-        for sink in (self._timeline, self._totals, self._faces, self._shown_distribution, self._trend):
-            sink.update(result)
+    def _idle(self) -> bool:
+        """Note that nothing new has come; return whether to go on."""
+        if self.headless:
+            self._hear_news()
+        t_s = time.monotonic() - self._zero  # the clock of a live source goes on without frames
+        time_is_up = self._source.is_live and 0 < self._seconds <= t_s
+        return not (time_is_up or self._quit)
 
-    def _show(self, frame: Frame) -> None:
-        """Show the state, not more often than eyes can follow, and do what the user asks."""
-        now = time.monotonic()
-        if now - self._shown_at < _SHOW_EVERY_S:
-            return
-        self._shown_at = now
-        for command in self._view.show(frame, self._snapshot()):
+    def _hear_news(self) -> None:
+        """Pass on what has happened to the source."""
+        if news := self._news.update(self._source.health):
+            self._say(news)
+            if self._tell is not None:
+                self._tell(news)
+
+    def _show(self) -> None:
+        """Show the newest state, and do what the user asks."""
+        self._hear_news()
+        with self._lock:
+            frame, faces, snapshot = self._frame, self._result.faces, self._snapshot()
+        for command in self._view.show(frame, snapshot):
             if command is Command.QUIT:
                 self._quit = True
             elif command is Command.PAUSE:
                 self._paused = not self._paused
             elif command is Command.RESET:
-                self._shown_distribution, self._trend = Distribution(), Trend()
+                with self._lock:
+                    self._analytics.reset_screen()
                 self._say("statistics on screen start anew; the files keep everything")
             elif command is Command.EXPORT:
-                self._save(interrupted=False)
+                with self._lock:
+                    self._save(interrupted=False)
                 self._say(f"exported to {self._settings.out}")
             elif command is Command.SCREENSHOT:
-                self._say(f"screenshot saved: {self._screenshot(frame)}")
+                hidden = () if self._settings.keep_faces else faces  # those of the frame: a lost camera's snapshot has none
+                self._say(f"screenshot saved: {save_screenshot(self._settings.out, frame, snapshot, hidden)}")
 
     def _say(self, notice: str) -> None:
         """Show a sentence on screen for a while."""
         self._notice, self._notice_until = notice, time.monotonic() + _NOTICE_S
 
     def _snapshot(self) -> Snapshot:
+        health = self._source.health
+        waiting = "" if self._analytics.totals.frames else f"waiting for the first picture of {self._source.name}"
+        silent = health.state in ("stalled", "lost")  # who was in the last picture may be gone by now
         return Snapshot(
-            result=self._result,
-            distribution=self._shown_distribution.shares,
-            trend_t_s=self._trend.t_s,
-            trend=self._trend.values,
-            trend_window_s=self._trend.window_s,
+            result=replace(self._result, faces=()) if silent else self._result,
+            **self._analytics.now(silent),
             source=self._source.name,
             detector=self._detector.name,
-            model=self._predictor.card.name,
-            elapsed_s=self._totals.elapsed_s,
-            frames=self._totals.frames,
-            frames_with_face=self._totals.frames_with_face,
-            faces_max=self._totals.faces_max,
+            model=self._model,
             captured_fps=self._flow.captured_rate.per_s,
             processed_fps=self._flow.processed_rate.per_s,
             dropped=self._flow.dropped,
             paused=self._paused,
-            notice=self._notice if time.monotonic() < self._notice_until else "",
+            notice=self._notice if time.monotonic() < self._notice_until else words(self._source.name, health) or waiting,
+            health=health,
+            expressions=self._policy.level is Level.FULL,
         )
 
     def _summary(self, interrupted: bool) -> dict[str, Any]:
-        wall_s = max(1e-9, time.monotonic() - self._started)
+        wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # drawing the summary is not reading
+        totals, timeline = self._analytics.totals, self._analytics.timeline
         return {
-            "frames": self._totals.frames,
-            "frames_with_face": self._totals.frames_with_face,
-            "faces_max": self._totals.faces_max,
-            "uncertain_share": round(self._totals.uncertain / max(1, self._totals.readings), 4),
-            "fps": round(self._totals.frames / wall_s, 2),
-            "distribution": shares_by_name(self._faces.shares),
+            "policy": self._policy.level.value,
+            "frames": totals.frames,
+            "frames_with_face": totals.frames_with_face,
+            "faces_max": totals.faces_max,
+            "uncertain_share": round(totals.uncertain / max(1, totals.readings), 4),
+            "fps": round(totals.frames / wall_s, 2),
+            "distribution": shares_by_name(self._analytics.distribution.shares),
             "out": str(self._settings.out),
             "source": self._source.name,
-            "duration_s": round(self._totals.elapsed_s, 3),
+            "duration_s": round(totals.elapsed_s, 3),
             "dropped": self._flow.dropped,
+            "source_health": health_counts(self._source.health),
             "interrupted": interrupted,
             "detector": self._detector.name,
-            "model": self._predictor.card.name,
-            "timeline": timeline_rows(self._timeline.t_s, self._timeline.slice_s, self._timeline.label_seconds),
+            "model": self._model,
+            **self._analytics.facts(),
+            "timeline": timeline_rows(timeline.t_s, timeline.slice_s, timeline.label_seconds),
         }
 
     def _save(self, interrupted: bool) -> None:
         """Bring the session's files up to date."""
         if self._observations is not None:
             self._observations.flush()
-        summary = self._summary(interrupted)
-        write_json(self._settings.out / "summary.json", summary)
-        facts = [
-            ("frames", str(summary["frames"])),
-            ("with a face", str(summary["frames_with_face"])),
-            ("faces at once", str(summary["faces_max"])),
-            ("duration", f"{summary['duration_s']:.1f} s"),
-            ("model", summary["model"]),
-        ]
-        draw_summary(
-            self._settings.out / "summary.png",
-            title=f"Expressions in {summary['source']}",
-            t_s=self._timeline.t_s,
-            values=self._timeline.probabilities,
-            distribution=self._faces.shares,
-            facts=facts,
-        )
-
-    def _screenshot(self, frame: Frame) -> Path:
-        """Save what the screen shows; faces are made unrecognisable unless the user said otherwise."""
-        from mien.live.dashboard import render
-
-        shown = frame if self._settings.keep_faces else replace(frame, image=_without_faces(frame, self._result))
-        target = self._settings.out / f"screenshot-{frame.t_s:09.3f}s.png"
-        picture = render(shown, self._snapshot(), (1280, 720))
-        with atomic_path(target) as temporary:
-            cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        return target
+        timeline = self._analytics.timeline
+        save_summary(self._settings.out, self._summary(interrupted), timeline.t_s, timeline.probabilities)
 
 
 def report(summary: dict[str, Any]) -> str:
     """Return the text a person reads at the end of a session."""
     return summary_text(summary, (FILE_NAME, "summary.json", "summary.png"))
-
-
-def _open_view(name: str) -> View:
-    """Return the view of that name; ``auto`` takes a window where there is a screen, else the terminal, else nothing."""
-    if name == "none":
-        return NoView()
-    from mien.live.terminal import TerminalView
-    from mien.live.window import Window, screen_available
-
-    if name == "window":
-        return Window()
-    if name == "auto":
-        if screen_available():
-            with suppress(DeviceError):  # no pygame, or a screen that refuses: the terminal does as well
-                return Window()
-        if not sys.stdout.isatty():
-            return NoView()
-    return TerminalView()
-
-
-def _without_faces(frame: Frame, result: FrameResult) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return the frame's picture with every face reduced to a few large squares."""
-    image = frame.image.copy()
-    height, width = image.shape[:2]
-    for face in result.faces:
-        box = face.detection.box
-        left, top = max(0, int(box.x - 0.1 * box.w)), max(0, int(box.y - 0.1 * box.h))
-        right, bottom = min(width, int(box.x + 1.1 * box.w)), min(height, int(box.y + 1.1 * box.h))
-        if right > left and bottom > top:
-            coarse = cv2.resize(image[top:bottom, left:right], (8, 8), interpolation=cv2.INTER_AREA)
-            image[top:bottom, left:right] = cv2.resize(coarse, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
-    return image

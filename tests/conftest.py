@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -64,6 +66,14 @@ def fer_zip(fer_folder: Path) -> Path:
         for path in sorted(fer_folder.rglob("*.png")):
             archive.write(path, path.relative_to(fer_folder).as_posix())
     return target
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user of this machine may look into; pytest's own are for one."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

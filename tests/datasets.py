@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,3 +38,9 @@ def make_dataset(per_class: tuple[int, int, int] = (30, 6, 6)) -> FaceDataset:
                 splits.append(split)
                 names.append(f"{name}-{split}-{k}")
     return FaceDataset(np.stack(images), np.array(labels, np.int64), np.array(splits, np.int64), tuple(names))
+
+
+@contextmanager
+def no_bars(heading: str) -> Iterator[Callable[[int, int], None]]:
+    """Open a progress bar that shows nothing."""
+    yield lambda done, total: None

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from datasets import make_dataset
+from datasets import make_dataset, no_bars
 from test_cli import mien
 
 from mien.audit.audit import Audit, run_audit
@@ -25,11 +24,6 @@ from mien.audit.labels import assign_folds, ridge_probabilities
 from mien.audit.page import most_suspicious, page_html
 from mien.data.dataset import FaceDataset
 from mien.data.votes import Votes
-
-
-@contextmanager
-def no_bars(heading: str) -> Iterator[object]:
-    yield lambda done, total: None
 
 
 def distinct_faces(per_class: tuple[int, int, int]) -> FaceDataset:

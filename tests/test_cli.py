@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from cameras import NetworkCamera, network_camera
 from conftest import REPOSITORY
+
+from mien.live.demo import DemoSource
 
 DOORS = {
     "prepare_fer2013_data.py": "prepare",
@@ -22,13 +27,29 @@ DOORS = {
 }
 
 
-def mien(*arguments: str, cwd: Path, door: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def mien(
+    *arguments: str, cwd: Path, door: str = "", said: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(REPOSITORY / door)] if door else [sys.executable, "-m", "mien"]
     # a bare environment: no screen, and no CI variable that would silence what CI silences
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME", "MIEN_MODELS") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "XDG_CACHE_HOME", "MIEN_MODELS") if name in os.environ
+    }
     return subprocess.run(
-        [*command, *arguments], cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=240, check=False
+        [*command, *arguments],
+        cwd=cwd,
+        env=kept | environment,
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
+
+
+def heeds_ctrl_c() -> None:
+    """Undo what a shell does to commands in its background: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(("door", "verb"), DOORS.items())
@@ -54,11 +75,14 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
 def test_every_verb_and_option_is_explained(tmp_path: Path) -> None:
     listing = mien("--help", cwd=tmp_path).stdout
     groups = [("models", verb) for verb in ("list", "card", "verify", "path")]
+    groups += [("deploy", verb) for verb in ("init", "check", "table", "papers")]
+    groups += [("privacy", verb) for verb in ("status", "notice", "consent", "export", "erase", "retention")]
+    groups += [("audit", verb) for verb in ("verify", "show")]
     for verbs in (*((verb,) for verb in DOORS.values()), ("export",), ("fetch",), *groups):
         assert verbs[0] in listing
         help_text = mien(*verbs, "--help", cwd=tmp_path).stdout
         assert "Example" in help_text
-        options = [line for line in help_text.splitlines() if line.strip().startswith("--")]
+        options = [line for line in help_text.split("Options:")[1].splitlines() if line.strip().startswith("--")]
         assert all(len(line.split()) > 3 or "  " in line.strip() for line in options), help_text
 
 
@@ -100,10 +124,45 @@ def test_a_headless_run_ends_in_one_json_document(tmp_path: Path) -> None:
     answer = mien("live", "--source", "demo", "--seconds", "0.4", "--headless", "--out", "out", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     last = json.loads(answer.stdout.splitlines()[-1])
-    assert set(last) == {"frames", "frames_with_face", "faces_max", "fps", "distribution", "out"}
+    assert set(last) == {"frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy"}
     assert (last["frames"], last["out"]) == (10, "out")
     assert "SESSION SUMMARY" in answer.stdout
     assert "mien fetch" in answer.stderr  # the fallback detector is said, not hidden
+
+
+def test_ctrl_c_ends_a_run_whose_camera_says_nothing_any_more(tmp_path: Path) -> None:
+    """The reader still hangs in a call to the network when the process ends; that must not spoil the end."""
+    over = threading.Event()
+
+    def film(camera: NetworkCamera) -> None:
+        for frame in itertools.islice(DemoSource().frames(), 10 if camera.number == 0 else 0):
+            camera.send(frame.image)
+        over.wait()
+
+    with network_camera(film) as address:
+        command = [sys.executable, "-m", "mien", "live", "--source", address, "--headless", "--out", "out"]
+        run = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            preexec_fn=heeds_ctrl_c,  # noqa: PLW1509  no thread runs yet
+        )
+        assert run.stderr is not None
+        said = ""
+        while "is lost for" not in said:
+            line = run.stderr.readline()
+            assert line, said
+            said += line
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=60)
+        over.set()
+    assert run.returncode == 0
+    assert json.loads(out.splitlines()[-1])["frames"] > 0
+    assert "source troubles     losses: 1" in out, out
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["interrupted"] is True
 
 
 def test_auto_says_when_there_is_no_camera(tmp_path: Path) -> None:
@@ -140,6 +199,9 @@ def test_system_says_what_is_ready_runs_what_is_missing_and_goes_live(fer_folder
         (("live", "--source", "97", "--headless"), 4, "no camera 97"),
         (("live", "--model", "half.onnx", "--source", "demo", "--headless"), 3, "not a whole ONNX model"),
         (("live", "--view", "hologram"), 2, "hologram"),
+        (("live", "--source", "demmo"), 3, "Did you mean 'demo'?"),
+        (("live", "--camera-size", "720p"), 2, "camera-size is '720p'"),
+        (("live", "--source", "demo", "--camera-fps", "-3"), 2, "camera-fps is -3"),
         (("live", "--view", "window", "--source", "demo"), 4, "no screen"),
         (("live", "--source", "demo", "--out", "text.mp4/x", "--headless"), 4, "cannot write"),
         (("export", "none.pt", "--data", "fer2013"), 3, "no checkpoint"),
@@ -174,7 +236,7 @@ def test_a_run_writes_nowhere_else(fer_folder: Path, tmp_path: Path) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     assert list(home.rglob("*")) == []
-    assert sorted(p.name for p in work.rglob("*")) == ["observations.csv", "out", "summary.json", "summary.png"]
+    assert sorted(p.name for p in work.rglob("*")) == ["observations.csv", "out", "privacy.json", "summary.json", "summary.png"]
 
 
 def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: Path) -> None:
@@ -191,7 +253,15 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: 
         "blocks=[1,1,1]",
     ]
     command = [sys.executable, "-m", "mien", "train", *short, "--epochs", "100000"]
-    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    run = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=heeds_ctrl_c,  # noqa: PLW1509  no thread runs yet
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "models/mine/best.pt").exists() and time.monotonic() < deadline and run.poll() is None:
         time.sleep(0.1)

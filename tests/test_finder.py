@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.live.sources import open_source, read_picture
+from mien.live.decoder import read_picture
+from mien.live.sources import open_source
 from mien.records import Box, Detection
 from mien.vision.detector import HaarDetector, YuNetDetector, open_detector
 from mien.vision.finder import MAX_FOLLOWED, FaceFinder
@@ -17,7 +18,11 @@ from mien.vision.finder import MAX_FOLLOWED, FaceFinder
 class CountingYuNet(YuNetDetector):
     """The real detector, which counts how often it searches whole frames."""
 
-    searched = 0
+    searched = searched_coarsely = 0
+
+    def detect_coarsely(self, image):
+        self.searched_coarsely += 1
+        return super().detect_coarsely(image)
 
     def detect(self, image):
         self.searched += 1
@@ -52,7 +57,7 @@ def test_following_finds_what_searching_finds(clip: str, shared: Path, detector:
         assert followed[0].box.iou(searched[0].box) > 0.6
         gaps.append(np.abs(followed[0].landmarks - searched[0].landmarks).mean() / searched[0].box.w)
     assert np.mean(gaps) < 0.05
-    assert detector.searched < len(frames) / 8
+    assert detector.searched + detector.searched_coarsely < len(frames) / 8
 
 
 def test_five_faces_are_followed_in_order(group: np.ndarray, detector: CountingYuNet) -> None:
@@ -85,12 +90,25 @@ def test_a_new_face_is_found_at_the_next_search(group: np.ndarray, detector: Cou
     assert [len(finder.update(t, image)) for t, image in ((0.0, covered), (0.3, group), (0.5, group))] == [4, 4, 5]
 
 
+def test_a_small_face_is_found_at_the_next_thorough_search(group: np.ndarray, detector: CountingYuNet) -> None:
+    far = np.full((480, 640, 3), 90, np.uint8)
+    near = cv2.resize(group[40:220, 190:330], (140, 180))
+    far[200:272, 300:356] = cv2.resize(group[40:220, 190:330], (56, 72), interpolation=cv2.INTER_AREA)
+    far[40:220, 20:160] = near
+    alone = far.copy()
+    alone[200:272, 300:356] = 90
+    finder = FaceFinder(detector, search_s=0.5, thorough_s=2.0)
+    times = (0.0, 0.2, 0.6, 1.2, 2.1)
+    assert [len(finder.update(t, alone if t == 0 else far)) for t in times] == [1, 1, 1, 1, 2]
+
+
 def test_an_empty_picture_is_searched_ten_times_a_second(detector: CountingYuNet, group: np.ndarray) -> None:
     finder = FaceFinder(detector)
     empty = np.full((480, 640, 3), 80, np.uint8)
     for k in range(30):
         assert finder.update(k / 30, empty) == ()
-    assert 8 <= detector.searched <= 11
+    assert 8 <= detector.searched + detector.searched_coarsely <= 11
+    assert 2 <= detector.searched <= 4
     assert len(FaceFinder(detector).update(0.0, group)) == 5
 
 
@@ -115,8 +133,22 @@ def test_two_windows_on_one_face_mean_a_search(group: np.ndarray, detector: Coun
     faces = finder.update(0.0, group)
     twin = Detection(faces[0].box, 0.9, faces[0].landmarks)
     finder._faces = tuple(finder._followed(face) for face in (faces[0], twin))
+    finder._thumbs = [finder._thumbs[0], finder._thumbs[0] + np.int16(50)]  # something moves: they must be looked at
     assert len(finder.update(0.03, group)) == 5
     assert detector.searched == 2
+
+
+def test_two_looks_at_a_face_that_stands_still_are_averaged(group: np.ndarray, detector: CountingYuNet) -> None:
+    """Copies that are moved by parts of a pixel show how much the landmarks of one look are off."""
+    spread: dict[str, list[np.ndarray]] = {"once": [], "twice": []}
+    for k in range(6):
+        dx, dy = 0.37 * k, 0.23 * k
+        picture = moved(group, dx, dy)
+        for name, faces in (("once", detector.detect(picture)), ("twice", FaceFinder(detector).update(0.0, picture))):
+            assert len(faces) == 5
+            spread[name].append(np.stack([face.landmarks - (dx, dy) for face in faces]))
+    once, twice = (float(np.std(np.stack(points), axis=0).mean()) for points in spread.values())
+    assert twice < once
 
 
 def test_a_detector_without_windows_searches_every_frame(group: np.ndarray) -> None:

@@ -89,7 +89,7 @@ def test_faces_are_found_in_real_crops_and_not_in_noise(fer2013: FaceDataset, yu
     assert ((seen > -4) & (seen < 52)).all()
     assert (seen[:, 0, 0] < seen[:, 1, 0]).mean() > 0.95
     scores = found.scores(quality.pixel_scores(images)["flatness"])
-    assert set(scores) == {"face", "faceless_flatness", "tilt_deg", "turn", "nod", "zoom_off"}
+    assert set(scores) == {"face", "faceless_flatness", "tilt_deg", "turn", "nod", "zoom", "zoom_off"}
     flags = quality.flag_all(scores, FACE_CHECKS)
     assert flags["no_face"][-4:].all()
     assert flags["placeholder"].tolist() == [False] * (len(images) - 1) + [True]

@@ -6,25 +6,25 @@ import csv
 import itertools
 import json
 import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from cameras import NetworkCamera, network_camera
 
 import mien.session
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, DeviceError, UsageError
+from mien.errors import DataError, DeviceError, NotPermittedError, UsageError
 from mien.live.demo import DemoSource
 from mien.live.view import Command
 from mien.records import Frame, Snapshot
 from mien.session import Session, report
 from mien.settings import LiveSettings
 from mien.store.observations import COLUMNS, ObservationsFile
+from mien.vision.detector import YuNetDetector
 
 
 def watch(source: str, out: Path, **changes: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def test_pictures_of_a_folder_do_not_share_tracks(yunet: Path, tmp_path: Path) -
 
 
 class ScriptedView:
-    """A view that asks for one thing after another, and remembers what it was shown."""
+    """A view that asks for one thing after another once there is a frame, and remembers what it was shown."""
 
     def __init__(self, commands: list[Command | None]) -> None:
         self._commands = iter(commands)
@@ -103,6 +103,8 @@ class ScriptedView:
         self.closed = False
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
+        if not snapshot.frames:
+            return ()
         self.shown.append(snapshot)
         command = next(self._commands, Command.QUIT)
         return (command,) if command else ()
@@ -111,39 +113,54 @@ class ScriptedView:
         self.closed = True
 
 
+class ReactingView(ScriptedView):
+    """A view that asks for what it chooses by what it is shown."""
+
+    def __init__(self, choose: Callable[[Snapshot], Command | None]) -> None:
+        super().__init__([])
+        self._choose = choose
+
+    def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
+        self.shown.append(snapshot)
+        command = self._choose(snapshot)
+        return (command,) if command else ()
+
+
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def use(*commands: Command | None) -> ScriptedView:
-        view = ScriptedView(list(commands))
-        monkeypatch.setattr(mien.session, "_open_view", lambda name: view)
+def shown_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def use(view: ScriptedView) -> ScriptedView:
+        monkeypatch.setattr(mien.session, "open_view", lambda name: view)
         return view
 
     return use
 
 
+@pytest.fixture
+def scripted(shown_in: Any) -> Any:
+    return lambda *commands: shown_in(ScriptedView(list(commands)))
+
+
 def test_every_key_does_what_it_says(scripted: Any, yunet: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     view = scripted(
-        *[None] * 5, Command.EXPORT, Command.SCREENSHOT, Command.PAUSE, None, None, Command.PAUSE, Command.RESET, None
+        *[None] * 40, Command.EXPORT, Command.SCREENSHOT, Command.PAUSE, *[None] * 20, Command.PAUSE, Command.RESET, None
     )
     summary = watch("demo", out, view="window")
     assert view.closed
     assert summary["frames"] < 500
-    paused = [s.paused for s in view.shown]
-    assert paused == [False] * 8 + [True] * 3 + [False] * 3
-    assert len({s.frames for s in view.shown[8:11]}) == 1  # nothing is processed while paused
-    assert "exported" in view.shown[6].notice
-    assert "screenshot saved" in view.shown[7].notice
-    assert view.shown[10].distribution.sum() == pytest.approx(1)
-    assert len(view.shown[12].trend_t_s) < len(view.shown[11].trend_t_s)
+    paused = [s.paused for s in view.shown[:67]]  # it is shown on until the reading thread has ended
+    assert paused == [False] * 43 + [True] * 21 + [False] * 3
+    assert len({s.frames for s in view.shown[54:64]}) == 1  # nothing is processed while paused
+    assert "exported" in view.shown[41].notice
+    assert "screenshot saved" in view.shown[42].notice
+    assert view.shown[60].distribution.sum() == pytest.approx(1)
+    assert len(view.shown[65].trend_t_s) < len(view.shown[64].trend_t_s)
     screenshots = list(out.glob("screenshot-*.png"))
     assert len(screenshots) == 1
     assert len(observations(out)) >= 5
 
 
 def test_a_screenshot_hides_faces_unless_asked(scripted: Any, yunet: Path, tmp_path: Path) -> None:
-    from mien.vision.detector import YuNetDetector
-
     found = {}
     for keep in (False, True):
         scripted(None, Command.SCREENSHOT)
@@ -172,33 +189,87 @@ def test_a_lost_source_saves_what_was_read(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_an_ip_cameras_stream_is_read_until_it_breaks(yunet: Path, tmp_path: Path) -> None:
     """A real HTTP server on the loopback sends motion JPEG, as network cameras do, and hangs up."""
 
-    class Camera(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            for frame in itertools.islice(DemoSource().frames(), 40):
-                jpeg = cv2.imencode(".jpg", frame.image)[1].tobytes()
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                self.wfile.write(head.encode() + jpeg + b"\r\n")
-                time.sleep(0.03)
+    def film(camera: NetworkCamera) -> None:
+        for frame in itertools.islice(DemoSource().frames(), 40 if camera.number == 0 else 0):
+            camera.send(frame.image)
 
-        def log_message(self, format: str, *args: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        with pytest.raises(DeviceError, match="delivers no frames any more"):
-            watch(f"http://127.0.0.1:{server.server_port}/video.mjpg", tmp_path / "out")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with (
+        network_camera(film) as address,
+        pytest.raises(DeviceError, match=r"delivers no frames any more, for 2 s: cannot open the stream http"),
+    ):
+        watch(address, tmp_path / "out", patience_s=2.0)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["frames"] + summary["dropped"] >= 35
     assert summary["frames_with_face"] == summary["frames"] >= 5
+    assert summary["source_health"]["losses"] == 1
+
+
+def test_a_loss_is_shown_counted_and_survived(shown_in: Any, yunet: Path, tmp_path: Path) -> None:
+    """While nothing comes the view lives, nobody is taken to be there, and a screenshot still hides who was."""
+    enough = threading.Event()
+
+    def film(camera: NetworkCamera) -> None:
+        if camera.number > 0:
+            enough.wait()
+        for frame in itertools.islice(DemoSource().frames(), 25 if camera.number == 0 else 1000):
+            camera.send(frame.image)
+
+    def screenshots() -> list[Path]:
+        return list((tmp_path / "out").glob("screenshot-*.png"))
+
+    def choose(snapshot: Snapshot) -> Command | None:
+        lost = [shown for shown in view.shown if shown.health.state == "lost"]
+        if len(lost) == 2 and not screenshots():
+            return Command.SCREENSHOT
+        if len(lost) == 4:
+            enough.set()
+        return Command.QUIT if snapshot.health.reopenings and snapshot.result.faces else None
+
+    view = shown_in(ReactingView(choose))
+    with network_camera(film) as address:
+        watch(address, tmp_path / "out", view="window")
+    lost = [snapshot for snapshot in view.shown if snapshot.health.state == "lost"]
+    assert len(lost) >= 4
+    assert all(not snapshot.result.faces for snapshot in lost)
+    assert any("is lost for" in snapshot.notice and "trying again" in snapshot.notice for snapshot in lost)
+    assert "is back after" in view.shown[-1].notice
+    picture = cv2.imread(str(screenshots()[0]))
+    assert len(YuNetDetector(yunet).detect(np.asarray(picture, np.uint8))) == 0
+    counts = json.loads((tmp_path / "out" / "summary.json").read_text())["source_health"]
+    assert (counts["losses"], counts["reopenings"]) == (1, 1)
+    assert counts["lost_s"] > 0
+
+
+def test_q_ends_a_session_whose_stream_says_nothing_any_more(shown_in: Any, tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def film(camera: NetworkCamera) -> None:
+        for frame in itertools.islice(DemoSource().frames(), 10):
+            camera.send(frame.image)
+        over.wait()
+
+    view = shown_in(ReactingView(lambda snapshot: Command.QUIT if snapshot.health.state == "stalled" else None))
+    with network_camera(film) as address:
+        summary = watch(address, tmp_path / "out", view="window")
+        over.set()
+    assert summary["frames"] > 0
+    assert "video.mjpg: no picture for " in view.shown[-1].notice
+
+
+def test_time_goes_on_without_frames_and_ends_an_unwatched_run(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def film(camera: NetworkCamera) -> None:
+        if camera.number == 0:
+            camera.send(next(DemoSource().frames()).image)
+        over.wait()
+
+    with network_camera(film) as address:
+        summary = watch(address, tmp_path / "out", seconds=2.5)
+        over.set()
+    assert summary["frames"] == 1
+    assert summary["source_health"]["lost_s"] > 1
+    assert "source troubles     seconds without a frame: " in report(summary)
 
 
 def test_ctrl_c_saves_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -238,6 +309,10 @@ def test_rows_reach_the_disk_before_the_end(tmp_path: Path) -> None:
         ({"smoothing_s": -1.0}, "smoothing is -1 s"),
         ({"seconds": -5.0}, "seconds is -5"),
         ({"smoothing_s": float("nan")}, "smoothing is nan"),
+        ({"view": "windw"}, "Did you mean 'window'?"),
+        ({"camera_size": (1280, 7)}, "camera-size is 1280x7; each side must be"),
+        ({"camera_fps": 0.5}, "camera-fps is 0.5; it must be 1 to 1000"),
+        ({"patience_s": -1.0}, "patience is -1 s"),
     ],
 )
 def test_wrong_settings_name_the_value_and_the_rule(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -246,3 +321,47 @@ def test_wrong_settings_name_the_value_and_the_rule(changes: dict[str, Any], sai
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="which is a file"):
         LiveSettings("demo", tmp_path / "file", "mien-s")
+
+
+EU_SCHOOL = """[deployment]
+context = "education-institution"
+jurisdiction = "EU"
+purpose = "improving-material"
+operator = "A school"
+contact = "dpo@school.example"
+minors = false
+legal_basis = "public-task"
+"""
+
+
+def test_where_the_law_forbids_expressions_none_is_computed_shown_or_kept(
+    shown_in: Any, yunet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deployment.toml").write_text(EU_SCHOOL)
+    monkeypatch.setattr(mien.session, "Predictor", None)  # no model may even be loaded
+    view = shown_in(ReactingView(lambda snapshot: Command.QUIT if snapshot.frames >= 20 else None))
+    summary = watch("demo", tmp_path / "out", view="window", deployment=tmp_path / "deployment.toml")
+    assert summary["policy"] == "observables"
+    assert summary["model"] == "no model"
+    assert summary["presence_share"] == 1
+    assert summary["facing_share"] == 1
+    assert summary["valence"] is None
+    assert sum(summary["distribution"].values()) == 0
+    assert summary["episodes"] == []
+    rows = observations(tmp_path / "out")
+    assert len(rows) >= 20
+    for row in rows:
+        assert row["unread"] == "not permitted here"
+        assert row["facing"] == "1"
+        kept = {"t_s", "frame", "track_id", "unread", "facing"}
+        assert all(value == "" for name, value in row.items() if name not in kept)
+    assert json.loads((tmp_path / "out" / "privacy.json").read_text())["level"] == "observables"
+    assert not view.shown[-1].expressions
+    assert view.shown[-1].result.faces[0].words == "not read: not permitted here"
+
+
+def test_a_deployment_that_is_refused_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "deployment.toml").write_text(EU_SCHOOL.replace("improving-material", "proctoring"))
+    with pytest.raises(NotPermittedError, match="nothing may be read"):
+        watch("demo", tmp_path / "out", deployment=tmp_path / "deployment.toml")
+    assert not (tmp_path / "out").exists()

@@ -10,10 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+import mien.live.sources
 from mien.errors import DataError, DeviceError
+from mien.live.cameras import Camera
 from mien.live.demo import FPS, DemoSource
+from mien.live.recorded import PictureSource, VideoSource
 from mien.live.runner import Flow, Rate, run
-from mien.live.sources import PictureSource, VideoSource, open_source
+from mien.live.sources import open_source
 from mien.records import Frame
 
 
@@ -96,6 +99,21 @@ def test_no_camera_and_no_stream_say_what_to_do() -> None:
     with pytest.raises(DeviceError, match="cannot open the stream") as caught:
         open_source("http://user:secret@127.0.0.1:9/stream")
     assert "secret" not in str(caught.value)
+
+
+def test_a_camera_goes_by_its_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine that runs tests has a camera, so one that is listed and gone has to do."""
+    monkeypatch.setattr(mien.live.sources, "cameras_here", lambda: (Camera(97, "HD Pro Webcam C920"),))
+    with pytest.raises(DeviceError, match="no camera 97"):
+        open_source("c920")
+    with pytest.raises(DeviceError, match="no camera 97"):
+        open_source("/dev/video97")
+    with pytest.raises(DataError, match=r"Did you mean 'HD Pro Webcam C920'\?.*cameras here: 97 HD Pro Webcam C920"):
+        open_source("HD Pro Webcm C920")
+    source, notice = open_source("auto")
+    assert source.name == "demo"
+    assert notice.startswith("no camera 97 here")
+    assert "built-in demo" in notice
 
 
 def test_the_demo_is_the_same_film_every_time() -> None:

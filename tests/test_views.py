@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from mien.drawing import CLASS_RGB, ink_on, ribbon_columns
 from mien.emotions import EMOTIONS
 from mien.errors import DeviceError
 from mien.live.dashboard import render
-from mien.live.terminal import TerminalView, draw
+from mien.live.terminal import TerminalView, draw, draw_help
+from mien.live.theme import KEYS, SIGNS
 from mien.live.view import Command
 from mien.live.window import Window, screen_available
+from mien.records import SourceHealth
 from mien.store.summary_picture import SIZE, draw_summary
 
 HAPPY = CLASS_RGB[EMOTIONS.index("happy")]
@@ -102,7 +105,7 @@ def test_the_window_gives_keys_as_commands_and_starts_no_audio(monkeypatch: pyte
     window = Window()
     import pygame
 
-    keys = [pygame.K_s, pygame.K_x, pygame.K_SPACE, pygame.K_e, pygame.K_r, pygame.K_q, pygame.K_ESCAPE]
+    keys = [pygame.K_s, pygame.K_x, pygame.K_h, pygame.K_SPACE, pygame.K_e, pygame.K_r, pygame.K_q, pygame.K_ESCAPE]
     for key in keys:
         pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
     pygame.event.post(pygame.event.Event(pygame.QUIT))
@@ -128,6 +131,36 @@ def test_no_screen_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert screen_available() is (sys.platform in ("win32", "darwin"))
 
 
+def test_a_face_that_is_not_read_is_grey_and_says_why() -> None:
+    face = replace(reading("happy", 0.9, (100, 100, 200, 250)), unread="too dark", label="")
+    plain = reading("happy", 0.9, (100, 100, 200, 250))
+    read, unread = (render(frame(), snapshot([shown]), (1100, 620)) for shown in (plain, face))
+    assert count(read[:580, :740], HAPPY) > 500
+    assert count(unread[:580, :740], HAPPY) == 0
+    assert "not read: too dark" in text_of(80, faces=[face])
+
+
+def test_a_lost_source_is_dimmed_and_said() -> None:
+    bright = frame(grey=200)
+    fine, lost = (
+        render(bright, snapshot(health=SourceHealth(state, 4.0), notice="camera 0 is lost"), (1100, 620))
+        for state in ("ok", "lost")
+    )
+    assert fine[300, 300].mean() > 2 * lost[300, 300].mean()
+    assert "source lost, 00:04" in text_of(80, health=SourceHealth("lost", 4.0))
+
+
+@pytest.mark.parametrize("size", [(1100, 620), (420, 640), (320, 240), (2000, 400)])
+def test_help_explains_every_key_over_the_picture(size: tuple[int, int]) -> None:
+    plain, helping = (render(frame(), snapshot(), size, helping=helping) for helping in (False, True))
+    assert (plain != helping).any(2).mean() > 0.03
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(draw_help())
+    text = console.export_text()
+    assert all(words in text for row in (*KEYS, *SIGNS) for words in row)
+    assert {key if key != "SPACE" else " " for key, _ in KEYS} == {command.value for command in Command}
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_terminal_shows_the_same_facts_and_fits(width: int) -> None:
     faces = [reading("happy", 0.87, (0, 0, 50, 50)), reading("sad", 0.6, (90, 0, 50, 50), "a1b2c3")]
@@ -138,7 +171,7 @@ def test_the_terminal_shows_the_same_facts_and_fits(width: int) -> None:
     for fact in (
         "camera 0",
         "YuNet",
-        "analytics on",
+        "recording analytics",
         "happy 87%",
         "a1b2c3 sad 60%",
         "28.6 fps",

@@ -6,13 +6,15 @@ from random import Random
 import cv2
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError, DeviceError
-from mien.live.sources import read_picture
+from mien.live.decoder import read_picture
 from mien.records import Box, Detection
 from mien.vision import weights
 from mien.vision.aligner import align_faces
+from mien.vision.assignment import assign
 from mien.vision.detector import HaarDetector, YuNetDetector, open_detector
 from mien.vision.smoother import Smoother
 from mien.vision.tracker import Tracker
@@ -51,6 +53,50 @@ def test_the_best_overlap_wins_over_the_whole_frame() -> None:
     assert first in tracker.active
 
 
+@pytest.mark.parametrize("fps", [5, 30])
+@pytest.mark.parametrize("occluded_s", [0.0, 0.5])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_faces_that_cross_keep_their_names(fps: int, occluded_s: float, swapped: bool) -> None:
+    """Two faces pass each other at 160 pixels a second, one a little higher; the farther is hidden for a while."""
+    tracker = Tracker(Random(1))
+    seen: dict[str, set[str]] = {"there": set(), "back": set()}
+    for k in range(4 * fps):
+        t_s = k / fps
+        there, back = ("there", face(100 + 160 * t_s, 100)), ("back", face(740 - 160 * t_s, 120, 90))
+        hidden = abs(t_s - 2.0) < occluded_s / 2
+        visible = [there] if hidden else [back, there] if swapped and k % 2 else [there, back]
+        for (who, _), name in zip(visible, tracker.update(t_s, [detection for _, detection in visible]), strict=True):
+            seen[who].add(name)
+    assert len(seen["there"]) == len(seen["back"]) == 1
+    assert seen["there"] != seen["back"]
+
+
+def test_a_face_that_moves_while_it_is_hidden_is_met_where_it_should_be() -> None:
+    tracker = Tracker(Random(1))
+    for k in range(10):
+        (name,) = tracker.update(k / 25, [face(12.0 * k)])
+    for k in range(10, 22):  # half a second behind something, at 300 pixels a second
+        assert tracker.update(k / 25, []) == ()
+    assert tracker.update(22 / 25, [face(12.0 * 22)]) == (name,)
+
+
+def test_time_that_runs_back_ends_all_tracks() -> None:
+    tracker = Tracker(Random(1))
+    (name,) = tracker.update(5.0, [face(0)])
+    assert tracker.update(1.0, [face(0)]) != (name,)
+
+
+def test_the_assignment_is_the_best_there_is() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        cost = random.normal(size=tuple(random.integers(1, 7, 2))).round(1)  # rounded: ties must be borne
+        pairs = assign(cost)
+        rows, columns = linear_sum_assignment(cost)
+        assert sum(cost[i, j] for i, j in pairs) == pytest.approx(cost[rows, columns].sum())
+        assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == min(cost.shape)
+    assert assign(np.zeros((0, 3))) == []
+
+
 def test_names_are_random_but_the_same_seed_gives_the_same() -> None:
     names = [Tracker(Random(seed)).update(0.0, [face(0), face(300)]) for seed in (5, 5, 6)]
     assert names[0] == names[1] != names[2]
@@ -69,7 +115,7 @@ def test_smoothing_takes_the_same_time_at_any_frame_rate(fps: int) -> None:
 
 
 def test_smoothing_is_by_track_and_forgets_who_left() -> None:
-    smoother = Smoother(tau_s=10)
+    smoother = Smoother(tau_s=10.0)
     sad, happy = np.eye(7, dtype=np.float32)[[5, 3]]
     smoother.update("a", 0.0, sad)
     assert smoother.update("b", 0.1, happy)[0][3] == 1
@@ -89,9 +135,9 @@ def test_a_label_stays_until_another_is_clearly_more_probable(fps: int) -> None:
         labels.append(smoother.update("a", k / fps, row)[1])
     assert len(set(labels)) == 1
     row[5], row[4] = 0.7, 0.2
-    smoother.update("a", 11.0, row)
+    smoother.update("a", 10.1, row)
     row[5], row[4] = 0.2, 0.7
-    assert smoother.update("a", 12.0, row)[1] == "neutral"
+    assert smoother.update("a", 11.2, row)[1] == "neutral"
 
 
 def test_yunet_finds_all_five_faces_with_landmarks_where_faces_are(yunet: Path, shared: Path) -> None:

@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.vision.legibility import picture_measures
+
 QUALITY_VERSION: Final = "1"
 
 _FLAT_LEVELS: Final = 8
@@ -63,9 +65,7 @@ def pixel_scores(
 ) -> dict[str, NDArray[np.float32]]:
     """Return the scores of (N, 48, 48) uint8 images, each (N,) float32.
 
-    Keys: ``brightness`` and ``contrast`` (mean and standard deviation, grey levels),
-    ``sharpness`` (log10 of the variance of the Laplacian, Pech-Pacheco et al. 2000, over the
-    variance of the image, so that low contrast is not taken for blur), ``flatness`` (largest
+    Keys: those of :func:`mien.vision.legibility.picture_measures`, ``flatness`` (largest
     share of pixels in a band of eight grey levels), ``text`` (see :func:`text_scores`).
     """
     names = ("brightness", "contrast", "sharpness", "flatness", "text")
@@ -73,13 +73,10 @@ def pixel_scores(
     for start in range(0, len(images), _BLOCK):
         part = images[start : start + _BLOCK]
         here = slice(start, start + len(part))
-        grey = part.astype(np.float32)
-        variance = grey.var((1, 2))
-        found["brightness"][here] = grey.mean((1, 2))
-        found["contrast"][here] = np.sqrt(variance)
-        found["sharpness"][here] = np.log10((_laplacian(grey).var((1, 2)) + 1e-3) / (variance + 1e-3))
+        for name, values in picture_measures(part).items():
+            found[name][here] = values
         found["flatness"][here] = _flatness(part)
-        found["text"][here] = text_scores(grey)
+        found["text"][here] = text_scores(part.astype(np.float32))
         progress(start + len(part), len(images))
     return found
 
@@ -97,12 +94,6 @@ def text_scores(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = strokes.mean(2, dtype=np.float32)  # (N, H)
     bands = np.lib.stride_tricks.sliding_window_view(rows, _TEXT_ROWS, axis=1).mean(2)
     return np.asarray(np.maximum(0, bands.max(1) - np.median(rows, axis=1)), np.float32)
-
-
-def _laplacian(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the four-neighbour Laplacian of (N, H, W), without the border."""
-    inner = grey[:, 1:-1, 1:-1]
-    return grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
 
 
 def _flatness(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -11,7 +11,9 @@ from typing import NoReturn
 
 import typer
 
+from mien.cli.audit_log import audit
 from mien.cli.compare import compare
+from mien.cli.deploy import deploy
 from mien.cli.evaluate import evaluate
 from mien.cli.explain import explain
 from mien.cli.export import export
@@ -20,6 +22,7 @@ from mien.cli.live import live
 from mien.cli.models import models
 from mien.cli.monitor import monitor
 from mien.cli.prepare import prepare
+from mien.cli.privacy import privacy
 from mien.cli.system import system
 from mien.cli.train import train
 from mien.errors import MienError
@@ -35,8 +38,8 @@ app = typer.Typer(
 )
 for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
     app.command()(_verb)
-app.add_typer(models)
-app.add_typer(monitor)
+for _group in (models, monitor, deploy, audit, privacy):
+    app.add_typer(_group)
 
 
 def main(verb: str | None = None) -> NoReturn:

@@ -33,7 +33,7 @@ def explain(
     from mien.emotions import EMOTIONS, canonical_name
     from mien.errors import DataError, UsageError
     from mien.evaluation.explained_photo import draw_explained, explain_photo
-    from mien.live.sources import read_picture
+    from mien.live.decoder import read_picture
     from mien.vision.bundles import bundle_path
     from mien.vision.detector import open_detector
     from mien.vision.predictor import Predictor

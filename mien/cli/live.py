@@ -12,47 +12,69 @@ from mien.cli.options import MODEL_DEFAULT, Model
 
 
 def live(
-    source: Annotated[str, typer.Option(help="auto, demo, a camera's index, a URL, a video, a picture or a folder.")] = "auto",
-    headless: Annotated[bool, typer.Option("--headless", help="No view; every frame as fast as it goes.")] = False,
+    source: Annotated[str, typer.Option(help="demo, camera, URL, file or folder.")] = "auto",
+    headless: Annotated[bool, typer.Option("--headless", help="No view, every frame, full speed.")] = False,
     view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="The session's folder.", show_default="results/sessions/START")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder (else results/sessions/START).", show_default=False)] = None,
     model: Model = MODEL_DEFAULT,
-    smoothing: Annotated[float, typer.Option(help="Time constant of the smoothing, in seconds.")] = 0.4,
-    seconds: Annotated[float, typer.Option(help="End after this much of the source's time (0: at its end).")] = 0.0,
+    smoothing: Annotated[float, typer.Option(help="Time constant, in seconds.")] = 0.4,
+    seconds: Annotated[float, typer.Option(help="End here (0: at the end).")] = 0.0,
     keep_faces: Annotated[bool, typer.Option("--keep-faces", help="Do not blur faces in screenshots.")] = False,
+    camera_size: Annotated[str, typer.Option(help="Ask a camera for this size, as 1280x720.")] = "",
+    camera_fps: Annotated[float, typer.Option(help="And this rate (0: its own).")] = 0.0,
+    patience: Annotated[float, typer.Option(help="End when lost for so long.")] = 60.0,
+    deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
 ) -> None:
     """Read the expressions in a camera, a video or pictures, live.
 
-    Keys: q quit, s screenshot, e export, r reset the statistics on screen, SPACE pause.
-    The session's folder gets observations.csv (a row a face a frame), summary.json and
-    summary.png. No picture is kept unless you press s. Headless runs end in one line of JSON.
+    SOURCE: auto (the first camera, else the demo), demo, a camera's index or part of
+    its name, a URL, a video, a picture or a folder. Times are in seconds.
 
-    Examples:  mien live    mien live --source lesson.mp4 --headless --out results/lesson
+    Keys: q quit, s screenshot, e export, r reset the screen, SPACE pause, h help. The
+    folder gets observations.csv, summary.json and summary.png; no picture is kept
+    unless you press s. Headless runs end in one line of JSON.
+
+    Example:  mien live --source lesson.mp4 --headless --out results/lesson
     """
-    run_live(source, "none" if headless else view, out, model, smoothing, seconds, keep_faces)
+    chosen = "none" if headless else view
+    run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience, deployment)
 
 
 def run_live(
-    source: str, view: str, out: Path | None, model: str, smoothing_s: float = 0.4, seconds: float = 0.0, keep_faces: bool = False
+    source: str,
+    view: str,
+    out: Path | None,
+    model: str,
+    smoothing_s: float = 0.4,
+    seconds: float = 0.0,
+    keep_faces: bool = False,
+    camera_size: str = "",
+    camera_fps: float = 0.0,
+    patience_s: float = 60.0,
+    deployment: Path | None = None,
 ) -> None:
     """Run a session and print its summary; ``live`` and ``system`` end here."""
     import json
 
     from mien.session import Session, report
-    from mien.settings import LiveSettings
+    from mien.settings import LiveSettings, parse_size
 
     folder = out or Path("results/sessions") / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-    session = Session(LiveSettings(source, folder, model, view, smoothing_s, seconds, keep_faces))
+    size = parse_size("camera-size", camera_size)
+    settings = LiveSettings(
+        source, folder, model, view, smoothing_s, seconds, keep_faces, deployment, size, camera_fps, patience_s
+    )
+    session = Session(settings)
     for notice in session.notices:
         typer.echo(notice, err=True)
     if session.headless:
         from mien.cli.progress import progress_bar
 
         with progress_bar("reading frames") as progress:
-            summary = session.run(progress)
+            summary = session.run(progress, lambda news: typer.echo(news, err=True))
     else:
         summary = session.run()
     print(report(summary))
     if session.headless:
-        keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out")
+        keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy")
         print(json.dumps({key: summary[key] for key in keys}))

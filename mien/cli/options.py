@@ -11,7 +11,7 @@ Data = Annotated[
     Path,
     typer.Option(help="FER2013 (Kaggle's folder, Kaggle's zip read in place, the original CSV), or class folders of your own."),
 ]
-Model = Annotated[str, typer.Option(help="A bundle's path, or the name of one in the package.")]
+Model = Annotated[str, typer.Option(help="A packaged bundle, or a path.")]
 SplitFileOption = Annotated[
     Path | None,
     typer.Option(

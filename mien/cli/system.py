@@ -59,8 +59,8 @@ def system(
         camera, _ = open_source("0")
         camera.close()
         line(True, "camera", camera.name)
-    except DeviceError:
-        line(False, "camera", "none found; the demo can be watched")
+    except DeviceError as error:
+        line(False, "camera", str(error))
     if check:
         return
     if place is not None and not report.is_file():

@@ -17,9 +17,11 @@ from typing import Final
 
 from mien.emotions import EMOTIONS, canonical_name
 from mien.errors import DataError
+from mien.files import refuse_large
 
 _COLUMNS: Final = ("folder", "class")
 _LEAVE_OUT: Final = "-"
+_MAX_BYTES: Final = 1024 * 1024
 
 
 def folder_key(name: str) -> str:
@@ -37,6 +39,7 @@ def read_class_table(path: Path) -> dict[str, str | None]:
     Raises:
         DataError: there is no such table, or lines of it cannot be understood; all are named.
     """
+    refuse_large(path, _MAX_BYTES, "the class table")
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             head = handle.readline()

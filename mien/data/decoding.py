@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.limits import MAX_PIXELS
 from mien.preprocess import INPUT_SIZE
 
-MAX_PIXELS: Final = 1 << 27
-"""JPEG and PNG files that claim more pixels (11,585 x 11,585) are not decoded; OpenCV refuses 2^30 in any format."""
-
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_GIF: Final = (b"GIF87a", b"GIF89a")
 _STARTS_OF_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN: Final = 0xDA
 
@@ -50,12 +49,17 @@ def decode_face(data: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]] | None
 
 
 def _is_worth_decoding(data: bytes) -> bool:
-    """Tell whether ``data`` is not empty and, for JPEG and PNG, is whole and claims at most ``MAX_PIXELS``."""
+    """Tell whether ``data`` is not empty and, for JPEG, PNG and GIF, claims at most ``MAX_PIXELS``; a JPEG must be whole.
+
+    Other formats are left to OpenCV, whose limit is the same unless it was loaded before this package.
+    """
     if data.startswith(b"\xff\xd8"):
         return _jpeg_is_whole(data)
     if data.startswith(_PNG):
         width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
         return width * height <= MAX_PIXELS
+    if data.startswith(_GIF):  # OpenCV takes four bytes a pixel for these before it looks at the first
+        return int.from_bytes(data[6:8], "little") * int.from_bytes(data[8:10], "little") <= MAX_PIXELS
     return bool(data)
 
 

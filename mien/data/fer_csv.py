@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.fer_folders import Progress, ReadResult
 from mien.emotions import EMOTIONS, FER2013_CODES
 from mien.errors import DataError
+from mien.files import refuse_large
 from mien.preprocess import INPUT_SIZE
 
-_PIXELS = INPUT_SIZE * INPUT_SIZE
+_MAX_BYTES: Final = 4 * 1024**3
+"""Half a million images; FER2013's own file has 0.3 GB."""
 
 
 def read_csv(path: Path, progress: Progress | None = None) -> ReadResult:
@@ -34,6 +37,7 @@ def read_csv(path: Path, progress: Progress | None = None) -> ReadResult:
     splits: list[int] = []
     names: list[str] = []
     unreadable: list[str] = []
+    refuse_large(path, _MAX_BYTES, "the data set")
     try:
         size = path.stat().st_size
         with path.open(encoding="utf-8", newline="") as handle:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Final
 
 from mien.errors import DataError
+from mien.files import refuse_large
+
+MAX_TABLE_BYTES: Final = 256 * 1024 * 1024
 
 
 def read_rows(path: Path, what: str, advice: str = "") -> list[dict[str, str]]:
@@ -17,8 +21,9 @@ def read_rows(path: Path, what: str, advice: str = "") -> list[dict[str, str]]:
         advice: what to do when it cannot be opened.
 
     Raises:
-        DataError: it cannot be opened, or is no text CSV.
+        DataError: it cannot be opened, is larger than 256 MiB, or is no text CSV.
     """
+    refuse_large(path, MAX_TABLE_BYTES, what)
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             return list(csv.DictReader(handle))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import missing_extra
-from mien.records import Frame
+from mien.records import Frame, SourceHealth
 
 FPS: Final = 25.0
 SIZE: Final = (640, 480)
@@ -39,6 +39,7 @@ class DemoSource:
     total: int | None = None
     preview_s: float | None = CYCLE_S
     seed: int | None = 0
+    health = SourceHealth()
 
     def __init__(self) -> None:
         self._portrait = _load_portrait()

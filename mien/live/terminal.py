@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
@@ -15,7 +16,9 @@ from rich.text import Text
 
 from mien.drawing import clock, ribbon_columns
 from mien.emotions import COLOURS, EMOTIONS
+from mien.live.dashboard_panel import signed, status
 from mien.live.keyboard import Keyboard
+from mien.live.theme import KEYS, SIGNS, SMALL_PRINT
 from mien.live.view import Command
 from mien.records import Frame, Snapshot
 
@@ -36,6 +39,7 @@ class TerminalView:
         self._console = console or Console()
         self._keyboard = Keyboard()
         self._live: Live | None = None
+        self._helping = False
         self._drawn_at = -_EVERY_S
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
@@ -47,8 +51,11 @@ class TerminalView:
             now = time.monotonic()
             if now - self._drawn_at >= _EVERY_S:
                 self._drawn_at = now
-                self._live.update(draw(snapshot, self._console.width), refresh=True)
-        return self._keyboard.commands()
+                self._live.update(draw_help() if self._helping else draw(snapshot, self._console.width), refresh=True)
+        commands = self._keyboard.commands()
+        if Command.HELP in commands:
+            self._helping = not self._helping
+        return tuple(command for command in commands if command is not Command.HELP)
 
     def close(self) -> None:
         try:
@@ -61,7 +68,8 @@ class TerminalView:
 
 def draw(snapshot: Snapshot, width: int) -> RenderableType:
     """Return everything in ``width`` columns and at most 23 lines."""
-    state = Text("● paused", style="yellow") if snapshot.paused else Text("● analytics on", style="green")
+    light, said = status(snapshot)
+    state = Text(f"● {said}", style=f"rgb({light[0]},{light[1]},{light[2]})")
     head = Table.grid(expand=True)
     head.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     head.add_column(justify="right", no_wrap=True)
@@ -70,25 +78,36 @@ def draw(snapshot: Snapshot, width: int) -> RenderableType:
         f"{clock(snapshot.elapsed_s)}   {snapshot.frames} frames   {snapshot.processed_fps:.1f} fps processed   "
         f"{snapshot.captured_fps:.1f} captured   {snapshot.dropped} dropped"
     )
-    parts: list[RenderableType] = [head, Text(rates, style="dim", no_wrap=True, overflow="ellipsis"), Text("")]
+    facing = {True: "yes", False: "no", None: "-"}[snapshot.facing_now]
+    share = "" if math.isnan(snapshot.facing_share) else f" ({snapshot.facing_share:.0%} of the time)"
+    affect = f"facing {facing}{share}   valence {signed(snapshot.valence)}   arousal {signed(snapshot.arousal)}"
+    parts: list[RenderableType] = [head]
+    parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in (rates, affect)]
     parts += [_faces(snapshot), Text(""), _distribution(snapshot, width), Text(""), _trend(snapshot, width)]
     parts.append(Text(snapshot.notice, style="bold", no_wrap=True, overflow="ellipsis"))
-    keys = Text("q quit   s screenshot   e export   r reset   SPACE pause", style="dim", no_wrap=True)
-    return Panel(Group(*parts, keys), title="Mien", subtitle="Expression, not feeling.", box=box.ROUNDED, padding=(0, 1))
+    keys = Text("   ".join(f"{key} {name}" for key, name in KEYS), style="dim", no_wrap=True)
+    return Panel(Group(*parts, keys), title="Mien", subtitle=SMALL_PRINT, box=box.ROUNDED, padding=(0, 1))
+
+
+def draw_help() -> RenderableType:
+    """Return what keys and signs mean."""
+    table = Table.grid(padding=(0, 2))
+    for name, words in (*KEYS, ("", ""), *SIGNS):
+        table.add_row(Text(name, style="bold"), Text(words, style="dim"))
+    return Panel(table, title="Mien", subtitle=SMALL_PRINT, box=box.ROUNDED, padding=(0, 1))
 
 
 def _faces(snapshot: Snapshot) -> RenderableType:
     faces = snapshot.result.faces
     if not faces:
         return Text("no face in view", style="dim")
-    line = Text(no_wrap=True, overflow="ellipsis")
+    lines = []
     for face in faces[:_MAX_FACES]:
         style = "dim" if face.unread else f"{'dim' if face.uncertain else 'bold'} {COLOURS[face.label]}"
-        line.append(f"{face.track_id} ", style="dim").append(face.words, style=style)
-        line.append("   ")
+        lines.append(Text(f"{face.track_id} ", style="dim", no_wrap=True).append(face.words, style=style))
     if len(faces) > _MAX_FACES:
-        line.append(f"and {len(faces) - _MAX_FACES} more", style="dim")
-    return line
+        lines[-1].append(f"   and {len(faces) - _MAX_FACES} more", style="dim")
+    return Group(*lines)
 
 
 def _distribution(snapshot: Snapshot, width: int) -> Table:

@@ -53,6 +53,8 @@ class Window:
         except pygame.error as error:
             pygame.display.quit()
             raise DeviceError(f"no screen to open a window on ({error}). Use --view terminal or --headless") from error
+        self._helping = False
+        self._drawn: object = None
         self._commands = {ord(command.value): command for command in Command} | {pygame.K_ESCAPE: Command.QUIT}
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
@@ -64,13 +66,28 @@ class Window:
                 commands.append(Command.QUIT)
             elif event.type == pygame.KEYDOWN and event.key in self._commands:
                 commands.append(self._commands[event.key])
+        if Command.HELP in commands:
+            self._helping = not self._helping
         surface = pygame.display.get_surface()
-        if surface is not None:
+        if surface is not None and self._is_new(frame, snapshot, surface.get_size()):
             width, height = (max(side, least) for side, least in zip(surface.get_size(), _SMALLEST, strict=True))
-            picture = render(frame, snapshot, (width, height))
+            picture = render(frame, snapshot, (width, height), helping=self._helping)
             surface.blit(pygame.image.frombuffer(picture.tobytes(), (width, height), "RGB"), (0, 0))
             pygame.display.flip()
-        return tuple(commands)
+        return tuple(command for command in commands if command is not Command.HELP)
+
+    def _is_new(self, frame: Frame, snapshot: Snapshot, size: tuple[int, int]) -> bool:
+        """Tell whether the picture would differ from the last: most of sixty a second would not."""
+        state = (
+            snapshot.health.state,
+            int(snapshot.health.since_s),
+            snapshot.notice,
+            snapshot.paused,
+            snapshot.distribution.tobytes(),
+        )
+        drawn = (frame.t_s, snapshot.frames, size, self._helping, state)
+        self._drawn, before = drawn, self._drawn
+        return drawn != before
 
     def close(self) -> None:
         self._pygame.display.quit()

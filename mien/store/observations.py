@@ -14,14 +14,16 @@ from typing import Final
 
 from mien.emotions import EMOTIONS
 from mien.errors import DeviceError
-from mien.records import FrameResult
+from mien.privacy.release import ReleasedFace, ReleasedResult
 
 COLUMNS: Final[tuple[str, ...]] = (
     *("t_s", "frame", "track_id", "x", "y", "w", "h", "label", "confidence", "uncertain", "unread"),
     *(f"{name}_raw" for name in EMOTIONS),
     *(f"{name}_smoothed" for name in EMOTIONS),
+    *("facing", "yaw_deg", "pitch_deg", "roll_deg"),
 )
-"""One row a face a frame: seconds, pixels, and probabilities 0 to 1, empty where the face was not read (and why)."""
+"""One row a face a frame: seconds, pixels, probabilities 0 to 1, facing the screen or not, degrees; empty where
+it was not read or not released."""
 
 FILE_NAME: Final = "observations.csv"
 PARTIAL_NAME: Final = "observations.partial.csv"
@@ -49,26 +51,9 @@ class ObservationsFile:
         self._write([COLUMNS])
         self._flushed_s = 0.0
 
-    def update(self, result: FrameResult) -> None:
+    def update(self, result: ReleasedResult) -> None:
         """Add the faces of a frame."""
-        rows = []
-        for face in result.faces:
-            box = face.detection.box
-            rows.append(
-                [
-                    f"{result.t_s:.4f}",
-                    result.index,
-                    face.track_id,
-                    *(f"{value:.1f}" for value in (box.x, box.y, box.w, box.h)),
-                    face.label,
-                    f"{face.confidence:.4f}",
-                    int(face.uncertain),
-                    face.unread,
-                    *("" if face.unread else f"{p:.4f}" for p in face.raw),
-                    *("" if face.unread else f"{p:.4f}" for p in face.smoothed),
-                ]
-            )
-        self._write(rows)
+        self._write([_row(face, result) for face in result.faces])
         if abs(result.t_s - self._flushed_s) >= _FLUSH_EVERY_S:
             self.flush()
             self._flushed_s = result.t_s
@@ -99,3 +84,21 @@ class ObservationsFile:
             raise DeviceError(
                 f"cannot write to {self._folder}: {error.strerror}. Rows written before stand in {PARTIAL_NAME}"
             ) from error
+
+
+def _row(face: ReleasedFace, result: ReleasedResult) -> list[object]:
+    """Return a face as a row; what is not known or not released stays empty."""
+    box, pose, shown = face.box, face.pose, face.expression
+    nothing = [""] * len(EMOTIONS)
+    return [
+        f"{result.t_s:.4f}",
+        result.index,
+        face.track_id,
+        *([""] * 4 if box is None else [f"{value:.1f}" for value in (box.x, box.y, box.w, box.h)]),
+        *(["", "", ""] if shown is None else [shown.label, f"{shown.confidence:.4f}", int(shown.uncertain)]),
+        face.unread,
+        *(nothing if shown is None else [f"{p:.4f}" for p in shown.raw]),
+        *(nothing if shown is None else [f"{p:.4f}" for p in shown.smoothed]),
+        "" if face.facing is None else int(face.facing),
+        *([""] * 3 if pose is None else [f"{angle:.1f}" for angle in (pose.yaw_deg, pose.pitch_deg, pose.roll_deg)]),
+    ]

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+from mien.files import write_json
+from mien.records import SourceHealth
+from mien.store.summary_picture import draw_summary
+
+_TROUBLES: Final = {
+    "losses": "losses",
+    "stalls": "stalls",
+    "lost_s": "seconds without a frame",
+    "reopenings": "reopenings",
+    "black_frames": "black frames",
+    "resolution_changes": "changes of resolution",
+    "repaired_times": "wrong times repaired",
+    "unreadable": "unreadable pictures",
+}
+
+
+def health_counts(health: SourceHealth) -> dict[str, float]:
+    """Return what went wrong with a source by name, seconds rounded to a tenth."""
+    return {name: round(value, 1) for name, value in asdict(health).items() if name in _TROUBLES}
 
 
 def shares_by_name(values: NDArray[np.float64]) -> dict[str, float]:
@@ -38,6 +59,38 @@ def timeline_rows(t_s: NDArray[np.float64], slice_s: float, label_seconds: NDArr
     return rows
 
 
+def save_summary(folder: Path, summary: dict[str, Any], t_s: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    """Write ``summary.json`` and ``summary.png`` into a session's folder.
+
+    Args:
+        folder: where to.
+        summary: what the session knows.
+        t_s: (T,) start of each time slice in seconds.
+        values: (T, 7) mean smoothed probabilities, NaN rows where nobody was read.
+
+    Raises:
+        DeviceError: the disk refuses.
+    """
+    write_json(folder / "summary.json", summary)
+    facing = summary["facing_share"]
+    facts = [
+        ("frames", str(summary["frames"])),
+        ("with a face", str(summary["frames_with_face"])),
+        ("faces at once", str(summary["faces_max"])),
+        ("duration", f"{summary['duration_s']:.1f} s"),
+        ("facing the screen", "-" if facing is None else f"{facing:.0%}"),
+        ("model", summary["model"]),
+    ]
+    draw_summary(
+        folder / "summary.png",
+        title=f"Expressions in {summary['source']}",
+        t_s=t_s,
+        values=values,
+        distribution=np.array([summary["distribution"][name] for name in EMOTIONS]),
+        facts=facts,
+    )
+
+
 def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
     """Return the SESSION SUMMARY for a terminal."""
     frames = summary["frames"]
@@ -50,6 +103,8 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         f"frames processed    {frames} ({summary['fps']:.1f} a second, {summary['dropped']} dropped)",
         f"frames with a face  {summary['frames_with_face']} ({share:.0%}), at most {summary['faces_max']} at once",
         f"uncertain readings  {summary['uncertain_share']:.0%} (shown with a question mark: the model errs too often there)",
+        *_troubles(summary["source_health"]),
+        *_seen_lines(summary),
         "",
         "expressions by face time",
     ]
@@ -59,3 +114,31 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         lines.append("  (no face was seen)")
     lines += ["", f"saved in {summary['out']}: {', '.join(files)}", "Expression, not feeling: a look is not a state of mind."]
     return "\n".join(lines)
+
+
+def _troubles(counts: dict[str, float]) -> list[str]:
+    """Return the line on what went wrong with the source; none where nothing did."""
+    found = ", ".join(f"{words}: {counts[name]:g}" for name, words in _TROUBLES.items() if counts[name])
+    return [f"source troubles     {found}"] if found else []
+
+
+def _seen_lines(summary: dict[str, Any]) -> list[str]:
+    """Return the lines on presence, pose, affect and change, as far as there is anything to say."""
+    lines = [f"presence            a face was there for {summary['presence_share']:.0%} of the time"]
+    if summary["facing_share"] is not None:
+        lines.append(
+            f"facing the screen   {summary['facing_share']:.0%} of face time (where heads point, not what is attended to)"
+        )
+    if summary["valence"] is not None:
+        lines.append(f"valence, arousal    {summary['valence']:+.2f}, {summary['arousal']:+.2f} on average, from -1 to 1")
+    moves = [(n, a, b) for a, row in summary["transitions"].items() for b, n in row.items()]
+    if moves:
+        count, before, after = max(moves)
+        lines.append(f"transitions         {sum(n for n, _, _ in moves)}, most often from {before} to {after} ({count})")
+    if summary["dwell"]:
+        name, times = max(summary["dwell"].items(), key=lambda item: float(item[1]["longest_s"]))
+        lines.append(f"longest episode     {name}, {times['longest_s']:.1f} s")
+    if summary["unread"]:
+        said = ", ".join(f"{why} {count}" for why, count in summary["unread"].items())
+        lines.append(f"faces not read      {said}")
+    return lines

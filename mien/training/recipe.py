@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.errors import DataError, UsageError
+from mien.files import refuse_large
 from mien.training.settings import TrainSettings
 
+_MAX_BYTES: Final = 1024 * 1024
 _FOLDER: Final = resources.files("mien.training") / "recipes"
 
 
@@ -35,9 +37,11 @@ def read_recipe(name_or_path: str) -> tuple[str, TrainSettings]:
     source = packaged if packaged.is_file() else Path(name_or_path)
     if not source.is_file():
         raise UsageError(f"no recipe {name_or_path!r}. The package has {', '.join(recipe_names())}; or give a TOML file")
+    if isinstance(source, Path):
+        refuse_large(source, _MAX_BYTES, "the recipe")
     try:
         table = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"the recipe {name_or_path} is not TOML: {error}") from error
     description = str(table.pop("description", ""))
     augment = table.pop("augment", {})

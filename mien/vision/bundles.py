@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.errors import BundleError, DataError
-from mien.files import file_hash, write_json
+from mien.files import file_hash, refuse_large, write_json
 from mien.modelcard import ModelCard
 
 DEFAULT_BUNDLE: Final = "mien-s"
+_MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 
 
 def bundle_names() -> list[str]:
@@ -57,6 +58,7 @@ def read_record(bundle: Path) -> dict[str, Any] | None:
     path = _record_path(bundle)
     if not path.is_file():
         return None
+    refuse_large(path, _MAX_RECORD_BYTES, "the record")
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         sha256, _, _ = record["sha256"], record["card"], record["evaluations"]

@@ -21,11 +21,13 @@ from mien.vision.weights import find_yunet
 _HAAR_FILE: Final = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
 YUNET_SCORE: Final = 0.7
 """Live, detections below this score are dropped."""
+COARSE_SIDE: Final = 320
+"""Pixels of the longer side of a picture that is searched for large faces only."""
 WINDOW: Final = 128
 """Width and height in pixels of the window in which a known face is looked for again."""
 _KNOWN_SCORE: Final = 0.5
 """A face that was there a moment ago is believed at a lower score than a new one."""
-_AROUND: Final = 1.6
+_AROUND: Final = 1.4
 """Side of what a window shows, in sizes of the face."""
 
 
@@ -54,27 +56,34 @@ class YuNetDetector:
 
     def __init__(self, path: Path, max_side: int = 640, min_score: float = YUNET_SCORE) -> None:
         self._path, self._max_side, self._min_score = path, max_side, min_score
-        self._size = (max_side, max_side)
-        self._net = self._load(self._size, min_score)
+        # a network for each kind of picture: changing an input size costs more than reading a window
+        self._net, self._coarse_net = (self._load((side, side), min_score) for side in (max_side, COARSE_SIDE))
         self._window_nets: dict[int, Any] = {}
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
-        small, scale = _shrink(image, self._max_side)
+        return self._search(self._net, image, self._max_side)
+
+    def detect_coarsely(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
+        """Return the large faces of a (H, W, 3) uint8 BGR image, in a third of the time: what is near a camera."""
+        return self._search(self._coarse_net, image, COARSE_SIDE)
+
+    def _search(self, net: Any, image: NDArray[np.uint8], max_side: int) -> tuple[Detection, ...]:
+        small, scale = _shrink(image, max_side)
         size = (small.shape[1], small.shape[0])
-        if size != self._size:
-            self._net.setInputSize(size)
-            self._size = size
-        found = [_moved(detection, 0, 0, 1 / scale) for detection in _detections(self._net, small)]
+        if size != tuple(net.getInputSize()):
+            net.setInputSize(size)
+        found = [_moved(detection, 0, 0, 1 / scale) for detection in _detections(net, small)]
         return tuple(sorted(found, key=lambda d: d.box.x))
 
     def detect_near(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[list[Detection]]:
-        """Return what is found around each of ``boxes``, at least one, in a (H, W, 3) uint8 BGR image.
+        """Return what is found around each of ``boxes`` in a (H, W, 3) uint8 BGR image.
 
         The windows around the boxes stand side by side in one small picture, which is read at
         once. A large face is scaled down to a size that the network reads well.
         """
+        if not boxes:
+            return []
         windows = [_window(image, box) for box in boxes]
-        # a network for each width: changing its input size costs more than reading a window
         net = self._window_nets.setdefault(len(boxes), None)
         if net is None:
             net = self._window_nets[len(boxes)] = self._load((WINDOW * len(boxes), WINDOW), min(self._min_score, _KNOWN_SCORE))
@@ -144,8 +153,19 @@ def _window(image: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], floa
     if x1 > x0 and y1 > y0:
         a, b, c, d = (round(v / zoom) for v in (x0 - left, y0 - top, x1 - left, y1 - top))
         if c > a and d > b:
-            tile[b:d, a:c] = cv2.resize(image[y0:y1, x0:x1], (c - a, d - b), interpolation=cv2.INTER_AREA)
+            tile[b:d, a:c] = _resized(image[y0:y1, x0:x1], (c - a, d - b))
     return tile, left, top, zoom
+
+
+def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> Any:
+    """Return the image at ``size``, width and height: averaged by a whole factor, which is fast, then interpolated."""
+    factor = min(image.shape[1] // size[0], image.shape[0] // size[1])
+    if factor >= 2:
+        whole = (image.shape[1] // factor, image.shape[0] // factor)
+        image = cv2.resize(image[: whole[1] * factor, : whole[0] * factor], whole, interpolation=cv2.INTER_AREA).astype(
+            np.uint8, copy=False
+        )
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _shrink(image: NDArray[np.uint8], max_side: int) -> tuple[NDArray[np.uint8], float]:

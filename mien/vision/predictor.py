@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError
+from mien.files import refuse_large
 from mien.modelcard import METADATA_KEY, ModelCard, read_card
 from mien.preprocess import INPUT_SIZE
 from mien.records import Prediction
@@ -31,6 +32,9 @@ ort.disable_telemetry_events()
 # ONNX Runtime's errors (Fail, InvalidGraph, InvalidProtobuf, ...) share no base class below Exception
 _ORT_ERRORS: Final = tuple(e for e in vars(ort_state).values() if isinstance(e, type) and issubclass(e, Exception))
 
+_MAX_BYTES: Final = 256 * 1024 * 1024
+"""Of a bundle's file; the bundles in the package have 10 MB at most."""
+
 
 class Predictor:
     """A loaded bundle.
@@ -44,6 +48,7 @@ class Predictor:
     """
 
     def __init__(self, path: Path, threads: int = 2) -> None:
+        refuse_large(path, _MAX_BYTES, "the model bundle")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

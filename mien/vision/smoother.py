@@ -19,6 +19,9 @@ from mien.emotions import EMOTIONS
 LEAD: Final = 0.08
 """How much more probable than the label shown another must be to replace it."""
 
+_FORGOTTEN: Final = 3.0
+"""After a gap of so many time constants nothing of the old state is left worth holding on to."""
+
 
 @dataclass(slots=True)
 class _State:
@@ -48,7 +51,7 @@ class Smoother:
         new = probabilities.astype(np.float64)
         label = EMOTIONS[int(new.argmax())]
         state = self._states.get(track_id)
-        if state is not None and self._tau_s > 0:
+        if state is not None and t_s - state.t_s < _FORGOTTEN * self._tau_s:
             keep = math.exp(-max(0.0, t_s - state.t_s) / self._tau_s)
             new = keep * state.probabilities + (1 - keep) * new
             first = int(new.argmax())

@@ -1,0 +1,37 @@
+"""The live view's colours, words and areas, shared by its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from mien.drawing import Rgb
+
+GROUND: Final[Rgb] = (15, 18, 23)
+STAGE: Final[Rgb] = (8, 10, 13)
+TRACK: Final[Rgb] = (36, 42, 51)
+TEXT: Final[Rgb] = (230, 234, 240)
+SOFT: Final[Rgb] = (146, 156, 170)
+GREEN: Final[Rgb] = (74, 201, 126)
+AMBER: Final[Rgb] = (245, 166, 35)
+
+KEYS: Final = (("q", "quit"), ("s", "screenshot"), ("e", "export"), ("r", "reset"), ("SPACE", "pause"), ("h", "help"))
+"""Every key of the live view, and what it does."""
+SIGNS: Final = (
+    ("happy? 42 %", "a guess: at this confidence the model errs too often"),
+    ("not read: too dark", "grey: nothing is said of this face, and why"),
+    ("valence, arousal", "how pleasant and active expressions look, -1 to 1"),
+    ("facing", "a head points at the screen; looking is not attending"),
+)
+"""What the signs of the live view mean."""
+SMALL_PRINT: Final = "Expression, not feeling."
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of the window, in logical units."""
+
+    x: float
+    y: float
+    w: float
+    h: float

@@ -1,0 +1,1 @@
+"""What may be read, shown, kept and handed on, and for how long: decided once, and carried by type."""

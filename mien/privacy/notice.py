@@ -1,0 +1,99 @@
+"""The notice: what people are told before they are in the picture, in plain words, with a version.
+
+The text follows from the declaration and the policy, so it cannot say less than what is done.
+Its hash is its version: whoever agreed, agreed to these very words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from mien.privacy.deployment import PURPOSES
+from mien.privacy.level import Level
+from mien.privacy.policy import Policy
+
+RETENTION_DAYS: Final = 30
+"""How long sessions are kept unless an operator says otherwise."""
+OPEN: Final = "[[OPERATOR: {}]]"
+"""Marks what only the operator can fill in."""
+
+_READ: Final = {
+    Level.FULL: (
+        "A camera picture of your face is looked at while the session runs. A program estimates which of seven expressions it "
+        "shows: angry, disgust, fear, happy, neutral, sad or surprise, and where your head points.",
+        "An expression is not a feeling: a frown can be concentration, or the sun. And the program is often wrong, the bundled "
+        "model on about three of ten test photographs.",
+    ),
+    Level.OBSERVABLES: (
+        "A camera picture of your face is looked at while the session runs. A program notes that a face is there, whether the "
+        "head points at the screen, and whether the picture is good enough.",
+        "It does not read your expression, and it draws no conclusion about what you feel, think or attend to.",
+    ),
+    Level.REFUSED: ("Nothing: this use is not permitted.", "If you are told otherwise, complain to the address above."),
+}
+
+_CHOICE: Final = {
+    "none": "You may stop at any time.",
+    "consent": "You may say no, and nobody may treat you worse for it. You may take your yes back at any time, as easily as you "
+    "gave it; what is kept of you is then erased.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notice as people read it.
+
+    Attributes:
+        text: plain text, in paragraphs.
+    """
+
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of the text; it changes with every word."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def version(self) -> str:
+        """The first digits of the hash, as people see them."""
+        return self.hash[:12]
+
+
+def notice_for(policy: Policy, retention_days: int = RETENTION_DAYS) -> Notice:
+    """Return the notice for a deployment; what the declaration leaves open is marked for the operator.
+
+    Args:
+        policy: the decision.
+        retention_days: after how many days the operator erases sessions.
+    """
+    deployment = policy.deployment
+    operator = deployment.operator or OPEN.format("who decides about this and answers for it")
+    contact = deployment.contact or OPEN.format("how to reach them")
+    what, limits = _READ[policy.level]
+    lines = [
+        "What happens with your face here",
+        "",
+        f"Who: {operator}. Ask, complain or change your mind: {contact}.",
+        f"What for: {PURPOSES.get(deployment.purpose, 'a use that is refused')}.",
+        f"What: {what}",
+        f"What it means: {limits}",
+    ]
+    if policy.level is Level.REFUSED:
+        return Notice("\n".join(lines) + "\n")
+    lines += [
+        "Who you are: nobody is recognised. Faces get a random name that ends with the session.",
+        "Pictures: none is kept, unless somebody takes a screenshot. Faces in it are blurred, unless that was switched off.",
+        "Kept: what was read, moment by moment, and a summary, in files of the session. They are erased after "
+        f"{retention_days} days at the latest.",
+        "Sent: nothing leaves the machine."
+        if not policy.leaves_machine
+        else f"Sent: {OPEN.format('who receives what; or write: nothing leaves the machine')}",
+        _CHOICE.get(deployment.legal_basis, "You may object, at the address above, and be heard."),
+        "You may see what is kept of you, take a copy with you, and have it erased.",
+    ]
+    if deployment.minors:
+        lines.append("If you are under 18, ask your parents or whoever looks after you to read this with you.")
+    return Notice("\n".join(lines) + "\n")

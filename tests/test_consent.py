@@ -1,0 +1,142 @@
+"""Notice and consent: what is said fits what is done; silence is no yes; a no has consequences."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from test_policy import ROWS
+
+from mien.errors import DataError, UsageError
+from mien.privacy.consent import NEEDS, PURPOSES, STATES, ConsentLedger, Consequences
+from mien.privacy.level import Level
+from mien.privacy.notice import Notice, notice_for
+from mien.privacy.policy import decide
+
+NOTICE, OTHER = Notice("one"), Notice("two")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> ConsentLedger:
+    return ConsentLedger(tmp_path / "privacy")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_notice_says_what_the_policy_does(name: str) -> None:
+    deployment, level, _ = ROWS[name]
+    text = notice_for(decide(deployment)).text
+    assert ("which of seven expressions" in text) == (level is Level.FULL)
+    assert ("does not read your expression" in text) == (level is Level.OBSERVABLES)
+    assert ("this use is not permitted" in text) == (level is Level.REFUSED)
+    assert (deployment.operator or "[[OPERATOR") in text
+    assert ("You may take your yes back" in text) == (deployment.legal_basis == "consent" and level is not Level.REFUSED)
+    assert ("parents" in text) == (deployment.minors and level is not Level.REFUSED)
+    assert "feeling" in text or level is not Level.FULL
+
+
+def test_the_notice_fits_on_a_page_and_its_version_changes_with_every_word() -> None:
+    policy = decide(ROWS["learning-in-union"][0])
+    notice = notice_for(policy)
+    assert len(notice.text.split()) < 350
+    assert notice_for(policy) == notice
+    assert len({notice.version, notice_for(policy, 7).version, notice_for(decide()).version}) == 3
+    assert "after 7 days" in notice_for(policy, 7).text
+
+
+def test_silence_is_no_consent(ledger: ConsentLedger) -> None:
+    assert not any(ledger.allows("Ada", purpose, NOTICE) for purpose in PURPOSES)
+    assert ledger.states("Ada") == {}
+
+
+def test_a_yes_holds_for_its_purpose_and_its_notice(ledger: ConsentLedger) -> None:
+    assert ledger.record("Ada", "show", "granted", NOTICE) == Consequences()
+    assert ledger.allows("Ada", "show", NOTICE)
+    assert not ledger.allows("Ada", "show", OTHER)
+    assert not ledger.allows("Ada", "keep", NOTICE)
+    assert not ledger.allows("Bob", "show", NOTICE)
+
+
+def test_a_purpose_needs_what_it_rests_on(ledger: ConsentLedger) -> None:
+    ledger.record("Ada", "research", "granted", NOTICE)
+    ledger.record("Ada", "keep", "granted", NOTICE)
+    assert not ledger.allows("Ada", "research", NOTICE)
+    ledger.record("Ada", "show", "granted", NOTICE)
+    assert ledger.allows("Ada", "research", NOTICE)
+    ledger.record("Ada", "keep", "withdrawn", NOTICE)
+    assert not ledger.allows("Ada", "research", NOTICE)
+    assert ledger.allows("Ada", "show", NOTICE)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "expected"),
+    [
+        ("show", Consequences(("show", "keep", "groups", "research"), erase_sessions=True, recall=True)),
+        ("keep", Consequences(("keep", "research"), erase_sessions=True, recall=True)),
+        ("groups", Consequences(("groups",))),
+        ("research", Consequences(("research",), recall=True)),
+    ],
+)
+@pytest.mark.parametrize("state", ["refused", "withdrawn"])
+def test_what_a_no_means(purpose: str, state: str, expected: Consequences, ledger: ConsentLedger) -> None:
+    for each in PURPOSES:
+        ledger.record("Ada", each, "granted", NOTICE)
+    assert ledger.record("Ada", purpose, state, NOTICE) == expected
+    assert not any(ledger.allows("Ada", each, NOTICE) for each in expected.stop)
+    assert not any(ledger.allows("Ada", each, NOTICE) for each in PURPOSES if purpose in NEEDS[each])
+
+
+def test_the_ledger_only_grows_and_names_nobody(ledger: ConsentLedger, tmp_path: Path) -> None:
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    for state in STATES:
+        ledger.record("Ada Lovelace", "keep", state, NOTICE, at)
+    assert [row["state"] for row in ledger.history("Ada Lovelace")] == list(STATES)
+    assert ledger.history("Ada Lovelace")[0] == {
+        "at": "2026-03-01T12:00:00Z",
+        "purpose": "keep",
+        "state": "granted",
+        "notice": NOTICE.hash,
+    }
+    lines = (tmp_path / "privacy" / "consents.jsonl").read_bytes()
+    assert b"Ada" not in lines
+    assert (tmp_path / "privacy" / "people.json").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "privacy" / "consents.jsonl").write_bytes(lines.replace(b"refused", b"granted"))
+    with pytest.raises(DataError, match="it was changed"):
+        ledger.states("Ada Lovelace")
+
+
+def test_forgetting_a_person_leaves_lines_that_name_nobody(ledger: ConsentLedger, tmp_path: Path) -> None:
+    ledger.record("Ada", "keep", "granted", NOTICE)
+    ledger.record("Bob", "keep", "granted", NOTICE)
+    before = (tmp_path / "privacy" / "consents.jsonl").read_bytes()
+    assert ledger.forget("Ada")
+    assert not ledger.forget("Ada")
+    assert (tmp_path / "privacy" / "consents.jsonl").read_bytes() == before
+    assert list(ledger.people()) == ["Bob"]
+    assert ledger.history("Ada") == []
+    assert ledger.random_name("Ada") == ""
+
+
+@pytest.mark.parametrize(
+    ("person", "purpose", "state", "said"),
+    [
+        ("Ada", "watch", "granted", "purpose is 'watch'; it must be one of show, keep"),
+        ("Ada", "show", "yes", "consent is 'yes'; it must be one of granted"),
+        ("", "show", "granted", "person is ''"),
+        ("a\nb", "show", "granted", "one line"),
+        ("x" * 201, "show", "granted", "200"),
+    ],
+)
+def test_a_wrong_word_is_named(person: str, purpose: str, state: str, said: str, ledger: ConsentLedger) -> None:
+    with pytest.raises(UsageError, match=said):
+        ledger.record(person, purpose, state, NOTICE)
+    assert ledger.people() == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"Ada": 3}), "\udcff"])
+def test_a_broken_list_of_people_is_said(text: str, ledger: ConsentLedger, tmp_path: Path) -> None:
+    (tmp_path / "privacy").mkdir()
+    (tmp_path / "privacy" / "people.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match=r"people\.json"):
+        ledger.states("Ada")

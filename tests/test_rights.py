@@ -1,0 +1,337 @@
+"""Access, copies, erasure, an end: over real sessions; after erasing, no byte of a person is found below the root."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from test_cli import mien
+
+from mien.errors import DataError, DeviceError, UsageError
+from mien.privacy.notice import notice_for
+from mien.privacy.policy import decide
+from mien.privacy.rights import Rights
+from mien.privacy.sessions import SessionFolders, StoredSession, mark_session
+from mien.privacy.sqlite_erasure import erase_rows
+
+ADA, BOB = "Ada Lovelace", "Bob Example"
+NOTICE = notice_for(decide())
+
+
+def make_session(root: Path, name: str, person: str = "", secret: str = "", age_days: float = 0.0) -> Path:
+    folder = root / name
+    (folder / "more").mkdir(parents=True)
+    (folder / "observations.csv").write_text(f"t_s,track_id,label\n0.04,{secret or 'k3f9aa'},happy\n")
+    (folder / "summary.json").write_text(json.dumps({"frames": 3, "source": secret or "camera 0"}))
+    (folder / "more" / "screenshot.png").write_bytes(b"\x89PNG\r\n" + secret.encode())
+    mark_session(folder, decide(), person, NOTICE.hash)
+    then = (datetime.now(UTC) - timedelta(days=age_days)).timestamp()
+    for path in folder.rglob("*"):
+        os.utime(path, (then, then))
+    return folder
+
+
+def bytes_below(root: Path) -> bytes:
+    return b"".join(path.name.encode() + path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "results" / "sessions"
+
+
+@pytest.fixture
+def rights(root: Path) -> Rights:
+    rights = Rights(root)
+    for person in (ADA, BOB):
+        for purpose in ("show", "keep"):
+            rights.say(person, purpose, "granted", NOTICE)
+    make_session(root, "first", rights.ledger.random_name(ADA), "ada-secret", 3)
+    make_session(root, "second", rights.ledger.random_name(BOB), "bob-secret", 2)
+    make_session(root, "third", rights.ledger.random_name(ADA), "ada-other", 1)
+    make_session(root, "fourth", "", "nobodys")
+    return rights
+
+
+def test_what_is_kept_is_listed_oldest_first(rights: Rights) -> None:
+    assert [session.name for session in rights.sessions()] == ["first", "second", "third", "fourth"]
+    assert [session.name for session in rights.sessions(ADA)] == ["first", "third"]
+    first = rights.sessions()[0]
+    assert first.parts == ("more/screenshot.png", "observations.csv", "privacy.json", "summary.json")
+    assert first.size_bytes > 100
+    with pytest.raises(UsageError, match="nobody called 'Eve'"):
+        rights.sessions("Eve")
+
+
+def test_a_copy_holds_everything_of_that_person_and_nothing_of_another(rights: Rights) -> None:
+    document = rights.export(person=ADA)
+    assert list(document["sessions"]) == ["first", "third"]
+    first = document["sessions"]["first"]
+    assert first["observations.csv"] == [{"t_s": "0.04", "track_id": "ada-secret", "label": "happy"}]
+    assert first["summary.json"]["source"] == "ada-secret"
+    assert base64.b64decode(first["more/screenshot.png"]["base64"]).endswith(b"ada-secret")
+    assert [(row["purpose"], row["state"]) for row in document["consents"]] == [("show", "granted"), ("keep", "granted")]
+    assert "bob" not in json.dumps(document).lower()
+    assert set(rights.export(["second"])["sessions"]) == {"second"}
+
+
+def test_a_broken_file_is_handed_out_as_it_is(rights: Rights, root: Path) -> None:
+    (root / "first" / "summary.json").write_text('{"frames": ')
+    (root / "first" / "observations.csv").write_bytes(b"\xff\xfe\x00")
+    first = rights.export(["first"])["sessions"]["first"]
+    assert base64.b64decode(first["summary.json"]["base64"]) == b'{"frames": '
+    assert base64.b64decode(first["observations.csv"]["base64"]) == b"\xff\xfe\x00"
+
+
+def test_erasing_a_person_leaves_no_byte_of_them(rights: Rights, root: Path) -> None:
+    name = rights.ledger.random_name(ADA)
+    assert b"ada-secret" in bytes_below(root)
+    erased = rights.erase_person(ADA)
+    assert (erased.sessions, erased.files) == (("first", "third"), 8)
+    rest = bytes_below(root)
+    for trace in (ADA.encode(), b"Ada", b"ada-secret", b"ada-other", b"first", b"third"):
+        assert trace not in rest
+    assert rest.count(name.encode()) == 2  # the ledger's two lines, which name nobody any more
+    assert b"bob-secret" in rest
+    assert BOB in rights.ledger.people()
+    assert [event["event"] for event in rights.log.events()][-1] == "erased"
+
+
+def test_taking_a_yes_back_erases_at_once(rights: Rights, root: Path) -> None:
+    consequences, erased = rights.say(BOB, "keep", "withdrawn", NOTICE)
+    assert consequences.stop == ("keep", "research")
+    assert erased.sessions == ("second",)
+    assert b"bob-secret" not in bytes_below(root)
+    assert rights.say(BOB, "groups", "refused", NOTICE)[1].sessions == ()
+    causes = [event["cause"] for event in rights.log.events() if event["event"] == "erased"]
+    assert causes == ["withdrawn"]
+
+
+def test_the_log_of_all_this_names_nobody(rights: Rights, root: Path) -> None:
+    rights.export(person=ADA)
+    rights.erase_person(ADA)
+    rights.say(BOB, "show", "withdrawn", NOTICE)
+    text = (root / "privacy" / "audit.jsonl").read_text()
+    for trace in (ADA, BOB, "first", "secret", rights.ledger.random_name(BOB)):
+        assert trace not in text
+    assert rights.log.verify().fault == ""
+
+
+def test_retention_erases_what_is_too_old_and_no_more(rights: Rights, root: Path) -> None:
+    make_session(root, "2020-01-02_03-04-05", secret="copied-yesterday", age_days=1)
+    make_session(root, "9999-99-99_00-00-00", age_days=29)
+    make_session(root, "2031-01-02_03-04-05", age_days=31)
+    assert [session.name for session in rights.expired()] == ["2020-01-02_03-04-05", "2031-01-02_03-04-05"]
+    assert len(rights.expired(0)) == 7
+    now = datetime.now(UTC)
+    assert [session.name for session in rights.expired(30, now + timedelta(days=28.5))][-2:] == ["first", "second"]
+    with pytest.raises(UsageError, match="days is -1"):
+        rights.expired(-1)
+
+
+def test_a_running_session_is_left_alone(rights: Rights, root: Path) -> None:
+    live = root / "live"
+    live.mkdir()
+    (live / "observations.partial.csv").write_text("t_s\n")
+    assert rights.sessions()[-1].running
+    assert "live" not in [session.name for session in rights.expired(0)]
+    with pytest.raises(UsageError, match="still running"):
+        rights.erase(["live"])
+    os.utime(live / "observations.partial.csv", (0, 0))  # a program that was killed
+    assert rights.erase(["live"]).files == 1
+
+
+@pytest.mark.parametrize("name", ["../outside", "..", ".", "", "/etc", "privacy", "linked", "notes", "first/more", "FIRST"])
+def test_a_name_leads_nowhere_else(name: str, rights: Rights, root: Path, tmp_path: Path) -> None:
+    outside = make_session(tmp_path, "outside")
+    (root / "linked").symlink_to(outside)
+    (root / "notes").mkdir()
+    (root / "notes" / "mine.txt").write_text("not a session")
+    before = bytes_below(tmp_path)
+    for act in (rights.erase, rights.export):
+        with pytest.raises(UsageError, match="no session called"):
+            act([name])
+    assert bytes_below(tmp_path) == before
+    assert SessionFolders(root).strangers() == ["linked", "notes"]
+
+
+def test_links_in_a_session_are_removed_and_not_followed(rights: Rights, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine.txt").write_text("mine as well")
+    (root / "first" / "a").symlink_to(tmp_path / "mine.txt")
+    (root / "first" / "b").symlink_to(tmp_path / "folder")
+    (root / "first" / "c").symlink_to(tmp_path / "gone")
+    assert "a" not in rights.export(["first"])["sessions"]["first"]
+    rights.erase(["first"])
+    assert not (root / "first").exists()
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "folder" / "mine.txt").read_text() == "mine as well"
+
+
+def test_one_wrong_name_erases_nothing(rights: Rights, root: Path) -> None:
+    with pytest.raises(UsageError, match="gone"):
+        rights.erase(["first", "gone"])
+    assert (root / "first").is_dir()
+
+
+class Table:
+    """Another store of sessions, as a database will be: its rows are erased with their bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("CREATE TABLE readings (session TEXT, person TEXT, label TEXT)")
+            database.commit()
+
+    def add(self, session: str, person: str, label: str) -> None:
+        with closing(sqlite3.connect(self.path)) as database:
+            database.executemany("INSERT INTO readings VALUES (?, ?, ?)", [(session, person, label)] * 50)
+            database.commit()
+
+    def sessions(self) -> list[StoredSession]:
+        with closing(sqlite3.connect(self.path)) as database:
+            rows = database.execute("SELECT session, person, count(*) FROM readings GROUP BY session").fetchall()
+        return [StoredSession(name, datetime(2026, 1, 1, tzinfo=UTC), person, 10 * n, ("readings",)) for name, person, n in rows]
+
+    def export(self, name: str) -> dict[str, object]:
+        with closing(sqlite3.connect(self.path)) as database:
+            rows = database.execute("SELECT label FROM readings WHERE session = ?", (name,)).fetchall()
+        return {"readings": [label for (label,) in rows]}
+
+    def erase(self, name: str) -> int:
+        return bool(erase_rows(self.path, [("DELETE FROM readings WHERE session = ?", (name,))]))
+
+
+def test_several_stores_are_one_to_a_person(rights: Rights, root: Path, tmp_path: Path) -> None:
+    table = Table(root / "sessions.sqlite")
+    table.add("db-1", rights.ledger.random_name(ADA), "ada-in-the-table")
+    table.add("db-2", rights.ledger.random_name(BOB), "bob-in-the-table")
+    both = Rights(root, [SessionFolders(root), table])
+    assert set(both.export(person=ADA)["sessions"]) == {"first", "third", "db-1"}
+    assert both.erase_person(ADA).sessions == ("db-1", "first", "third")
+    rest = bytes_below(root)
+    assert b"ada-in-the-table" not in rest
+    assert b"bob-in-the-table" in rest
+
+
+@pytest.mark.parametrize("mode", ["delete", "truncate", "persist", "wal"])
+def test_no_byte_of_an_erased_row_stays_in_any_file(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA secure_delete = OFF")  # as SQLite is built in most places
+    database.execute(f"PRAGMA journal_mode = {mode}")
+    database.execute("CREATE TABLE readings (person TEXT, note TEXT)")
+    database.execute("CREATE INDEX by_note ON readings (note)")
+    for k in range(400):
+        database.execute("INSERT INTO readings VALUES (?, ?)", (f"p{k % 20}", f"secret-of-p{k % 20}-{'x' * (k % 90)}"))
+        database.commit()
+    database.execute("DELETE FROM readings WHERE person = 'p7'")  # an ordinary deletion, made before, leaves bytes behind
+    database.commit()
+    if mode != "wal":
+        database.close()
+    assert b"secret-of-p7-" in bytes_below(tmp_path)
+    assert b"secret-of-p8-" in bytes_below(tmp_path)
+    assert erase_rows(path, [("DELETE FROM readings WHERE person IN (?, ?)", ("p7", "p8"))]) == 20
+    rest = bytes_below(tmp_path)
+    assert b"secret-of-p7-" not in rest
+    assert b"secret-of-p8-" not in rest
+    assert b"secret-of-p9-" in rest
+    if mode == "wal":
+        assert database.execute("SELECT count(*) FROM readings").fetchone() == (360,)
+        database.close()
+
+
+def test_a_reader_that_holds_the_old_rows_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    table = Table(path)
+    table.add("a", "p", "secret-word")
+    reader = sqlite3.connect(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM readings").fetchone()
+    with pytest.raises(DeviceError, match="Close"):
+        erase_rows(path, [("DELETE FROM readings", ())], wait_s=0.1)
+    reader.close()
+    erase_rows(path, [("DELETE FROM readings", ())])
+    assert b"secret-word" not in bytes_below(tmp_path)
+
+
+def test_what_is_no_database_is_said_and_nothing_is_half_done(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    table = Table(path)
+    table.add("a", "p", "word")
+    with pytest.raises(DataError, match="no such table"):
+        erase_rows(path, [("DELETE FROM readings", ()), ("DELETE FROM nowhere", ())])
+    assert len(table.export("a")["readings"]) == 50
+    (tmp_path / "text.sqlite").write_text("hello " * 1000)
+    with pytest.raises(DataError, match="not a whole SQLite database"):
+        erase_rows(tmp_path / "text.sqlite", [])
+    with pytest.raises(DeviceError, match="unable to open"):
+        erase_rows(tmp_path / "gone.sqlite", [])
+    assert not (tmp_path / "gone.sqlite").exists()
+
+
+def test_a_real_session_is_listed_exported_and_erased(tmp_path: Path) -> None:
+    ran = mien("live", "--source", "demo", "--seconds", "0.2", "--headless", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (folder,) = (tmp_path / "results" / "sessions").iterdir()
+    status = mien("privacy", "status", cwd=tmp_path)
+    assert "1 session in" in status.stdout
+    assert folder.name in status.stdout
+    exported = mien("privacy", "export", "--out", "mine.json", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    document = json.loads((tmp_path / "mine.json").read_text())
+    assert len(document["sessions"][folder.name]["observations.csv"]) == 5
+    assert (tmp_path / "mine.json").stat().st_mode & 0o777 == 0o600
+    unasked = mien("privacy", "erase", "--all", cwd=tmp_path)
+    assert unasked.returncode == 2
+    assert "nothing was erased" in unasked.stderr
+    assert folder.is_dir()
+    erased = mien("privacy", "erase", "--session", folder.name, cwd=tmp_path, said="y\n")
+    assert "erased 1 session, 4 files" in erased.stdout
+    assert not folder.exists()
+    assert mien("audit", "verify", cwd=tmp_path).returncode == 0
+
+
+def test_consent_and_retention_on_the_command_line(root: Path, tmp_path: Path) -> None:
+    for purpose in ("show", "keep"):
+        assert mien("privacy", "consent", "learner-17", purpose, "granted", cwd=tmp_path).returncode == 0
+    rights = Rights(root)
+    make_session(root, "theirs", rights.ledger.random_name("learner-17"), "their-secret")
+    make_session(root, "old", "", "old-secret", 31)
+    dry = mien("privacy", "retention", "--dry-run", cwd=tmp_path)
+    assert dry.stdout == "would erase 1 session older than 30 days\n  old\n"
+    assert (root / "old").is_dir()
+    assert "erased 1 session older" in mien("privacy", "retention", cwd=tmp_path).stdout
+    assert "learner-17: show granted, keep granted" in mien("privacy", "status", cwd=tmp_path).stdout
+    answer = mien("privacy", "consent", "learner-17", "keep", "withdrawn", cwd=tmp_path)
+    assert "must stop now: keep, research\nerased: theirs (4 files)" in answer.stdout
+    assert b"secret" not in bytes_below(root)
+    assert "Version" in mien("privacy", "notice", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("erase",), "say what to erase"),
+        (("erase", "--all", "--person", "x"), "say what to erase"),
+        (("erase", "--person", "Eve", "--yes"), "nobody called 'Eve'"),
+        (("export", "--out", "x.json", "--session", "../x"), "no session called '../x'"),
+        (("consent", "x", "watch", "granted"), "purpose is 'watch'"),
+        (("retention", "--days", "-1"), "days is -1"),
+        (("notice", "--deployment", "gone.toml"), "cannot read the declaration"),
+    ],
+)
+def test_what_a_user_can_cause_is_one_line(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    answer = mien("privacy", *arguments, cwd=tmp_path)
+    assert answer.returncode in (2, 3)
+    assert answer.stderr.startswith("error: ")
+    assert answer.stderr.count("\n") == 1
+    assert said in answer.stderr
