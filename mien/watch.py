@@ -20,7 +20,8 @@ from mien.data.fer_folders import Progress
 from mien.errors import DataError
 from mien.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from mien.files import file_hash
-from mien.live.sources import IMAGE_ENDINGS, read_picture
+from mien.live.decoder import read_picture
+from mien.live.recorded import IMAGE_ENDINGS
 from mien.monitoring.accuracy_estimate import Condition, fit_accuracy
 from mien.monitoring.features import FeatureMap, random_features
 from mien.monitoring.monitor import DriftMonitor
