@@ -15,7 +15,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError
 from mien.monitoring.accuracy_estimate import AccuracyModel, Condition, EstimatedAccuracy, fit_accuracy
 from mien.monitoring.baseline import Baseline, Window
-from mien.monitoring.calibration import _alarms, calibrate
+from mien.monitoring.calibration import _alarms, calibrate, done
 from mien.monitoring.change_points import ChangePoints, page_hinkley_threshold
 from mien.monitoring.chunks import CHUNK_BLOCKS, GAP_S, WINDOW_CHUNKS, Chunks
 from mien.monitoring.detectors import DETECTORS, make_detectors
@@ -342,7 +342,7 @@ def test_a_turned_head_turns_the_measure() -> None:
 
 
 def test_limits_rise_with_the_promise_and_keep_it_where_they_were_simulated(reference: Reference) -> None:
-    calibration, rule = reference.calibration, Persistence(3, 4)
+    calibration, rule = reference.calibrations["all"], Persistence(3, 4)
     levels = [calibration.level(windows, rule) for windows in (5, 20, 80, 1000, 100_000)]
     assert levels == sorted(levels)
     assert len(set(levels)) == 5
@@ -352,7 +352,7 @@ def test_limits_rise_with_the_promise_and_keep_it_where_they_were_simulated(refe
 
 
 def test_a_stricter_rule_needs_a_lower_limit(reference: Reference) -> None:
-    levels = [reference.calibration.level(100, Persistence(m, 4)) for m in (1, 2, 3, 4)]
+    levels = [reference.calibrations["all"].level(100, Persistence(m, 4)) for m in (1, 2, 3, 4)]
     assert levels == sorted(levels, reverse=True)
 
 
@@ -374,7 +374,7 @@ def test_alarms_are_counted_as_the_monitor_raises_them(seed: int, m: int) -> Non
 def test_simulations_repeat_by_their_seed() -> None:
     faces, _ = crowd(500, seed=0)
     values = FeatureMap.fit(faces)(faces)
-    first, second, third = (calibrate(values, faces.probabilities, None, 2, 10, seed).scores for seed in (1, 1, 2))
+    first, second, third = (done(calibrate(values, faces.probabilities, None, 2, 10, seed))["all"].scores for seed in (1, 1, 2))
     assert np.array_equal(first, second)
     assert not np.array_equal(first, third)
 
@@ -386,8 +386,8 @@ def test_stretches_of_a_stream_that_wanders_are_allowed_for() -> None:
     values = FeatureMap.fit(faces)(faces)
     groups = [np.arange(k, k + 50) for k in range(0, 2000, 50)]
     at = DETECTORS.index("quality")
-    alone = calibrate(values, faces.probabilities, None, 8, 40).scores[:, :, at]
-    in_stretches = calibrate(values, faces.probabilities, groups, 8, 40).scores[:, :, at]
+    alone = done(calibrate(values, faces.probabilities, None, 8, 40))["all"].scores[:, :, at]
+    in_stretches = done(calibrate(values, faces.probabilities, groups, 8, 40))["all"].scores[:, :, at]
     assert np.median(in_stretches) > 1.5 * np.median(alone)
 
 
@@ -398,10 +398,10 @@ def test_rules_that_cannot_be_are_refused(m: int, n: int) -> None:
 
 
 def test_a_surprise_is_what_it_says(reference: Reference) -> None:
-    scores = reference.calibration.scores[:, :, 0].ravel()
-    assert reference.calibration.surprise(0, float(np.quantile(scores, 0.9))) == pytest.approx(1, abs=0.02)
-    assert reference.calibration.surprise(0, float(scores.min()) - 1) == pytest.approx(0, abs=0.01)
-    far = [reference.calibration.surprise(0, score) for score in (0.1, 0.2, 0.4)]
+    scores = reference.calibrations["all"].scores[:, :, 0].ravel()
+    assert reference.calibrations["all"].surprise(0, float(np.quantile(scores, 0.9))) == pytest.approx(1, abs=0.02)
+    assert reference.calibrations["all"].surprise(0, float(scores.min()) - 1) == pytest.approx(0, abs=0.01)
+    far = [reference.calibrations["all"].surprise(0, score) for score in (0.1, 0.2, 0.4)]
     assert far == sorted(far)
     assert all(math.isfinite(value) for value in far)
 

@@ -160,7 +160,7 @@ def test_a_reference_is_the_same_for_the_same_seed_and_needs_faces(model: Path) 
     first = make_reference(model, data, "PublicTest", suite_faces=0, seed=3)
     second = make_reference(model, data, "PublicTest", suite_faces=0, seed=3)
     assert first.accuracy is None
-    assert np.array_equal(first.calibration.scores, second.calibration.scores)
+    assert np.array_equal(first.calibrations["all"].scores, second.calibrations["all"].scores)
     assert np.array_equal(first.features.grid, second.features.grid)
     with pytest.raises(DataError, match="make no reference"):
         make_reference(model, data.take(np.arange(100)), "PublicTest", suite_faces=0)

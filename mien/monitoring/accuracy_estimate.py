@@ -77,18 +77,19 @@ class EstimatedAccuracy:
 
     @property
     def confidence(self) -> float | None:
-        """The mean confidence, the plain estimate."""
+        """The mean confidence, the plain estimate; None where no model reads."""
         return self._confidence
 
     @property
     def accuracy(self) -> float | None:
-        """The learnt estimate; None without a model or before the first window."""
+        """The learnt estimate; None without a model, without embeddings or before the first window."""
         return self._accuracy
 
     def update(self, window: Window) -> None:
         """Take in the next window."""
-        self._confidence = averages(window.mean)["confidence"]
-        self._accuracy = None if self._model is None else self._model.estimate(window.mean)
+        self._confidence = averages(window.mean).get("confidence")
+        seen = bool(random_features(window.mean).any())  # nobody has the embedding where all are 0
+        self._accuracy = self._model.estimate(window.mean) if self._model is not None and seen else None
 
 
 def fit_accuracy(conditions: Iterable[Condition]) -> AccuracyModel:

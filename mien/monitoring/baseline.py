@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from mien.errors import missing_extra
 from mien.monitoring.chunks import Chunk
-from mien.monitoring.features import random_features
+from mien.monitoring.features import mean_answers, random_features
+from mien.monitoring.sight import Sight
 
 _SUM_WEIGHT: Final = 10.0  # how firmly the shares of a mix add up to one
 
@@ -36,7 +37,8 @@ class Baseline:
 
     @classmethod
     def of(cls, features: NDArray[np.float32], probabilities: NDArray[np.float32]) -> Baseline:
-        """Return the baseline of N faces by (N, W) features and (N, 7) answers."""
+        """Return the baseline of N faces by (N, W) features and (N, 7) answers; unread faces count for all alike."""
+        probabilities = np.where(np.isfinite(probabilities), probabilities, np.float32(1 / probabilities.shape[1]))
         counts = probabilities.sum(0).astype(np.float64)
         sums = probabilities.T.astype(np.float64) @ features.astype(np.float64)
         return cls(sums / np.maximum(counts, 1e-9)[:, None], counts / counts.sum())
@@ -46,15 +48,23 @@ class Baseline:
         """(W,) mean features of the whole reference."""
         return self.shares @ self.means
 
-    def nearest_mix(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (7,) shares, sum 1, of the mix whose mean map is nearest to that of (W,) mean features."""
+    def nearest_mix(self, mean: NDArray[np.float64], sight: Sight = "all") -> NDArray[np.float64]:
+        """Return (7,) shares, sum 1, of the mix that is nearest to (W,) mean features.
+
+        Nearest by the mean map; where only answers are known by these (black-box shift estimation with
+        soft answers, Lipton, Wang and Smola 2018, arXiv:1802.03916); where no model reads, the
+        reference's own mix.
+        """
+        if sight == "picture":
+            return self.shares
         try:
             from scipy.optimize import nnls
         except ImportError as error:
             raise missing_extra("scipy", "monitor", "Watching for drift") from error
-        maps = random_features(self.means)
+        view = mean_answers if sight == "answers" else random_features
+        maps = view(self.means)
         system = np.vstack([maps.T, np.full(len(maps), _SUM_WEIGHT)])
-        found = nnls(system, np.append(random_features(mean), _SUM_WEIGHT))[0]
+        found = nnls(system, np.append(view(mean), _SUM_WEIGHT))[0]
         return np.asarray(found / max(float(found.sum()), 1e-9))
 
 
@@ -77,8 +87,8 @@ class Window:
     mix: NDArray[np.float64]
 
     @classmethod
-    def of(cls, chunks: list[Chunk], baseline: Baseline) -> Window:
+    def of(cls, chunks: list[Chunk], baseline: Baseline, sight: Sight = "all") -> Window:
         """Return the window that one chunk or more make."""
         mean = np.mean([chunk.mean for chunk in chunks], axis=0)
         blocks = sum(len(chunk.confidence) for chunk in chunks)
-        return cls(chunks[0].from_s, chunks[-1].to_s, blocks, mean, baseline.nearest_mix(mean))
+        return cls(chunks[0].from_s, chunks[-1].to_s, blocks, mean, baseline.nearest_mix(mean, sight))

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from mien.errors import DataError, UsageError
 from mien.monitoring.baseline import Baseline, Window
 from mien.monitoring.chunks import CHUNK_BLOCKS, WINDOW_CHUNKS, Chunk
-from mien.monitoring.detectors import DETECTORS, make_detectors
+from mien.monitoring.detectors import make_detectors
 from mien.monitoring.persistence import Persistence
+from mien.monitoring.sight import DETECTORS_OF, Sight
 
 RUNS: Final = 40
 STEPS: Final = 250
@@ -33,6 +34,7 @@ _TAIL: Final = 0.05
 _ENOUGH_ALARMS: Final = 10
 _TAIL_LEVELS: Final = 12
 _LEAST_SLOPE: Final = 0.5
+_T = TypeVar("_T")
 _LEVELS: Final = np.arange(0.2, 8.0, 0.05)
 """-log10 of p-values that are tried as a limit."""
 
@@ -42,7 +44,7 @@ class Calibration:
     """Scores of the detectors where nothing changed.
 
     Attributes:
-        scores: (R, S, J) float32: runs, windows of a run in order, detectors as in ``DETECTORS``.
+        scores: (R, S, J) float32: runs, windows of a run in order, detectors as in ``DETECTORS_OF`` their sight.
     """
 
     scores: NDArray[np.float32]
@@ -113,8 +115,12 @@ def calibrate(
     runs: int = RUNS,
     steps: int = STEPS,
     seed: int = 0,
-) -> Calibration:
-    """Return what the detectors say of simulated streams without drift.
+    sights: Sequence[Sight] = tuple(DETECTORS_OF),
+) -> Generator[None, None, dict[Sight, Calibration]]:
+    """Yield once a simulated window, and return what the detectors say of streams without drift, by sight.
+
+    A live session does this between its frames, so the work comes in small steps; whoever can wait
+    takes ``done``.
 
     Args:
         features: (N, W) of the reference's blocks.
@@ -125,20 +131,33 @@ def calibrate(
         runs: simulated streams.
         steps: windows in each.
         seed: of everything random.
+        sights: which limits are wanted.
     """
     random = np.random.default_rng(seed)
-    scores = np.empty((runs, steps, len(DETECTORS)), np.float32)
+    scores = {sight: np.empty((runs, steps, len(DETECTORS_OF[sight])), np.float32) for sight in sights}
     for run in range(runs):
         reference, chunks = _halves(features, groups, steps + WINDOW_CHUNKS - 1, random)
         baseline = Baseline.of(features[reference], probabilities[reference])
-        detectors = make_detectors(baseline)
+        detectors = {sight: make_detectors(baseline, sight) for sight in sights}
         for step in range(steps):
-            window = Window.of([_chunk(mean) for mean in chunks[step : step + WINDOW_CHUNKS]], baseline)
-            for j, detector in enumerate(detectors):
-                detector.update(window)
-                assert detector.reading is not None
-                scores[run, step, j] = detector.reading.score
-    return Calibration(scores)
+            lately = [_chunk(mean) for mean in chunks[step : step + WINDOW_CHUNKS]]
+            for sight in sights:
+                window = Window.of(lately, baseline, sight)
+                for j, detector in enumerate(detectors[sight]):
+                    detector.update(window)
+                    assert detector.reading is not None
+                    scores[sight][run, step, j] = detector.reading.score
+            yield
+    return {sight: Calibration(found) for sight, found in scores.items()}
+
+
+def done(work: Generator[None, None, _T]) -> _T:
+    """Return what ``work`` returns, all steps taken at once."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast(_T, end.value)
 
 
 def _halves(

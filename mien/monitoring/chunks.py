@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mien.monitoring.features import FeatureMap
 from mien.monitoring.observation import FaceBatch, FaceObservation
+from mien.monitoring.sight import Sight
 
 CHUNK_BLOCKS: Final = 50
 WINDOW_CHUNKS: Final = 4
@@ -39,7 +40,7 @@ class Chunk:
         from_s: time of the first face.
         to_s: time of the last face.
         mean: (W,) float64 mean features; every block counts alike.
-        confidence: (50,) float64, the mean confidence of each block, in order of arrival.
+        confidence: (50,) float64, the mean confidence of each block, in order of arrival; NaN where no model read.
         entropy: (50,) float64, the same of the answers' entropy, in nats.
         follows: whether the stream went on from the chunk before without a break.
         faces: the faces themselves, where they were asked for: while a reference is made, and never else.
@@ -63,9 +64,11 @@ class Chunks:
             has left the window, so that a window holds that many *different* faces; right where
             the reference is of many people, each seen once.
         keep: hand the faces on with each chunk.
+        sight: which part of an observation is expected to be numbers.
     """
 
-    def __init__(self, features: FeatureMap, repeat_s: float | None = None, keep: bool = False) -> None:
+    def __init__(self, features: FeatureMap, repeat_s: float | None = None, keep: bool = False, sight: Sight = "all") -> None:
+        self._sight: Sight = sight
         self._features = features
         self._keep = keep
         self._repeat_s = repeat_s
@@ -108,7 +111,7 @@ class Chunks:
         block = (face.track_id, 0 if self._repeat_s is None else int(face.t_s // self._repeat_s))
         if not self._may_count(block, face.t_s):
             return None
-        if not (np.isfinite(face.embedding).all() and np.isfinite(face.probabilities).all()):
+        if not self._is_whole(face):
             self._unread += 1
             return None
         place, count, _ = self._blocks.get(block, (len(self._blocks), 0, 0.0))
@@ -116,6 +119,13 @@ class Chunks:
         self._faces.append(face)
         self._places.append(place)
         return self._close() if len(self._blocks) == CHUNK_BLOCKS else None
+
+    def _is_whole(self, face: FaceObservation) -> bool:
+        """Tell whether what is expected of an observation is there, in numbers."""
+        if self._sight == "picture":
+            return bool(np.isfinite(face.measures[:1]).all())
+        needed = (face.probabilities,) if self._sight == "answers" else (face.probabilities, face.embedding)
+        return all(bool(np.isfinite(values).all()) for values in needed)
 
     def _may_count(self, block: _Block, t_s: float) -> bool:
         """Tell whether a block has not counted lately, and has not enough faces yet."""

@@ -99,15 +99,14 @@ class FeatureMap:
         seen = np.isfinite(columns) & self.known
         below = (columns[:, :, None] <= self.grid) & seen[:, :, None]
         scalars = np.where(np.isfinite(columns), columns, 0)[:, COMPONENTS:]
-        hard = np.eye(_CLASSES, dtype=np.float32)[faces.probabilities.argmax(1)]
+        read = np.isfinite(faces.probabilities).all(1, keepdims=True)
+        hard = np.eye(_CLASSES, dtype=np.float32)[faces.probabilities.argmax(1)] * read
         turns = faces.embedding @ self._frequencies
         root = np.float32(FREQUENCIES**-0.5)
-        n = len(faces)
-        return np.concatenate(
-            [np.cos(turns) * root, np.sin(turns) * root, below.reshape(n, -1), seen, scalars, hard, faces.probabilities],
-            axis=1,
-            dtype=np.float32,
-        )
+        waves = np.concatenate([np.cos(turns), np.sin(turns)], axis=1) * root
+        waves[np.isnan(waves[:, 0])] = 0  # nobody has the embedding
+        answers = np.where(read, faces.probabilities, 0)
+        return np.concatenate([waves, below.reshape(len(faces), -1), seen, scalars, hard, answers], axis=1, dtype=np.float32)
 
 
 def random_features(means: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,6 +139,11 @@ def averages(means: NDArray[np.float64]) -> dict[str, float]:
 def answers(means: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (..., 7), the share of faces by the model's answer, of (..., W) mean features."""
     return means[..., -2 * _CLASSES : -_CLASSES]
+
+
+def mean_answers(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (..., 7), the mean probabilities that the model gave, of (..., W) mean features."""
+    return means[..., -_CLASSES:]
 
 
 def quantile(shares: NDArray[np.float64], grid: NDArray[np.float32], order: float = 0.5) -> float:

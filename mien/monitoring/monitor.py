@@ -10,7 +10,7 @@ from collections import deque
 
 import numpy as np
 
-from mien.errors import UsageError
+from mien.errors import DataError, UsageError
 from mien.monitoring.accuracy_estimate import EstimatedAccuracy
 from mien.monitoring.baseline import Window
 from mien.monitoring.change_points import ChangePoint, ChangePoints
@@ -21,6 +21,7 @@ from mien.monitoring.features import COLUMNS, answers, averages, distribution, q
 from mien.monitoring.observation import FaceObservation
 from mien.monitoring.persistence import Persistence, Persistent
 from mien.monitoring.reference import Reference
+from mien.monitoring.sight import Sight
 from mien.monitoring.verdict import WindowVerdict
 
 
@@ -33,31 +34,48 @@ class DriftMonitor:
         faces_per_h: how many looks at faces (``Chunks``) an hour brings. The promise is kept by counting faces:
             an estimate that is too high costs power, one that is too low costs false alarms.
         rule: how many flagged windows last.
+        sight: how much of a face is given.
+
+    Attributes:
+        level: the surprise from which on a window is flagged.
+        sight: how much of a face is given.
 
     Raises:
         UsageError: a promise that cannot be kept.
+        DataError: the reference has no limits for that sight.
     """
 
     def __init__(
-        self, reference: Reference, false_alarm_every_h: float, faces_per_h: float, rule: Persistence | None = None
+        self,
+        reference: Reference,
+        false_alarm_every_h: float,
+        faces_per_h: float,
+        rule: Persistence | None = None,
+        sight: Sight = "all",
     ) -> None:
+        if sight not in reference.calibrations:
+            raise DataError(
+                f"the reference ({reference.source}) has no limits for {sight!r}, only {', '.join(reference.calibrations)}"
+            )
+        self.sight: Sight = sight
+        self._calibration = reference.calibrations[sight]
         for name, value in (("false_alarm_every_h", false_alarm_every_h), ("faces_per_h", faces_per_h)):
             if not 0 < value < float("inf"):
                 raise UsageError(f"{name} is {value}; a number above 0 is needed")
         self._rule = rule or Persistence()
         self._faces_between = false_alarm_every_h * faces_per_h
-        self.level = reference.calibration.level(self._faces_between / CHUNK_BLOCKS, self._rule)
+        self.level = self._calibration.level(self._faces_between / CHUNK_BLOCKS, self._rule)
         self._reference = reference
         self.restart()
 
     def restart(self) -> None:
         """Forget the stream: the next face is the first one."""
-        self._chunks = Chunks(self._reference.features, self._reference.repeat_s)
-        self._detectors = make_detectors(self._reference.baseline)
+        self._chunks = Chunks(self._reference.features, self._reference.repeat_s, sight=self.sight)
+        self._detectors = make_detectors(self._reference.baseline, self.sight)
         self._estimate = EstimatedAccuracy(self._reference.accuracy)
         self._persistent = Persistent(self._rule, len(self._detectors))
         self._lately: deque[Chunk] = deque(maxlen=WINDOW_CHUNKS)
-        self._changes = [self._watch(name) for name in ("confidence", "entropy")]
+        self._changes = [self._watch(name) for name in ("confidence", "entropy") if self.sight != "picture"]
         self._verdict: WindowVerdict | None = None
 
     @property
@@ -95,11 +113,11 @@ class DriftMonitor:
             self._persistent.reset()
         self._lately.append(chunk)
         for k, t_s in enumerate(np.linspace(chunk.from_s, chunk.to_s, CHUNK_BLOCKS)):
-            for watch, values in zip(self._changes, (chunk.confidence, chunk.entropy), strict=True):
+            for watch, values in zip(self._changes, (chunk.confidence, chunk.entropy), strict=False):
                 watch.update(float(t_s), float(values[k]))
         if len(self._lately) < WINDOW_CHUNKS:
             return None
-        self._verdict = self._judge(Window.of(list(self._lately), self._reference.baseline))
+        self._verdict = self._judge(Window.of(list(self._lately), self._reference.baseline, self.sight))
         return self._verdict
 
     def _watch(self, column: str) -> ChangePoints:
@@ -117,14 +135,13 @@ class DriftMonitor:
             reading = detector.reading
             assert reading is not None
             readings[detector.name] = reading
-            surprises[detector.name] = self._reference.calibration.surprise(j, reading.score)
+            surprises[detector.name] = self._calibration.surprise(j, reading.score)
             flags[j] = surprises[detector.name] >= self.level and reading.effect >= detector.least_effect
             if isinstance(detector, ColumnDrift) and detector.name == "quality":
                 stability = detector.stability
         self._estimate.update(window)
         lasting = self._persistent.update(flags)
         names = [detector.name for detector in self._detectors]
-        assert self._estimate.confidence is not None
         return WindowVerdict(
             from_s=window.from_s,
             to_s=window.to_s,

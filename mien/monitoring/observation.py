@@ -39,8 +39,8 @@ class FaceObservation:
     Attributes:
         t_s: when, on the source's clock, in seconds.
         track_id: the face's name while it is followed.
-        embedding: (D,) float32, the model's.
-        probabilities: (7,) float32, the model's answer, not smoothed.
+        embedding: (D,) float32, the model's; NaN where nobody has it.
+        probabilities: (7,) float32, the model's answer, not smoothed; NaN where no model may read the face.
         measures: (M,) float32 in the order of ``MEASURES``; NaN where nobody knows.
     """
 
@@ -56,8 +56,8 @@ class FaceBatch:
     """N observations as arrays.
 
     Attributes:
-        embedding: (N, D) float32.
-        probabilities: (N, 7) float32.
+        embedding: (N, D) float32; NaN where nobody has it.
+        probabilities: (N, 7) float32; NaN where no model may read the face.
         measures: (N, M) float32 in the order of ``MEASURES``; NaN where nobody knows.
     """
 

@@ -7,7 +7,7 @@ still tells something of that person: it belongs with that session's data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.monitoring.accuracy_estimate import AccuracyModel
 from mien.monitoring.baseline import Baseline
-from mien.monitoring.calibration import RUNS, STEPS, Calibration, calibrate
+from mien.monitoring.calibration import RUNS, STEPS, Calibration, calibrate, done
 from mien.monitoring.chunks import CHUNK_BLOCKS, Chunks
 from mien.monitoring.features import FeatureMap
 from mien.monitoring.observation import FaceBatch, FaceObservation
+from mien.monitoring.sight import DETECTORS_OF, Sight
 
 LEAST_FACES: Final = 400
 """Fewer independent faces make no reference: one half must fill windows."""
@@ -44,7 +45,7 @@ class Reference:
         features: from a face to features.
         baseline: mean features by expression.
         label_shares: (7,) float64, shares of the true classes; NaN where nobody knows them.
-        calibration: scores of streams without drift.
+        calibrations: scores of streams without drift, by how much of a face is given.
         accuracy: the learnt estimate of accuracy; None without.
     """
 
@@ -57,7 +58,7 @@ class Reference:
     features: FeatureMap
     baseline: Baseline
     label_shares: NDArray[np.float64]
-    calibration: Calibration
+    calibrations: Mapping[Sight, Calibration]
     accuracy: AccuracyModel | None = None
 
     @classmethod
@@ -107,7 +108,7 @@ class Reference:
             features=features,
             baseline=Baseline.of(values, faces.probabilities),
             label_shares=shares,
-            calibration=calibrate(values, faces.probabilities, None, runs, steps, seed),
+            calibrations=done(calibrate(values, faces.probabilities, None, runs, steps, seed)),
         )
 
     @classmethod
@@ -121,8 +122,27 @@ class Reference:
         seed: int = 0,
         runs: int = RUNS,
         steps: int = STEPS,
+        sight: Sight = "all",
     ) -> Reference:
-        """Return the reference that the first minutes of a deployment make.
+        """Return the reference that the first minutes of a deployment make; for the arguments see ``learn``."""
+        return done(
+            cls.learn(observations, base, source=source, repeat_s=repeat_s, seed=seed, runs=runs, steps=steps, sight=sight)
+        )
+
+    @classmethod
+    def learn(
+        cls,
+        observations: Sequence[FaceObservation],
+        base: Reference,
+        *,
+        source: str,
+        repeat_s: float = STREAM_REPEAT_S,
+        seed: int = 0,
+        runs: int = RUNS,
+        steps: int = STEPS,
+        sight: Sight = "all",
+    ) -> Generator[None, None, Reference]:
+        """Yield many times, after small steps of work, and return the reference of the first minutes of a deployment.
 
         Its limits come from the stream's own chunks, put together in stretches, so that what
         neighbouring frames have in common is allowed for. A short start holds few independent
@@ -136,11 +156,12 @@ class Reference:
             seed: of the simulated streams.
             runs: simulated streams.
             steps: windows in each.
+            sight: how much of a face is known.
 
         Raises:
             DataError: too few faces.
         """
-        chunks = Chunks(base.features, repeat_s, keep=True)
+        chunks = Chunks(base.features, repeat_s, keep=True, sight=sight)
         groups: list[FaceBatch] = []
         for face in observations:
             filled = chunks.update(face)
@@ -157,6 +178,8 @@ class Reference:
         values = features(faces)
         ends = np.cumsum(sizes)
         places = [np.arange(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+        sights: Sequence[Sight] = tuple(DETECTORS_OF) if sight == "all" else (sight,)
+        calibrations = yield from calibrate(values, faces.probabilities, places, runs, steps, seed, sights)
         return replace(
             base,
             source=source,
@@ -166,5 +189,5 @@ class Reference:
             features=features,
             baseline=Baseline.of(values, faces.probabilities),
             label_shares=np.full(faces.probabilities.shape[1], np.nan),
-            calibration=calibrate(values, faces.probabilities, places, runs, steps, seed),
+            calibrations=calibrations,
         )

@@ -22,14 +22,15 @@ from mien.files import atomic_path
 from mien.monitoring.accuracy_estimate import AccuracyModel
 from mien.monitoring.baseline import Baseline
 from mien.monitoring.calibration import Calibration
-from mien.monitoring.detectors import DETECTORS
 from mien.monitoring.features import COLUMNS, COMPONENTS, FEATURES, FREQUENCIES, LEVELS, FeatureMap
 from mien.monitoring.reference import Reference
+from mien.monitoring.sight import DETECTORS_OF
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Changes with any change of what the arrays mean."""
 MAX_BYTES: Final = 500_000
 _TEXTS: Final = ("bundle", "bundle_sha256", "source", "dataset_hash")
+_DETECTORS: Final = {sight: list(names) for sight, names in DETECTORS_OF.items()}
 _ADVICE: Final = "Make it anew with: mien monitor reference"
 
 
@@ -49,7 +50,7 @@ def write_reference(target: Path, reference: Reference) -> None:
         "seed": features.seed,
         "width": features.width,
         "columns": list(COLUMNS),
-        "detectors": list(DETECTORS),
+        "detectors": _DETECTORS,
         "labels": list(EMOTIONS),
         "accuracy_errors": dict(accuracy.errors) if accuracy else None,
     }
@@ -63,7 +64,7 @@ def write_reference(target: Path, reference: Reference) -> None:
         "means": reference.baseline.means.astype(np.float32),
         "shares": reference.baseline.shares.astype(np.float64),
         "label_shares": reference.label_shares if known_labels else np.empty(0),
-        "scores": reference.calibration.scores.astype(np.float16),
+        **{f"scores_{sight}": found.scores.astype(np.float16) for sight, found in reference.calibrations.items()},
         "accuracy": accuracy.weights if accuracy else np.empty(0),
     }
     buffer = io.BytesIO()
@@ -107,7 +108,11 @@ def read_reference(path: Path, bundle_sha256: str) -> Reference:
         features=features,
         baseline=Baseline(arrays["means"].astype(np.float64), arrays["shares"]),
         label_shares=arrays["label_shares"] if has_labels else np.full(len(EMOTIONS), np.nan),
-        calibration=Calibration(arrays["scores"].astype(np.float32)),
+        calibrations={
+            sight: Calibration(arrays[f"scores_{sight}"].astype(np.float32))
+            for sight in DETECTORS_OF
+            if f"scores_{sight}" in arrays
+        },
         accuracy=AccuracyModel(arrays["accuracy"], facts["accuracy_errors"] or {}) if has_accuracy else None,
     )
 
@@ -134,7 +139,7 @@ def _check(path: Path, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -
     def refuse(what: str) -> DataError:
         return DataError(f"{path} cannot be used as a drift reference: {what}. {_ADVICE}")
 
-    if (facts.get("columns"), facts.get("detectors"), facts.get("labels")) != (list(COLUMNS), list(DETECTORS), list(EMOTIONS)):
+    if (facts.get("columns"), facts.get("detectors"), facts.get("labels")) != (list(COLUMNS), _DETECTORS, list(EMOTIONS)):
         raise refuse("it was made for other columns, detectors or classes than this program has")
     numbers = {"seed": int, "width": float, "faces": int}
     for name, kind in numbers.items():
@@ -160,8 +165,10 @@ def _check(path: Path, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -
         if name not in arrays or arrays[name].shape not in allowed:
             found = arrays[name].shape if name in arrays else "missing"
             raise refuse(f"the array {name} is {found}, expected {max(allowed)}")
-    if "scores" not in arrays or arrays["scores"].ndim != 3 or arrays["scores"].shape[2] != len(DETECTORS):
-        raise refuse("its calibration is missing")
+    sizes = {name: values.shape for name, values in arrays.items() if name.startswith("scores_")}
+    known = {f"scores_{sight}": len(names) for sight, names in DETECTORS_OF.items()}
+    if not sizes or any(len(shape) != 3 or not all(shape) or known.get(name) != shape[2] for name, shape in sizes.items()):
+        raise refuse(f"its calibration is missing or does not fit ({sizes})")
     for name, values in arrays.items():
         if not (np.issubdtype(values.dtype, np.number) or values.dtype == np.bool_) or not np.isfinite(values).all():
             raise refuse(f"the array {name} holds values that are not numbers")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mien.emotions import EMOTIONS
-from mien.monitoring.detectors import DETECTORS, make_detectors
+from mien.monitoring.detectors import make_detectors
 from mien.monitoring.features import answers, averages
 from mien.monitoring.monitor import DriftMonitor
 from mien.monitoring.reference import Reference
@@ -52,6 +52,7 @@ def summarise(
         "counts": {**counts, "windows": len(verdicts), "unread": monitor.unread, "breaks": monitor.breaks},
         "promise": dict(promise),
         "level": round(monitor.level, 4),
+        "sight": monitor.sight,
         "reference": {
             "source": reference.source,
             "faces": reference.faces,
@@ -66,7 +67,7 @@ def summarise(
         },
         "detectors": {
             detector.name: {"speaks_of": detector.kind, "effect_is": detector.effect_name, "least_effect": detector.least_effect}
-            for detector in make_detectors(reference.baseline)
+            for detector in make_detectors(reference.baseline, monitor.sight)
         },
         "windows": [window_facts(verdict) for verdict in verdicts],
         "events": [retrain_request(event, reference, monitor.changes, promise) for event in events],
@@ -83,15 +84,15 @@ def window_facts(verdict: WindowVerdict) -> dict[str, Any]:
         "from_s": round(verdict.from_s, 3),
         "to_s": round(verdict.to_s, 3),
         "faces": verdict.blocks,
-        "surprise": {name: round(verdict.surprises[name], 3) for name in DETECTORS},
-        "effect": {name: round(verdict.readings[name].effect, 5) for name in DETECTORS},
+        "surprise": {name: round(surprise, 3) for name, surprise in verdict.surprises.items()},
+        "effect": {name: round(reading.effect, 5) for name, reading in verdict.readings.items()},
         "flagged": list(verdict.flagged),
         "lasting": list(verdict.lasting),
         "shown": _by_expression(verdict.shown),
         "mix": _by_expression(verdict.mix),
         "averages": {name: round(value, 4) for name, value in verdict.averages.items()},
         "psi": {name: round(value, 4) for name, value in verdict.stability.items()},
-        "confidence": round(verdict.confidence, 4),
+        "confidence": None if verdict.confidence is None else round(verdict.confidence, 4),
         "estimated_accuracy": None if verdict.accuracy is None else round(verdict.accuracy, 4),
     }
 

@@ -48,7 +48,7 @@ class WindowVerdict:
         shown: (7,) float64, share of the faces by the model's answer.
         averages: means of the picture's measures, confidence and entropy, where known.
         stability: population stability index of the picture's measures.
-        confidence: mean confidence, the plain estimate of accuracy.
+        confidence: mean confidence, the plain estimate of accuracy; None where no model reads.
         accuracy: the learnt estimate; None without one.
     """
 
@@ -63,7 +63,7 @@ class WindowVerdict:
     shown: NDArray[np.float64]
     averages: Mapping[str, float]
     stability: Mapping[str, float]
-    confidence: float
+    confidence: float | None
     accuracy: float | None
 
 
