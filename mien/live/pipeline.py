@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from mien.emotions import EMOTIONS
 from mien.preprocess import INPUT_SIZE
 from mien.privacy.permit import ExpressionPermit
-from mien.records import Detection, FaceReading, Frame, FrameResult, HeadPose
+from mien.records import Detection, FaceReading, Frame, FrameResult, HeadPose, Prediction
 from mien.vision.aligner import align_faces, crop_transform
 from mien.vision.detector import Detector
 from mien.vision.finder import FaceFinder
@@ -36,6 +37,20 @@ class ExpressionReader:
     permit: ExpressionPermit
 
 
+class Observer(Protocol):
+    """What looks on at the faces that are good enough to be read; it must keep none of them."""
+
+    def observe(
+        self,
+        t_s: float,
+        track_ids: Sequence[str],
+        crops: NDArray[np.uint8],
+        detections: Sequence[Detection],
+        prediction: Prediction | None,
+    ) -> None:
+        """Take in a frame's time, N faces' names, crops (N, 1, 48, 48) and places, and what the model makes of them, if it may."""
+
+
 class Pipeline:
     """Find, align, judge, read, track, smooth; state is kept by track, never by position.
 
@@ -46,9 +61,18 @@ class Pipeline:
         reader: reads them, all faces of a frame in one batch; None where expressions may not be read.
         random: source of track names.
         tau_s: smoothing time constant in seconds.
+        observer: looks on, such as a watch for drift; None for nobody.
     """
 
-    def __init__(self, detector: Detector, reader: ExpressionReader | None, random: Random, tau_s: float) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        reader: ExpressionReader | None,
+        random: Random,
+        tau_s: float,
+        observer: Observer | None = None,
+    ) -> None:
+        self._observer = observer
         self._finder = FaceFinder(detector)
         self._predictor = None if reader is None else reader.predictor
         self._tracker = Tracker(random)
@@ -64,11 +88,16 @@ class Pipeline:
         poses = [head_pose(detection.landmarks) for detection in detections]
         was_read = [name in self._read for name in track_ids]
         faults = why_unread(crops, [_side_px(detection) for detection in detections], poses, was_read)
-        if self._predictor is None:
-            faults = [fault or NOT_PERMITTED for fault in faults]
         legible = np.array([not fault for fault in faults], np.bool_)
+        prediction = None if self._predictor is None else self._predictor.predict(crops[legible])
+        if self._observer is not None:
+            seen = np.flatnonzero(legible)
+            names, places = [track_ids[k] for k in seen], [detections[k] for k in seen]
+            self._observer.observe(frame.t_s, names, crops[legible], places, prediction)
+        if prediction is None:
+            faults = [fault or NOT_PERMITTED for fault in faults]
         self._read = {name for name, fault in zip(track_ids, faults, strict=True) if not fault}
-        raw = iter(() if self._predictor is None else self._predictor.predict(crops[legible]).probabilities)
+        raw = iter(() if prediction is None else prediction.probabilities)
         faces = tuple(
             self._reading(frame.t_s, name, detection, None if fault else next(raw), pose, fault)
             for name, detection, pose, fault in zip(track_ids, detections, poses, faults, strict=True)

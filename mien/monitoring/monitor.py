@@ -35,6 +35,7 @@ class DriftMonitor:
             an estimate that is too high costs power, one that is too low costs false alarms.
         rule: how many flagged windows last.
         sight: how much of a face is given.
+        date_changes: look for change points as well, which needs river.
 
     Attributes:
         level: the surprise from which on a window is flagged.
@@ -52,12 +53,14 @@ class DriftMonitor:
         faces_per_h: float,
         rule: Persistence | None = None,
         sight: Sight = "all",
+        date_changes: bool = True,
     ) -> None:
         if sight not in reference.calibrations:
             raise DataError(
                 f"the reference ({reference.source}) has no limits for {sight!r}, only {', '.join(reference.calibrations)}"
             )
         self.sight: Sight = sight
+        self._dated = ("confidence", "entropy") if date_changes and sight != "picture" else ()
         self._calibration = reference.calibrations[sight]
         for name, value in (("false_alarm_every_h", false_alarm_every_h), ("faces_per_h", faces_per_h)):
             if not 0 < value < float("inf"):
@@ -75,7 +78,7 @@ class DriftMonitor:
         self._estimate = EstimatedAccuracy(self._reference.accuracy)
         self._persistent = Persistent(self._rule, len(self._detectors))
         self._lately: deque[Chunk] = deque(maxlen=WINDOW_CHUNKS)
-        self._changes = [self._watch(name) for name in ("confidence", "entropy") if self.sight != "picture"]
+        self._changes = [self._watch(name) for name in self._dated]
         self._verdict: WindowVerdict | None = None
 
     @property

@@ -21,7 +21,7 @@ from mien.monitoring.calibration import RUNS, STEPS, Calibration, calibrate, don
 from mien.monitoring.chunks import CHUNK_BLOCKS, Chunks
 from mien.monitoring.features import FeatureMap
 from mien.monitoring.observation import FaceBatch, FaceObservation
-from mien.monitoring.sight import DETECTORS_OF, Sight
+from mien.monitoring.sight import Sight
 
 LEAST_FACES: Final = 400
 """Fewer independent faces make no reference: one half must fill windows."""
@@ -124,33 +124,11 @@ class Reference:
         steps: int = STEPS,
         sight: Sight = "all",
     ) -> Reference:
-        """Return the reference that the first minutes of a deployment make; for the arguments see ``learn``."""
-        return done(
-            cls.learn(observations, base, source=source, repeat_s=repeat_s, seed=seed, runs=runs, steps=steps, sight=sight)
-        )
-
-    @classmethod
-    def learn(
-        cls,
-        observations: Sequence[FaceObservation],
-        base: Reference,
-        *,
-        source: str,
-        repeat_s: float = STREAM_REPEAT_S,
-        seed: int = 0,
-        runs: int = RUNS,
-        steps: int = STEPS,
-        sight: Sight = "all",
-    ) -> Generator[None, None, Reference]:
-        """Yield many times, after small steps of work, and return the reference of the first minutes of a deployment.
-
-        Its limits come from the stream's own chunks, put together in stretches, so that what
-        neighbouring frames have in common is allowed for. A short start holds few independent
-        moments; the promise of false alarms is then rough (``docs/drift.md`` has numbers).
+        """Return the reference that the first minutes of a deployment make.
 
         Args:
             observations: faces in the order of their times; held only for this call.
-            base: the bundle's own reference: kernel width, components and accuracy model are its.
+            base: the bundle's own reference.
             source: what the stream is, in words.
             repeat_s: after how many seconds a face counts again.
             seed: of the simulated streams.
@@ -167,6 +145,40 @@ class Reference:
             filled = chunks.update(face)
             if filled is not None and filled.faces is not None:
                 groups.append(filled.faces)
+        return done(cls.learn(groups, base, source=source, repeat_s=repeat_s, seed=seed, runs=runs, steps=steps, sight=sight))
+
+    @classmethod
+    def learn(
+        cls,
+        groups: Sequence[FaceBatch],
+        base: Reference,
+        *,
+        source: str,
+        repeat_s: float = STREAM_REPEAT_S,
+        seed: int = 0,
+        runs: int = RUNS,
+        steps: int = STEPS,
+        sight: Sight = "all",
+    ) -> Generator[None, None, Reference]:
+        """Yield many times, after small steps of work, and return the reference of the start of a stream.
+
+        Its limits come from the stream's own chunks, put together in stretches, so that what
+        neighbouring frames have in common is allowed for. A short start holds few independent
+        moments; the promise of false alarms is then rough (``docs/drift.md`` has numbers).
+
+        Args:
+            groups: the faces of each chunk, in order.
+            base: the bundle's own reference: kernel width, components and accuracy model are its.
+            source: what the stream is, in words.
+            repeat_s: after how many seconds a face counts again.
+            seed: of the simulated streams.
+            runs: simulated streams.
+            steps: windows in each.
+            sight: how much of a face is known, and so which limits are made.
+
+        Raises:
+            DataError: too few faces.
+        """
         if len(groups) < LEAST_CHUNKS:
             raise DataError(
                 f"the start of the stream holds {len(groups)} times {CHUNK_BLOCKS} looks at a face (one every {repeat_s:g} s a "
@@ -175,11 +187,12 @@ class Reference:
         sizes = [len(group) for group in groups]
         faces = FaceBatch.join(groups)
         features = base.features.with_grid_of(faces)
+        yield
         values = features(faces)
+        yield
         ends = np.cumsum(sizes)
         places = [np.arange(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-        sights: Sequence[Sight] = tuple(DETECTORS_OF) if sight == "all" else (sight,)
-        calibrations = yield from calibrate(values, faces.probabilities, places, runs, steps, seed, sights)
+        calibrations = yield from calibrate(values, faces.probabilities, places, runs, steps, seed, (sight,))
         return replace(
             base,
             source=source,

@@ -92,11 +92,14 @@ class DriftTrigger:
         if self._silent_until_s is not None and verdict.to_s < self._silent_until_s:
             return None
         assert self._first is not None
-        cause = looks_like(self._kinds[name] for name in verdict.lasting)
-        event = DriftEvent(verdict.to_s, self._first.from_s, self._first.to_s, cause, verdict.lasting, verdict)
+        event = DriftEvent(verdict.to_s, self._first.from_s, self._first.to_s, self.cause(verdict), verdict.lasting, verdict)
         self._events.append(event)
         self._silent_until_s = verdict.to_s + self._cooldown_s
         return event
+
+    def cause(self, verdict: WindowVerdict) -> str:
+        """Return which change the lasting detectors of a window point to."""
+        return looks_like(self._kinds[name] for name in verdict.lasting)
 
     def _too_small(self, verdict: WindowVerdict) -> bool:
         if self._least_drop <= 0 or self._usual is None or verdict.accuracy is None:
