@@ -48,7 +48,7 @@ class Observer(Protocol):
         detections: Sequence[Detection],
         prediction: Prediction | None,
     ) -> None:
-        """Take in a frame's time, N faces' names, crops (N, 1, 48, 48) and places, and what the model makes of them, if it may."""
+        """Take in a frame's time, N names, crops (N, 1, 48, 48) and places, and what the model makes of them, if it may."""
 
 
 class Pipeline:

@@ -3,7 +3,7 @@
 A session shows few people, and a few people differ from the thousands of the bundle's
 reference however good the camera is; so a session is compared with itself. Looks at faces are
 numbers, held in memory while the start is learnt and for one chunk after that, and never
-written. Work comes in small steps, one a frame, and all times are the source's.
+written. Work comes in small steps, between frames, and all times are the source's.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ Status = Literal["watching", "ok", "drift", "unavailable"]
 LOOK_EVERY_S: Final = 1.0
 """A face is measured this often; more looks would tell nothing new."""
 _LEAST_WINDOWS: Final = 4
+_STEP_EVERY: Final = 4  # frames
 _RUNS: Final = 20
 _STEPS: Final = 150
 
@@ -85,7 +86,7 @@ class LiveDrift:
         self._looked: dict[str, float] = {}
         self._first_s: float | None = None
         self._last_s = 0.0
-        self._looks = 0
+        self._looks = self._frames = 0
         self._chunks = Chunks(reference.features, STREAM_REPEAT_S, keep=True, sight=sight)
         self._learnt: list[FaceBatch] = []
         self._work: Generator[None, None, Reference] | None = None
@@ -151,7 +152,8 @@ class LiveDrift:
             detections: where they are.
             prediction: what the model makes of them; None where none may read them.
         """
-        if self._work is not None:
+        self._frames += 1
+        if self._work is not None and self._frames % _STEP_EVERY == 0:
             self._step()
         due = [k for k, name in enumerate(track_ids) if not 0 <= t_s - self._looked.get(name, -np.inf) < LOOK_EVERY_S]
         self._looked = {name: self._looked[name] for name in track_ids if name in self._looked}
