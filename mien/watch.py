@@ -1,10 +1,11 @@
-"""Wires drift monitoring: a reference from a bundle and a data set, and a folder of pictures as a stream.
+"""Wires drift monitoring: a reference from a bundle and a data set; a folder of pictures, or stored sessions, as a stream.
 
 A composition like ``session`` and ``lifecycle``: it joins the stages, which do not know one another.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from mien.live.decoder import read_picture
 from mien.live.recorded import IMAGE_ENDINGS
 from mien.monitoring.accuracy_estimate import Condition, fit_accuracy
 from mien.monitoring.features import FeatureMap, random_features
+from mien.monitoring.live_drift import LOOK_EVERY_S
 from mien.monitoring.monitor import DriftMonitor
 from mien.monitoring.observation import MEASURES, FaceBatch, FaceObservation, measure, observe, pose_measures
 from mien.monitoring.reference import Reference
@@ -31,6 +33,7 @@ from mien.monitoring.trigger import DriftTrigger
 from mien.monitoring.verdict import WindowVerdict
 from mien.preprocess import CANONICAL_LANDMARKS
 from mien.records import Detection
+from mien.store.answers import StoredSession, answers_of
 from mien.vision.aligner import align_faces
 from mien.vision.detector import Detector
 from mien.vision.predictor import Predictor
@@ -38,6 +41,7 @@ from mien.vision.predictor import Predictor
 SUITE_FACES: Final = 1000
 """Faces that are spoilt in sixty ways to learn where the model fails."""
 _BATCH: Final = 64
+_BETWEEN_S: Final = 60.0
 
 
 def make_reference(
@@ -149,14 +153,15 @@ def read_faces(predictor: Predictor, images: NDArray[np.uint8], progress: Progre
 
 @dataclass(slots=True)
 class Watched:
-    """What came of watching a folder.
+    """What came of watching a folder or stored sessions.
 
     Attributes:
         pictures: files that could be read.
-        broken: files that could not.
+        broken: files that could not be.
         faceless: pictures without a face.
         faces: faces found.
         verdicts: of every window, in order.
+        sessions: name and start of each stored session, in seconds of the stream.
     """
 
     pictures: int = 0
@@ -164,6 +169,7 @@ class Watched:
     faceless: int = 0
     faces: int = 0
     verdicts: list[WindowVerdict] = field(default_factory=list)
+    sessions: list[tuple[str, float]] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -222,6 +228,34 @@ def observe_pictures(
         if len(crops):
             names = [f"{number}-{k}" for k in range(len(crops))]
             yield from observe(number * every_s, names, crops, predictor.predict(crops), detections)
+
+
+def observe_sessions(sessions: Sequence[StoredSession], base: Reference, watched: Watched) -> Iterator[FaceObservation]:
+    """Yield the answers of stored sessions as one stream without the time between them, each face once a second.
+
+    Args:
+        sessions: in order.
+        base: the reference of the model that gave the answers.
+        watched: what is counted on the way; a file that cannot be read counts as broken and is passed over.
+    """
+    embedding = np.full(len(base.features.centre), np.nan, np.float32)
+    measures = np.full(len(MEASURES), np.nan, np.float32)
+    from_s = last_s = 0.0
+    for session in sessions:
+        watched.sessions.append((session.name, from_s))
+        looked: dict[str, float] = {}
+        try:
+            for answer in answers_of(session):
+                if 0 <= answer.t_s - looked.get(answer.track_id, -math.inf) < LOOK_EVERY_S:
+                    continue
+                looked[answer.track_id] = answer.t_s
+                watched.faces += 1
+                last_s = max(last_s, from_s + answer.t_s)
+                name = f"{session.name}/{answer.track_id}"
+                yield FaceObservation(from_s + answer.t_s, name, embedding, answer.probabilities, measures)
+        except DataError:
+            watched.broken += 1
+        from_s = last_s + _BETWEEN_S
 
 
 def watch(faces: Iterator[FaceObservation], monitor: DriftMonitor, trigger: DriftTrigger, watched: Watched) -> None:

@@ -11,14 +11,49 @@ from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Data, Model
 
 monitor = typer.Typer(
     name="monitor",
-    help="Notice silently falling accuracy: reference, images, labels.",
-    no_args_is_help=True,
+    help="Notice silently falling accuracy: stored sessions (--since), images, new labels, reference.",
     rich_markup_mode=None,
 )
 
 ReferenceOption = Annotated[
     Path | None, typer.Option(help="What to hold the stream against.", show_default="the one beside the bundle")
 ]
+
+
+@monitor.callback(invoke_without_command=True)
+def stored(
+    context: typer.Context,
+    since: Annotated[
+        str, typer.Option(help="Hold the stored sessions since then against those before: 12h, 7d, 2w or a date.")
+    ] = "",
+    sessions: Annotated[Path, typer.Option(help="Folder of the sessions' folders.")] = Path("results/sessions"),
+    model: Model = MODEL_DEFAULT,
+    reference: ReferenceOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for drift.html, drift.json and retrain_request.json.")] = Path(
+        "results/drift"
+    ),
+    false_alarm_every_h: Annotated[float, typer.Option(help="Accept one false alarm in so many hours, on average.")] = 100.0,
+    windows: Annotated[str, typer.Option(help="Alarm where a detector flags m of n windows: m/n.")] = "3/4",
+    cooldown_h: Annotated[float, typer.Option(min=0, help="Hours of silence after an alarm.")] = 24.0,
+    prometheus: Annotated[Path | None, typer.Option(help="Write metrics to this text file as well.")] = None,
+) -> None:
+    """Notice silently falling accuracy: in stored sessions (--since), in a folder of images, in new labels.
+
+    --since holds the answers of the stored sessions since then against those of the sessions before:
+    expressions and confidence. Stored sessions hold no picture and no embedding, so the picture itself
+    cannot be compared. Ends with 10 where drift was found, else 0; the last line printed is JSON.
+
+    Example: mien monitor --since 7d
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if not since:
+        print(context.get_help())
+        raise typer.Exit(2)
+    from mien.cli.monitor_sessions import watch_stored
+
+    code = watch_stored(since, sessions, model, reference, out, false_alarm_every_h, windows, cooldown_h, prometheus)
+    raise typer.Exit(code)
 
 
 @monitor.command("reference")
@@ -99,29 +134,20 @@ def watch_images(
 
     Example: mien monitor images shots/ --every-s 10 --prometheus /var/lib/node_exporter/mien.prom
     """
-    import json
-    import sys
-
+    from mien.cli.monitor_report import finish, parse_rule
     from mien.cli.progress import progress_bar
-    from mien.errors import UsageError, require
-    from mien.files import file_hash, write_json
+    from mien.errors import require
+    from mien.files import file_hash
     from mien.monitoring.monitor import DriftMonitor
-    from mien.monitoring.page import write_page
-    from mien.monitoring.persistence import Persistence
-    from mien.monitoring.prometheus import write_metrics
     from mien.monitoring.reference_file import read_reference, reference_path
-    from mien.monitoring.summary import summarise
-    from mien.monitoring.trigger import DriftTrigger, write_request
+    from mien.monitoring.trigger import DriftTrigger
     from mien.vision.bundles import bundle_path
     from mien.vision.detector import open_detector
     from mien.vision.predictor import Predictor
     from mien.watch import Watched, observe_pictures, own_reference, pictures_in, watch
 
     require(("scipy", "river"), "monitor", "Watching for drift")
-    m, _, n = windows.partition("/")
-    if not (m.isdecimal() and n.isdecimal()):
-        raise UsageError(f"--windows is {windows!r}; give m of n as 3/4")
-    rule = Persistence(int(m), int(n))
+    rule = parse_rule(windows)
     paths = pictures_in(folder)
     bundle = bundle_path(model)
     held = read_reference(reference or reference_path(bundle), file_hash(bundle))
@@ -141,19 +167,7 @@ def watch_images(
         "n": rule.n,
         "cooldown_h": cooldown_h,
     }
-    facts = summarise(str(folder), held, monitoring, trigger, watched.verdicts, watched.counts, promise)
-    write_json(out / "drift.json", facts)
-    write_page(out / "drift.html", facts)
-    if facts["events"]:
-        write_request(out, facts["events"][-1])
-    if prometheus is not None:
-        write_metrics(prometheus, facts)
-    print(f"{facts['in_words']}\n{facts['advice']}")
-    print(f"Written to {out}: drift.html (open it in a browser), drift.json{', retrain_request.json' if facts['events'] else ''}")
-    short = {"drift": facts["drift"], "what": facts["what"], "events": len(facts["events"]), **facts["counts"], "out": str(out)}
-    print(json.dumps(short))
-    sys.stdout.flush()
-    raise typer.Exit(trigger.exit_code)
+    raise typer.Exit(finish(str(folder), held, monitoring, trigger, watched.verdicts, watched.counts, promise, out, prometheus))
 
 
 @monitor.command("labels")

@@ -26,6 +26,7 @@ def summarise(
     verdicts: Sequence[WindowVerdict],
     counts: Mapping[str, int],
     promise: Mapping[str, float],
+    sessions: Sequence[tuple[str, float]] = (),
 ) -> dict[str, Any]:
     """Return everything that is known of a watched stream.
 
@@ -37,6 +38,7 @@ def summarise(
         verdicts: of every window.
         counts: pictures, faces and the like.
         promise: the settings.
+        sessions: name and start of each session that the stream was put together from, in seconds of the stream.
     """
     model = reference.accuracy
     usual = reference.baseline.overall
@@ -65,6 +67,7 @@ def summarise(
             "estimated_accuracy": None if model is None else round(model.estimate(usual), 4),
             "accuracy_errors": None if model is None else {name: round(value, 4) for name, value in model.errors.items()},
         },
+        "sessions": [{"name": name, "from_s": round(from_s, 3)} for name, from_s in sessions],
         "detectors": {
             detector.name: {"speaks_of": detector.kind, "effect_is": detector.effect_name, "least_effect": detector.least_effect}
             for detector in make_detectors(reference.baseline, monitor.sight)
