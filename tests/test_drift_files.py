@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import multiprocessing
 import pickle
 import re
 import zipfile
@@ -295,7 +296,36 @@ def test_a_request_says_what_since_when_how_much_and_what_to_do(reference: Refer
     assert request["statistics"]["brightness"]["now"] == 90
     assert request["statistics"]["brightness"]["psi"] == 0.3
     assert request["model"]["sha256"] == OWNER
-    assert any(command.startswith("mien train") for command in request["commands"])
+    assert "mien retrain --request retrain_request.json --new-data NEW_FACES" in request["commands"]
+
+
+def ask(folder: Path, names: list[str]) -> None:
+    """Write requests one after the other, as a monitor does."""
+    for name in names:
+        write_request(folder, {"what": name})
+
+
+def test_two_monitors_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    wishes = [[f"{writer}-{k}" for k in range(25)] for writer in "ab"]
+    writers = [context.Process(target=ask, args=(tmp_path, names)) for names in wishes]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    written = [json.loads(path.read_text())["what"] for path in tmp_path.glob("retrain_request*.json")]
+    assert sorted(written) == sorted(wishes[0] + wishes[1])
+    assert json.loads((tmp_path / "retrain_request.json").read_text())["what"] in ("a-24", "b-24")
+
+
+def test_the_same_request_is_kept_once_and_a_broken_one_is_set_aside(tmp_path: Path) -> None:
+    for _ in range(3):
+        write_request(tmp_path, {"what": "picture", "pair": (1, 2)})
+    assert [path.name for path in tmp_path.glob("*.json")] == ["retrain_request.json"]
+    (tmp_path / "retrain_request.json").write_bytes(b"\xff{")
+    write_request(tmp_path, {"what": "content"})
+    assert (tmp_path / "retrain_request-1.json").read_bytes() == b"\xff{"
 
 
 # --- pages and metrics --------------------------------------------------------------------------

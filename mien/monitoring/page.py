@@ -14,8 +14,15 @@ from mien.monitoring.observation import MEASURES
 from mien.monitoring.timeline import timeline
 
 _TELLING: Final = 4
+_SESSIONS: Final = 30
 _HIGHEST: Final = 8.0
 """Surprise at which the timelines end: one in a hundred million."""
+_SIGHTS: Final[dict[str, str]] = {
+    "all": "",
+    "answers": "Only answers were compared: stored sessions hold no picture and no embedding, by design. A camera that "
+    "changed shows here as far as the model's answers and its confidence did.",
+    "picture": "Only the picture was compared: no model may read faces here, so nothing is said of expressions or accuracy.",
+}
 _TITLES: Final[dict[str, str]] = {
     "embedding": "Embedding: distance from the nearest mix of expressions",
     "components": "Embedding: principal components",
@@ -35,7 +42,11 @@ def drift_page(facts: Mapping[str, Any]) -> str:
     windows = facts["windows"]
     sections = [_verdict(facts)]
     if windows:
-        sections += [_timelines(facts), _telling(facts), _accuracy(facts), _expressions(facts)]
+        sections.append(_timelines(facts))
+        if windows[-1]["psi"]:
+            sections.append(_telling(facts))
+        if facts["sight"] != "picture":
+            sections += [_accuracy(facts), _expressions(facts)]
     sections.append(_method(facts))
     newest = windows[-1] if windows else None
     numbers = [(f"{facts['counts']['faces']:,}", "faces"), (f"{facts['counts']['windows']:,}", "windows judged")]
@@ -109,7 +120,7 @@ def _accuracy(facts: Mapping[str, Any]) -> part.LinkedSection:
     charts = [f"<h3>Mean confidence</h3>{sure}"]
     text = "No learnt estimate of accuracy: mean confidence is all there is, and noise makes a model wrong and sure."
     errors = facts["reference"]["accuracy_errors"]
-    if errors is not None:
+    if errors is not None and facts["windows"][-1]["estimated_accuracy"] is not None:
         values = [window["estimated_accuracy"] for window in facts["windows"]]
         usual = facts["reference"]["estimated_accuracy"]
         charts.insert(
@@ -140,7 +151,14 @@ def _method(facts: Mapping[str, Any]) -> part.LinkedSection:
         f"Promised: one false alarm in {promise['false_alarm_every_h']:g} hours at {promise['faces_per_h']:g} looks an hour; "
         f"alarm where the same detector flags {promise['m']:g} of {promise['n']:g} windows of 200 faces, 50 apart."
     )
-    pieces = [part.paragraph(told), part.bars([(name, float(value), f"{value:,}") for name, value in counts.items()])]
+    pieces = [part.paragraph(told)]
+    if _SIGHTS[facts["sight"]]:
+        pieces.append(part.paragraph(_SIGHTS[facts["sight"]]))
+    if facts["sessions"]:
+        names = [(session["name"], _time(session["from_s"])) for session in facts["sessions"][-_SESSIONS:]]
+        pieces.append("<h3>Sessions in the stream</h3>")
+        pieces.append(part.table(("session", "begins at"), names, 2))
+    pieces.append(part.bars([(name, float(value), f"{value:,}") for name, value in counts.items()]))
     points = facts["change_points"]
     if points:
         rows = [

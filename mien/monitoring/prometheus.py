@@ -60,10 +60,11 @@ def _samples(facts: Mapping[str, Any]) -> Iterable[_Sample]:
         yield "mien_drift_surprise", labels, surprise
         yield "mien_drift_effect", labels, newest["effect"][detector]
         yield "mien_drift_flagged", labels, float(detector in newest["flagged"])
-    yield "mien_drift_confidence", model, newest["confidence"]
+    if newest["confidence"] is not None:
+        yield "mien_drift_confidence", model, newest["confidence"]
     if newest["estimated_accuracy"] is not None:
         yield "mien_drift_estimated_accuracy", model, newest["estimated_accuracy"]
-    for expression, share in newest["shown"].items():
+    for expression, share in newest["shown"].items() if facts["sight"] != "picture" else ():
         yield "mien_drift_expression_share", {**model, "expression": expression}, share
 
 

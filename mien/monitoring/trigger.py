@@ -7,17 +7,20 @@ while. An event can be written down as a request for retraining, for a scheduler
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mien.errors import DeviceError
 from mien.files import write_json
 from mien.monitoring.change_points import ChangePoint
 from mien.monitoring.detectors import make_detectors
 from mien.monitoring.features import averages
 from mien.monitoring.reference import Reference
 from mien.monitoring.verdict import ADVICE, WORDS, WindowVerdict, looks_like
+from mien.privacy.lock import one_writer
 
 EXIT_NONE: Final = 0
 EXIT_DRIFT: Final = 10
@@ -165,15 +168,36 @@ def retrain_request(
         "promise": dict(promise),
         "commands": [
             "mien monitor labels NEW_FACES --annotations ANNOTATORS.csv",
-            "mien train --data NEW_FACES --recipe default --out models/retrained",
-            "mien export models/retrained/best.pt --out models/retrained.onnx --data NEW_FACES",
-            f"mien compare {reference.bundle} models/retrained.onnx --data NEW_FACES",
+            f"mien retrain --request {REQUEST_FILE} --new-data NEW_FACES",
         ],
     }
 
 
 def write_request(folder: Path, request: Mapping[str, Any]) -> Path:
-    """Write the request into ``folder``, atomically, and return the file."""
+    """Write the request into ``folder``, atomically, and return the file.
+
+    An earlier request that says something else is not lost: it gets a number. Monitors that write at
+    the same time wait for one another.
+    """
     target = folder / REQUEST_FILE
-    write_json(target, request)
+    with one_writer(target):
+        if target.exists():
+            if _content(target) == json.loads(json.dumps(request)):
+                return target
+            number = 1
+            while (kept := target.with_name(f"{target.stem}-{number}.json")).exists():
+                number += 1
+            try:
+                target.rename(kept)
+            except OSError as error:
+                raise DeviceError(f"cannot keep the earlier {target}: {error.strerror}") from error
+        write_json(target, request)
     return target
+
+
+def _content(path: Path) -> object:
+    """Return a JSON document, None for a broken one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
