@@ -10,10 +10,9 @@ that no photograph stands on both sides.
    reference that the stream's own first hours made.
 2. *Power*: a stream without drift, then one that has it; the share of streams in which an alarm
    comes within 500 faces, and the median number of faces until it comes. The twelve corruptions,
-   a tighter crop, another camera (several corruptions at once), another mix of expressions, and
-   turned heads, each at five severities. FER2013 has no labels of age (nor of anything else about
-   people), so "older or younger faces" cannot be planted honestly; turned heads can, by the
-   landmarks that YuNet finds.
+   a tighter crop, another camera (several corruptions at once), another mix of expressions,
+   turned heads, and younger- or older-looking faces by the proportions of YuNet's landmarks (a proxy:
+   FER2013 does not tell anybody's age), each at five severities.
 3. *Estimated accuracy* against the true one in every condition.
 
     python benchmarks/drift.py --data data/fer2013.zip [--model mien-xs] [--quick]
@@ -27,27 +26,40 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
+from drift_streams import (
+    AT_ONCE,
+    FRAMES_PER_S,
+    FROM_SUBSET,
+    MIXED,
+    cut,
+    independent,
+    lit,
+    observation,
+    parts_by_geometry,
+    photographs,
+    spoilt_pictures,
+    trembling,
+    video,
+    wandering_light,
+)
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from mien.audit import copies, near
-from mien.audit.exact import exact_groups
 from mien.audit.faces import find_faces
 from mien.data.dataset import FaceDataset
 from mien.data.reader import DEFAULT_DATA, read_dataset
 from mien.emotions import EMOTIONS
-from mien.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mien.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from mien.monitoring.accuracy_estimate import WITHIN, fit_accuracy
 from mien.monitoring.chunks import CHUNK_BLOCKS
 from mien.monitoring.monitor import DriftMonitor
-from mien.monitoring.observation import FaceBatch, FaceObservation, pose_measures
+from mien.monitoring.observation import FaceBatch
 from mien.monitoring.reference import Reference
 from mien.monitoring.trigger import DriftTrigger
 from mien.preprocess import CANONICAL_LANDMARKS
@@ -61,117 +73,12 @@ FACES_PER_H: Final = 1000.0
 WITHIN_FACES: Final = 500
 COSTS: Final = 0.05
 """A condition that costs more accuracy than this must be noticed."""
-FRAMES_PER_S: Final = 0.5
-AT_ONCE: Final = 8
-LIGHTS: Final = (0.8, 0.9, 1.0, 1.1, 1.2)
-TURNED: Final = 0.35
-CAMERAS: Final = (
-    (("downsampling", 1), ("jpeg", 1)),
-    (("downsampling", 1), ("jpeg", 2), ("contrast", 1)),
-    (("downsampling", 2), ("jpeg", 2), ("low_light", 1)),
-    (("downsampling", 2), ("noise", 1), ("jpeg", 3), ("contrast", 2)),
-    (("downsampling", 3), ("low_light", 2), ("jpeg", 4)),
-)
-"""Another camera, by severity: smaller, more compressed, darker."""
-ZOOMS: Final = (1.05, 1.1, 1.2, 1.3, 1.45)
-MIXED: Final = (0.1, 0.2, 0.3, 0.45, 0.6)
-"""Share of the stream that is drawn from one expression only."""
-FROM_SUBSET: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
-
-Draw = Callable[[], FaceObservation]
-
-
-# --- the two halves -----------------------------------------------------------------------------
-
-
-def cut(dataset: FaceDataset, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return positions of reference and stream: all copies of a photograph are on one side."""
-    exact = exact_groups(dataset.images)
-    originals = np.unique(exact)
-    pairs = near.find_near_duplicates(dataset.images[originals])
-    pairs = near.NearPairs(originals[pairs.first], originals[pairs.second], pairs.score, pairs.mirrored)
-    photo = copies.join_copies(exact, pairs).photo
-    random = np.random.default_rng(seed)
-    photos = random.permutation(np.unique(photo))
-    first = np.isin(photo, photos[: len(photos) // 2])
-    return random.permutation(np.flatnonzero(first)), random.permutation(np.flatnonzero(~first))
 
 
 def reference_of(faces: FaceBatch, labels: NDArray[np.int64], seed: int = 0) -> Reference:
     return Reference.from_faces(
         faces, labels, bundle="", bundle_sha256="", source="half of PublicTest", dataset_hash="", seed=seed
     )
-
-
-# --- streams ------------------------------------------------------------------------------------
-
-
-def independent(faces: FaceBatch, random: np.random.Generator) -> Iterator[tuple[int, str]]:
-    """Yield (face, name) for ever, each face someone new."""
-    number = 0
-    while True:
-        for face in random.integers(0, len(faces), 1024):
-            yield int(face), str(number)
-            number += 1
-
-
-def video(people: int, variants: int, random: np.random.Generator, as_independent: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield (face, name) as a camera sees eight people at once: who comes stays 5 to 60 s and trembles.
-
-    Args:
-        people: faces to draw from; variant v of face i is at position i * variants + v.
-        variants: pictures of each.
-        random: the source of chance.
-        as_independent: give every frame a name of its own, as somebody would who knows no blocks.
-    """
-    number = 0
-
-    def new() -> list[int]:
-        nonlocal number
-        number += 1
-        return [int(random.integers(people)), 0, int(random.uniform(5, 60) * FRAMES_PER_S), number]
-
-    seats = [new() for _ in range(AT_ONCE)]
-    frame = 0
-    while True:
-        frame += 1
-        for k, seat in enumerate(seats):
-            if random.random() < 0.2:
-                seat[1] = int(random.integers(variants))
-            yield seat[0] * variants + seat[1], f"{seat[3]}-{frame}" if as_independent else str(seat[3])
-            seat[2] -= 1
-            if seat[2] <= 0:
-                seats[k] = new()
-
-
-def wandering_light(people: int, random: np.random.Generator) -> Iterator[tuple[int, str]]:
-    """Yield (face, name), each face someone new, in light that wanders slowly between the five of ``LIGHTS``."""
-    light, number = 2.0, 0
-    while True:
-        light = float(np.clip(light - 0.002 * (light - 2) + random.normal(0, 0.06), 0, len(LIGHTS) - 1))
-        number += 1
-        yield int(random.integers(people)) * len(LIGHTS) + round(light), str(number)
-
-
-def trembling(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Return (4 N, 48, 48): each face as it is, and three times moved by a pixel, a little brighter or darker."""
-    found = []
-    for image in images:
-        found.append(image)
-        for _ in range(3):
-            dx, dy = random.integers(-1, 2, 2)
-            moved = cv2.warpAffine(image, np.array([[1.0, 0, dx], [0, 1.0, dy]]), (48, 48), borderMode=cv2.BORDER_REPLICATE)
-            found.append(cv2.convertScaleAbs(moved, alpha=float(random.uniform(0.97, 1.03))))
-    return np.stack(found)
-
-
-def lit(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return (5 N, 48, 48): each face in five lights."""
-    return np.stack([cv2.convertScaleAbs(image, alpha=light) for image in images for light in LIGHTS])
-
-
-def observation(faces: FaceBatch, position: int, name: str, t_s: float) -> FaceObservation:
-    return FaceObservation(t_s, name, faces.embedding[position], faces.probabilities[position], faces.measures[position])
 
 
 def alarms_in(
@@ -202,28 +109,6 @@ def alarms_in(
 def garwood(count: int) -> tuple[float, float]:
     """Return the exact 95 % interval of the mean of a Poisson count (Garwood 1936)."""
     return (float(chi2.ppf(0.025, 2 * count) / 2) if count else 0.0), float(chi2.ppf(0.975, 2 * count + 2) / 2)
-
-
-# --- planted drift ------------------------------------------------------------------------------
-
-
-def tighter(images: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
-    transform = np.array([[zoom, 0, 23.5 * (1 - zoom)], [0, zoom, 23.5 * (1 - zoom)]])
-    return np.stack([cv2.warpAffine(image, transform, (48, 48), borderMode=cv2.BORDER_REPLICATE) for image in images])
-
-
-def spoilt_pictures(part: FaceDataset, points: NDArray[np.float32]) -> Iterator[tuple[str, int, NDArray[np.uint8]]]:
-    """Yield (name, severity, faces) of everything that is planted in pictures; other seeds than the reference's."""
-    for name in CORRUPTIONS:
-        for severity in SEVERITIES:
-            yield name, severity, corrupt(part.images, name, severity, points, seed=99)
-    for severity, zoom in zip(SEVERITIES, ZOOMS, strict=True):
-        yield "tighter_crop", severity, tighter(part.images, zoom)
-    for severity, steps in zip(SEVERITIES, CAMERAS, strict=True):
-        images = part.images
-        for name, strength in steps:
-            images = corrupt(images, name, strength, points, seed=99)
-        yield "other_camera", severity, images
 
 
 def detect(
@@ -277,7 +162,9 @@ def detect(
 # --- the three parts ----------------------------------------------------------------------------
 
 
-def false_alarms(dataset: FaceDataset, everything: FaceBatch, predictor: Predictor, quick: bool, seed: int) -> dict[str, Any]:
+def false_alarms(
+    dataset: FaceDataset, photo: NDArray[np.int64], everything: FaceBatch, predictor: Predictor, quick: bool, seed: int
+) -> dict[str, Any]:
     """Print and return alarms an hour where nothing changes."""
     windows, cuts = (2000, 3) if quick else (4000, 6)
     looks = FACES_PER_H / CHUNK_BLOCKS  # windows an hour
@@ -290,14 +177,14 @@ def false_alarms(dataset: FaceDataset, everything: FaceBatch, predictor: Predict
         hours[name] = hours.get(name, 0.0) + watched / looks
 
     for number in range(cuts):
-        first, second = cut(dataset, seed + number)
+        first, second = cut(photo, seed + number)
         random = np.random.default_rng((seed, number))
         reference = reference_of(everything.take(first), dataset.labels[first], seed + number)
         stream = everything.take(second)
         alarms, found = alarms_in(reference, stream, independent(stream, random), windows, 3600 / FACES_PER_H)
         changes += found
         add("independent", alarms, windows)
-        if number >= 2:
+        if number >= (1 if quick else 2):
             continue
         some = second[: 600 if quick else len(second)]
         moving = read_faces(predictor, trembling(dataset.images[some], random))
@@ -333,7 +220,7 @@ def power(
     plain: FaceBatch,
     predictor: Predictor,
     points: NDArray[np.float32],
-    turned: NDArray[np.float64] | None,
+    parts: dict[str, NDArray[np.float64]],
     repetitions: int,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -377,9 +264,9 @@ def power(
         of_class = (part.labels == EMOTIONS.index(label)).astype(np.float64)
         for severity, share in zip(SEVERITIES, MIXED, strict=True):
             add(f"more_{label}", severity, plain, (1 - share) / len(plain) + share * of_class / of_class.sum(), "content")
-    if turned is not None:
+    for name, belongs in parts.items():
         for severity, share in zip(SEVERITIES, FROM_SUBSET, strict=True):
-            add("turned_heads", severity, plain, (1 - share) / len(plain) + share * turned / turned.sum(), "faces")
+            add(name, severity, plain, (1 - share) / len(plain) + share * belongs / belongs.sum(), "faces")
     return rows
 
 
@@ -415,20 +302,21 @@ def main() -> None:
     predictor = Predictor(bundle_path(arguments.model), 1)
     everything = read_faces(predictor, dataset.images)
     print(f"{len(dataset)} faces read by {predictor.card.name} after {time.perf_counter() - started:.0f} s", flush=True)
-    alarms = false_alarms(dataset, everything, predictor, arguments.quick, arguments.seed)
+    photo = photographs(dataset.images)
+    alarms = false_alarms(dataset, photo, everything, predictor, arguments.quick, arguments.seed)
     print(f"after {time.perf_counter() - started:.0f} s", flush=True)
 
-    first, second = cut(dataset, arguments.seed)
+    first, second = cut(photo, arguments.seed)
     learn, stream = (500, 600) if arguments.quick else (len(first), len(second))
     second = second[:stream]
     points = np.tile(CANONICAL_LANDMARKS, (len(dataset), 1, 1))
-    turned = None
+    parts: dict[str, NDArray[np.float64]] = {}
     weights = find_yunet()
     if weights is None:
-        print("no turned heads: the detector's file is not there (set MIEN_MODELS, or run mien fetch)")
+        print("no turned heads, no proportions: the detector's file is not there (set MIEN_MODELS, or run mien fetch)")
     else:
         landmarks = find_faces(dataset.images[second], weights).landmarks
-        turned = (np.abs(pose_measures(landmarks)[:, 0]) > TURNED).astype(np.float64)
+        parts = parts_by_geometry(landmarks)
         points[second] = np.where(np.isfinite(landmarks).all((1, 2))[:, None, None], landmarks, points[second])
     reference = reference_of(everything.take(first), dataset.labels[first], arguments.seed)
     suite = spoilt_conditions(
@@ -442,7 +330,7 @@ def main() -> None:
     reference = replace(reference, accuracy=fit_accuracy(suite))
     print(f"reference of {len(first)} faces, accuracy learnt from {learn} of them, after {time.perf_counter() - started:.0f} s")
     rows = power(
-        reference, dataset.take(second), everything.take(second), predictor, points[second], turned,
+        reference, dataset.take(second), everything.take(second), predictor, points[second], parts,
         20 if arguments.quick else 60, arguments.seed,
     )  # fmt: skip
     costly = [row for row in rows if row["kind"] == "picture" and row["costs"] > COSTS]
