@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -193,3 +194,17 @@ def test_new_labels_are_checked(fer_folder: Path, tmp_path: Path) -> None:
     assert facts["missing"] == ["surprise"]
     assert last["problems"] == facts["problems"]
     assert any("must not be learnt" in problem for problem in last["problems"])
+
+
+def test_an_export_without_enough_faces_or_scipy_says_so_and_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.cli.export import _reference_beside
+
+    bundle = tmp_path / "mine.onnx"
+    shutil.copy(bundle_path("mien-xs"), bundle)
+    few_faces = FaceDataset(
+        np.stack([face(k) for k in range(20)]), np.arange(20) % 7, np.ones(20, np.int64), tuple(str(k) for k in range(20))
+    )
+    assert "20 faces make no reference" in _reference_beside(bundle, few_faces)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert "pip install 'mien[monitor]'" in _reference_beside(bundle, few_faces)
+    assert list(tmp_path.iterdir()) == [bundle]

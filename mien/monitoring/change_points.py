@@ -1,9 +1,10 @@
 """When did it begin? Two sequential tests on one number a face, which look for a change and not for a limit.
 
 ADWIN (Bifet and Gavaldà 2007, doi:10.1137/1.9781611972771.42) keeps the longest stretch without
-a change, so its length dates the change. Page-Hinkley (Page 1954, doi:10.1093/biomet/41.1-2.100)
-adds up what exceeds a tolerated change, and notices slow ones. Both are river's. They compare a
-stream with its own past, so they date an alarm and never raise one.
+a change; what it still held when it noticed bounds the change from before, loosely. Page-Hinkley
+(Page 1954, doi:10.1093/biomet/41.1-2.100) adds up what exceeds a tolerated change, and notices
+slow ones. Both are river's. They compare a stream with its own past, so they help to date an
+alarm and never raise one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class ChangePoint:
         test: adwin or page-hinkley.
         signal: what changed, such as confidence.
         noticed_s: when it was noticed.
-        since_s: when it began, as far as the test can tell; None where it cannot.
+        since_s: it began about then or later; None where the test cannot tell.
         before: the signal's mean before the change; None where the test does not say.
         after: and after it.
     """

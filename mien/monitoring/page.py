@@ -158,7 +158,7 @@ def _method(facts: Mapping[str, Any]) -> part.LinkedSection:
         names = [(session["name"], _time(session["from_s"])) for session in facts["sessions"][-_SESSIONS:]]
         pieces.append("<h3>Sessions in the stream</h3>")
         pieces.append(part.table(("session", "begins at"), names, 2))
-    pieces.append(part.bars([(name, float(value), f"{value:,}") for name, value in counts.items()]))
+    pieces.append(part.table(("counted", ""), [(name.replace("_", " "), f"{value:,}") for name, value in counts.items()]))
     points = facts["change_points"]
     if points:
         rows = [
@@ -166,8 +166,12 @@ def _method(facts: Mapping[str, Any]) -> part.LinkedSection:
             for p in points[-20:]
         ]
         pieces.append("<h3>Change points</h3>")
-        pieces.append(part.table(("test", "signal", "noticed", "since"), rows, 2))
-        pieces.append(part.paragraph("They compare the stream with its own past. They date a change; they raise no alarm."))
+        pieces.append(part.table(("test", "signal", "noticed", "began about then or later"), rows, 2))
+        pieces.append(
+            part.paragraph(
+                "They compare the stream with its own past and raise no alarm: the true beginning lies between the two times."
+            )
+        )
     return part.linked_section("method", "How it was judged", *pieces)
 
 

@@ -59,7 +59,10 @@ def timeline(
             f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}" style="stroke:var(--soft);stroke-dasharray:4 3"/>'
         )
         below = y < HEIGHT / 2
-        parts.append(f'<text x="{WIDTH}" y="{y + (11 if below else -3):.1f}" text-anchor="end">{escape(mark_text)}</text>')
+        parts.append(
+            f'<text x="{WIDTH}" y="{y + (11 if below else -3):.1f}" text-anchor="end" '
+            f'style="paint-order:stroke;stroke:var(--paper);stroke-width:4px">{escape(mark_text)}</text>'
+        )
     parts.append(f'<text x="0" y="10">{escape(form.format(high))}</text>')
     parts.append(f'<text x="0" y="{HEIGHT - _FOOT - 2}">{escape(form.format(low))}</text>')
     parts.append(f'<text x="{_LEFT}" y="{HEIGHT - 2}">{first:.2f} h</text>')
