@@ -21,7 +21,7 @@ from mien.monitoring.calibration import RUNS, STEPS, Calibration, calibrate, don
 from mien.monitoring.chunks import CHUNK_BLOCKS, Chunks
 from mien.monitoring.features import FeatureMap
 from mien.monitoring.observation import FaceBatch, FaceObservation
-from mien.monitoring.sight import Sight
+from mien.monitoring.sight import DETECTORS_OF, Sight
 
 LEAST_FACES: Final = 400
 """Fewer independent faces make no reference: one half must fill windows."""
@@ -74,6 +74,7 @@ class Reference:
         seed: int = 0,
         runs: int = RUNS,
         steps: int = STEPS,
+        sights: Sequence[Sight] = tuple(DETECTORS_OF),
     ) -> Reference:
         """Return the reference of independent faces, as in a data set; without an accuracy model.
 
@@ -87,6 +88,7 @@ class Reference:
             seed: of the random frequencies and the simulated streams.
             runs: simulated streams.
             steps: windows in each.
+            sights: which limits are wanted.
 
         Raises:
             DataError: too few faces, or values that are not numbers.
@@ -108,7 +110,7 @@ class Reference:
             features=features,
             baseline=Baseline.of(values, faces.probabilities),
             label_shares=shares,
-            calibrations=done(calibrate(values, faces.probabilities, None, runs, steps, seed)),
+            calibrations=done(calibrate(values, faces.probabilities, None, runs, steps, seed, sights)),
         )
 
     @classmethod
