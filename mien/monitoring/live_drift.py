@@ -36,9 +36,9 @@ Status = Literal["watching", "ok", "drift", "unavailable"]
 LOOK_EVERY_S: Final = 1.0
 """A face is measured this often; more looks would tell nothing new."""
 _LEAST_WINDOWS: Final = 4
-_STEP_EVERY: Final = 4  # frames
+_STEP_EVERY: Final = 6  # frames
 _RUNS: Final = 20
-_STEPS: Final = 150
+_STEPS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
