@@ -88,6 +88,8 @@ def test_other_expressions_than_before_are_noticed(usual: Path, tmp_path: Path) 
     assert [s["from_s"] for s in facts["sessions"]] == [0, 258, 516]
     assert facts["windows"][-1]["estimated_accuracy"] is None
     assert facts["events"][0]["drifted"][0]["detector"] == "expressions"
+    assert "Answers alone do not tell" in facts["in_words"]
+    assert "Look at the camera first" in facts["events"][0]["advice"]
     page = (tmp_path / "out" / "drift.html").read_text()
     assert "stored sessions hold no picture and no embedding, by design" in page
     assert facts["sessions"][0]["name"] in page

@@ -96,7 +96,7 @@ def page_hinkley_threshold(values_between_alarms: float) -> float:
     By Siegmund's approximation for independent normal values (Siegmund 1985, "Sequential analysis", 2.6), solved by bisection.
 
     >>> round(page_hinkley_threshold(10_000), 1)
-    14.1
+    14.5
     """
 
     def run_length(threshold: float) -> float:

@@ -187,7 +187,7 @@ def _time(seconds: float) -> str:
 
 
 def _odds(surprise: float) -> str:
-    return f"one window in {10**surprise:,.0f}" if surprise < 6 else "less than one window in a million"
+    return f"1 window in {10**surprise:,.0f}" if surprise < 6 else "< 1 in a million"
 
 
 def _parts(parts: Mapping[str, float]) -> str:

@@ -13,7 +13,7 @@ from mien.monitoring.features import answers, averages
 from mien.monitoring.monitor import DriftMonitor
 from mien.monitoring.reference import Reference
 from mien.monitoring.trigger import DriftTrigger, retrain_request
-from mien.monitoring.verdict import ADVICE, NOTHING, WORDS, WindowVerdict
+from mien.monitoring.verdict import NOTHING, WindowVerdict, advice_of, words_of
 
 TOO_FEW = "too few faces"
 
@@ -44,13 +44,13 @@ def summarise(
     usual = reference.baseline.overall
     events = trigger.events
     what = events[-1].looks_like if events else NOTHING
-    words = WORDS[what] if verdicts else f"{TOO_FEW} for a verdict: {monitor.waiting} more are needed"
+    words = words_of(what, monitor.sight) if verdicts else f"{TOO_FEW} for a verdict: {monitor.waiting} more are needed"
     return {
         "source": source,
         "drift": bool(events),
         "what": what if verdicts else TOO_FEW,
         "in_words": words,
-        "advice": ADVICE[what],
+        "advice": advice_of(what, monitor.sight),
         "counts": {**counts, "windows": len(verdicts), "unread": monitor.unread, "breaks": monitor.breaks},
         "promise": dict(promise),
         "level": round(monitor.level, 4),
@@ -73,7 +73,7 @@ def summarise(
             for detector in make_detectors(reference.baseline, monitor.sight)
         },
         "windows": [window_facts(verdict) for verdict in verdicts],
-        "events": [retrain_request(event, reference, monitor.changes, promise) for event in events],
+        "events": [retrain_request(event, reference, monitor.changes, promise, monitor.sight) for event in events],
         "change_points": [
             {"test": point.test, "signal": point.signal, "noticed_s": round(point.noticed_s, 3), "since_s": point.since_s}
             for point in monitor.changes

@@ -32,13 +32,13 @@ def timeline(
         mark: a value at which a horizontal line is drawn.
         mark_text: what that line is.
         beyond: for each point, whether it is beyond; () for none.
-        top: the scale ends here; None at the largest value. Higher values are drawn at the edge.
+        top: the scale goes from 0 to here; None from the smallest to the largest value. Higher values are drawn at the edge.
         form: of the numbers at the axis.
     """
     if not values:
         return ""
     known = [*values, *([mark] if mark is not None else [])]
-    low, high = min(known), (max(known) if top is None else max(top, mark or top))
+    low, high = (min(known), max(known)) if top is None else (0.0, max(top, mark or top))
     if high <= low:
         high = low + (abs(low) or 1.0) * 0.1
     first, span = times_h[0], max(times_h[-1] - times_h[0], 1e-9)

@@ -19,7 +19,8 @@ from mien.monitoring.change_points import ChangePoint
 from mien.monitoring.detectors import make_detectors
 from mien.monitoring.features import averages
 from mien.monitoring.reference import Reference
-from mien.monitoring.verdict import ADVICE, WORDS, WindowVerdict, looks_like
+from mien.monitoring.sight import Sight
+from mien.monitoring.verdict import WindowVerdict, advice_of, looks_like, words_of
 from mien.privacy.lock import one_writer
 
 EXIT_NONE: Final = 0
@@ -111,7 +112,11 @@ class DriftTrigger:
 
 
 def retrain_request(
-    event: DriftEvent, reference: Reference, changes: tuple[ChangePoint, ...], promise: Mapping[str, float]
+    event: DriftEvent,
+    reference: Reference,
+    changes: tuple[ChangePoint, ...],
+    promise: Mapping[str, float],
+    sight: Sight = "all",
 ) -> dict[str, Any]:
     """Return an event as plain values: what drifted, since when, how much, and what to do.
 
@@ -120,6 +125,7 @@ def retrain_request(
         reference: what the stream was held against.
         changes: change points, to date it by.
         promise: the monitor's settings, to be kept with it.
+        sight: how much of a face was given.
     """
     verdict = event.verdict
     usual = averages(reference.baseline.overall)
@@ -128,8 +134,8 @@ def retrain_request(
     accuracy = reference.accuracy
     return {
         "what": event.looks_like,
-        "in_words": WORDS[event.looks_like],
-        "advice": ADVICE[event.looks_like],
+        "in_words": words_of(event.looks_like, sight),
+        "advice": advice_of(event.looks_like, sight),
         "since_s": round(event.since_s, 3),
         "by_s": round(event.by_s, 3),
         "noticed_s": round(event.t_s, 3),

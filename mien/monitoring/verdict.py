@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.monitoring.detector import Kind, Reading
+from mien.monitoring.sight import Sight
 
 NOTHING, PICTURE, CONTENT, CONFIDENCE = "nothing", "picture", "content", "confidence"
 
@@ -24,6 +25,11 @@ WORDS: Final[dict[str, str]] = {
     CONTENT: "other expressions are shown; the picture is as it was",
     CONFIDENCE: "the model's confidence has changed, the picture and the expressions have not: other faces than it knows?",
 }
+_OF_ANSWERS: Final[dict[str, str]] = {
+    CONTENT: "other expressions are read than before; are they shown, or does the camera mislead? Answers alone do not tell",
+    CONFIDENCE: "the model is less sure than before, or surer; is it the camera, or the faces? Answers alone do not tell",
+}
+"""What is said instead where only answers were compared."""
 ADVICE: Final[dict[str, str]] = {
     NOTHING: "Nothing needs doing.",
     PICTURE: "Look at the camera first: light, lens, focus, resolution, framing. Retrain only if this picture is here to stay.",
@@ -65,6 +71,20 @@ class WindowVerdict:
     stability: Mapping[str, float]
     confidence: float | None
     accuracy: float | None
+
+
+def words_of(what: str, sight: Sight) -> str:
+    """Return a cause in words, claiming no more than was looked at.
+
+    >>> words_of("content", "all")
+    'other expressions are shown; the picture is as it was'
+    """
+    return _OF_ANSWERS.get(what, WORDS[what]) if sight == "answers" else WORDS[what]
+
+
+def advice_of(what: str, sight: Sight) -> str:
+    """Return what to do about a cause; where only answers were compared the camera is looked at first."""
+    return ADVICE[PICTURE] if sight == "answers" and what != NOTHING else ADVICE[what]
 
 
 def looks_like(kinds: Iterable[Kind]) -> str:
