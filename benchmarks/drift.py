@@ -26,30 +26,24 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from drift_alarms import false_alarms, reference_of
 from drift_streams import (
-    AT_ONCE,
-    FRAMES_PER_S,
+    FACES_PER_H,
+    FALSE_ALARM_EVERY_H,
     FROM_SUBSET,
     MIXED,
     cut,
-    independent,
-    lit,
     observation,
     parts_by_geometry,
     photographs,
     spoilt_pictures,
-    trembling,
-    video,
-    wandering_light,
 )
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from mien.audit.faces import find_faces
 from mien.data.dataset import FaceDataset
@@ -68,47 +62,9 @@ from mien.vision.predictor import Predictor
 from mien.vision.weights import find_yunet
 from mien.watch import read_faces, spoilt_conditions
 
-FALSE_ALARM_EVERY_H: Final = 24.0
-FACES_PER_H: Final = 1000.0
 WITHIN_FACES: Final = 500
 COSTS: Final = 0.05
 """A condition that costs more accuracy than this must be noticed."""
-
-
-def reference_of(faces: FaceBatch, labels: NDArray[np.int64], seed: int = 0) -> Reference:
-    return Reference.from_faces(
-        faces, labels, bundle="", bundle_sha256="", source="half of PublicTest", dataset_hash="", seed=seed, sights=("all",)
-    )
-
-
-def alarms_in(
-    reference: Reference, faces: FaceBatch, stream: Iterator[tuple[int, str]], windows: int, per_look: float
-) -> tuple[int, int]:
-    """Return (alarms, change points) in a stream without drift, so many windows long.
-
-    Args:
-        reference: what it is held against.
-        faces: all faces of the stream.
-        stream: positions and names.
-        windows: how long to watch.
-        per_look: seconds from one item of the stream to the next, such that an hour brings ``FACES_PER_H`` looks.
-    """
-    monitor = DriftMonitor(reference, FALSE_ALARM_EVERY_H, FACES_PER_H)
-    trigger = DriftTrigger(reference, cooldown_h=4 * CHUNK_BLOCKS / FACES_PER_H)
-    seen = 0
-    for k, (position, name) in enumerate(stream):
-        verdict = monitor.update(observation(faces, position, name, k * per_look))
-        if verdict is not None:
-            seen += 1
-            trigger.update(verdict)
-            if seen == windows:
-                break
-    return len(trigger.events), len(monitor.changes)
-
-
-def garwood(count: int) -> tuple[float, float]:
-    """Return the exact 95 % interval of the mean of a Poisson count (Garwood 1936)."""
-    return (float(chi2.ppf(0.025, 2 * count) / 2) if count else 0.0), float(chi2.ppf(0.975, 2 * count + 2) / 2)
 
 
 def detect(
@@ -160,58 +116,6 @@ def detect(
 
 
 # --- the three parts ----------------------------------------------------------------------------
-
-
-def false_alarms(
-    dataset: FaceDataset, photo: NDArray[np.int64], everything: FaceBatch, predictor: Predictor, quick: bool, seed: int
-) -> dict[str, Any]:
-    """Print and return alarms an hour where nothing changes."""
-    windows, cuts = (2000, 3) if quick else (4000, 6)
-    looks = FACES_PER_H / CHUNK_BLOCKS  # windows an hour
-    rows: dict[str, list[int]] = {}
-    hours: dict[str, float] = {}
-    changes = 0
-
-    def add(name: str, alarms: int, watched: int) -> None:
-        rows.setdefault(name, []).append(alarms)
-        hours[name] = hours.get(name, 0.0) + watched / looks
-
-    for number in range(cuts):
-        first, second = cut(photo, seed + number)
-        random = np.random.default_rng((seed, number))
-        reference = reference_of(everything.take(first), dataset.labels[first], seed + number)
-        stream = everything.take(second)
-        alarms, found = alarms_in(reference, stream, independent(stream, random), windows, 3600 / FACES_PER_H)
-        changes += found
-        add("independent", alarms, windows)
-        if number >= (1 if quick else 2):
-            continue
-        some = second[: 600 if quick else len(second)]
-        moving = read_faces(predictor, trembling(dataset.images[some], random))
-        pace = 1 / (AT_ONCE * FRAMES_PER_S)
-        add("video", alarms_in(reference, moving, video(len(some), 4, random), windows // 4, pace)[0], windows // 4)
-        naive = video(len(some), 4, random, as_independent=True)
-        add("video, every frame counted", alarms_in(reference, moving, naive, windows // 4, pace)[0], windows // 4)
-        if number == 0:
-            faces = read_faces(predictor, lit(dataset.images[some]))
-            start = wandering_light(len(some), random)
-            add("wandering light", alarms_in(reference, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
-            opening = [observation(faces, p, n, k * 3600 / FACES_PER_H) for k, (p, n) in zip(range(4000), start, strict=False)]
-            own = Reference.from_stream(opening, reference, source="the first four hours", repeat_s=3600.0)
-            add("wandering light, own reference", alarms_in(own, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
-    promised = 1 / FALSE_ALARM_EVERY_H
-    print(f"\nfalse alarms an hour, promised {promised:.3f} (one in {FALSE_ALARM_EVERY_H:g} h at {FACES_PER_H:g} faces an hour)")
-    print(f"{'stream':<32} {'hours':>7} {'alarms':>7} {'an hour':>8} {'95 % interval':>16}")
-    report: dict[str, Any] = {}
-    for name, counts in rows.items():
-        low, high = garwood(sum(counts))
-        rate, ends = sum(counts) / hours[name], (low / hours[name], high / hours[name])
-        print(f"{name:<32} {hours[name]:7.0f} {sum(counts):7} {rate:8.4f} {ends[0]:7.4f} to {ends[1]:6.4f}   by cut: {counts}")
-        report[name] = {"hours": round(hours[name], 1), "alarms": counts, "per_hour": rate, "interval": ends}
-    often = changes / hours["independent"]
-    print(f"change points of confidence and entropy (they date alarms, they raise none): {often:.3f} an hour")
-    report["change_points_per_hour"] = often
-    return report
 
 
 def power(

@@ -18,6 +18,9 @@ from mien.data.dataset import FaceDataset
 from mien.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from mien.monitoring.observation import FaceBatch, FaceObservation, pose_measures
 
+FALSE_ALARM_EVERY_H: Final = 24.0
+FACES_PER_H: Final = 1000.0
+"""What is promised, and at how many looks an hour."""
 FRAMES_PER_S: Final = 0.5
 AT_ONCE: Final = 8
 LIGHTS: Final = (0.8, 0.9, 1.0, 1.1, 1.2)
