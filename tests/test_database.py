@@ -10,32 +10,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from kept_sessions import START, kept, seconds
 from sqlalchemy import create_engine, inspect
 
-from mien.emotions import EMOTIONS
 from mien.errors import DataError, DeviceError, UsageError
 from mien.store import schema
 from mien.store.database import Database
 from mien.store.place import database_file, database_url, open_database
-from mien.store.session_records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord
-
-START = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
-
-
-def seconds(**by_name: float) -> tuple[float, ...]:
-    return tuple(by_name.get(name, 0.0) for name in EMOTIONS)
-
-
-def kept(session_id: str = "s1", events: int = 2, **changes: object) -> KeptSession:
-    session = SessionRecord(session_id, START, "running", "camera 0", "mien-s", "yunet", "0.4", "results/s1", 12.5, 300, 290, 2)
-    return KeptSession(
-        replace(session, **changes),
-        (TrackRecord("k3f9", 0.0, 12.0, 280, 12, seconds(happy=8.25, sad=3)), TrackRecord("a0c1", 4.0, 5.0)),
-        (IntervalRecord(0.0, 10.0, seconds(happy=8.25)), IntervalRecord(10.0, 12.5, seconds(sad=3))),
-        tuple(
-            EventRecord(float(k), "intervention", "k3f9", {"rule": "pause", "n": [k, None], "tür": "ü"}) for k in range(events)
-        ),
-    )
+from mien.store.session_records import EventRecord, IntervalRecord, SessionRecord, TrackRecord
 
 
 @pytest.fixture
@@ -91,7 +73,7 @@ WRITER = """
 import sys
 from dataclasses import replace
 sys.path.insert(0, sys.argv[3])
-from test_database import kept
+from kept_sessions import kept
 from mien.store.database import Database
 database = Database(sys.argv[1])
 for k in range(20):
@@ -190,6 +172,102 @@ def test_what_cannot_be_used_is_said_without_the_password(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="not a database's URL") as wrong:
         open_database("postgresql://u:secret@host:port/d")
     assert "secret" not in str(wrong.value)
+
+
+FIRST_SCHEMA = """
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+INSERT INTO schema_version VALUES (1);
+CREATE TABLE sessions (session_id VARCHAR PRIMARY KEY, started_at VARCHAR NOT NULL, state VARCHAR NOT NULL,
+    source VARCHAR NOT NULL, model VARCHAR NOT NULL, detector VARCHAR NOT NULL, version VARCHAR NOT NULL, folder VARCHAR NOT NULL,
+    duration_s DOUBLE PRECISION NOT NULL, frames INTEGER NOT NULL, frames_with_face INTEGER NOT NULL, faces_max INTEGER NOT NULL,
+    captured INTEGER NOT NULL, dropped INTEGER NOT NULL, readings INTEGER NOT NULL, uncertain INTEGER NOT NULL);
+CREATE INDEX sessions_by_start ON sessions (started_at);
+CREATE TABLE tracks (session_id VARCHAR NOT NULL REFERENCES sessions (session_id) ON DELETE CASCADE, track_id VARCHAR NOT NULL,
+    first_s DOUBLE PRECISION NOT NULL, last_s DOUBLE PRECISION NOT NULL, readings INTEGER NOT NULL, uncertain INTEGER NOT NULL,
+    angry_s DOUBLE PRECISION NOT NULL, disgust_s DOUBLE PRECISION NOT NULL, fear_s DOUBLE PRECISION NOT NULL,
+    happy_s DOUBLE PRECISION NOT NULL, neutral_s DOUBLE PRECISION NOT NULL, sad_s DOUBLE PRECISION NOT NULL,
+    surprise_s DOUBLE PRECISION NOT NULL, PRIMARY KEY (session_id, track_id));
+CREATE TABLE intervals (session_id VARCHAR NOT NULL REFERENCES sessions (session_id) ON DELETE CASCADE,
+    from_s DOUBLE PRECISION NOT NULL, to_s DOUBLE PRECISION NOT NULL,
+    angry_s DOUBLE PRECISION NOT NULL, disgust_s DOUBLE PRECISION NOT NULL, fear_s DOUBLE PRECISION NOT NULL,
+    happy_s DOUBLE PRECISION NOT NULL, neutral_s DOUBLE PRECISION NOT NULL, sad_s DOUBLE PRECISION NOT NULL,
+    surprise_s DOUBLE PRECISION NOT NULL, PRIMARY KEY (session_id, from_s));
+CREATE TABLE events (session_id VARCHAR NOT NULL REFERENCES sessions (session_id) ON DELETE CASCADE, number INTEGER NOT NULL,
+    t_s DOUBLE PRECISION NOT NULL, kind VARCHAR NOT NULL, track_id VARCHAR NOT NULL, details JSON NOT NULL,
+    PRIMARY KEY (session_id, number));
+"""
+"""What version 1 was, written down once more: the program's own migrations must not vouch for themselves."""
+
+
+def write_first_schema(url: str) -> None:
+    """Fill an empty database with three sessions as version 1 kept them."""
+    statements = [line for line in FIRST_SCHEMA.split(";") if line.strip()]
+    for k in range(3):
+        statements += [
+            f"INSERT INTO sessions VALUES ('old-{k}', '2026-01-0{k + 1}T08:00:00.000+00:00', 'ended', 'camera 0', 'mien-s', "
+            f"'yunet', '0.4', '', 60.5, 900, 880, 1, 950, 50, 880, 44)",
+            f"INSERT INTO tracks VALUES ('old-{k}', 'k3f9', 0, 60, 880, 44, 0, 0, 0, 40.25, 18, 0, 0)",
+            *(f"INSERT INTO intervals VALUES ('old-{k}', {t}, {t + 10}, 0, 0, 0, 7, 3, 0, 0)" for t in range(0, 60, 10)),
+            *(f"INSERT INTO events VALUES ('old-{k}', {n}, {n}.5, 'note', '', '{{\"n\": {n}}}')" for n in range(4)),
+        ]
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def check_first_schema(database: Database) -> None:
+    sessions = database.sessions()
+    assert [session.session_id for session in sessions] == ["old-0", "old-1", "old-2"]
+    assert sessions[1] == SessionRecord(
+        "old-1", datetime(2026, 1, 2, 8, tzinfo=UTC), "ended", "camera 0", "mien-s", "yunet", "0.4", "",
+        60.5, 900, 880, 1, 950, 50, 880, 44,
+    )  # fmt: skip
+    for session in sessions:
+        found = database.load(session.session_id)
+        assert found is not None
+        assert found.tracks == (TrackRecord("k3f9", 0, 60, 880, 44, seconds(happy=40.25, neutral=18)),)
+        assert found.intervals == tuple(IntervalRecord(t, t + 10, seconds(happy=7, neutral=3)) for t in range(0, 60, 10))
+        assert found.events == tuple(EventRecord(n + 0.5, "note", "", {"n": n}) for n in range(4))
+
+
+def test_an_older_database_keeps_all_its_rows_and_takes_new_ones(database_url: str) -> None:
+    write_first_schema(database_url)
+    for _ in range(2):  # once brought up to date, once as it then is
+        database = Database(database_url)
+        check_first_schema(database)
+        database.close()
+    database = Database(database_url)
+    database.save(kept())
+    assert database.load("s1") == kept()
+    database.close()
+
+
+def test_several_programs_may_find_an_older_database_at_once(database_url: str) -> None:
+    write_first_schema(database_url)
+    opening = "import sys; from mien.store.database import Database; Database(sys.argv[1]).close()"
+    programs = [
+        subprocess.Popen([sys.executable, "-c", opening, database_url], stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for program in programs:
+        _, said = program.communicate(timeout=200)
+        assert program.returncode == 0, said
+    database = Database(database_url)
+    check_first_schema(database)
+    database.close()
+
+
+def test_a_migration_that_fails_leaves_the_older_database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_first_schema(database_url)
+    broken = (*schema.MIGRATIONS[:-1], (*schema.MIGRATIONS[-1], "ALTER TABLE nowhere ADD COLUMN x INTEGER"))
+    monkeypatch.setattr(schema, "MIGRATIONS", broken)
+    with pytest.raises(DeviceError, match="nowhere"):
+        Database(database_url)
+    monkeypatch.undo()
+    database = Database(database_url)
+    check_first_schema(database)
+    database.close()
 
 
 def test_a_newer_database_is_left_alone(database: Database, database_url: str) -> None:

@@ -20,10 +20,17 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, DeviceError, UsageError
 from mien.store import schema
-from mien.store.session_records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord
+from mien.store.session_records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord, TransitionRecord
 
 BUSY_S: Final = 30.0
 """How long a writer waits for another one to finish."""
+_ORDERS: Final = (
+    (schema.tracks, "first_s"),
+    (schema.intervals, "from_s"),
+    (schema.transitions, "before"),
+    (schema.events, "number"),
+)
+"""The parts of a session, and the columns they are sorted by."""
 
 
 class Database:
@@ -67,7 +74,7 @@ class Database:
             changed = connection.execute(update(schema.sessions).where(_of(schema.sessions, session_id)).values(row))
             if not changed.rowcount:
                 connection.execute(insert(schema.sessions), row)
-            for table, records in ((schema.tracks, kept.tracks), (schema.intervals, kept.intervals)):
+            for table, records in _sums(kept):
                 connection.execute(delete(table).where(_of(table, session_id)))
                 _insert(connection, table, [_row(session_id, record) for record in records])
             there = connection.scalar(select(func.count()).select_from(schema.events).where(_of(schema.events, session_id)))
@@ -93,15 +100,16 @@ class Database:
                 connection.execute(
                     select(table).where(_of(table, session_id)).order_by(table.c[order], *table.primary_key.columns)
                 ).mappings().all()
-                for table, order in ((schema.tracks, "first_s"), (schema.intervals, "from_s"), (schema.events, "number"))
+                for table, order in _ORDERS
             ]  # fmt: skip
         if not rows:
             return None
-        tracks, intervals, events = ([dict(row) for row in part] for part in parts)
+        tracks, intervals, transitions, events = ([dict(row) for row in part] for part in parts)
         return KeptSession(
             _session(dict(rows[0])),
             tuple(TrackRecord(**_without(_with_label_s(row), "session_id")) for row in tracks),
             tuple(IntervalRecord(**_without(_with_label_s(row), "session_id")) for row in intervals),
+            tuple(TransitionRecord(**_without(row, "session_id")) for row in transitions),
             tuple(EventRecord(**_without(row, "session_id", "number")) for row in events),
         )
 
@@ -159,6 +167,11 @@ def _sqlite_engine(url: str, path: Path) -> Engine:
     return engine
 
 
+def _sums(kept: KeptSession) -> tuple[tuple[Table, Sequence[TrackRecord | IntervalRecord | TransitionRecord]], ...]:
+    """Return what is replaced as a whole whenever a session is saved, by table."""
+    return (schema.tracks, kept.tracks), (schema.intervals, kept.intervals), (schema.transitions, kept.transitions)
+
+
 def _of(table: Table, session_id: str) -> Any:
     return table.c.session_id == session_id
 
@@ -168,9 +181,11 @@ def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]
         connection.execute(insert(table), rows)
 
 
-def _row(session_id: str, record: TrackRecord | IntervalRecord) -> dict[str, Any]:
+def _row(session_id: str, record: TrackRecord | IntervalRecord | TransitionRecord) -> dict[str, Any]:
     """Return a record as columns: seconds by expression become one column each."""
     row = {"session_id": session_id, **asdict(record)}
+    if isinstance(record, TransitionRecord):
+        return row
     return row | dict(zip(schema.LABEL_COLUMNS, row.pop("label_s"), strict=True))
 
 

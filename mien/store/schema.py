@@ -31,6 +31,7 @@ sessions = Table(
         Column(name, Integer)
         for name in ("frames", "frames_with_face", "faces_max", "captured", "dropped", "readings", "uncertain")
     ),
+    Column("unread", JSON),
 )
 tracks = Table(
     "tracks",
@@ -41,7 +42,7 @@ tracks = Table(
     Column("last_s", Float),
     Column("readings", Integer),
     Column("uncertain", Integer),
-    *(Column(name, Float) for name in LABEL_COLUMNS),
+    *(Column(name, Float) for name in (*LABEL_COLUMNS, "facing_s", "away_s")),
 )
 intervals = Table(
     "intervals",
@@ -49,7 +50,15 @@ intervals = Table(
     Column("session_id", String, primary_key=True),
     Column("from_s", Float, primary_key=True),
     Column("to_s", Float),
-    *(Column(name, Float) for name in LABEL_COLUMNS),
+    *(Column(name, Float) for name in (*LABEL_COLUMNS, "unread_s", "facing_s", "away_s", "empty_s")),
+)
+transitions = Table(
+    "transitions",
+    _metadata,
+    Column("session_id", String, primary_key=True),
+    Column("before", String, primary_key=True),
+    Column("after", String, primary_key=True),
+    Column("count", Integer),
 )
 events = Table(
     "events",
@@ -61,7 +70,7 @@ events = Table(
     Column("track_id", String),
     Column("details", JSON),
 )
-TABLES: Final = (sessions, tracks, intervals, events)
+TABLES: Final = (sessions, tracks, intervals, transitions, events)
 
 _SECONDS_1: Final = ", ".join(
     f"{name}_s DOUBLE PRECISION NOT NULL" for name in ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -83,6 +92,18 @@ MIGRATIONS: Final[tuple[Sequence[str], ...]] = (
         "PRIMARY KEY (session_id, from_s))",
         f"CREATE TABLE events ({_OF_SESSION}, number INTEGER NOT NULL, t_s DOUBLE PRECISION NOT NULL, kind VARCHAR NOT NULL, "
         "track_id VARCHAR NOT NULL, details JSON NOT NULL, PRIMARY KEY (session_id, number))",
+    ),
+    (  # facing the screen, what was not read and why, transitions
+        "ALTER TABLE sessions ADD COLUMN unread JSON NOT NULL DEFAULT '{}'",
+        *(
+            f"ALTER TABLE {table} ADD COLUMN {column} DOUBLE PRECISION NOT NULL DEFAULT 0"
+            for table, column in (
+                *(("tracks", column) for column in ("facing_s", "away_s")),
+                *(("intervals", column) for column in ("unread_s", "facing_s", "away_s", "empty_s")),
+            )
+        ),
+        f"CREATE TABLE transitions ({_OF_SESSION}, before VARCHAR NOT NULL, after VARCHAR NOT NULL, count INTEGER NOT NULL, "
+        "PRIMARY KEY (session_id, before, after))",
     ),
 )
 """Statements by which version k becomes version k + 1, in SQL that SQLite and PostgreSQL share."""

@@ -40,6 +40,7 @@ class SessionRecord:
         dropped: frames that a newer one replaced.
         readings: faces read, one a face a frame.
         uncertain: readings that were guesses.
+        unread: faces seen and not read, by the reason why.
     """
 
     session_id: str
@@ -58,6 +59,7 @@ class SessionRecord:
     dropped: int = 0
     readings: int = 0
     uncertain: int = 0
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.started_at.tzinfo is None:
@@ -77,6 +79,8 @@ class TrackRecord:
         readings: frames in which it was read.
         uncertain: readings that were guesses.
         label_s: seconds by expression, in the order of ``EMOTIONS``.
+        facing_s: seconds in which it faced the screen.
+        away_s: seconds in which it was turned away; where neither is known, both are 0.
     """
 
     track_id: str
@@ -85,6 +89,8 @@ class TrackRecord:
     readings: int = 0
     uncertain: int = 0
     label_s: tuple[float, ...] = NO_SECONDS
+    facing_s: float = 0.0
+    away_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +101,28 @@ class IntervalRecord:
         from_s: its start, in seconds on the source's clock.
         to_s: its end.
         label_s: seconds of face time by expression, in the order of ``EMOTIONS``.
+        unread_s: seconds of face time that could not be read.
+        facing_s: seconds of face time facing the screen.
+        away_s: seconds of face time turned away; where neither is known, both are 0.
+        empty_s: seconds without any face.
     """
 
     from_s: float
     to_s: float
     label_s: tuple[float, ...] = NO_SECONDS
+    unread_s: float = 0.0
+    facing_s: float = 0.0
+    away_s: float = 0.0
+    empty_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionRecord:
+    """How often a face went from one expression straight to another."""
+
+    before: str
+    after: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +144,20 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class KeptSession:
-    """All that is kept of one session; tracks, intervals and events in the order of their times."""
+    """All that is kept of one session; tracks, intervals and events in the order of their times, transitions by name."""
 
     session: SessionRecord
     tracks: tuple[TrackRecord, ...] = ()
     intervals: tuple[IntervalRecord, ...] = ()
+    transitions: tuple[TransitionRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
+
+    @property
+    def label_s(self) -> tuple[float, ...]:
+        """Seconds of face time by expression, over the whole session."""
+        return tuple(sum(column) for column in zip(NO_SECONDS, *(row.label_s for row in self.intervals), strict=True))
+
+    @property
+    def face_s(self) -> float:
+        """Seconds of face time in which an expression was read."""
+        return sum(self.label_s)
