@@ -19,6 +19,7 @@ from mien.cli.fetch import fetch
 from mien.cli.live import live
 from mien.cli.models import models
 from mien.cli.prepare import prepare
+from mien.cli.sessions import sessions
 from mien.cli.system import system
 from mien.cli.train import train
 from mien.errors import MienError
@@ -35,6 +36,7 @@ app = typer.Typer(
 for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
     app.command()(_verb)
 app.add_typer(models)
+app.add_typer(sessions)
 
 
 def main(verb: str | None = None) -> NoReturn:

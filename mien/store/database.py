@@ -52,10 +52,13 @@ class Database:
             raise UsageError(
                 f"{_without_password(url)} is not a database's URL; use sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME"
             ) from error
-        self.place = (
-            parsed.database or "" if parsed.get_backend_name() == "sqlite" else parsed.render_as_string(hide_password=True)
-        )
-        self._engine = _sqlite_engine(url, Path(self.place)) if parsed.get_backend_name() == "sqlite" else create_engine(url)
+        self._file: Path | None = None  # SQLite's, once it is there: its removal would otherwise go unnoticed
+        if parsed.get_backend_name() == "sqlite":
+            self.place = parsed.database or ""
+            self._engine = _sqlite_engine(url, Path(self.place))
+        else:
+            self.place = parsed.render_as_string(hide_password=True)
+            self._engine = create_engine(url)
         try:
             with self._reading() as connection:
                 current = schema.is_current(connection, self.place)
@@ -65,6 +68,8 @@ class Database:
         except BaseException:
             self._engine.dispose()
             raise
+        if self._engine.dialect.name == "sqlite":
+            self._file = Path(self.place)
 
     def save(self, kept: KeptSession) -> None:
         """Write a session, or bring it up to date: events are added, the rest is replaced."""
@@ -125,6 +130,8 @@ class Database:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """Yield a connection; what the database refuses becomes a sentence."""
+        if self._file is not None and not self._file.exists():
+            raise DeviceError(f"the database {self.place} was removed while it was in use")
         try:
             with self._engine.connect() as connection:
                 yield connection
