@@ -54,6 +54,7 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
 def test_every_verb_and_option_is_explained(tmp_path: Path) -> None:
     listing = mien("--help", cwd=tmp_path).stdout
     groups = [("models", verb) for verb in ("list", "card", "verify", "path")]
+    groups += [("sessions", verb) for verb in ("list", "show", "export", "delete")]
     for verbs in (*((verb,) for verb in DOORS.values()), ("export",), ("fetch",), *groups):
         assert verbs[0] in listing
         help_text = mien(*verbs, "--help", cwd=tmp_path).stdout

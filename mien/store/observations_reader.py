@@ -10,7 +10,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from itertools import groupby, pairwise
 from pathlib import Path
-from statistics import median
+from statistics import median_low
 from typing import Final
 
 import numpy as np
@@ -58,7 +58,7 @@ def _usual_gap_s(path: Path) -> float:
         times = sorted({float(row["t_s"]) for row in _rows(path)})
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is no file of observations ({type(error).__name__}: {error})") from error
-    return median(b - a for a, b in pairwise(times)) if len(times) > 1 else 0.0
+    return median_low(b - a for a, b in pairwise(times)) if len(times) > 1 else 0.0
 
 
 def _rows(path: Path) -> Iterator[_Row]:
