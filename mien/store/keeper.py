@@ -43,7 +43,6 @@ class SessionKeeper:
         self._tally = tally or Tally()
         self._clock = clock
         self._ticked = clock()
-        self._said = 0
         self.files: list[str] = []
 
     def update(self, result: FrameResult, captured: int = 0, dropped: int = 0) -> None:
@@ -77,7 +76,5 @@ class SessionKeeper:
         return tuple(self._sinks.failures)
 
     def take_notices(self) -> list[str]:
-        """Return a sentence for each sink that was turned off since the last call."""
-        new = self._sinks.failures[self._said :]
-        self._said = len(self._sinks.failures)
-        return [failure.sentence for failure in new]
+        """Return sentences for the user since the last call, above all of sinks that were turned off."""
+        return self._sinks.take_notices()

@@ -56,6 +56,10 @@ class Sink:
         """Keep the whole session, let go of everything, and return the names of the files made."""
         return ()
 
+    def notices(self) -> list[str]:
+        """Return sentences for the user since the last call."""
+        return []
+
     def abandon(self) -> None:
         """Let go of everything after a failure; what was saved before stays as it is. Raises nothing."""
 
@@ -73,6 +77,7 @@ class Sinks:
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = list(sinks)
         self._t_s = 0.0
+        self._untold: list[str] = []
         self.failures: list[SinkFailure] = []
 
     def update(self, result: FrameResult) -> list[SinkFailure]:
@@ -92,8 +97,17 @@ class Sinks:
         """Let every sink that is still on keep the whole session; return the names of the files made."""
         names: list[str] = []
         self._each(lambda sink: names.extend(sink.finish(kept)))
+        for sink in self._sinks:
+            self._untold += sink.notices()
         self._sinks.clear()
         return names
+
+    def take_notices(self) -> list[str]:
+        """Return sentences for the user since the last call: of failures, and what sinks say themselves."""
+        notices, self._untold = self._untold, []
+        for sink in self._sinks:
+            notices += sink.notices()
+        return notices
 
     def _each(self, action: Callable[[Sink], object]) -> list[SinkFailure]:
         """Run ``action`` on every sink; one that raises is turned off."""
@@ -106,4 +120,5 @@ class Sinks:
                 sink.abandon()
                 failed.append(SinkFailure(sink.name, self._t_s, str(error)))
         self.failures += failed
+        self._untold += [failure.sentence for failure in failed]
         return failed
