@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -35,6 +34,8 @@ def running_postgres() -> Iterator[PostgresServer]:
     as_user: dict[str, Any] = {}
     folder = Path(tempfile.mkdtemp(prefix="mien-pg-"))
     if os.geteuid() == 0:
+        import pwd
+
         names = {entry.pw_name for entry in pwd.getpwall()}
         user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
         os.chown(folder, user.pw_uid, user.pw_gid)
