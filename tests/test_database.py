@@ -61,6 +61,19 @@ def test_deleting_takes_everything_of_one_session_and_nothing_else(database: Dat
     engine.dispose()
 
 
+def test_nothing_of_a_deleted_session_is_left_in_an_sqlite_file(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 's.db'}")
+    for k in range(20):
+        database.save(kept(f"secret-session-{k}", events=20, source=f"secret-place-{k}"))
+    database.save(kept("other"))
+    assert any(b"secret-" in path.read_bytes() for path in tmp_path.iterdir())
+    for k in range(20):
+        assert database.delete(f"secret-session-{k}")
+    assert not any(b"secret-" in path.read_bytes() for path in tmp_path.iterdir())
+    assert database.load("other") == kept("other")
+    database.close()
+
+
 def test_the_tables_are_those_the_program_believes_in(database: Database, database_url: str) -> None:
     engine = create_engine(database_url)
     found = {name: [c["name"] for c in inspect(engine).get_columns(name)] for name in inspect(engine).get_table_names()}

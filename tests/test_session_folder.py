@@ -119,6 +119,35 @@ def test_a_summary_comes_back_as_what_was_kept(tmp_path: Path) -> None:
         assert (row.facing_s, row.away_s) == (wanted.facing_s, wanted.away_s)
 
 
+def test_what_else_is_known_of_a_session_stays_in_its_summary(tmp_path: Path) -> None:
+    running = keeper(tmp_path / "s")
+    for result in frames(30):
+        running.update(result)
+    running.finish("ended", {"fps": 12.5, "valence": 0.25, "frames": -1, "source_health": {"losses": 2}})
+    document = json.loads((tmp_path / "s" / "summary.json").read_text())
+    assert (document["fps"], document["valence"], document["source_health"]) == (12.5, 0.25, {"losses": 2})
+    assert document["frames"] == 30
+    again = summary_document(load_folder(tmp_path / "s"), document["out"])
+    assert again == document
+
+
+def test_a_summary_of_an_older_mien_is_completed_from_the_readings(tmp_path: Path) -> None:
+    running = keeper(tmp_path / "s")
+    for result in frames(100):
+        running.update(result)
+    whole = running.finish("ended")
+    old = json.loads((tmp_path / "s" / "summary.json").read_text())
+    for name in ("tracks", "session_id", "started_at", "state", "attention", "unread"):
+        del old[name]
+    for row in old["timeline"]:
+        del row["facing_s"], row["away_s"], row["unread_s"], row["empty_s"]
+    (tmp_path / "s" / "summary.json").write_text(json.dumps(old))
+    found = load_folder(tmp_path / "s")
+    assert (found.session.session_id, found.session.state, found.session.frames) == ("s", "ended", 100)
+    assert found.transitions == whole.transitions
+    assert found.tracks[0].label_s == pytest.approx(whole.tracks[0].label_s, abs=0.05)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"timeline": 3}', '{"frames": 1}', '{"timeline": [], "started_at": "soon"}'])
 def test_a_broken_summary_is_an_error_that_says_so_and_hides_no_other_session(text: str, tmp_path: Path) -> None:
     for name in ("good", "broken"):

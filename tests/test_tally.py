@@ -11,11 +11,13 @@ from factories import reading
 from kept_sessions import START, seconds
 
 from mien.emotions import EMOTIONS
+from mien.errors import DataError
 from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose
 from mien.session import Session
 from mien.settings import LiveSettings
-from mien.store.observations import ObservationsFile
+from mien.store.observations import COLUMNS, ObservationsFile
 from mien.store.observations_reader import read_observations
+from mien.store.seen import SeenFace, SeenFrame, seen
 from mien.store.session_records import EventRecord, SessionRecord, TransitionRecord
 from mien.store.tally import Tally
 
@@ -23,8 +25,12 @@ BOX = (10.0, 10.0, 80.0, 100.0)
 SESSION = SessionRecord("s1", START)
 
 
-def frame(index: int, *faces: FaceReading, fps: float = 10.0) -> FrameResult:
-    return FrameResult(index, index / fps, (640, 480), faces, 1 / fps)
+def result(index: int, *faces: FaceReading) -> FrameResult:
+    return FrameResult(index, index / 10, (640, 480), faces, 0.1)
+
+
+def frame(index: int, *faces: FaceReading, fps: float = 10.0) -> SeenFrame:
+    return seen(FrameResult(index, index / fps, (640, 480), faces, 1 / fps))
 
 
 def unread(track_id: str = "k3f9", why: str = "too small") -> FaceReading:
@@ -72,7 +78,7 @@ def test_transitions_are_counted_by_face_and_survive_a_gap() -> None:
 
 def test_who_faces_the_screen_is_a_matter_of_pose_and_unknown_without() -> None:
     tally = Tally()
-    for k, face in enumerate([turned(0), turned(-29), turned(31), turned(0, -25), reading("happy", 0.9, BOX)]):
+    for k, face in enumerate([turned(0), turned(-34), turned(36), turned(0, -29), reading("happy", 0.9, BOX)]):
         tally.update(frame(k, face))
     (row,) = tally.kept(SESSION).intervals
     assert (row.facing_s, row.away_s) == (pytest.approx(0.2), pytest.approx(0.2))
@@ -98,22 +104,49 @@ def test_events_are_kept_in_order() -> None:
     assert tally.kept(SESSION).events == tuple(events)
 
 
-def test_a_file_of_observations_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    results = [frame(0, turned(12.3, -4.5), reading("sad", 0.7, BOX, "b2")), frame(1, unread()), frame(2, turned(0)), frame(3)]
-    results += [frame(4, turned(2)), frame(30, turned(1))]
+def test_a_file_of_observations_comes_back_as_what_was_seen(tmp_path: Path) -> None:
+    results = [result(0, turned(12.3), reading("sad", 0.7, BOX, "b2")), result(1, unread()), result(2, turned(50)), result(3)]
+    results += [result(4, turned(2)), result(30, turned(1))]
     file = ObservationsFile(tmp_path)
-    for result in results:
-        file.update(result)
+    for each in results:
+        file.update(each)
     found = list(read_observations(file.close()))
-    assert [(r.index, len(r.faces)) for r in found] == [(0, 2), (1, 1), (2, 1), (4, 1), (29, 0), (30, 1)]
-    assert [r.interval_s for r in found] == pytest.approx([0.1, 0.1, 0.1, 0.2, 2.5, 0.1])
-    face, second = found[0].faces
-    assert face.pose == HeadPose(12.3, -4.5, 40.0)
-    assert (face.track_id, face.label, face.detection.box) == ("k3f9", "happy", Box(*BOX))
-    np.testing.assert_allclose(face.smoothed, results[0].faces[0].smoothed, atol=1e-4)
-    assert second.pose is None
-    assert found[1].faces[0].unread == "too small"
-    assert np.isnan(found[1].faces[0].raw).all()
+    assert [round(f.t_s, 3) for f in found] == [0.0, 0.1, 0.2, 0.4, 0.5, 3.0]
+    assert [f.interval_s for f in found] == pytest.approx([0.1, 0.1, 0.1, 0.2, 2.5, 0.1])
+    assert found[0].faces == (SeenFace("k3f9", "happy", facing=True), SeenFace("b2", "sad"))
+    assert found[1].faces == (SeenFace("k3f9", "", unread="too small"),)
+    assert found[2].faces == (SeenFace("k3f9", "happy", facing=False),)
+    assert found[4].faces == ()
+    assert [f.faces for f in found if f.faces] == [seen(each).faces for each in results if each.faces]
+
+
+def test_rows_without_expressions_and_places_are_faces_all_the_same(tmp_path: Path) -> None:
+    """As a file is where only observables may be kept."""
+    head = ",".join(COLUMNS)
+    blank = ["" for _ in COLUMNS]
+    rows = []
+    for k in range(3):
+        row = dict(zip(COLUMNS, blank, strict=True)) | {"t_s": f"{k / 10}", "frame": str(k), "track_id": "k3f9", "facing": "1"}
+        rows.append(",".join(row.values()))
+    (tmp_path / "o.csv").write_text("\n".join([head, *rows]) + "\n")
+    tally = Tally()
+    for each in read_observations(tmp_path / "o.csv"):
+        tally.update(each)
+    kept = tally.kept(SESSION)
+    assert (kept.face_s, kept.session.readings, kept.session.frames_with_face) == (0.0, 0, 3)
+    assert kept.intervals[0].facing_s == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "t_s,frame\n1,2\n", "t_s,frame,track_id,label,uncertain,unread\n0,0,a,joyful,0,\n", "t_s,frame\nx,2\n"]
+)
+def test_a_file_that_is_none_of_ours_is_said(text: str, tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text(text)
+    if not text:
+        assert list(read_observations(tmp_path / "o.csv")) == []
+        return
+    with pytest.raises(DataError, match="is no file of observations"):
+        list(read_observations(tmp_path / "o.csv"))
 
 
 def test_what_is_summed_from_the_readings_is_what_the_live_run_counted(yunet: Path, shared: Path, tmp_path: Path) -> None:
@@ -121,8 +154,8 @@ def test_what_is_summed_from_the_readings_is_what_the_live_run_counted(yunet: Pa
     out = tmp_path / "out"
     summary = Session(LiveSettings(str(shared / "media" / "sad_to_happy.mp4"), out, "mien-s", "none")).run()
     tally = Tally()
-    for result in read_observations(out / "observations.csv"):
-        tally.update(result)
+    for each in read_observations(out / "observations.csv"):
+        tally.update(each)
     kept = tally.kept(SESSION)
     assert kept.session.frames_with_face == summary["frames_with_face"] == 472
     assert kept.session.faces_max == summary["faces_max"]

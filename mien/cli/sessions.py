@@ -64,8 +64,7 @@ def show(name: Name, folder: Folder = FOLDER_DEFAULT, db: Db = "", as_json: Json
 
     from mien.store.archive import open_archive
     from mien.store.session_export import session_document
-    from mien.store.summary import summary_text
-    from mien.store.summary_document import summary_document
+    from mien.store.session_text import session_text
 
     with open_archive(folder, db) as archive:
         found = archive.find(name)
@@ -76,7 +75,7 @@ def show(name: Name, folder: Folder = FOLDER_DEFAULT, db: Db = "", as_json: Json
     files = sorted(path.name for path in found.folder.iterdir()) if found.folder else ["sums and events, no readings"]
     if kept.session.state == "recovered":
         print("This session was cut off; what follows is put together from what it had saved.")
-    print(summary_text(summary_document(kept, str(found.folder or "the database")), files))
+    print(session_text(kept, files, str(found.folder or "the database")))
 
 
 @sessions.command("export")

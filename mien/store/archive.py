@@ -14,7 +14,7 @@ from mien.errors import DataError, DeviceError, UsageError
 from mien.store.append_file import is_in_use
 from mien.store.names import ALL_NAMES, PARTIAL_NAME
 from mien.store.place import database_file, open_database
-from mien.store.recovery import find_sessions, folder_session, is_finished, load_folder, recover
+from mien.store.recovery import find_sessions, folder_session, holds_session, is_finished, load_folder, recover
 from mien.store.session_records import KeptSession, SessionRecord
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Archive:
             UsageError: several begin so.
         """
         folder = Path(wish)
-        if folder.is_dir() and any((folder / name).is_file() for name in ALL_NAMES):
+        if folder.is_dir() and holds_session(folder):
             inside = folder_session(folder)
             stored = self._database.load(inside.session_id) if self._database else None
             return FoundSession(inside, folder, stored is not None)

@@ -119,9 +119,16 @@ class Database:
         )
 
     def delete(self, session_id: str) -> bool:
-        """Delete a session with all that is kept of it; return whether it was there."""
+        """Delete a session with all that is kept of it; return whether it was there.
+
+        In an SQLite file its bytes are overwritten too; PostgreSQL does that in its own time.
+        """
         with self._writing() as connection:
-            return bool(connection.execute(delete(schema.sessions).where(_of(schema.sessions, session_id))).rowcount)
+            found = bool(connection.execute(delete(schema.sessions).where(_of(schema.sessions, session_id))).rowcount)
+        if self._file is not None:
+            with self._reading() as connection:  # the log of changes holds what was deleted until it is emptied
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return found
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -163,6 +170,7 @@ def _sqlite_engine(url: str, path: Path) -> Engine:
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # transactions begin below, not where the driver guesses
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA journal_mode = WAL")
 
     @event.listens_for(engine, "begin")

@@ -6,11 +6,12 @@ This is the whole of what a running session needs to know of its keeping.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from mien.records import FrameResult
+from mien.store.seen import seen
 from mien.store.session_records import EventRecord, KeptSession, SessionRecord
 from mien.store.sinks import Sink, SinkFailure, Sinks
 from mien.store.tally import Tally
@@ -48,7 +49,7 @@ class SessionKeeper:
     def update(self, result: FrameResult, captured: int = 0, dropped: int = 0) -> None:
         """Take in a frame's faces, and how many frames the source delivered and dropped so far."""
         self._session = replace(self._session, captured=captured, dropped=dropped)
-        self._tally.update(result)
+        self._tally.update(seen(result))
         self._sinks.update(result)
         if self._clock() - self._ticked >= _TICK_EVERY_S:
             self._ticked = self._clock()
@@ -59,11 +60,17 @@ class SessionKeeper:
         self._tally.add(event)
         self._sinks.add(event)
 
-    def finish(self, state: str) -> KeptSession:
-        """Save everything under its final state ("ended", "interrupted") and return it."""
+    def finish(self, state: str, more: Mapping[str, Any] | None = None) -> KeptSession:
+        """Save everything and return it.
+
+        Args:
+            state: "ended" or "interrupted".
+            more: what else ``summary.json`` should say, as plain values; what is kept anyway goes before it.
+        """
         self._session = replace(self._session, state=state)
-        self.files = self._sinks.finish(self.kept)
-        return self.kept
+        kept = replace(self.kept, more=more or {})
+        self.files = self._sinks.finish(kept)
+        return kept
 
     @property
     def kept(self) -> KeptSession:

@@ -18,7 +18,19 @@ FACTS_NAME: Final = "session.partial.json"
 SUMMARY_NAME: Final = "summary.json"
 PAGE_NAME: Final = "summary.html"
 PICTURE_NAME: Final = "summary.png"
-ALL_NAMES: Final = (OBSERVATIONS_NAME, PARTIAL_NAME, PARQUET_NAME, EVENTS_NAME, FACTS_NAME, SUMMARY_NAME, PAGE_NAME, PICTURE_NAME)
+MARK_NAME: Final = "privacy.json"
+"""What a session was recorded under."""
+ALL_NAMES: Final = (
+    OBSERVATIONS_NAME,
+    PARTIAL_NAME,
+    PARQUET_NAME,
+    EVENTS_NAME,
+    FACTS_NAME,
+    SUMMARY_NAME,
+    PAGE_NAME,
+    PICTURE_NAME,
+    MARK_NAME,
+)
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 

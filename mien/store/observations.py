@@ -17,14 +17,16 @@ from mien.errors import DeviceError
 from mien.records import FaceReading, FrameResult
 from mien.store.append_file import AppendFile, is_in_use
 from mien.store.names import OBSERVATIONS_NAME, PARTIAL_NAME, set_aside
+from mien.store.seen import faces_screen
 
 COLUMNS: Final[tuple[str, ...]] = (
     *("t_s", "frame", "track_id", "x", "y", "w", "h", "label", "confidence", "uncertain", "unread"),
     *(f"{name}_raw" for name in EMOTIONS),
     *(f"{name}_smoothed" for name in EMOTIONS),
-    *("yaw_deg", "pitch_deg", "roll_deg"),
+    *("facing", "yaw_deg", "pitch_deg", "roll_deg"),
 )
-"""One row a face a frame: seconds, pixels, probabilities 0 to 1, empty where the face was not read (and why), head pose."""
+"""One row a face a frame: seconds, pixels, probabilities 0 to 1, empty where the face was not read (and why), facing the screen
+or not, and head pose in degrees."""
 
 FILE_NAME: Final = OBSERVATIONS_NAME
 
@@ -85,7 +87,7 @@ def _lines(rows: Sequence[Sequence[object]]) -> str:
 
 def _row(face: FaceReading, result: FrameResult) -> list[object]:
     """Return a face as a row."""
-    box, pose = face.detection.box, face.pose
+    box, pose, facing = face.detection.box, face.pose, faces_screen(face.pose)
     return [
         f"{result.t_s:.4f}",
         result.index,
@@ -97,5 +99,6 @@ def _row(face: FaceReading, result: FrameResult) -> list[object]:
         face.unread,
         *("" if face.unread else f"{p:.4f}" for p in face.raw),
         *("" if face.unread else f"{p:.4f}" for p in face.smoothed),
+        "" if facing is None else int(facing),
         *(("", "", "") if pose is None else (f"{angle:.1f}" for angle in (pose.yaw_deg, pose.pitch_deg, pose.roll_deg))),
     ]

@@ -13,7 +13,15 @@ from mien.files import atomic_path
 from mien.store.observations import COLUMNS
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-_TYPES = {"t_s": pa.float64(), "frame": pa.int64(), "uncertain": pa.bool_(), "track_id": _TEXT, "label": _TEXT, "unread": _TEXT}
+_TYPES = {
+    "t_s": pa.float64(),
+    "frame": pa.int64(),
+    "uncertain": pa.bool_(),
+    "facing": pa.bool_(),
+    "track_id": _TEXT,
+    "label": _TEXT,
+    "unread": _TEXT,
+}
 
 
 def write_parquet(source: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from mien.errors import DataError, DeviceError
 from mien.store.append_file import end_of_last_line, is_in_use
 from mien.store.events import read_events
-from mien.store.names import ALL_NAMES, EVENTS_NAME, FACTS_NAME, OBSERVATIONS_NAME, PARTIAL_NAME, SUMMARY_NAME
+from mien.store.names import ALL_NAMES, EVENTS_NAME, FACTS_NAME, MARK_NAME, OBSERVATIONS_NAME, PARTIAL_NAME, SUMMARY_NAME
 from mien.store.observations_reader import read_observations
 from mien.store.session_folder import finish_folder, write_facts
 from mien.store.session_records import KeptSession, SessionRecord
@@ -25,7 +25,7 @@ def find_sessions(root: Path) -> list[SessionRecord]:
         folders = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
     except OSError as error:
         raise DeviceError(f"cannot read {root}: {error.strerror}") from error
-    found = [folder_session(path) for path in folders if any((path / name).is_file() for name in ALL_NAMES)]
+    found = [folder_session(path) for path in folders if holds_session(path)]
     return sorted(found, key=lambda session: (session.started_at, session.session_id))
 
 
@@ -74,6 +74,11 @@ def recover(folder: Path) -> KeptSession:
         raise DeviceError(f"cannot write to {folder}: {error.strerror}") from error
     finish_folder(folder, kept)
     return kept
+
+
+def holds_session(folder: Path) -> bool:
+    """Return whether a folder has files of a session."""
+    return any((folder / name).is_file() for name in ALL_NAMES if name != MARK_NAME)
 
 
 def is_finished(folder: Path) -> bool:

@@ -144,13 +144,17 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class KeptSession:
-    """All that is kept of one session; tracks, intervals and events in the order of their times, transitions by name."""
+    """All that is kept of one session; tracks, intervals and events in the order of their times, transitions by name.
+
+    ``more`` is what else the summary of its folder says, as plain values; a database does not keep it.
+    """
 
     session: SessionRecord
     tracks: tuple[TrackRecord, ...] = ()
     intervals: tuple[IntervalRecord, ...] = ()
     transitions: tuple[TransitionRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label_s(self) -> tuple[float, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,31 +29,39 @@ _PLAIN: Final = (
     *("captured", "dropped", "readings", "uncertain"),
 )
 """Fields of a session that stand in the document as they are."""
+_OURS: Final = frozenset(
+    (
+        *_PLAIN,
+        *("started_at", "duration_s", "interrupted", "out", "uncertain_share", "unread", "distribution", "attention"),
+        *("transitions", "tracks", "timeline"),
+    )
+)
+"""All that the document says by itself."""
 _ATTENTION: Final = ("unread_s", "facing_s", "away_s", "empty_s")
 
 
-def summary_document(kept: KeptSession, out: str = "", fps: float | None = None) -> dict[str, Any]:
-    """Return a session as plain values.
+def summary_document(kept: KeptSession, out: str = "") -> dict[str, Any]:
+    """Return a session as plain values, with what else was said of it.
 
     Args:
         kept: the session, its events apart: they have a file of their own.
         out: where its files are.
-        fps: frames processed a second of wall time; None where that is not known, as a rate on the source's clock.
     """
     session = kept.session
     seconds = _sum(kept.intervals)
     return {
+        "fps": round(session.frames / max(1e-9, session.duration_s), 2),  # on the source's clock, where nobody knows better
+        **kept.more,
         **{name: getattr(session, name) for name in _PLAIN},
         "started_at": session.started_at.isoformat(timespec="milliseconds"),
         "duration_s": round(session.duration_s, 3),
-        "fps": round(fps if fps is not None else session.frames / max(1e-9, session.duration_s), 2),
         "interrupted": session.state == "interrupted",
         "out": out or session.folder,
         "uncertain_share": round(session.uncertain / max(1, session.readings), 4),
         "unread": dict(session.unread),
         "distribution": _shares(kept.label_s),
         "attention": {**{name: round(value, 4) for name, value in seconds.items()}, "facing_share": facing_share(kept)},
-        "transitions": [asdict(row) for row in kept.transitions],
+        "transitions": _nested(kept.transitions),
         "tracks": [
             {
                 "track_id": row.track_id,
@@ -143,13 +150,26 @@ def _kept(document: Mapping[str, Any], folder: Path, events: Sequence[EventRecor
             IntervalRecord(row["from_s"], row["to_s"], _seconds(row), *(row.get(name, 0.0) for name in _ATTENTION))
             for row in document["timeline"]
         ),
-        tuple(TransitionRecord(**row) for row in document.get("transitions", ())),
+        tuple(
+            TransitionRecord(before, after, int(count))
+            for before, row in document.get("transitions", {}).items()
+            for after, count in row.items()
+        ),
         tuple(events),
+        {name: value for name, value in document.items() if name not in _OURS},
     )  # fmt: skip
 
 
 def _sum(intervals: Sequence[IntervalRecord]) -> dict[str, float]:
     return {name: sum(getattr(row, name) for row in intervals) for name in _ATTENTION}
+
+
+def _nested(transitions: Sequence[TransitionRecord]) -> dict[str, dict[str, int]]:
+    """Return counts by the expression before, and by the one after it."""
+    found: dict[str, dict[str, int]] = {}
+    for row in transitions:
+        found.setdefault(row.before, {})[row.after] = row.count
+    return found
 
 
 def _shares(seconds: Sequence[float]) -> dict[str, float]:

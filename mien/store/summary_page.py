@@ -49,7 +49,7 @@ def _story(kept: KeptSession) -> str:
     text = f"{who} could be seen {percent(seen)} of the time."
     ranked = [(name, share) for name, share in _ranked(kept) if share >= _NOTABLE]
     if not ranked:
-        return text + " None could be read."
+        return text + (" None could be read." if session.unread else " No expressions were read.")
     first, *others = [f"{name} ({percent(share)})" for name, share in ranked]
     text += f" Shown most: {first}" + (f", then {and_list(others)}." if others else ".")
     facing = facing_share(kept)

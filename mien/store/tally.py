@@ -1,13 +1,12 @@
 """Adds up what is kept of a session while it runs, or when its readings are replayed.
 
 Sums are kept by face and by time slice, so memory is bounded whatever a session's length.
-It knows frame results only: no clock, no file, no database.
+It knows what was seen in each frame: no clock, no file, no database.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,22 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
-from mien.records import FaceReading, FrameResult
+from mien.store.seen import SeenFace, SeenFrame
 from mien.store.session_records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord, TransitionRecord
 
-FACING_YAW_DEG: Final = 30.0
-FACING_PITCH_DEG: Final = 20.0
-"""A head turned no further than this, sideways and up or down, faces the screen."""
 _MAX_SLICES: Final = 240
 _UNREAD, _FACING, _AWAY, _EMPTY = range(len(EMOTIONS), len(EMOTIONS) + 4)
 _COLUMNS: Final = len(EMOTIONS) + 4
-
-
-def faces_screen(face: FaceReading) -> bool | None:
-    """Return whether a head points at the screen; None where its pose is not known."""
-    if face.pose is None:
-        return None
-    return abs(face.pose.yaw_deg) <= FACING_YAW_DEG and abs(face.pose.pitch_deg) <= FACING_PITCH_DEG
 
 
 @dataclass(slots=True)
@@ -46,19 +35,17 @@ class _Track:
 
 
 class Tally:
-    """What a stream of frame results adds up to.
+    """What a session adds up to.
 
     Time slices start at ``slice_s`` seconds; whenever a session outgrows 240 of them,
     neighbours are merged and slices are twice as long.
 
     Args:
         slice_s: length of a slice at the start, in seconds.
-        facing: says of a face whether it faces the screen, None where that is not known.
     """
 
-    def __init__(self, slice_s: float = 0.5, facing: Callable[[FaceReading], bool | None] = faces_screen) -> None:
+    def __init__(self, slice_s: float = 0.5) -> None:
         self._slice_s = slice_s
-        self._facing = facing
         self._start_s: float | None = None
         self._end_s = 0.0
         self._slices = np.zeros((0, _COLUMNS))
@@ -68,19 +55,19 @@ class Tally:
         self._events: list[EventRecord] = []
         self._frames = self._frames_with_face = self._faces_max = 0
 
-    def update(self, result: FrameResult) -> None:
+    def update(self, frame: SeenFrame) -> None:
         """Take in the next frame's faces."""
         if self._start_s is None:
-            self._start_s = result.t_s
-        self._end_s = result.t_s
+            self._start_s = frame.t_s
+        self._end_s = frame.t_s
         self._frames += 1
-        self._frames_with_face += bool(result.faces)
-        self._faces_max = max(self._faces_max, len(result.faces))
-        row = self._slice_at(result.t_s - self._start_s)
-        if not result.faces:
-            row[_EMPTY] += result.interval_s
-        for face in result.faces:
-            row += self._add_face(face, result)
+        self._frames_with_face += bool(frame.faces)
+        self._faces_max = max(self._faces_max, len(frame.faces))
+        row = self._slice_at(frame.t_s - self._start_s)
+        if not frame.faces:
+            row[_EMPTY] += frame.interval_s
+        for face in frame.faces:
+            row += self._add_face(face, frame)
 
     def add(self, event: EventRecord) -> None:
         """Take in an event."""
@@ -120,19 +107,18 @@ class Tally:
         row: NDArray[np.float64] = self._slices[at]
         return row
 
-    def _add_face(self, face: FaceReading, result: FrameResult) -> NDArray[np.float64]:
+    def _add_face(self, face: SeenFace, frame: SeenFrame) -> NDArray[np.float64]:
         """Add a face to its track, and return the (11,) seconds it adds to its slice."""
-        track = self._tracks.setdefault(face.track_id, _Track(result.t_s, result.t_s))
-        track.last_s = result.t_s
+        track = self._tracks.setdefault(face.track_id, _Track(frame.t_s, frame.t_s))
+        track.last_s = frame.t_s
         seconds = np.zeros(_COLUMNS)
-        facing = self._facing(face)
-        if facing is not None:
-            seconds[_FACING if facing else _AWAY] = result.interval_s
+        if face.facing is not None:
+            seconds[_FACING if face.facing else _AWAY] = frame.interval_s
         if face.unread:
             self._unread[face.unread] += 1
-            seconds[_UNREAD] = result.interval_s
+            seconds[_UNREAD] = frame.interval_s
         else:
-            seconds[EMOTIONS.index(face.label)] = result.interval_s
+            seconds[EMOTIONS.index(face.label)] = frame.interval_s
             track.readings += 1
             track.uncertain += face.uncertain
             if track.label and track.label != face.label:
