@@ -81,7 +81,11 @@ def watch(sink: XapiSink | WebhookSink, length_s: int = 200) -> SessionKeeper:
     for second in range(length_s + 1):
         running.update(FrameResult(second, float(second), (640, 480), (face(second),), 1.0))
         if second % 60 == 30:
-            running.add(EventRecord(float(second), "intervention", "k3f9", {"rule": "away for long", "message": "Ada, a break?"}))
+            running.add(
+                EventRecord(
+                    float(second), "intervention", "k3f9", {"rule": "away for long", "message": "Ada, a break?", "pixels": [1, 2]}
+                )
+            )
             running.add(EventRecord(float(second), "note", "k3f9", {"private": "only here"}))
     return running
 

@@ -28,6 +28,7 @@ from mien.store.outbox import Message
 from mien.store.session_records import EventRecord
 
 _PREFIX: Final = "whsec_"
+_TOLD: Final = ("rule", "message")
 _LEAST_SECRET: Final = 24
 """Bytes, as the specification asks for."""
 
@@ -90,17 +91,18 @@ def sign(key: bytes, message_id: str, sent_s: int, body: bytes) -> str:
 
 
 def event_message(event: EventRecord, session_id: str, at: datetime) -> tuple[str, str]:
-    """Return name and body of the message for an event.
+    """Return name and body of the message for an event; of its details, only those of ``_TOLD`` are told.
 
     Args:
         event: what happened.
         session_id: in which session.
         at: when, with a time zone.
     """
+    told = {name: event.details[name] for name in _TOLD if name in event.details}
     document = {
         "type": f"mien.{event.kind}",
         "timestamp": at.isoformat(timespec="milliseconds"),
-        "data": {"session": session_id, "t_s": round(event.t_s, 3), "face": event.track_id or None, **event.details},
+        "data": {"session": session_id, "t_s": round(event.t_s, 3), "face": event.track_id or None, **told},
     }
     return f"msg_{uuid4().hex}", json.dumps(document, ensure_ascii=False, allow_nan=False)
 
