@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from random import Random, SystemRandom
 from typing import Any, Final
 
@@ -27,11 +28,15 @@ from mien.privacy.level import Level
 from mien.privacy.permit import permit_expressions
 from mien.privacy.policy import decide
 from mien.privacy.release import release
-from mien.privacy.sessions import mark_session
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
-from mien.store.observations import FILE_NAME, ObservationsFile
-from mien.store.summary import health_counts, save_summary, shares_by_name, summary_text, timeline_rows
+from mien.store.keeper import SessionKeeper
+from mien.store.keeping import Keeping
+from mien.store.names import new_session_id, start_of
+from mien.store.session_records import KeptSession, SessionRecord
+from mien.store.summary import health_counts, summary_text
+from mien.store.summary_document import summary_document
+from mien.version import VERSION
 from mien.vision.bundles import bundle_path
 from mien.vision.detector import Detector, HaarDetector, open_detector
 from mien.vision.predictor import Predictor
@@ -79,10 +84,21 @@ class Session:
         self._seconds = settings.seconds
         if self.headless and not self._seconds and self._source.preview_s:
             self._seconds = self._source.preview_s
+        start = datetime.now().astimezone()
+        self._record = SessionRecord(
+            settings.out.name if start_of(settings.out.name) else new_session_id(start),
+            start,
+            source=self._source.name,
+            model=self._model,
+            detector=self._detector.name,
+            version=VERSION,
+            folder=str(settings.out),
+        )
         self._flow = Flow(0, 0, Rate(), Rate())
         self._analytics = Analytics()
         self._lock = threading.Lock()  # around what one thread reads and another writes
-        self._observations: ObservationsFile | None = None
+        self._keeping = Keeping(self._policy, settings.database)
+        self._keeper: SessionKeeper | None = None  # there is nothing to keep before the first frame
         self._news = News(self._source.name)
         self._paused = self._quit = False
         self._notice, self._notice_until = "", 0.0
@@ -97,8 +113,8 @@ class Session:
     ) -> dict[str, Any]:
         """Run to the source's end, the time limit, ``q`` or Ctrl-C; return the summary.
 
-        Whatever ends the run, the observations and the summary of what was read are saved;
-        a source that gave no frame leaves no file.
+        Whatever ends the run, what was read is saved; a source that gave no frame leaves no
+        file. A place that refuses later on is given up and named, and the run goes on.
 
         Args:
             progress: called with (frames done, frames in all) where the source knows its length.
@@ -110,21 +126,19 @@ class Session:
         """
         self._started = self._zero = time.monotonic()
         self._progress, self._tell = progress, tell
-        interrupted = False
+        state = "ended"
         try:
             if self.headless:
                 self._read()
             else:
                 beside(self._read, self._show, lambda: setattr(self, "_quit", True), _SHOW_EVERY_S)
         except KeyboardInterrupt:
-            interrupted = True
+            state = "interrupted"
         finally:
             self._ended = time.monotonic()
             self._view.close()
-            if self._observations is not None:
-                self._save(interrupted)
-                self._observations.close()
-        return self._summary(interrupted)
+            document = self._end(state)
+        return document
 
     def _read(self) -> None:
         """Read the source to its end, or until the user has had enough."""
@@ -139,10 +153,9 @@ class Session:
             result = self._pipeline.update(frame)
             with self._lock:
                 self._frame, self._result = frame, result
-                if self._observations is None:
-                    self._observations = ObservationsFile(self._settings.out)
-                    mark_session(self._settings.out, self._policy)
-                self._observations.update(release(self._policy, result))
+                if self._keeper is None:
+                    self._keeper = self._keeping.begin(self._record)
+                self._keeper.update(release(self._policy, result), self._flow.captured, self._flow.dropped)
                 self._analytics.update(result)
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
@@ -161,11 +174,13 @@ class Session:
         return not (time_is_up or self._quit)
 
     def _hear_news(self) -> None:
-        """Pass on what has happened to the source."""
-        if news := self._news.update(self._source.health):
-            self._say(news)
+        """Pass on what has happened to the source, and to the places where the session is kept."""
+        news = self._news.update(self._source.health)
+        kept = self._keeper.take_notices() if self._keeper is not None else []
+        for sentence in ([news] if news else []) + kept:
+            self._say(sentence)
             if self._tell is not None:
-                self._tell(news)
+                self._tell(sentence)
 
     def _show(self) -> None:
         """Show the newest state, and do what the user asks."""
@@ -183,8 +198,9 @@ class Session:
                 self._say("statistics on screen start anew; the files keep everything")
             elif command is Command.EXPORT:
                 with self._lock:
-                    self._save(interrupted=False)
-                self._say(f"exported to {self._settings.out}")
+                    names = [] if self._keeper is None else self._keeper.export(self._facts())
+                if names:  # else a place has refused, and says so
+                    self._say(f"exported to {self._settings.out}")
             elif command is Command.SCREENSHOT:
                 hidden = () if self._settings.keep_faces else faces  # those of the frame: a lost camera's snapshot has none
                 self._say(f"screenshot saved: {save_screenshot(self._settings.out, frame, snapshot, hidden)}")
@@ -212,37 +228,29 @@ class Session:
             expressions=self._policy.level is Level.FULL,
         )
 
-    def _summary(self, interrupted: bool) -> dict[str, Any]:
-        wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # drawing the summary is not reading
-        totals, timeline = self._analytics.totals, self._analytics.timeline
+    def _facts(self) -> dict[str, Any]:
+        """Return what the summary says beyond what every place keeps."""
+        wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # writing the summary is not reading
         return {
             "policy": self._policy.level.value,
-            "frames": totals.frames,
-            "frames_with_face": totals.frames_with_face,
-            "faces_max": totals.faces_max,
-            "uncertain_share": round(totals.uncertain / max(1, totals.readings), 4),
-            "fps": round(totals.frames / wall_s, 2),
-            "distribution": shares_by_name(self._analytics.distribution.shares),
-            "out": str(self._settings.out),
-            "source": self._source.name,
-            "duration_s": round(totals.elapsed_s, 3),
-            "dropped": self._flow.dropped,
+            "fps": round(self._analytics.totals.frames / wall_s, 2),
             "source_health": health_counts(self._source.health),
-            "interrupted": interrupted,
-            "detector": self._detector.name,
-            "model": self._model,
             **self._analytics.facts(),
-            "timeline": timeline_rows(timeline.t_s, timeline.slice_s, timeline.label_seconds),
         }
 
-    def _save(self, interrupted: bool) -> None:
-        """Bring the session's files up to date."""
-        if self._observations is not None:
-            self._observations.flush()
-        timeline = self._analytics.timeline
-        save_summary(self._settings.out, self._summary(interrupted), timeline.t_s, timeline.probabilities)
+    def _end(self, state: str) -> dict[str, Any]:
+        """Let everything go, save what was read, and return the summary."""
+        self._ended = time.monotonic()
+        self._view.close()
+        record = replace(self._record, state=state)
+        if self._keeper is None:
+            return {**summary_document(KeptSession(record, more=self._facts())), "files": []}
+        kept = self._keeper.finish(state, self._facts())
+        for sentence in self._keeper.take_notices():
+            (self._tell or self.notices.append)(sentence)
+        return {**summary_document(kept), "files": self._keeper.files}
 
 
 def report(summary: dict[str, Any]) -> str:
     """Return the text a person reads at the end of a session."""
-    return summary_text(summary, (FILE_NAME, "summary.json", "summary.png"))
+    return summary_text(summary, summary["files"])

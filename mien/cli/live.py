@@ -24,6 +24,7 @@ def live(
     camera_fps: Annotated[float, typer.Option(help="And this rate (0: its own).")] = 0.0,
     patience: Annotated[float, typer.Option(help="End when lost for so long.")] = 60.0,
     deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
+    db: Annotated[str, typer.Option(help="Keep it in this database too (path or URL).", show_default="$MIEN_DB")] = "",
 ) -> None:
     """Read the expressions in a camera, a video or pictures, live.
 
@@ -31,13 +32,13 @@ def live(
     its name, a URL, a video, a picture or a folder. Times are in seconds.
 
     Keys: q quit, s screenshot, e export, r reset the screen, SPACE pause, h help. The
-    folder gets observations.csv, summary.json and summary.png; no picture is kept
+    folder gets observations.csv, summary.json and summary.html; no picture is kept
     unless you press s. Headless runs end in one line of JSON.
 
     Example:  mien live --source lesson.mp4 --headless --out results/lesson
     """
     chosen = "none" if headless else view
-    run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience, deployment)
+    run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience, deployment, db)
 
 
 def run_live(
@@ -52,17 +53,20 @@ def run_live(
     camera_fps: float = 0.0,
     patience_s: float = 60.0,
     deployment: Path | None = None,
+    database: str = "",
 ) -> None:
     """Run a session and print its summary; ``live`` and ``system`` end here."""
     import json
 
     from mien.session import Session, report
     from mien.settings import LiveSettings, parse_size
+    from mien.store.names import new_session_id
+    from mien.store.place import SESSIONS
 
-    folder = out or Path("results/sessions") / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+    folder = out or SESSIONS / new_session_id(datetime.now().astimezone())
     size = parse_size("camera-size", camera_size)
     settings = LiveSettings(
-        source, folder, model, view, smoothing_s, seconds, keep_faces, deployment, size, camera_fps, patience_s
+        source, folder, model, view, smoothing_s, seconds, keep_faces, deployment, size, camera_fps, patience_s, database
     )
     session = Session(settings)
     for notice in session.notices:

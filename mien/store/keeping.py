@@ -1,0 +1,68 @@
+"""Where one session is kept and told of: its folder, a database, servers; as far as the policy lets it leave.
+
+Everything that can be known to be wrong is wrong before the first frame.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mien.errors import NotPermittedError
+from mien.privacy.policy import Policy
+from mien.privacy.sessions import mark_session
+from mien.store.database_sink import DatabaseSink
+from mien.store.keeper import SessionKeeper
+from mien.store.lrs import LrsSettings
+from mien.store.outgoing import outgoing_sinks
+from mien.store.place import database_url, open_database
+from mien.store.session_folder import SessionFolder
+from mien.store.session_records import KeptSession, SessionRecord
+from mien.store.sinks import Sink
+from mien.store.webhook import WebhookSettings
+
+DATABASE_VARIABLE = "MIEN_DB"
+
+
+class Keeping:
+    """What a session is kept in, opened and judged before it begins.
+
+    Args:
+        policy: what may leave the session's folder.
+        database: the database that was asked for, "" for the one in ``MIEN_DB``, or none.
+        environment: names the servers; see ``LrsSettings`` and ``WebhookSettings``.
+
+    Raises:
+        NotPermittedError: something is asked for that may not leave this machine under this policy.
+        MienError: the database or a server is named in a way that cannot be used, or cannot be reached.
+    """
+
+    def __init__(self, policy: Policy, database: str = "", environment: Mapping[str, str] = os.environ) -> None:
+        self._policy, self._environment = policy, environment
+        wish = database or environment.get(DATABASE_VARIABLE, "")
+        asked = {
+            "a learning record store": LrsSettings.from_environment(environment) is not None,
+            "a webhook": WebhookSettings.from_environment(environment) is not None,
+            "a database server": bool(wish) and not database_url(wish).startswith("sqlite"),
+        }
+        for what, is_asked in asked.items():
+            if is_asked and not policy.leaves_machine:
+                raise NotPermittedError(
+                    f"{what} is set up, but under the rule {policy.rule.name} nothing leaves this machine. "
+                    "Declare whom you use it on (mien deploy init, then --deployment FILE), or unset it"
+                )
+        self._database: Sink | None = DatabaseSink(open_database(wish)) if wish else None
+
+    def begin(self, session: SessionRecord) -> SessionKeeper:
+        """Return what keeps a session, its folder made.
+
+        Raises:
+            DeviceError: the disk refuses.
+        """
+        folder = Path(session.folder)
+        sinks: list[Sink] = [SessionFolder(folder, KeptSession(session))]
+        mark_session(folder, self._policy)
+        if self._database is not None:
+            sinks.append(self._database)
+        return SessionKeeper(session, [*sinks, *outgoing_sinks(session, self._environment)])
