@@ -78,13 +78,6 @@ def test_a_whole_session_leaves_its_files_and_nothing_partial(tmp_path: Path) ->
     found = running.finish("ended")
     tables, texts = ["observations.csv", "observations.parquet"], ["events.jsonl", "summary.json", "summary.html", "summary.png"]
     assert running.files == tables + texts
-        "observations.csv",
-        "observations.parquet",
-        "events.jsonl",
-        "summary.json",
-        "summary.html",
-        "summary.png",
-    ]
     assert sorted(running.files) == sorted(path.name for path in folder.iterdir())
     assert running.take_notices() == []
     assert (found.session.frames, found.session.captured, found.session.dropped, found.session.state) == (100, 102, 2, "ended")
