@@ -294,8 +294,9 @@ def test_a_real_session_is_listed_exported_and_erased(tmp_path: Path) -> None:
     assert unasked.returncode == 2
     assert "nothing was erased" in unasked.stderr
     assert folder.is_dir()
+    files = len(list(folder.iterdir()))
     erased = mien("privacy", "erase", "--session", folder.name, cwd=tmp_path, said="y\n")
-    assert "erased 1 session, 4 files" in erased.stdout
+    assert f"erased 1 session, {files} files" in erased.stdout
     assert not folder.exists()
     assert mien("audit", "verify", cwd=tmp_path).returncode == 0
 

@@ -61,7 +61,7 @@ def check_url(url: str, name: str) -> str:
         raise UsageError(f"{name} holds a name or password; give these in their own settings")
     if parts.scheme not in ("http", "https") or not host:
         raise UsageError(f"{name} is {url!r}; it must begin with https://")
-    if parts.scheme == "http" and not _is_this_computer(host):
+    if parts.scheme == "http" and not is_this_computer(url):
         raise UsageError(f"{name} is {url!r}; outside this computer it must be https://, since others could read along")
     return url
 
@@ -80,7 +80,9 @@ def send(method: str, url: str, headers: Mapping[str, str], body: bytes | None =
         return Answer(0, getattr(reason, "strerror", None) or str(reason) or type(error).__name__)
 
 
-def _is_this_computer(host: str) -> bool:
+def is_this_computer(url: str) -> bool:
+    """Return whether what is sent to ``url`` stays on this computer; a URL without a host does (a local socket, a file)."""
+    host = urlsplit(url).hostname or "localhost"
     try:
         return ip_address(host).is_loopback
     except ValueError:

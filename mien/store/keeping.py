@@ -13,6 +13,7 @@ from mien.errors import NotPermittedError
 from mien.privacy.policy import Policy
 from mien.privacy.sessions import mark_session
 from mien.store.database_sink import DatabaseSink
+from mien.store.http import is_this_computer
 from mien.store.keeper import SessionKeeper
 from mien.store.lrs import LrsSettings
 from mien.store.outgoing import outgoing_sinks
@@ -41,16 +42,17 @@ class Keeping:
     def __init__(self, policy: Policy, database: str = "", environment: Mapping[str, str] = os.environ) -> None:
         self._policy, self._environment = policy, environment
         wish = database or environment.get(DATABASE_VARIABLE, "")
-        asked = {
-            "a learning record store": LrsSettings.from_environment(environment) is not None,
-            "a webhook": WebhookSettings.from_environment(environment) is not None,
-            "a database server": bool(wish) and not database_url(wish).startswith("sqlite"),
+        lrs, webhook = LrsSettings.from_environment(environment), WebhookSettings.from_environment(environment)
+        servers = {
+            "the learning record store": "" if lrs is None else lrs.endpoint,
+            "the webhook": "" if webhook is None else webhook.url,
+            "the database": database_url(wish) if wish else "",
         }
-        for what, is_asked in asked.items():
-            if is_asked and not policy.leaves_machine:
+        for what, url in servers.items():
+            if url and not (policy.leaves_machine or is_this_computer(url)):
                 raise NotPermittedError(
-                    f"{what} is set up, but under the rule {policy.rule.name} nothing leaves this machine. "
-                    "Declare whom you use it on (mien deploy init, then --deployment FILE), or unset it"
+                    f"{what} is on another computer, and under the rule {policy.rule.name} nothing leaves this one. "
+                    "Declare whom you use it on (mien deploy init, then --deployment FILE), or name none"
                 )
         self._database: Sink | None = DatabaseSink(open_database(wish)) if wish else None
 

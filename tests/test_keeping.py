@@ -1,0 +1,70 @@
+"""What may leave this computer is judged before the first frame, for every place that a session can be kept in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cli import mien
+from test_policy import ROWS
+
+from mien.errors import NotPermittedError, UsageError
+from mien.privacy.level import Level
+from mien.privacy.policy import decide
+from mien.store.keeping import Keeping
+
+SECRET = "whsec_" + "A" * 44
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(
+    ("environment", "database"),
+    [
+        ({"MIEN_LRS": "https://lrs.example.org/xAPI"}, ""),
+        ({"MIEN_WEBHOOK": "https://hook.example.org", "MIEN_WEBHOOK_SECRET": SECRET}, ""),
+        ({"MIEN_DB": "postgresql://someone@db.example.org/mien"}, ""),
+        ({}, "postgresql://someone@db.example.org/mien"),
+    ],
+)
+def test_another_computer_is_refused_wherever_nothing_leaves_this_one(
+    row: str, environment: dict[str, str], database: str
+) -> None:
+    policy = decide(ROWS[row][0])
+    if policy.level is Level.REFUSED or row in ("own-use", "software-test"):
+        with pytest.raises(NotPermittedError, match="is on another computer"):
+            Keeping(policy, database, environment)
+    elif not (database or "MIEN_DB" in environment):  # nobody listens there: the database would be asked at once
+        Keeping(policy, database, environment)
+
+
+def test_this_computer_is_permitted_to_own_use(tmp_path: Path) -> None:
+    here = {"MIEN_LRS": "http://127.0.0.1:9/xAPI", "MIEN_WEBHOOK": "http://localhost:9", "MIEN_WEBHOOK_SECRET": SECRET}
+    Keeping(decide(), str(tmp_path / "sessions.db"), here)
+    assert (tmp_path / "sessions.db").is_file()
+
+
+def test_a_wrong_server_is_refused_before_anything_is_watched() -> None:
+    with pytest.raises(UsageError, match="MIEN_LRS"):
+        Keeping(decide(), "", {"MIEN_LRS": "lrs.example.org"})
+
+
+def test_live_says_so_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    live = ("live", "--source", "demo", "--seconds", "0.2", "--headless", "--out", "out")
+    refused = mien(*live, cwd=tmp_path, MIEN_LRS="https://lrs.example.org/xAPI")
+    assert refused.returncode == 2
+    assert "the learning record store is on another computer" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_session_stands_in_its_folder_and_in_the_database(tmp_path: Path) -> None:
+    live = ("live", "--source", "demo", "--seconds", "0.4", "--headless", "--db", "mine.db")
+    ran = mien(*live, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (folder,) = (tmp_path / "results" / "sessions").iterdir()
+    listing = mien("sessions", "list", "--db", "mine.db", cwd=tmp_path).stdout
+    assert folder.name in listing
+    shown = mien("sessions", "export", "last", "--db", "mine.db", "--format", "json", "--out", "a.json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads((tmp_path / "a.json").read_text())["frames"] == 10
