@@ -5,6 +5,7 @@ The only place that knows all of these at once; each of them knows only records.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from mien.analytics.everything import Analytics
+from mien.files import file_hash
 from mien.live.cameras import Wishes
 from mien.live.health import News, words
 from mien.live.pipeline import ExpressionReader, Pipeline
@@ -23,16 +25,16 @@ from mien.live.runner import Flow, Rate, beside, run
 from mien.live.screenshot import save_screenshot
 from mien.live.sources import open_source
 from mien.live.view import Command, NoView, open_view
-from mien.privacy.deployment import read_deployment
 from mien.privacy.level import Level
+from mien.privacy.oversight import KEEP, SHOW, Oversight
 from mien.privacy.permit import permit_expressions
-from mien.privacy.policy import decide
 from mien.privacy.release import release
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
 from mien.store.keeper import SessionKeeper
 from mien.store.keeping import Keeping
 from mien.store.names import new_session_id, start_of
+from mien.store.place import SESSIONS
 from mien.store.session_records import KeptSession, SessionRecord
 from mien.store.summary import health_counts, summary_text
 from mien.store.summary_document import summary_document
@@ -62,18 +64,18 @@ class Session:
 
     def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
-        self._policy = decide(read_deployment(settings.deployment) if settings.deployment else None)
+        self._oversight = Oversight(settings.deployment, SESSIONS, settings.person)
+        self._policy = self._oversight.policy
         permit = permit_expressions(self._policy)
-        reader = None if permit is None else ExpressionReader(Predictor(bundle_path(settings.model)), permit)
+        bundle = bundle_path(settings.model)
+        self._model_hash = file_hash(bundle)
+        reader = None if permit is None else ExpressionReader(Predictor(bundle), permit)
         self._model = "no model" if reader is None else reader.predictor.card.name
         self._detector: Detector = open_detector()
         wishes = Wishes(settings.camera_size, settings.camera_fps)
         self._source, notice = open_source(settings.source, wishes, settings.patience_s)
         self.notices = [notice] if notice else []
-        if reader is None:
-            self.notices.append(
-                f"Observables only, no expressions: {self._policy.rule.reason} ({'; '.join(self._policy.rule.articles)})"
-            )
+        self.notices += self._oversight.sentences
         if isinstance(self._detector, HaarDetector):
             self.notices.append("Using the slower Haar face detector; for YuNet (233 kB, fetched once) run: mien fetch")
         # names must not be guessed, but a replay of a recording must give the same bytes
@@ -93,14 +95,20 @@ class Session:
             detector=self._detector.name,
             version=VERSION,
             folder=str(settings.out),
+            policy=self._policy.level.value,
+            rule=self._policy.rule.name,
+            person=self._oversight.person,
         )
         self._flow = Flow(0, 0, Rate(), Rate())
         self._analytics = Analytics()
         self._lock = threading.Lock()  # around what one thread reads and another writes
-        self._keeping = Keeping(self._policy, settings.database)
+        self._keeping = Keeping(self._oversight, settings.database)
+        self._keeps = self._oversight.keeps
         self._keeper: SessionKeeper | None = None  # there is nothing to keep before the first frame
         self._news = News(self._source.name)
-        self._paused = self._quit = False
+        self._paused = self._quit = self._withdrawn = False
+        self._asked_to_withdraw_s = -math.inf
+        self._watched_over_s = 0.0
         self._notice, self._notice_until = "", 0.0
         self._started = self._zero = time.monotonic()
         self._ended = 0.0
@@ -124,6 +132,7 @@ class Session:
         Raises:
             MienError: the source or the disk failed.
         """
+        self._oversight.begin(self._model_hash)
         self._started = self._zero = time.monotonic()
         self._progress, self._tell = progress, tell
         state = "ended"
@@ -161,6 +170,7 @@ class Session:
                 self._progress(frame.index, self._source.total)
         if self.headless:
             self._hear_news()
+        self._heed_withdrawal()
         while self._paused and not self._source.is_live and not self._quit:
             time.sleep(_SHOW_EVERY_S)
         return not self._quit
@@ -169,9 +179,29 @@ class Session:
         """Note that nothing new has come; return whether to go on."""
         if self.headless:
             self._hear_news()
+        self._heed_withdrawal()
         t_s = time.monotonic() - self._zero  # the clock of a live source goes on without frames
         time_is_up = self._source.is_live and 0 < self._seconds <= t_s
         return not (time_is_up or self._quit)
+
+    def _heed_withdrawal(self) -> None:
+        """Once a second, see whether the person has taken something back: reading stops at once, or keeping does."""
+        if time.monotonic() - self._watched_over_s < 1:
+            return
+        self._watched_over_s = time.monotonic()
+        taken_back = self._oversight.withdrawn()
+        if taken_back == SHOW:
+            self._withdrawn = self._quit = True
+        elif taken_back == KEEP and self._keeps:
+            self._keeps = False
+            self._erase()
+            self._say("consent to keeping was taken back: what was kept of this session is erased")
+
+    def _erase(self) -> None:
+        """Erase what is kept of this session, wherever that is."""
+        with self._lock:
+            files = 0 if self._keeper is None else self._keeper.erase()
+        self._oversight.erased(files)
 
     def _hear_news(self) -> None:
         """Pass on what has happened to the source, and to the places where the session is kept."""
@@ -192,6 +222,8 @@ class Session:
                 self._quit = True
             elif command is Command.PAUSE:
                 self._paused = not self._paused
+            elif command is Command.WITHDRAW:
+                self._withdraw()
             elif command is Command.RESET:
                 with self._lock:
                     self._analytics.reset_screen()
@@ -199,11 +231,21 @@ class Session:
             elif command is Command.EXPORT:
                 with self._lock:
                     names = [] if self._keeper is None else self._keeper.export(self._facts())
-                if names:  # else a place has refused, and says so
-                    self._say(f"exported to {self._settings.out}")
+                self._say(f"exported to {self._settings.out}" if names else "nothing is exported: nothing is kept")
+            elif command is Command.SCREENSHOT and not self._keeps:
+                self._say("no screenshot: nothing is kept")
             elif command is Command.SCREENSHOT:
                 hidden = () if self._settings.keep_faces else faces  # those of the frame: a lost camera's snapshot has none
                 self._say(f"screenshot saved: {save_screenshot(self._settings.out, frame, snapshot, hidden)}")
+
+    def _withdraw(self) -> None:
+        """End the session and erase it, when asked twice."""
+        if time.monotonic() - self._asked_to_withdraw_s > _NOTICE_S:
+            self._asked_to_withdraw_s = time.monotonic()
+            self._say("press w again to end this session and erase all of it")
+            return
+        self._oversight.withdraw()
+        self._withdrawn = self._quit = True
 
     def _say(self, notice: str) -> None:
         """Show a sentence on screen for a while."""
@@ -232,7 +274,6 @@ class Session:
         """Return what the summary says beyond what every place keeps."""
         wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # writing the summary is not reading
         return {
-            "policy": self._policy.level.value,
             "fps": round(self._analytics.totals.frames / wall_s, 2),
             "source_health": health_counts(self._source.health),
             **self._analytics.facts(),
@@ -243,6 +284,11 @@ class Session:
         self._ended = time.monotonic()
         self._view.close()
         record = replace(self._record, state=state)
+        totals = self._analytics.totals
+        self._oversight.end(totals.elapsed_s, totals.frames)
+        if self._withdrawn:
+            self._erase()
+            return {**summary_document(KeptSession(record)), "files": [], "withdrawn": True}
         if self._keeper is None:
             return {**summary_document(KeptSession(record, more=self._facts())), "files": []}
         kept = self._keeper.finish(state, self._facts())
@@ -253,4 +299,6 @@ class Session:
 
 def report(summary: dict[str, Any]) -> str:
     """Return the text a person reads at the end of a session."""
+    if summary.get("withdrawn"):
+        return "Consent was taken back: the session has ended, and what was kept of it is erased."
     return summary_text(summary, summary["files"])

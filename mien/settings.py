@@ -44,6 +44,7 @@ class LiveSettings:
         camera_fps: frames a second that a camera is asked for; 0 for its own choice.
         patience_s: how long a camera or a stream may be lost before the session ends, in seconds.
         database: a path or URL of a database that keeps the session too; "" for the one in ``MIEN_DB``, or none.
+        person: who sits there, as the consent ledger calls them; "" where nobody is named.
     """
 
     source: str
@@ -58,6 +59,7 @@ class LiveSettings:
     camera_fps: float = 0.0
     patience_s: float = 60.0
     database: str = ""
+    person: str = ""
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:

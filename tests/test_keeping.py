@@ -10,11 +10,28 @@ from test_cli import mien
 from test_policy import ROWS
 
 from mien.errors import NotPermittedError, UsageError
+from mien.privacy.consent import ConsentLedger
+from mien.privacy.deployment import Deployment, deployment_text
 from mien.privacy.level import Level
+from mien.privacy.notice import notice_for
+from mien.privacy.oversight import Oversight
 from mien.privacy.policy import decide
+from mien.privacy.sessions import state_folder
 from mien.store.keeping import Keeping
 
 SECRET = "whsec_" + "A" * 44
+
+
+def oversight(folder: Path, deployment: Deployment) -> Oversight:
+    """Return what governs a session of somebody who agreed to everything."""
+    (folder / "deployment.toml").write_text(deployment_text(deployment))
+    if deployment.legal_basis != "consent":
+        return Oversight(folder / "deployment.toml", folder)
+    policy = decide(deployment)
+    if policy.level is not Level.REFUSED:
+        for purpose in ("show", "keep"):
+            ConsentLedger(state_folder(folder)).record("ada", purpose, "granted", notice_for(policy))
+    return Oversight(folder / "deployment.toml", folder, "ada")
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -28,25 +45,30 @@ SECRET = "whsec_" + "A" * 44
     ],
 )
 def test_another_computer_is_refused_wherever_nothing_leaves_this_one(
-    row: str, environment: dict[str, str], database: str
+    row: str, environment: dict[str, str], database: str, tmp_path: Path
 ) -> None:
-    policy = decide(ROWS[row][0])
-    if policy.level is Level.REFUSED or row in ("own-use", "software-test"):
+    deployment, level, _ = ROWS[row]
+    if level is Level.REFUSED:
+        with pytest.raises(NotPermittedError):
+            oversight(tmp_path, deployment)
+        return
+    here = oversight(tmp_path, deployment)
+    if row in ("own-use", "software-test"):
         with pytest.raises(NotPermittedError, match="is on another computer"):
-            Keeping(policy, database, environment)
+            Keeping(here, database, environment)
     elif not (database or "MIEN_DB" in environment):  # nobody listens there: the database would be asked at once
-        Keeping(policy, database, environment)
+        Keeping(here, database, environment)
 
 
 def test_this_computer_is_permitted_to_own_use(tmp_path: Path) -> None:
     here = {"MIEN_LRS": "http://127.0.0.1:9/xAPI", "MIEN_WEBHOOK": "http://localhost:9", "MIEN_WEBHOOK_SECRET": SECRET}
-    Keeping(decide(), str(tmp_path / "sessions.db"), here)
+    Keeping(Oversight(None, tmp_path), str(tmp_path / "sessions.db"), here)
     assert (tmp_path / "sessions.db").is_file()
 
 
-def test_a_wrong_server_is_refused_before_anything_is_watched() -> None:
+def test_a_wrong_server_is_refused_before_anything_is_watched(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="MIEN_LRS"):
-        Keeping(decide(), "", {"MIEN_LRS": "lrs.example.org"})
+        Keeping(Oversight(None, tmp_path), "", {"MIEN_LRS": "lrs.example.org"})
 
 
 def test_live_says_so_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:

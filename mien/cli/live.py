@@ -24,6 +24,7 @@ def live(
     camera_fps: Annotated[float, typer.Option(help="And this rate (0: its own).")] = 0.0,
     patience: Annotated[float, typer.Option(help="End when lost for so long.")] = 60.0,
     deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
+    person: Annotated[str, typer.Option(help="Who sits there, as in the consent ledger.")] = "",
     db: Annotated[str, typer.Option(help="Keep it in this database too (path or URL).", show_default="$MIEN_DB")] = "",
 ) -> None:
     """Read the expressions in a camera, a video or pictures, live.
@@ -31,14 +32,16 @@ def live(
     SOURCE: auto (the first camera, else the demo), demo, a camera's index or part of
     its name, a URL, a video, a picture or a folder. Times are in seconds.
 
-    Keys: q quit, s screenshot, e export, r reset the screen, SPACE pause, h help. The
+    Keys: q quit, s screenshot, e export, r reset the screen, SPACE pause, w withdraw, h help. The
     folder gets observations.csv, summary.json and summary.html; no picture is kept
     unless you press s. Headless runs end in one line of JSON.
 
     Example:  mien live --source lesson.mp4 --headless --out results/lesson
     """
     chosen = "none" if headless else view
-    run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience, deployment, db)
+    run_live(
+        source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience, deployment, db, person
+    )
 
 
 def run_live(
@@ -54,6 +57,7 @@ def run_live(
     patience_s: float = 60.0,
     deployment: Path | None = None,
     database: str = "",
+    person: str = "",
 ) -> None:
     """Run a session and print its summary; ``live`` and ``system`` end here."""
     import json
@@ -66,7 +70,7 @@ def run_live(
     folder = out or SESSIONS / new_session_id(datetime.now().astimezone())
     size = parse_size("camera-size", camera_size)
     settings = LiveSettings(
-        source, folder, model, view, smoothing_s, seconds, keep_faces, deployment, size, camera_fps, patience_s, database
+        source, folder, model, view, smoothing_s, seconds, keep_faces, deployment, size, camera_fps, patience_s, database, person
     )
     session = Session(settings)
     for notice in session.notices:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from mien.errors import DataError, DeviceError, UsageError
 from mien.store.append_file import is_in_use
-from mien.store.names import ALL_NAMES, PARTIAL_NAME
+from mien.store.deletion import delete_folder
+from mien.store.names import PARTIAL_NAME
 from mien.store.place import database_file, open_database
 from mien.store.recovery import find_sessions, folder_session, holds_session, is_finished, load_folder, recover
 from mien.store.session_records import KeptSession, SessionRecord
@@ -131,22 +132,6 @@ def open_archive(root: Path, wish: str = "") -> Iterator[Archive]:
         yield Archive(root, database)
     finally:
         database.close()
-
-
-def delete_folder(folder: Path) -> list[Path]:
-    """Delete a session's files, earlier sessions in its folder with it; return what is not Mien's and was left."""
-    try:
-        for path in sorted(folder.glob("earlier-*")):
-            if path.is_dir():
-                delete_folder(path)
-        for path in (*(folder / name for name in ALL_NAMES), *folder.glob("screenshot-*.png")):
-            path.unlink(missing_ok=True)
-        left = sorted(folder.iterdir())
-        if not left:
-            folder.rmdir()
-    except OSError as error:
-        raise DeviceError(f"cannot delete {error.filename or folder}: {error.strerror}") from error
-    return left
 
 
 def _folder_of(session: SessionRecord) -> Path | None:

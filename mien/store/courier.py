@@ -73,6 +73,7 @@ class Courier:
         self._first_wait_s, self._longest_wait_s = first_wait_s, longest_wait_s
         self._closed_times = 0
         self._give_up_s = 0.0
+        self._put: list[str] = []
         self._stop, self._wake = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._notices: list[str] = []
@@ -87,6 +88,7 @@ class Courier:
             DeviceError: the queue is full, or the disk refuses.
         """
         self._outbox.put(message_id, body)
+        self._put.append(message_id)
         self._wake.set()
 
     def take_notices(self) -> list[str]:
@@ -104,6 +106,14 @@ class Courier:
         waiting = self._outbox.count()
         self._outbox.close()
         return waiting
+
+    def drop(self) -> int:
+        """Take back all that was put here and is not sent yet, end the thread, and return how many messages that were."""
+        self.abandon()
+        self._thread.join(TIMEOUT_S)
+        dropped = self._outbox.drop(self._put)
+        self._outbox.close()
+        return dropped
 
     def abandon(self) -> None:
         """End the thread without waiting for it; what waits on disk is sent in another session."""

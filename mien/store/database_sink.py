@@ -28,6 +28,7 @@ class DatabaseSink(Sink):
         self._database = database
         self._clock = clock
         self._saved: float | None = None
+        self._session_id = ""  # until something was handed over there is nothing to erase
         self._news = threading.Condition()
         self._waiting: KeptSession | None = None
         self._over = False
@@ -36,6 +37,7 @@ class DatabaseSink(Sink):
         self._thread.start()
 
     def tick(self, kept: KeptSession) -> None:
+        self._session_id = kept.session.session_id
         self._check()
         if self._saved is None or self._clock() - self._saved >= _SAVE_EVERY_S:
             self._saved = self._clock()
@@ -49,6 +51,16 @@ class DatabaseSink(Sink):
         self._check()
         self._database.close()
         return ()
+
+    def erase(self) -> int:
+        with self._news:
+            self._waiting, self._over = None, True
+            self._news.notify()
+        self._thread.join(timeout=BUSY_S + 5)
+        try:
+            return int(self._session_id != "" and self._database.delete(self._session_id))
+        finally:
+            self._database.close()
 
     def abandon(self) -> None:
         with self._news:

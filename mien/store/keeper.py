@@ -80,6 +80,13 @@ class SessionKeeper:
         self.files = self._sinks.finish(kept)
         return kept
 
+    def erase(self) -> int:
+        """Erase the session everywhere, keep it nowhere from now on, and return how many files and rows that were.
+
+        What servers were told before cannot be called back from here; what waits for them is dropped.
+        """
+        return self._sinks.erase()
+
     @property
     def kept(self) -> KeptSession:
         """The session so far."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mien.errors import NotPermittedError
-from mien.privacy.policy import Policy
+from mien.privacy.oversight import Oversight
 from mien.privacy.sessions import mark_session
 from mien.store.database_sink import DatabaseSink
 from mien.store.http import is_this_computer
@@ -30,7 +30,7 @@ class Keeping:
     """What a session is kept in, opened and judged before it begins.
 
     Args:
-        policy: what may leave the session's folder.
+        oversight: what may be kept, and what may leave this computer.
         database: the database that was asked for, "" for the one in ``MIEN_DB``, or none.
         environment: names the servers; see ``LrsSettings`` and ``WebhookSettings``.
 
@@ -39,8 +39,9 @@ class Keeping:
         MienError: the database or a server is named in a way that cannot be used, or cannot be reached.
     """
 
-    def __init__(self, policy: Policy, database: str = "", environment: Mapping[str, str] = os.environ) -> None:
-        self._policy, self._environment = policy, environment
+    def __init__(self, oversight: Oversight, database: str = "", environment: Mapping[str, str] = os.environ) -> None:
+        self._oversight, self._environment = oversight, environment
+        policy = oversight.policy
         wish = database or environment.get(DATABASE_VARIABLE, "")
         lrs, webhook = LrsSettings.from_environment(environment), WebhookSettings.from_environment(environment)
         servers = {
@@ -57,14 +58,16 @@ class Keeping:
         self._database: Sink | None = DatabaseSink(open_database(wish)) if wish else None
 
     def begin(self, session: SessionRecord) -> SessionKeeper:
-        """Return what keeps a session, its folder made.
+        """Return what keeps a session, its folder made; nothing does where nobody agreed to that.
 
         Raises:
             DeviceError: the disk refuses.
         """
-        folder = Path(session.folder)
+        if not self._oversight.keeps:
+            return SessionKeeper(session, [])
+        folder, policy = Path(session.folder), self._oversight.policy
         sinks: list[Sink] = [SessionFolder(folder, KeptSession(session))]
-        mark_session(folder, self._policy)
+        mark_session(folder, policy, self._oversight.person, self._oversight.notice.version)
         if self._database is not None:
             sinks.append(self._database)
         return SessionKeeper(session, [*sinks, *outgoing_sinks(session, self._environment)])

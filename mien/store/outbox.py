@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +126,20 @@ class Outbox:
                 (self._clock() + delay_s, int(tried), reason, self.destination, message.message_id),
             )
 
+    def drop(self, message_ids: Sequence[str]) -> int:
+        """Forget messages that wait, and return how many did; their bytes are overwritten."""
+        with self._open() as connection:
+            before = connection.total_changes
+            connection.executemany(
+                "DELETE FROM messages WHERE destination = ? AND message_id = ? AND state <> 'sent'",
+                [(self.destination, message_id) for message_id in message_ids],
+            )
+            dropped = connection.total_changes - before
+        with self._lock:
+            if self._connection is not None:  # the log of changes holds what was deleted until it is emptied
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return dropped
+
     def count(self, state: str = "waiting") -> int:
         """Return how many messages are ``waiting``, ``sent`` or ``refused``."""
         with self._open() as connection:
@@ -185,6 +199,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     """Return a connection that several threads may use in turn."""
     connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA journal_mode = WAL")
         # a commit need not wait for the disk: a kill loses nothing so, and a power cut at most the newest
         connection.execute("PRAGMA synchronous = NORMAL")

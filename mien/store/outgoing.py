@@ -93,6 +93,9 @@ class XapiSink(Sink):
         self._courier.close()
         return ()
 
+    def erase(self) -> int:
+        return self._courier.drop()
+
     def abandon(self) -> None:
         self._courier.abandon()
 
@@ -141,6 +144,9 @@ class WebhookSink(Sink):
     def finish(self, kept: KeptSession) -> Sequence[str]:
         self._courier.close()
         return ()
+
+    def erase(self) -> int:
+        return self._courier.drop()
 
     def abandon(self) -> None:
         self._courier.abandon()

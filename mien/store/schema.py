@@ -26,6 +26,7 @@ sessions = Table(
     _metadata,
     Column("session_id", String, primary_key=True),
     *(Column(name, String) for name in ("started_at", "state", "source", "model", "detector", "version", "folder")),
+    *(Column(name, String) for name in ("policy", "rule", "person")),
     Column("duration_s", Float),
     *(
         Column(name, Integer)
@@ -104,6 +105,9 @@ MIGRATIONS: Final[tuple[Sequence[str], ...]] = (
         ),
         f"CREATE TABLE transitions ({_OF_SESSION}, before VARCHAR NOT NULL, after VARCHAR NOT NULL, count INTEGER NOT NULL, "
         "PRIMARY KEY (session_id, before, after))",
+    ),
+    tuple(  # under which decision, and of whom
+        f"ALTER TABLE sessions ADD COLUMN {column} VARCHAR NOT NULL DEFAULT ''" for column in ("policy", "rule", "person")
     ),
 )
 """Statements by which version k becomes version k + 1, in SQL that SQLite and PostgreSQL share."""

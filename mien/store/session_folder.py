@@ -17,6 +17,7 @@ from mien.errors import DeviceError, MienError
 from mien.files import copy_file, write_json, write_text
 from mien.privacy.release import ReleasedResult
 from mien.store.append_file import is_in_use
+from mien.store.deletion import delete_folder
 from mien.store.events import EventsFile
 from mien.store.names import (
     EVENTS_NAME,
@@ -84,6 +85,12 @@ class SessionFolder(Sink):
         self._events.close()
         self._observations.close()
         return finish_folder(self._folder, kept)
+
+    def erase(self) -> int:
+        self.abandon()
+        there = [path for path in self._folder.rglob("*") if path.is_file()]
+        left = delete_folder(self._folder)
+        return len(there) - len(left)
 
     def abandon(self) -> None:
         self._end_thread()

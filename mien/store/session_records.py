@@ -32,6 +32,9 @@ class SessionRecord:
         detector: name of the face detector.
         version: the version of Mien.
         folder: where its files are, "" where it has none.
+        policy: what could be read, "full" or "observables"; "" where an older Mien did not say.
+        rule: name of the rule that decided it.
+        person: the consent ledger's random name of the person, "" where nobody noted one.
         duration_s: time passed on the source's clock.
         frames: frames processed.
         frames_with_face: frames with at least one face.
@@ -51,6 +54,9 @@ class SessionRecord:
     detector: str = ""
     version: str = ""
     folder: str = ""
+    policy: str = ""
+    rule: str = ""
+    person: str = ""
     duration_s: float = 0.0
     frames: int = 0
     frames_with_face: int = 0

@@ -64,6 +64,11 @@ class Sink:
         """Return sentences for the user since the last call."""
         return []
 
+    def erase(self) -> int:
+        """Let go of everything, erase what was kept of the session, and return how many files or rows that were."""
+        self.abandon()
+        return 0
+
     def abandon(self) -> None:
         """Let go of everything after a failure; what was saved before stays as it is. Raises nothing."""
 
@@ -111,6 +116,13 @@ class Sinks:
             self._untold += sink.notices()
         self._sinks.clear()
         return names
+
+    def erase(self) -> int:
+        """Let every sink erase the session, turn all of them off, and return how many files or rows that were."""
+        counts: list[int] = []
+        self._each(lambda sink: counts.append(sink.erase()))
+        self._sinks.clear()
+        return sum(counts)
 
     def take_notices(self) -> list[str]:
         """Return sentences for the user since the last call: of failures, and what sinks say themselves."""

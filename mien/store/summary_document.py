@@ -25,7 +25,20 @@ from mien.store.session_records import (
 from mien.store.summary import shares_by_name
 
 _PLAIN: Final = (
-    *("session_id", "state", "source", "model", "detector", "version", "frames", "frames_with_face", "faces_max"),
+    *(
+        "session_id",
+        "state",
+        "source",
+        "model",
+        "detector",
+        "version",
+        "policy",
+        "rule",
+        "person",
+        "frames",
+        "frames_with_face",
+        "faces_max",
+    ),
     *("captured", "dropped", "readings", "uncertain"),
 )
 """Fields of a session that stand in the document as they are."""
