@@ -31,7 +31,6 @@ from mien.privacy.permit import permit_expressions
 from mien.privacy.release import release
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
-from mien.store.keeper import SessionKeeper
 from mien.store.keeping import Keeping
 from mien.store.names import new_session_id, start_of
 from mien.store.place import SESSIONS
@@ -99,16 +98,13 @@ class Session:
             rule=self._policy.rule.name,
             person=self._oversight.person,
         )
+        self._keeping = Keeping(self._oversight, self._record, settings.database)
         self._flow = Flow(0, 0, Rate(), Rate())
         self._analytics = Analytics()
         self._lock = threading.Lock()  # around what one thread reads and another writes
-        self._keeping = Keeping(self._oversight, settings.database)
-        self._keeps = self._oversight.keeps
-        self._keeper: SessionKeeper | None = None  # there is nothing to keep before the first frame
         self._news = News(self._source.name)
         self._paused = self._quit = self._withdrawn = False
         self._asked_to_withdraw_s = -math.inf
-        self._watched_over_s = 0.0
         self._notice, self._notice_until = "", 0.0
         self._started = self._zero = time.monotonic()
         self._ended = 0.0
@@ -162,9 +158,7 @@ class Session:
             result = self._pipeline.update(frame)
             with self._lock:
                 self._frame, self._result = frame, result
-                if self._keeper is None:
-                    self._keeper = self._keeping.begin(self._record)
-                self._keeper.update(release(self._policy, result), self._flow.captured, self._flow.dropped)
+                self._keeping.update(release(self._policy, result), self._flow.captured, self._flow.dropped)
                 self._analytics.update(result)
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
@@ -185,29 +179,17 @@ class Session:
         return not (time_is_up or self._quit)
 
     def _heed_withdrawal(self) -> None:
-        """Once a second, see whether the person has taken something back: reading stops at once, or keeping does."""
-        if time.monotonic() - self._watched_over_s < 1:
-            return
-        self._watched_over_s = time.monotonic()
-        taken_back = self._oversight.withdrawn()
+        """Stop at once where the person has taken their consent back."""
+        taken_back = self._keeping.heed()
         if taken_back == SHOW:
             self._withdrawn = self._quit = True
-        elif taken_back == KEEP and self._keeps:
-            self._keeps = False
-            self._erase()
+        elif taken_back == KEEP:
             self._say("consent to keeping was taken back: what was kept of this session is erased")
-
-    def _erase(self) -> None:
-        """Erase what is kept of this session, wherever that is."""
-        with self._lock:
-            files = 0 if self._keeper is None else self._keeper.erase()
-        self._oversight.erased(files)
 
     def _hear_news(self) -> None:
         """Pass on what has happened to the source, and to the places where the session is kept."""
         news = self._news.update(self._source.health)
-        kept = self._keeper.take_notices() if self._keeper is not None else []
-        for sentence in ([news] if news else []) + kept:
+        for sentence in ([news] if news else []) + [*self._keeping.take_notices()]:
             self._say(sentence)
             if self._tell is not None:
                 self._tell(sentence)
@@ -229,10 +211,9 @@ class Session:
                     self._analytics.reset_screen()
                 self._say("statistics on screen start anew; the files keep everything")
             elif command is Command.EXPORT:
-                with self._lock:
-                    names = [] if self._keeper is None else self._keeper.export(self._facts())
+                names = self._keeping.export(self._facts())
                 self._say(f"exported to {self._settings.out}" if names else "nothing is exported: nothing is kept")
-            elif command is Command.SCREENSHOT and not self._keeps:
+            elif command is Command.SCREENSHOT and not self._keeping.keeps:
                 self._say("no screenshot: nothing is kept")
             elif command is Command.SCREENSHOT:
                 hidden = () if self._settings.keep_faces else faces  # those of the frame: a lost camera's snapshot has none
@@ -283,18 +264,15 @@ class Session:
         """Let everything go, save what was read, and return the summary."""
         self._ended = time.monotonic()
         self._view.close()
-        record = replace(self._record, state=state)
         totals = self._analytics.totals
         self._oversight.end(totals.elapsed_s, totals.frames)
         if self._withdrawn:
-            self._erase()
-            return {**summary_document(KeptSession(record)), "files": [], "withdrawn": True}
-        if self._keeper is None:
-            return {**summary_document(KeptSession(record, more=self._facts())), "files": []}
-        kept = self._keeper.finish(state, self._facts())
-        for sentence in self._keeper.take_notices():
+            self._keeping.erase()
+            return {**summary_document(KeptSession(self._record)), "files": [], "withdrawn": True}
+        kept = self._keeping.finish(state, self._facts())
+        for sentence in self._keeping.take_notices():
             (self._tell or self.notices.append)(sentence)
-        return {**summary_document(kept), "files": self._keeper.files}
+        return {**summary_document(kept), "files": self._keeping.files}
 
 
 def report(summary: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from kept_sessions import kept
 from test_cli import mien
 from test_policy import ROWS
 
@@ -19,6 +20,7 @@ from mien.privacy.policy import decide
 from mien.privacy.sessions import state_folder
 from mien.store.keeping import Keeping
 
+SESSION = kept().session
 SECRET = "whsec_" + "A" * 44
 
 
@@ -55,20 +57,20 @@ def test_another_computer_is_refused_wherever_nothing_leaves_this_one(
     here = oversight(tmp_path, deployment)
     if row in ("own-use", "software-test"):
         with pytest.raises(NotPermittedError, match="is on another computer"):
-            Keeping(here, database, environment)
+            Keeping(here, SESSION, database, environment)
     elif not (database or "MIEN_DB" in environment):  # nobody listens there: the database would be asked at once
-        Keeping(here, database, environment)
+        Keeping(here, SESSION, database, environment)
 
 
 def test_this_computer_is_permitted_to_own_use(tmp_path: Path) -> None:
     here = {"MIEN_LRS": "http://127.0.0.1:9/xAPI", "MIEN_WEBHOOK": "http://localhost:9", "MIEN_WEBHOOK_SECRET": SECRET}
-    Keeping(Oversight(None, tmp_path), str(tmp_path / "sessions.db"), here)
+    Keeping(Oversight(None, tmp_path), SESSION, str(tmp_path / "sessions.db"), here)
     assert (tmp_path / "sessions.db").is_file()
 
 
 def test_a_wrong_server_is_refused_before_anything_is_watched(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="MIEN_LRS"):
-        Keeping(Oversight(None, tmp_path), "", {"MIEN_LRS": "lrs.example.org"})
+        Keeping(Oversight(None, tmp_path), SESSION, "", {"MIEN_LRS": "lrs.example.org"})
 
 
 def test_live_says_so_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
@@ -90,3 +92,22 @@ def test_a_session_stands_in_its_folder_and_in_the_database(tmp_path: Path) -> N
     shown = mien("sessions", "export", "last", "--db", "mine.db", "--format", "json", "--out", "a.json", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert json.loads((tmp_path / "a.json").read_text())["frames"] == 10
+
+
+def test_erasing_reaches_the_folder_and_the_database(tmp_path: Path) -> None:
+    ran = mien("live", "--source", "demo", "--seconds", "0.4", "--headless", "--db", "mine.db", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (folder,) = (tmp_path / "results" / "sessions").iterdir()
+    status = mien("privacy", "status", "--db", "mine.db", cwd=tmp_path)
+    assert status.stdout.count(folder.name) == 1
+    exported = mien("privacy", "export", "--db", "mine.db", "--out", "all.json", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    parts = json.loads((tmp_path / "all.json").read_text())["sessions"][folder.name]
+    assert {"observations.csv", "mine.db"} <= set(parts)
+    (tmp_path / "all.json").unlink()
+    erased = mien("privacy", "erase", "--all", "--yes", "--db", "mine.db", cwd=tmp_path)
+    assert erased.returncode == 0, erased.stderr
+    assert not folder.exists()
+    left = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert folder.name.encode() not in left
+    assert mien("privacy", "status", "--db", "mine.db", cwd=tmp_path).stdout.startswith("0 sessions")

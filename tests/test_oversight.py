@@ -125,7 +125,7 @@ def test_withdrawing_stops_a_running_session_at_once_and_erases_it_everywhere(pl
     (folder,) = sessions(place)
     while folder.name.encode() not in b"".join(path.read_bytes() for path in place.glob("mine.db*")):
         time.sleep(0.05)
-    mien("privacy", "consent", "ada-17", "show", "withdrawn", cwd=place)
+    say(place, "show", "withdrawn")
     out, _ = running.ends()
     assert "Consent was taken back" in out
     assert sessions(place) == []
@@ -138,7 +138,7 @@ def test_taking_back_the_keeping_erases_and_goes_on(place: Path) -> None:
     for purpose in ("show", "keep"):
         say(place, purpose, "granted")
     running = Running(place, ("--seconds", "1000000"))
-    mien("privacy", "consent", "ada-17", "keep", "withdrawn", cwd=place)
+    say(place, "keep", "withdrawn")
     deadline = time.monotonic() + 30
     while sessions(place):
         assert time.monotonic() < deadline

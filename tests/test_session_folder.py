@@ -24,8 +24,9 @@ from postgres import running_postgres
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, DeviceError
+from mien.locks import is_in_use
 from mien.privacy.release import ReleasedResult
-from mien.store.append_file import AppendFile, end_of_last_line, is_in_use
+from mien.store.append_file import AppendFile, end_of_last_line
 from mien.store.database import Database
 from mien.store.database_sink import DatabaseSink
 from mien.store.events import EventsFile, read_events

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.options import Db
+
 if TYPE_CHECKING:
     from mien.store.archive import FoundSession
 
@@ -18,14 +20,6 @@ sessions = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of the sessions' folders.")]
-Db = Annotated[
-    str,
-    typer.Option(
-        "--db",
-        help="A database of sessions: a path of an SQLite file, or postgresql+psycopg://USER@HOST/NAME.",
-        show_default="$MIEN_DB, or the file in your data folder where there is one",
-    ),
-]
 Name = Annotated[str, typer.Argument(help="A session's name or the beginning of it, its folder, or 'last'.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 FOLDER_DEFAULT = Path("results/sessions")

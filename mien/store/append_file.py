@@ -8,13 +8,10 @@ through a line, the half is cut off again: what stands in the file stays readabl
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from mien.errors import DeviceError
-
-_LOCKED_BYTE = 1 << 40
-"""On Windows a locked byte cannot be read by others, so one far beyond the end is locked."""
+from mien.locks import take
 
 
 class AppendFile:
@@ -35,7 +32,7 @@ class AppendFile:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         except OSError as error:
             raise DeviceError(f"cannot write to {path.parent}: {error.strerror}. Choose another folder with --out") from error
-        if not _lock(self._descriptor):
+        if not take(self._descriptor):
             os.close(self._descriptor)
             raise DeviceError(f"{path} is being written by another session. Choose another folder with --out")
         self._size = 0
@@ -89,18 +86,6 @@ class AppendFile:
         return DeviceError(f"cannot write {self.path}: {error.strerror}. The lines written before are whole")
 
 
-def is_in_use(path: Path) -> bool:
-    """Return whether a running program adds to the file."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return not _lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def end_of_last_line(path: Path) -> int:
     """Return how many bytes of a file are whole lines."""
     with path.open("rb") as handle:
@@ -113,26 +98,3 @@ def end_of_last_line(path: Path) -> int:
                 return start + found + 1
             at = start
     return 0
-
-
-def _lock(descriptor: int) -> bool:
-    """Take the file for this program until it ends or lets go; return whether that was possible."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            finally:
-                os.lseek(descriptor, 0, os.SEEK_SET)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        # a file system without locks: better an unguarded file than none
-        return sys.platform != "win32" or error.errno != 13
-    return True

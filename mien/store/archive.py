@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import DataError, DeviceError, UsageError
-from mien.store.append_file import is_in_use
+from mien.locks import is_in_use
 from mien.store.deletion import delete_folder
 from mien.store.names import PARTIAL_NAME
-from mien.store.place import database_file, open_database
+from mien.store.place import DATABASE_VARIABLE, database_file, open_database
 from mien.store.recovery import find_sessions, folder_session, holds_session, is_finished, load_folder, recover
 from mien.store.session_records import KeptSession, SessionRecord
 
@@ -117,19 +117,26 @@ class Archive:
 
 @contextmanager
 def open_archive(root: Path, wish: str = "") -> Iterator[Archive]:
-    """Yield the archive of a folder and a database; without a wish, of the user's own database where there is one.
+    """Yield the archive of a folder and of the user's database, where there is one.
 
     Args:
         root: folder of the sessions' folders.
         wish: the database as the user named it, or "".
     """
-    asked = bool(wish or environ.get("MIEN_DB"))
+    with users_database(wish) as database:
+        yield Archive(root, database)
+
+
+@contextmanager
+def users_database(wish: str = "") -> Iterator[Database | None]:
+    """Yield the database that was asked for, by ``wish`` or ``MIEN_DB``, or else the user's own where there is one."""
+    asked = bool(wish or environ.get(DATABASE_VARIABLE))
     if not asked and not (database_file().is_file() and find_spec("sqlalchemy")):
-        yield Archive(root, None)
+        yield None
         return
     database = open_database(wish)
     try:
-        yield Archive(root, database)
+        yield database
     finally:
         database.close()
 

@@ -130,6 +130,11 @@ class Database:
                 connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return found
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is an SQLite file, at ``place``."""
+        return self._file is not None
+
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()

@@ -14,8 +14,9 @@ from typing import Final
 
 from mien.emotions import EMOTIONS
 from mien.errors import DeviceError
+from mien.locks import is_in_use
 from mien.privacy.release import ReleasedFace, ReleasedResult
-from mien.store.append_file import AppendFile, is_in_use
+from mien.store.append_file import AppendFile
 from mien.store.names import OBSERVATIONS_NAME, PARTIAL_NAME, set_aside
 
 COLUMNS: Final[tuple[str, ...]] = (

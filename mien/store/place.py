@@ -12,6 +12,8 @@ from mien.errors import UsageError, require
 if TYPE_CHECKING:
     from mien.store.database import Database
 
+DATABASE_VARIABLE: Final = "MIEN_DB"
+"""Names the database where no option does."""
 SESSIONS: Final = Path("results/sessions")
 """Folder of the sessions' folders."""
 
@@ -39,7 +41,7 @@ def database_url(wish: str = "") -> str:
     Raises:
         UsageError: a URL of another kind of database.
     """
-    wish = wish or os.environ.get("MIEN_DB", "") or str(database_file())
+    wish = wish or os.environ.get(DATABASE_VARIABLE, "") or str(database_file())
     if "://" not in wish:
         return f"sqlite:///{wish}"
     kind = wish.split("://", 1)[0]

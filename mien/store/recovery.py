@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import DataError, DeviceError
-from mien.store.append_file import end_of_last_line, is_in_use
+from mien.locks import is_in_use
+from mien.store.append_file import end_of_last_line
 from mien.store.events import read_events
 from mien.store.names import ALL_NAMES, EVENTS_NAME, FACTS_NAME, MARK_NAME, OBSERVATIONS_NAME, PARTIAL_NAME, SUMMARY_NAME
 from mien.store.observations_reader import read_observations

@@ -15,8 +15,8 @@ from typing import Final
 
 from mien.errors import DeviceError, MienError
 from mien.files import copy_file, write_json, write_text
+from mien.locks import is_in_use
 from mien.privacy.release import ReleasedResult
-from mien.store.append_file import is_in_use
 from mien.store.deletion import delete_folder
 from mien.store.events import EventsFile
 from mien.store.names import (

@@ -32,9 +32,6 @@ class SessionRecord:
         detector: name of the face detector.
         version: the version of Mien.
         folder: where its files are, "" where it has none.
-        policy: what could be read, "full" or "observables"; "" where an older Mien did not say.
-        rule: name of the rule that decided it.
-        person: the consent ledger's random name of the person, "" where nobody noted one.
         duration_s: time passed on the source's clock.
         frames: frames processed.
         frames_with_face: frames with at least one face.
@@ -44,6 +41,9 @@ class SessionRecord:
         readings: faces read, one a face a frame.
         uncertain: readings that were guesses.
         unread: faces seen and not read, by the reason why.
+        policy: what could be read, "full" or "observables"; "" where an older Mien did not say.
+        rule: name of the rule that decided it.
+        person: the consent ledger's random name of the person, "" where nobody noted one.
     """
 
     session_id: str
@@ -54,9 +54,6 @@ class SessionRecord:
     detector: str = ""
     version: str = ""
     folder: str = ""
-    policy: str = ""
-    rule: str = ""
-    person: str = ""
     duration_s: float = 0.0
     frames: int = 0
     frames_with_face: int = 0
@@ -66,6 +63,9 @@ class SessionRecord:
     readings: int = 0
     uncertain: int = 0
     unread: Mapping[str, int] = field(default_factory=dict)
+    policy: str = ""
+    rule: str = ""
+    person: str = ""
 
     def __post_init__(self) -> None:
         if self.started_at.tzinfo is None:
