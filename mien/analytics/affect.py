@@ -9,6 +9,7 @@ import numpy as np
 from mien.circumplex import entropy_bits, valence_arousal
 from mien.records import FrameResult
 
+
 class Affect:
     """Mean valence, arousal and entropy of the faces that are read: now, and over face time."""
 
