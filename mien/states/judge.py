@@ -58,7 +58,7 @@ class Judge:
                 return self._answer(t_s, Verdict.NO_EVIDENCE, condition.or_no_evidence)
         if failed:
             condition, value = failed[0]
-            return self._answer(t_s, Verdict.NO_SIGN, f"{condition.measure.text} is {value:.2f}, asked for is {condition.text}")
+            return self._answer(t_s, Verdict.NO_SIGN, f"{condition.measure.text} is {value:.2f}; needed: {condition.text}")
         self._since_s = clock_s if since_s is None else since_s
         lasted_s = clock_s - self._since_s
         if lasted_s < rule.hold_s:

@@ -84,8 +84,8 @@ def _rule_lines(rule: Rule) -> list[str]:
         rows.append(("rests on", ", ".join(source.key for source in rule.literature)))
     if rule.intervention is not None:
         wish = rule.intervention
-        after = f" after {wish.after_s:g} s," if wish.after_s else ""
-        rows.append(("suggests", f"{wish.text} (each {wish.cooldown_s:g} s at most{',' if after else ''}{after.rstrip(',')})"))
+        after = f"after {wish.after_s:g} s, " if wish.after_s else ""
+        rows.append(("suggests", f"{wish.text} ({after}at most once in {wish.cooldown_s:g} s)"))
     lines = [f"{rule.name}  ({rule.kind})"]
     for label, words in rows:
         lines += _wrapped(words, f"  {label:<9} ")

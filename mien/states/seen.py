@@ -20,7 +20,7 @@ from mien.records import LONGEST_INTERVAL_S, FaceReading, FrameResult
 from mien.states.signals import AT, COLUMNS, FAULTS
 
 Row = NDArray[np.float64]
-_SHOWN: Final = ("read", "uncertain", "confidence", "valence", "arousal")
+_MEANS: Final = ("read", "uncertain", "confidence", "valence", "arousal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +80,11 @@ class Seeing:
             last = self._labels.get(face.track_id)
             changed = last is not None and last[0] != shown.label
             self._labels[face.track_id] = shown.label, clock_s
-            plane = valence_arousal(np.asarray(shown.probabilities, np.float64))
-            values = (
-                seconds,
-                seconds * shown.uncertain,
-                seconds * shown.confidence,
-                *(seconds * value for value in plane),
-                changed,
-            )
-            for name, value in zip(_SHOWN, values, strict=True):
-                row[AT[name]] = value
+            valence, arousal = valence_arousal(np.asarray(shown.probabilities, np.float64))
+            means = (1.0, float(shown.uncertain), shown.confidence, valence, arousal)
+            for name, value in zip(_MEANS, means, strict=True):
+                row[AT[name]] = seconds * value
+            row[AT["changes"]] = changed
             row[AT[shown.label]] = seconds
         return row
 
