@@ -81,14 +81,13 @@ class Condition:
 
     def margin(self, value: float) -> float:
         """Return how far beyond its nearer bound a value lies: 0 at the bound, 1 at the far end of the scale or of the band."""
+        middle = None if self.min is None or self.max is None else (self.min + self.max) / 2
         reaches = []
         if self.min is not None:
-            far = self.measure.high if self.max is None else (self.min + self.max) / 2
-            reaches.append((value - self.min) / (far - self.min) if far > self.min else 1.0)
+            reaches.append(_reach(value - self.min, (self.measure.high if middle is None else middle) - self.min))
         if self.max is not None:
-            far = self.measure.low if self.min is None else (self.min + self.max) / 2
-            reaches.append((self.max - value) / (self.max - far) if self.max > far else 1.0)
-        return min(1.0, max(0.0, min(reaches)))
+            reaches.append(_reach(self.max - value, self.max - (self.measure.low if middle is None else middle)))
+        return min(reaches)
 
     @property
     def text(self) -> str:
@@ -97,6 +96,13 @@ class Condition:
         high = "" if self.max is None else f" <= {self.max:g}"
         stays = [f"{word} {value:g}" for word, value in (("from", self.stay_min), ("up to", self.stay_max)) if value is not None]
         return f"{low}{self.measure.text}{high}" + (f" (stays {', '.join(stays)})" if stays else "")
+
+
+def _reach(beyond: float, whole: float) -> float:
+    """Return which part of the way from a bound to the far end was gone, 0 to 1."""
+    if beyond < 0:
+        return 0.0
+    return min(1.0, beyond / whole) if whole > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
