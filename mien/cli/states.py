@@ -24,11 +24,14 @@ def show(
 
     Example: mien states show my_rules.toml
     """
+    import shutil
+
     from mien.states.rules_file import read_rules
-    from mien.states.rules_table import rules_markdown, rules_text
+    from mien.states.rules_table import WIDEST, rules_markdown, rules_text
 
     rules = read_rules(file)
-    print(rules_markdown(rules).rstrip() if markdown else rules_text(rules))
+    width = max(50, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+    print(rules_markdown(rules).rstrip() if markdown else rules_text(rules, width))
 
 
 @states.command("check")

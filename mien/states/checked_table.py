@@ -136,7 +136,7 @@ class CheckedTable:
         start, stop = self._span
         header = re.compile(rf"""\s*\[\[?\s*([^\[\]]*\.)?\s*["']?{re.escape(key)}["']?\s*\]""")
         heads = [n for n in range(start, stop) if header.match(self._lines[n])]
-        if number >= len(heads):  # written in a line of its own parent
-            return CheckedTable(values, place, self._faults, self._lines, (start, start))
+        if number >= len(heads):  # written in a line of its parent, or only its own sub-tables have headers
+            return CheckedTable(values, place, self._faults, self._lines, self._span)
         end = heads[number + 1] if number + 1 < len(heads) else stop
         return CheckedTable(values, place, self._faults, self._lines, (heads[number], end))

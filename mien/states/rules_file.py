@@ -104,8 +104,8 @@ def parse_rules(text: str, name: str) -> RuleSet:
             tables[number].note("name", f"is {rule.name!r} as in an earlier rule; give each its own")
     whole.close()
     if faults:
-        said = faults[0] if len(faults) == 1 else "".join(f"\n  {fault}" for fault in faults)
-        raise RulesError(f"{name}: {said}")
+        said = f" {faults[0]}" if len(faults) == 1 else "".join(f"\n  {fault}" for fault in faults)
+        raise RulesError(f"{name}:{said}")
     return RuleSet(name, tuple(rules), int(per_hour), sources)
 
 

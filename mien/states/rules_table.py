@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Final
 
 from mien.states.rules import SUBJECTS, Least, Rule, RuleSet, Source
 
-_WIDTH = 110
+WIDEST: Final = 110
+"""Characters a line, at most."""
 
 
-def rules_text(rules: RuleSet) -> str:
-    """Return all rules for a terminal: what each says, when, with how much confidence, and on whose findings it rests."""
+def rules_text(rules: RuleSet, width: int = WIDEST) -> str:
+    """Return all rules for a terminal: what each says, when, with how much confidence, and on whose findings it rests.
+
+    Args:
+        rules: the rules.
+        width: characters a line.
+    """
     observables, states = ([rule for rule in rules.rules if rule.is_state is wanted] for wanted in (False, True))
     lines = [f"{rules.name}: at most {rules.max_per_hour} suggestions an hour"]
     for title, group in (
@@ -19,13 +26,13 @@ def rules_text(rules: RuleSet) -> str:
     ):
         lines += ["", title, "=" * 60]
         for rule in group:
-            lines += [*_rule_lines(rule), ""]
+            lines += [*_rule_lines(rule, width), ""]
         if not group:
             lines += ["none", ""]
     if rules.sources:
         lines += ["LITERATURE", "=" * 60]
         for source in rules.sources.values():
-            lines += _wrapped(f"[{source.key}] {source_text(source)}", "")
+            lines += _wrapped(f"[{source.key}] {source_text(source)}", "", width)
     return "\n".join(lines).rstrip()
 
 
@@ -46,11 +53,11 @@ def rules_markdown(rules: RuleSet) -> str:
             rule.intervention.text if rule.intervention else "–",
             ", ".join(source.key for source in rule.literature) or "–",
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(_row(*cells))
     lines += ["", "| key | publication | found |", "|---|---|---|"]
     for source in rules.sources.values():
         where = f", doi:{source.doi}" if source.doi else ""
-        lines.append(f"| {source.key} | {source.short}, *{source.title}*{where} | {source.found} |")
+        lines.append(_row(source.key, f"{source.short}, *{source.title}*{where}", source.found))
     return "\n".join(lines) + "\n"
 
 
@@ -70,7 +77,12 @@ def least_text(least: Least) -> str:
     return ", ".join([*parts, *([f"confidence {least.confidence:g}"] if least.confidence else [])])
 
 
-def _rule_lines(rule: Rule) -> list[str]:
+def _row(*cells: str) -> str:
+    """Return a row of a Markdown table."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _rule_lines(rule: Rule, width: int) -> list[str]:
     hold = f", held for {rule.hold_s:g} s" if rule.hold_s else ""
     rows = [
         ("says", f"{rule.text}, with a confidence of at most {rule.confidence_max:g}"),
@@ -88,7 +100,7 @@ def _rule_lines(rule: Rule) -> list[str]:
         rows.append(("suggests", f"{wish.text} ({after}at most once in {wish.cooldown_s:g} s)"))
     lines = [f"{rule.name}  ({rule.kind})"]
     for label, words in rows:
-        lines += _wrapped(words, f"  {label:<9} ")
+        lines += _wrapped(words, f"  {label:<9} ", width)
     return lines
 
 
@@ -96,5 +108,5 @@ def _condition_words(text: str, otherwise: str) -> str:
     return f"{text}; else no evidence: {otherwise}" if otherwise else text
 
 
-def _wrapped(text: str, head: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=head, subsequent_indent=" " * (len(head) or 4), break_on_hyphens=False)
+def _wrapped(text: str, head: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * (len(head) or 4), break_on_hyphens=False)
