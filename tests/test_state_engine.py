@@ -27,6 +27,7 @@ from mien.states.interventions import Intervention, Interventions
 from mien.states.judge import Judge
 from mien.states.rules import Rule, RuleSet
 from mien.states.rules_file import parse_rules, read_rules
+from mien.states.seen import Seeing
 from mien.states.signals import AT, COLUMNS
 from mien.states.windows import SLICE_S, Windows, slice_at
 
@@ -273,12 +274,37 @@ def test_each_face_has_its_own_answer() -> None:
 
 
 def test_memory_is_bounded_whoever_passes_by() -> None:
-    engine = StateEngine(rules(), PERMIT)
+    wish = '[rule.intervention]\ntext = "A break?"\ncooldown_s = 10\n[literature.a]'
+    text = RULES.format(per_hour=60, hold_s=0, after_s=0, cooldown_s=10).replace("[literature.a]", wish)
+    engine = StateEngine(parse_rules(text, "x"), PERMIT)
     for k in range(2000):
         engine.update(frame(k / 10, [face(f"{k}-{n}") for n in range(3)]))
     assert len(engine._faces) <= KEPT
-    assert len(engine._interventions._done) <= KEPT + 1
     assert len(engine._seeing._labels) <= 33
+    for k in range(20):
+        feed(engine, stream(8, [face(str(k), "sad")], start_s=200 + 10 * k))
+    assert engine.facts()["rules"]["gloom"]["times"] == 20
+    assert len(engine._interventions._done) <= 2
+
+
+def test_rows_count_time_changes_and_reasons() -> None:
+    seeing, total = Seeing(PERMIT), np.zeros(len(COLUMNS))
+    for k, label in enumerate(["sad", "sad", "happy", "sad"]):
+        picture, _ = seeing.update(frame(k / 2, [face("a", label), face("b", unread="too dark", yaw=60)], 0.5), k / 2)
+        total += picture
+    expected = {"watched": 2, "present": 2, "several": 2, "toward": 2, "face": 4, "posed": 4, "facing": 2, "unread": 2,
+                "too dark": 2, "read": 2, "changes": 2, "sad": 1.5, "happy": 0.5, "confidence": 1.8}  # fmt: skip
+    for name in set(COLUMNS) - {"valence", "arousal"}:
+        assert total[AT[name]] == pytest.approx(expected.get(name, 0)), name
+    seeing.update(frame(9, [face("a", "happy")]), 9)
+    assert seeing.update(frame(11, [face("a", "sad")]), 11)[0][AT["changes"]] == 0  # what lay between was not seen
+
+
+def test_without_a_permit_no_expression_is_looked_at() -> None:
+    picture, faces = Seeing(None).update(frame(0, [face("a", "sad")]), 0)
+    for row in (picture, *faces.values()):
+        assert row[AT["face"]] == pytest.approx(0.1)
+        assert not row[AT["read"] :].any()
 
 
 def test_without_a_permit_no_state_is_judged_and_observables_are() -> None:

@@ -60,8 +60,6 @@ class Seeing:
         toward = any(row[AT["toward"]] > 0 for row in faces.values())
         # these four are time of the picture, however many faces there are
         picture[: AT["face"]] = (seconds, seconds * bool(faces), seconds * (len(faces) > 1), seconds * toward)
-        for row in faces.values():
-            row[AT["several"]] = picture[AT["several"]]
         return picture, faces
 
     def _row(self, face: FaceReading | ReleasedFace, seconds: float, clock_s: float) -> Row:
