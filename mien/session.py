@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from mien.analytics.everything import Analytics
 from mien.files import file_hash
+from mien.insight import Insight, suggestion
 from mien.live.cameras import Wishes
 from mien.live.health import News, words
 from mien.live.pipeline import ExpressionReader, Pipeline
@@ -31,6 +31,7 @@ from mien.privacy.permit import permit_expressions
 from mien.privacy.release import release
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
+from mien.states.rules_file import read_rules
 from mien.store.keeping import Keeping
 from mien.store.names import new_session_id, start_of
 from mien.store.place import SESSIONS
@@ -44,6 +45,7 @@ from mien.vision.predictor import Predictor
 
 _SHOW_EVERY_S: Final = 1 / 60
 _NOTICE_S: Final = 4.0
+_SUGGESTION_S: Final = 15.0
 
 
 class Session:
@@ -100,7 +102,8 @@ class Session:
         )
         self._keeping = Keeping(self._oversight, self._record, settings.database)
         self._flow = Flow(0, 0, Rate(), Rate())
-        self._analytics = Analytics()
+        rules = read_rules(settings.rules)
+        self._insight = Insight(rules if settings.states else rules.observables(), permit)
         self._lock = threading.Lock()  # around what one thread reads and another writes
         self._news = News(self._source.name)
         self._paused = self._quit = self._withdrawn = False
@@ -158,8 +161,11 @@ class Session:
             result = self._pipeline.update(frame)
             with self._lock:
                 self._frame, self._result = frame, result
-                self._keeping.update(release(self._policy, result), self._flow.captured, self._flow.dropped)
-                self._analytics.update(result)
+                released = release(self._policy, result)
+                self._keeping.update(released, self._flow.captured, self._flow.dropped)
+                for event in self._insight.update(result, released):
+                    self._keeping.add(event)
+                    self._say(suggestion(event), _SUGGESTION_S)
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
         if self.headless:
@@ -208,7 +214,7 @@ class Session:
                 self._withdraw()
             elif command is Command.RESET:
                 with self._lock:
-                    self._analytics.reset_screen()
+                    self._insight.analytics.reset_screen()
                 self._say("statistics on screen start anew; the files keep everything")
             elif command is Command.EXPORT:
                 names = self._keeping.export(self._facts())
@@ -228,17 +234,18 @@ class Session:
         self._oversight.withdraw()
         self._withdrawn = self._quit = True
 
-    def _say(self, notice: str) -> None:
+    def _say(self, notice: str, seconds: float = _NOTICE_S) -> None:
         """Show a sentence on screen for a while."""
-        self._notice, self._notice_until = notice, time.monotonic() + _NOTICE_S
+        self._notice, self._notice_until = notice, time.monotonic() + seconds
 
     def _snapshot(self) -> Snapshot:
         health = self._source.health
-        waiting = "" if self._analytics.totals.frames else f"waiting for the first picture of {self._source.name}"
+        waiting = "" if self._insight.analytics.totals.frames else f"waiting for the first picture of {self._source.name}"
         silent = health.state in ("stalled", "lost")  # who was in the last picture may be gone by now
+        now = self._insight.now(silent)
         return Snapshot(
             result=replace(self._result, faces=()) if silent else self._result,
-            **self._analytics.now(silent),
+            **now,
             source=self._source.name,
             detector=self._detector.name,
             model=self._model,
@@ -246,7 +253,9 @@ class Session:
             processed_fps=self._flow.processed_rate.per_s,
             dropped=self._flow.dropped,
             paused=self._paused,
-            notice=self._notice if time.monotonic() < self._notice_until else words(self._source.name, health) or waiting,
+            notice=self._notice
+            if time.monotonic() < self._notice_until
+            else words(self._source.name, health) or waiting or " · ".join(now["signs"]),
             health=health,
             expressions=self._policy.level is Level.FULL,
         )
@@ -255,16 +264,16 @@ class Session:
         """Return what the summary says beyond what every place keeps."""
         wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # writing the summary is not reading
         return {
-            "fps": round(self._analytics.totals.frames / wall_s, 2),
+            "fps": round(self._insight.analytics.totals.frames / wall_s, 2),
             "source_health": health_counts(self._source.health),
-            **self._analytics.facts(),
+            **self._insight.facts(),
         }
 
     def _end(self, state: str) -> dict[str, Any]:
         """Let everything go, save what was read, and return the summary."""
         self._ended = time.monotonic()
         self._view.close()
-        totals = self._analytics.totals
+        totals = self._insight.analytics.totals
         self._oversight.end(totals.elapsed_s, totals.frames)
         if self._withdrawn:
             self._keeping.erase()

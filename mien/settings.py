@@ -44,6 +44,8 @@ class LiveSettings:
         camera_fps: frames a second that a camera is asked for; 0 for its own choice.
         patience_s: how long a camera or a stream may be lost before the session ends, in seconds.
         database: a path or URL of a database that keeps the session too; "" for the one in ``MIEN_DB``, or none.
+        states: ask the rules for learning states too, which is experimental; else what can be seen is all they say.
+        rules: a file of rules (``mien states init``); None for those that come with Mien.
         person: who sits there, as the consent ledger calls them; "" where nobody is named.
     """
 
@@ -60,6 +62,8 @@ class LiveSettings:
     patience_s: float = 60.0
     database: str = ""
     person: str = ""
+    states: bool = False
+    rules: Path | None = None
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:

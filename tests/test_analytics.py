@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien import Analyzer
-from mien.analytics.affect import COORDINATES, Affect, entropy_bits, valence_arousal
+from mien.analytics.affect import Affect
 from mien.analytics.attention import Attention
 from mien.analytics.distribution import Distribution
 from mien.analytics.episodes import Episodes
@@ -14,6 +14,7 @@ from mien.analytics.everything import Analytics
 from mien.analytics.per_face import PerFace
 from mien.analytics.totals import Totals
 from mien.analytics.trend import Trend
+from mien.circumplex import COORDINATES, entropy_bits, valence_arousal
 from mien.emotions import EMOTIONS
 from mien.records import FACING_YAW_DEG, Box, Detection, FaceReading, FrameResult, HeadPose
 

@@ -23,6 +23,7 @@ from mien.cli.models import models
 from mien.cli.prepare import prepare
 from mien.cli.privacy import privacy
 from mien.cli.sessions import sessions
+from mien.cli.states import states
 from mien.cli.system import system
 from mien.cli.train import train
 from mien.errors import MienError
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
     app.command()(_verb)
-for _group in (models, sessions, deploy, audit, privacy):
+for _group in (models, sessions, deploy, audit, privacy, states):
     app.add_typer(_group)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
 from mien.records import SourceHealth
+from mien.store.summary_signs import signs_lines
 
 _TROUBLES: Final = {
     "losses": "losses",
@@ -48,6 +49,7 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         f"uncertain readings  {summary['uncertain_share']:.0%} (shown with a question mark: the model errs too often there)",
         *_troubles(summary["source_health"]),
         *_seen_lines(summary),
+        *signs_lines(summary),
         "",
         "expressions by face time",
     ]

@@ -9,6 +9,7 @@ from mien import page_parts as part
 from mien.emotions import COLOURS, EMOTIONS
 from mien.store.session_records import EventRecord, KeptSession
 from mien.store.summary_document import facing_share
+from mien.store.summary_signs import signs_section
 from mien.store.summary_timeline import expressions_timeline, facing_timeline
 from mien.store.summary_words import and_list, length, moment, percent
 
@@ -22,7 +23,7 @@ def summary_page(kept: KeptSession) -> str:
     """Return the whole page; it holds no picture of a person."""
     session = kept.session
     start = f"{session.started_at:%A}, {session.started_at.day} {session.started_at:%B %Y, %H:%M}"
-    sections = [_time(kept), _shares(kept), _changes(kept), _facing(kept), _faces(kept), _belief(kept)]
+    sections = [_time(kept), _shares(kept), _changes(kept), _facing(kept), signs_section(kept.more), _faces(kept), _belief(kept)]
     intro = (
         f'<div class="soft">{escape(start)} · {escape(session.source)} · {length(session.duration_s)}</div>'
         f'<p class="lead">{escape(_story(kept))}</p>' + _warning(kept) + part.highlights(_headlines(kept), "facts")
