@@ -12,12 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import mien.limits  # noqa: F401  before anything loads OpenCV
+from mien.version import VERSION
 
 if TYPE_CHECKING:
     from mien.analyzer import Analyzer
 
 __all__ = ["Analyzer", "__version__"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> object:

@@ -23,6 +23,10 @@ class UsageError(MienError):
     exit_code = 2
 
 
+class RulesError(UsageError):
+    """A rules file says something that cannot be, or that must not be said; all of it is named."""
+
+
 class NotPermittedError(UsageError):
     """The declared deployment does not permit what was asked for."""
 

@@ -242,6 +242,7 @@ class Snapshot:
         facing_now: whether a head points at the screen; None where nobody is there or no pose is known.
         facing_share: share of the time with a known pose in which a head pointed at the screen, since the start; NaN before.
         presence_share: share of the time in which a face was there, since the start.
+        signs: what rules say of this moment, in words.
     """
 
     result: FrameResult
@@ -269,3 +270,4 @@ class Snapshot:
     facing_now: bool | None = None
     facing_share: float = math.nan
     presence_share: float = 0.0
+    signs: tuple[str, ...] = ()

@@ -5,16 +5,19 @@ The only place that knows all of these at once; each of them knows only records.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from random import Random, SystemRandom
 from typing import Any, Final
 
 import numpy as np
 
-from mien.analytics.everything import Analytics
+from mien.files import file_hash
+from mien.insight import Insight, suggestion
 from mien.live.cameras import Wishes
 from mien.live.health import News, words
 from mien.live.pipeline import ExpressionReader, Pipeline
@@ -22,22 +25,27 @@ from mien.live.runner import Flow, Rate, beside, run
 from mien.live.screenshot import save_screenshot
 from mien.live.sources import open_source
 from mien.live.view import Command, NoView, open_view
-from mien.privacy.deployment import read_deployment
 from mien.privacy.level import Level
+from mien.privacy.oversight import KEEP, SHOW, Oversight
 from mien.privacy.permit import permit_expressions
-from mien.privacy.policy import decide
 from mien.privacy.release import release
-from mien.privacy.sessions import mark_session
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
-from mien.store.observations import FILE_NAME, ObservationsFile
-from mien.store.summary import health_counts, save_summary, shares_by_name, summary_text, timeline_rows
+from mien.states.rules_file import read_rules
+from mien.store.keeping import Keeping
+from mien.store.names import new_session_id, start_of
+from mien.store.place import SESSIONS
+from mien.store.session_records import KeptSession, SessionRecord
+from mien.store.summary import health_counts, summary_text
+from mien.store.summary_document import summary_document
+from mien.version import VERSION
 from mien.vision.bundles import bundle_path
 from mien.vision.detector import Detector, HaarDetector, open_detector
 from mien.vision.predictor import Predictor
 
 _SHOW_EVERY_S: Final = 1 / 60
 _NOTICE_S: Final = 4.0
+_SUGGESTION_S: Final = 15.0
 
 
 class Session:
@@ -57,18 +65,18 @@ class Session:
 
     def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
-        self._policy = decide(read_deployment(settings.deployment) if settings.deployment else None)
+        self._oversight = Oversight(settings.deployment, SESSIONS, settings.person)
+        self._policy = self._oversight.policy
         permit = permit_expressions(self._policy)
-        reader = None if permit is None else ExpressionReader(Predictor(bundle_path(settings.model)), permit)
+        bundle = bundle_path(settings.model)
+        self._model_hash = file_hash(bundle)
+        reader = None if permit is None else ExpressionReader(Predictor(bundle), permit)
         self._model = "no model" if reader is None else reader.predictor.card.name
         self._detector: Detector = open_detector()
         wishes = Wishes(settings.camera_size, settings.camera_fps)
         self._source, notice = open_source(settings.source, wishes, settings.patience_s)
         self.notices = [notice] if notice else []
-        if reader is None:
-            self.notices.append(
-                f"Observables only, no expressions: {self._policy.rule.reason} ({'; '.join(self._policy.rule.articles)})"
-            )
+        self.notices += self._oversight.sentences
         if isinstance(self._detector, HaarDetector):
             self.notices.append("Using the slower Haar face detector; for YuNet (233 kB, fetched once) run: mien fetch")
         # names must not be guessed, but a replay of a recording must give the same bytes
@@ -79,12 +87,27 @@ class Session:
         self._seconds = settings.seconds
         if self.headless and not self._seconds and self._source.preview_s:
             self._seconds = self._source.preview_s
+        start = datetime.now().astimezone()
+        self._record = SessionRecord(
+            settings.out.name if start_of(settings.out.name) else new_session_id(start),
+            start,
+            source=self._source.name,
+            model=self._model,
+            detector=self._detector.name,
+            version=VERSION,
+            folder=str(settings.out),
+            policy=self._policy.level.value,
+            rule=self._policy.rule.name,
+            person=self._oversight.person,
+        )
+        self._keeping = Keeping(self._oversight, self._record, settings.database)
         self._flow = Flow(0, 0, Rate(), Rate())
-        self._analytics = Analytics()
+        rules = read_rules(settings.rules)
+        self._insight = Insight(rules if settings.states else rules.observables(), permit)
         self._lock = threading.Lock()  # around what one thread reads and another writes
-        self._observations: ObservationsFile | None = None
         self._news = News(self._source.name)
-        self._paused = self._quit = False
+        self._paused = self._quit = self._withdrawn = False
+        self._asked_to_withdraw_s = -math.inf
         self._notice, self._notice_until = "", 0.0
         self._started = self._zero = time.monotonic()
         self._ended = 0.0
@@ -97,8 +120,8 @@ class Session:
     ) -> dict[str, Any]:
         """Run to the source's end, the time limit, ``q`` or Ctrl-C; return the summary.
 
-        Whatever ends the run, the observations and the summary of what was read are saved;
-        a source that gave no frame leaves no file.
+        Whatever ends the run, what was read is saved; a source that gave no frame leaves no
+        file. A place that refuses later on is given up and named, and the run goes on.
 
         Args:
             progress: called with (frames done, frames in all) where the source knows its length.
@@ -108,23 +131,22 @@ class Session:
         Raises:
             MienError: the source or the disk failed.
         """
+        self._oversight.begin(self._model_hash)
         self._started = self._zero = time.monotonic()
         self._progress, self._tell = progress, tell
-        interrupted = False
+        state = "ended"
         try:
             if self.headless:
                 self._read()
             else:
                 beside(self._read, self._show, lambda: setattr(self, "_quit", True), _SHOW_EVERY_S)
         except KeyboardInterrupt:
-            interrupted = True
+            state = "interrupted"
         finally:
             self._ended = time.monotonic()
             self._view.close()
-            if self._observations is not None:
-                self._save(interrupted)
-                self._observations.close()
-        return self._summary(interrupted)
+            document = self._end(state)
+        return document
 
     def _read(self) -> None:
         """Read the source to its end, or until the user has had enough."""
@@ -139,15 +161,16 @@ class Session:
             result = self._pipeline.update(frame)
             with self._lock:
                 self._frame, self._result = frame, result
-                if self._observations is None:
-                    self._observations = ObservationsFile(self._settings.out)
-                    mark_session(self._settings.out, self._policy)
-                self._observations.update(release(self._policy, result))
-                self._analytics.update(result)
+                released = release(self._policy, result)
+                self._keeping.update(released, self._flow.captured, self._flow.dropped)
+                for event in self._insight.update(result, released):
+                    self._keeping.add(event)
+                    self._say(suggestion(event), _SUGGESTION_S)
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
         if self.headless:
             self._hear_news()
+        self._heed_withdrawal()
         while self._paused and not self._source.is_live and not self._quit:
             time.sleep(_SHOW_EVERY_S)
         return not self._quit
@@ -156,16 +179,26 @@ class Session:
         """Note that nothing new has come; return whether to go on."""
         if self.headless:
             self._hear_news()
+        self._heed_withdrawal()
         t_s = time.monotonic() - self._zero  # the clock of a live source goes on without frames
         time_is_up = self._source.is_live and 0 < self._seconds <= t_s
         return not (time_is_up or self._quit)
 
+    def _heed_withdrawal(self) -> None:
+        """Stop at once where the person has taken their consent back."""
+        taken_back = self._keeping.heed()
+        if taken_back == SHOW:
+            self._withdrawn = self._quit = True
+        elif taken_back == KEEP:
+            self._say("consent to keeping was taken back: what was kept of this session is erased")
+
     def _hear_news(self) -> None:
-        """Pass on what has happened to the source."""
-        if news := self._news.update(self._source.health):
-            self._say(news)
+        """Pass on what has happened to the source, and to the places where the session is kept."""
+        news = self._news.update(self._source.health)
+        for sentence in ([news] if news else []) + [*self._keeping.take_notices()]:
+            self._say(sentence)
             if self._tell is not None:
-                self._tell(news)
+                self._tell(sentence)
 
     def _show(self) -> None:
         """Show the newest state, and do what the user asks."""
@@ -177,29 +210,42 @@ class Session:
                 self._quit = True
             elif command is Command.PAUSE:
                 self._paused = not self._paused
+            elif command is Command.WITHDRAW:
+                self._withdraw()
             elif command is Command.RESET:
                 with self._lock:
-                    self._analytics.reset_screen()
+                    self._insight.analytics.reset_screen()
                 self._say("statistics on screen start anew; the files keep everything")
             elif command is Command.EXPORT:
-                with self._lock:
-                    self._save(interrupted=False)
-                self._say(f"exported to {self._settings.out}")
+                names = self._keeping.export(self._facts())
+                self._say(f"exported to {self._settings.out}" if names else "nothing is exported: nothing is kept")
+            elif command is Command.SCREENSHOT and not self._keeping.keeps:
+                self._say("no screenshot: nothing is kept")
             elif command is Command.SCREENSHOT:
                 hidden = () if self._settings.keep_faces else faces  # those of the frame: a lost camera's snapshot has none
                 self._say(f"screenshot saved: {save_screenshot(self._settings.out, frame, snapshot, hidden)}")
 
-    def _say(self, notice: str) -> None:
+    def _withdraw(self) -> None:
+        """End the session and erase it, when asked twice."""
+        if time.monotonic() - self._asked_to_withdraw_s > _NOTICE_S:
+            self._asked_to_withdraw_s = time.monotonic()
+            self._say("press w again to end this session and erase all of it")
+            return
+        self._oversight.withdraw()
+        self._withdrawn = self._quit = True
+
+    def _say(self, notice: str, seconds: float = _NOTICE_S) -> None:
         """Show a sentence on screen for a while."""
-        self._notice, self._notice_until = notice, time.monotonic() + _NOTICE_S
+        self._notice, self._notice_until = notice, time.monotonic() + seconds
 
     def _snapshot(self) -> Snapshot:
         health = self._source.health
-        waiting = "" if self._analytics.totals.frames else f"waiting for the first picture of {self._source.name}"
+        waiting = "" if self._insight.analytics.totals.frames else f"waiting for the first picture of {self._source.name}"
         silent = health.state in ("stalled", "lost")  # who was in the last picture may be gone by now
+        now = self._insight.now(silent)
         return Snapshot(
             result=replace(self._result, faces=()) if silent else self._result,
-            **self._analytics.now(silent),
+            **now,
             source=self._source.name,
             detector=self._detector.name,
             model=self._model,
@@ -207,42 +253,39 @@ class Session:
             processed_fps=self._flow.processed_rate.per_s,
             dropped=self._flow.dropped,
             paused=self._paused,
-            notice=self._notice if time.monotonic() < self._notice_until else words(self._source.name, health) or waiting,
+            notice=self._notice
+            if time.monotonic() < self._notice_until
+            else words(self._source.name, health) or waiting or " · ".join(now["signs"]),
             health=health,
             expressions=self._policy.level is Level.FULL,
         )
 
-    def _summary(self, interrupted: bool) -> dict[str, Any]:
-        wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # drawing the summary is not reading
-        totals, timeline = self._analytics.totals, self._analytics.timeline
+    def _facts(self) -> dict[str, Any]:
+        """Return what the summary says beyond what every place keeps."""
+        wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # writing the summary is not reading
         return {
-            "policy": self._policy.level.value,
-            "frames": totals.frames,
-            "frames_with_face": totals.frames_with_face,
-            "faces_max": totals.faces_max,
-            "uncertain_share": round(totals.uncertain / max(1, totals.readings), 4),
-            "fps": round(totals.frames / wall_s, 2),
-            "distribution": shares_by_name(self._analytics.distribution.shares),
-            "out": str(self._settings.out),
-            "source": self._source.name,
-            "duration_s": round(totals.elapsed_s, 3),
-            "dropped": self._flow.dropped,
+            "fps": round(self._insight.analytics.totals.frames / wall_s, 2),
             "source_health": health_counts(self._source.health),
-            "interrupted": interrupted,
-            "detector": self._detector.name,
-            "model": self._model,
-            **self._analytics.facts(),
-            "timeline": timeline_rows(timeline.t_s, timeline.slice_s, timeline.label_seconds),
+            **self._insight.facts(),
         }
 
-    def _save(self, interrupted: bool) -> None:
-        """Bring the session's files up to date."""
-        if self._observations is not None:
-            self._observations.flush()
-        timeline = self._analytics.timeline
-        save_summary(self._settings.out, self._summary(interrupted), timeline.t_s, timeline.probabilities)
+    def _end(self, state: str) -> dict[str, Any]:
+        """Let everything go, save what was read, and return the summary."""
+        self._ended = time.monotonic()
+        self._view.close()
+        totals = self._insight.analytics.totals
+        self._oversight.end(totals.elapsed_s, totals.frames)
+        if self._withdrawn:
+            self._keeping.erase()
+            return {**summary_document(KeptSession(self._record)), "files": [], "withdrawn": True}
+        kept = self._keeping.finish(state, self._facts())
+        for sentence in self._keeping.take_notices():
+            (self._tell or self.notices.append)(sentence)
+        return {**summary_document(kept), "files": self._keeping.files}
 
 
 def report(summary: dict[str, Any]) -> str:
     """Return the text a person reads at the end of a session."""
-    return summary_text(summary, (FILE_NAME, "summary.json", "summary.png"))
+    if summary.get("withdrawn"):
+        return "Consent was taken back: the session has ended, and what was kept of it is erased."
+    return summary_text(summary, summary["files"])

@@ -33,7 +33,7 @@ class LiveSettings:
 
     Attributes:
         source: auto, demo, a camera's index or name, a URL, a video, a picture or a folder.
-        out: the session's folder, made when the session ends.
+        out: the session's folder, made with the first frame.
         model: a packaged bundle's name or a bundle's path.
         view: auto, window, terminal or none.
         smoothing_s: time constant of the smoothing in seconds, 0 for none.
@@ -43,6 +43,10 @@ class LiveSettings:
         camera_size: width and height that a camera is asked for, in pixels; None for its own choice.
         camera_fps: frames a second that a camera is asked for; 0 for its own choice.
         patience_s: how long a camera or a stream may be lost before the session ends, in seconds.
+        database: a path or URL of a database that keeps the session too; "" for the one in ``MIEN_DB``, or none.
+        states: ask the rules for learning states too, which is experimental; else what can be seen is all they say.
+        rules: a file of rules (``mien states init``); None for those that come with Mien.
+        person: who sits there, as the consent ledger calls them; "" where nobody is named.
     """
 
     source: str
@@ -56,6 +60,10 @@ class LiveSettings:
     camera_size: tuple[int, int] | None = None
     camera_fps: float = 0.0
     patience_s: float = 60.0
+    database: str = ""
+    person: str = ""
+    states: bool = False
+    rules: Path | None = None
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:

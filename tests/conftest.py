@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 from datasets import pattern
+from postgres import PostgresServer, running_postgres
 
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
@@ -83,4 +85,24 @@ def no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("MIEN_MODELS", raising=False)  # a test that wants YuNet says so
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local/share"))
+    monkeypatch.delenv("MIEN_DB", raising=False)
     return home
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that these tests start; skipped only where none is installed."""
+    if shutil.which("initdb") is None:
+        pytest.skip("PostgreSQL is not installed: no initdb on the PATH")
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'sessions.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()

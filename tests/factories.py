@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+from mien.privacy.policy import decide
+from mien.privacy.release import ReleasedResult, release
 from mien.records import Box, Detection, FaceReading, Frame, FrameResult, Snapshot
 
 
@@ -67,3 +69,8 @@ def snapshot(faces: Sequence[FaceReading] = (), size: tuple[int, int] = (640, 48
         "notice": "",
     }
     return Snapshot(**(fields | changes))
+
+
+def released(index: int, t_s: float, faces: Sequence[FaceReading], interval_s: float) -> ReleasedResult:
+    """Return a frame of 640 x 480 pixels as own use on one's own machine releases it."""
+    return release(decide(None), FrameResult(index, t_s, (640, 480), tuple(faces), interval_s))

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from mien import Analyzer
-from mien.analytics.affect import COORDINATES, Affect, entropy_bits, valence_arousal
+from mien.analytics.affect import Affect
 from mien.analytics.attention import Attention
 from mien.analytics.distribution import Distribution
 from mien.analytics.episodes import Episodes
 from mien.analytics.everything import Analytics
 from mien.analytics.per_face import PerFace
-from mien.analytics.timeline import Timeline
 from mien.analytics.totals import Totals
 from mien.analytics.trend import Trend
+from mien.circumplex import COORDINATES, entropy_bits, valence_arousal
 from mien.emotions import EMOTIONS
 from mien.records import FACING_YAW_DEG, Box, Detection, FaceReading, FrameResult, HeadPose
 
@@ -55,25 +55,6 @@ def test_the_trend_keeps_its_window_and_shows_gaps() -> None:
     assert 4 <= gap.sum() <= 5
     assert trend.values[~gap][:, [EMOTIONS.index("fear"), EMOTIONS.index("happy")]] == pytest.approx(0.5)
     assert Trend().values.shape == (0, 7)
-
-
-def test_the_timeline_is_bounded_and_loses_no_time() -> None:
-    timeline = Timeline(slice_s=0.5)
-    for k in range(36_000):
-        timeline.update(result(k * 0.1, ["neutral"] if k < 18_000 else ["happy"]))
-    assert len(timeline.t_s) <= 240
-    assert timeline.label_seconds.sum() == pytest.approx(3600)
-    half = len(timeline.t_s) * timeline.slice_s
-    assert half >= 3600
-    assert timeline.label_seconds[: int(1800 / timeline.slice_s), EMOTIONS.index("happy")].sum() == 0
-    assert np.nanmax(timeline.probabilities) == pytest.approx(1)
-
-
-def test_a_slice_without_a_face_is_a_gap() -> None:
-    timeline = Timeline(slice_s=1.0)
-    for t_s, labels in [(0.0, ["sad"]), (1.0, []), (2.0, ["sad"])]:
-        timeline.update(result(t_s, labels))
-    assert np.isnan(timeline.probabilities).all(1).tolist() == [False, True, False]
 
 
 def test_totals() -> None:

@@ -17,6 +17,7 @@ from cameras import NetworkCamera, network_camera
 from conftest import REPOSITORY
 
 from mien.live.demo import DemoSource
+from mien.store.names import MARK_NAME, OBSERVATIONS_NAME, PAGE_NAME, PARQUET_NAME, PICTURE_NAME, SUMMARY_NAME
 
 DOORS = {
     "prepare_fer2013_data.py": "prepare",
@@ -78,6 +79,7 @@ def test_every_verb_and_option_is_explained(tmp_path: Path) -> None:
     groups += [("deploy", verb) for verb in ("init", "check", "table", "papers")]
     groups += [("privacy", verb) for verb in ("status", "notice", "consent", "export", "erase", "retention")]
     groups += [("audit", verb) for verb in ("verify", "show")]
+    groups += [("sessions", verb) for verb in ("list", "show", "export", "delete")]
     for verbs in (*((verb,) for verb in DOORS.values()), ("export",), ("fetch",), *groups):
         assert verbs[0] in listing
         help_text = mien(*verbs, "--help", cwd=tmp_path).stdout
@@ -236,7 +238,8 @@ def test_a_run_writes_nowhere_else(fer_folder: Path, tmp_path: Path) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     assert list(home.rglob("*")) == []
-    assert sorted(p.name for p in work.rglob("*")) == ["observations.csv", "out", "privacy.json", "summary.json", "summary.png"]
+    kept = [OBSERVATIONS_NAME, PARQUET_NAME, MARK_NAME, PAGE_NAME, PICTURE_NAME, SUMMARY_NAME]
+    assert {p.name for p in work.rglob("*")} == {"out", *kept}
 
 
 def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: Path) -> None:

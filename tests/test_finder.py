@@ -138,19 +138,6 @@ def test_two_windows_on_one_face_mean_a_search(group: np.ndarray, detector: Coun
     assert detector.searched == 2
 
 
-def test_two_looks_at_a_face_that_stands_still_are_averaged(group: np.ndarray, detector: CountingYuNet) -> None:
-    """Copies that are moved by parts of a pixel show how much the landmarks of one look are off."""
-    spread: dict[str, list[np.ndarray]] = {"once": [], "twice": []}
-    for k in range(6):
-        dx, dy = 0.37 * k, 0.23 * k
-        picture = moved(group, dx, dy)
-        for name, faces in (("once", detector.detect(picture)), ("twice", FaceFinder(detector).update(0.0, picture))):
-            assert len(faces) == 5
-            spread[name].append(np.stack([face.landmarks - (dx, dy) for face in faces]))
-    once, twice = (float(np.std(np.stack(points), axis=0).mean()) for points in spread.values())
-    assert twice < once
-
-
 def test_a_detector_without_windows_searches_every_frame(group: np.ndarray) -> None:
     haar = HaarDetector()
     finder = FaceFinder(haar)

@@ -126,7 +126,6 @@ def test_without_a_declaration_it_is_own_use_and_stays_here() -> None:
     policy = decide()
     assert (policy.level, policy.rule.name) == (Level.FULL, "own-use")
     assert not policy.leaves_machine
-    assert not policy.keeps_beyond_session
     assert decide(ROWS["learning-in-union"][0]).leaves_machine
     assert not decide(ROWS["software-test"][0]).leaves_machine
     assert not decide(ROWS["excluded-purpose"][0]).leaves_machine

@@ -10,7 +10,6 @@ from mien.analytics.attention import Attention
 from mien.analytics.distribution import Distribution
 from mien.analytics.episodes import Episodes
 from mien.analytics.per_face import PerFace
-from mien.analytics.timeline import Timeline
 from mien.analytics.totals import Totals
 from mien.analytics.trend import Trend
 from mien.emotions import EMOTIONS
@@ -21,13 +20,13 @@ class Analytics:
     """Everything that adds up over a session; ``shown`` and ``trend`` alone can start anew."""
 
     def __init__(self) -> None:
-        self.totals, self.timeline, self.distribution = Totals(), Timeline(), Distribution()
+        self.totals, self.distribution = Totals(), Distribution()
         self.affect, self.attention, self.episodes, self.per_face = Affect(), Attention(), Episodes(), PerFace()
         self.shown, self.trend = Distribution(), Trend()
 
     def update(self, result: FrameResult) -> None:
         """Take in the next frame's faces."""
-        for part in (self.totals, self.timeline, self.distribution, self.affect, self.attention, self.episodes, self.per_face):
+        for part in (self.totals, self.distribution, self.affect, self.attention, self.episodes, self.per_face):
             part.update(result)
         self.shown.update(result)
         self.trend.update(result)

@@ -23,6 +23,8 @@ from mien.cli.models import models
 from mien.cli.monitor import monitor
 from mien.cli.prepare import prepare
 from mien.cli.privacy import privacy
+from mien.cli.sessions import sessions
+from mien.cli.states import states
 from mien.cli.system import system
 from mien.cli.train import train
 from mien.errors import MienError
@@ -38,7 +40,7 @@ app = typer.Typer(
 )
 for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
     app.command()(_verb)
-for _group in (models, monitor, deploy, audit, privacy):
+for _group in (models, monitor, deploy, audit, privacy, sessions, states):
     app.add_typer(_group)
 
 

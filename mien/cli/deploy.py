@@ -115,7 +115,6 @@ def papers(
     """
     from dataclasses import asdict
 
-    from mien import __version__
     from mien.evaluation.card_page import LIMITS
     from mien.files import write_text
     from mien.privacy.deployment import read_deployment
@@ -124,6 +123,7 @@ def papers(
     from mien.privacy.papers import papers as written
     from mien.privacy.policy import decide
     from mien.settings import LiveSettings
+    from mien.version import VERSION
     from mien.vision.bundles import bundle_path, read_record
     from mien.vision.predictor import Predictor
 
@@ -137,7 +137,7 @@ def papers(
         sha256=record["sha256"],
         settings=asdict(LiveSettings("auto", root, model, keep_faces=keep_faces)),
         root=str(root),
-        version=__version__,
+        version=VERSION,
         evaluations=record["evaluations"],
         limits=LIMITS,
         retention_days=days,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.options import MODEL_DEFAULT, Model
+
+if TYPE_CHECKING:
+    from mien.settings import LiveSettings
 
 
 def live(
@@ -24,46 +27,59 @@ def live(
     camera_fps: Annotated[float, typer.Option(help="And this rate (0: its own).")] = 0.0,
     patience: Annotated[float, typer.Option(help="End when lost for so long.")] = 60.0,
     deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
+    states: Annotated[str, typer.Option(help="off, or experimental: what may be, with little confidence.")] = "off",
+    rules: Annotated[Path | None, typer.Option(help="Rules of your own (mien states init).")] = None,
+    person: Annotated[str, typer.Option(help="Who sits there, as in the consent ledger.")] = "",
+    db: Annotated[str, typer.Option(help="Keep it in this database too (path or URL).", show_default="$MIEN_DB")] = "",
 ) -> None:
     """Read the expressions in a camera, a video or pictures, live.
 
     SOURCE: auto (the first camera, else the demo), demo, a camera's index or part of
     its name, a URL, a video, a picture or a folder. Times are in seconds.
 
-    Keys: q quit, s screenshot, e export, r reset the screen, SPACE pause, h help. The
-    folder gets observations.csv, summary.json and summary.png; no picture is kept
+    Keys: q quit, s screenshot, e export, r reset the screen, SPACE pause, w withdraw, h help. The
+    folder gets observations.csv, summary.json and summary.html; no picture is kept
     unless you press s. Headless runs end in one line of JSON.
 
     Example:  mien live --source lesson.mp4 --headless --out results/lesson
     """
-    chosen = "none" if headless else view
-    run_live(source, chosen, out, model, smoothing, seconds, keep_faces, camera_size, camera_fps, patience, deployment)
+    from mien.settings import LiveSettings, parse_size
+
+    run_session(
+        LiveSettings(
+            source,
+            out or new_folder(),
+            model,
+            "none" if headless else view,
+            smoothing,
+            seconds,
+            keep_faces,
+            deployment,
+            parse_size("camera-size", camera_size),
+            camera_fps,
+            patience,
+            db,
+            person,
+            _wants_states(states),
+            rules,
+        )
+    )
 
 
-def run_live(
-    source: str,
-    view: str,
-    out: Path | None,
-    model: str,
-    smoothing_s: float = 0.4,
-    seconds: float = 0.0,
-    keep_faces: bool = False,
-    camera_size: str = "",
-    camera_fps: float = 0.0,
-    patience_s: float = 60.0,
-    deployment: Path | None = None,
-) -> None:
+def new_folder() -> Path:
+    """Return the folder of a session that begins now."""
+    from mien.store.names import new_session_id
+    from mien.store.place import SESSIONS
+
+    return SESSIONS / new_session_id(datetime.now().astimezone())
+
+
+def run_session(settings: LiveSettings) -> None:
     """Run a session and print its summary; ``live`` and ``system`` end here."""
     import json
 
     from mien.session import Session, report
-    from mien.settings import LiveSettings, parse_size
 
-    folder = out or Path("results/sessions") / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-    size = parse_size("camera-size", camera_size)
-    settings = LiveSettings(
-        source, folder, model, view, smoothing_s, seconds, keep_faces, deployment, size, camera_fps, patience_s
-    )
     session = Session(settings)
     for notice in session.notices:
         typer.echo(notice, err=True)
@@ -78,3 +94,12 @@ def run_live(
     if session.headless:
         keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy")
         print(json.dumps({key: summary[key] for key in keys}))
+
+
+def _wants_states(wish: str) -> bool:
+    """Return whether learning states are asked for, by the word that says what they are."""
+    from mien.errors import UsageError
+
+    if wish not in ("off", "experimental"):
+        raise UsageError(f"states is {wish!r}; it must be off or experimental")
+    return wish == "experimental"

@@ -28,3 +28,11 @@ VotesOption = Annotated[
 # the two defaults stand here as text: importing them would load OpenCV and ONNX Runtime for --help
 DATA_DEFAULT = Path("data/fer2013")
 MODEL_DEFAULT = "mien-s"
+Db = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        help="A database of sessions: a path of an SQLite file, or postgresql+psycopg://USER@HOST/NAME.",
+        show_default="$MIEN_DB, or the file in your data folder where there is one",
+    ),
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +11,12 @@ import typer
 
 from mien.cli.audit_log import ROOT_DEFAULT, Root
 from mien.cli.deploy import DEPLOYMENT_DEFAULT
+from mien.cli.options import Db
 
 if TYPE_CHECKING:
     from mien.privacy.notice import Notice
+    from mien.privacy.rights import Rights
+    from mien.privacy.sessions import PersonalStore
 
 privacy = typer.Typer(
     name="privacy",
@@ -29,17 +34,16 @@ Days = Annotated[int, typer.Option("--days", help="How many days sessions are ke
 
 
 @privacy.command("status")
-def status(root: Root = ROOT_DEFAULT, days: Days = 30) -> None:
+def status(root: Root = ROOT_DEFAULT, days: Days = 30, db: Db = "") -> None:
     """List what is kept, of whom, since when, and what people said; nothing is changed.
 
     Example: mien privacy status
     """
-    from mien.privacy.rights import Rights
     from mien.privacy.sessions import SessionFolders
 
-    rights = Rights(root)
-    people = {name: person for person, name in rights.ledger.people().items()}
-    sessions, due = rights.sessions(), {session.name for session in rights.expired(days)}
+    with _rights(root, db) as rights:
+        people = {name: person for person, name in rights.ledger.people().items()}
+        sessions, due = rights.sessions(), {session.name for session in rights.expired(days)}
     size = sum(session.size_bytes for session in sessions) / 1e6
     print(f"{_count(len(sessions), 'session')} in {root}, {size:.1f} MB, {len(due)} older than {days} days")
     for session in sessions:
@@ -73,6 +77,7 @@ def consent(
     root: Root = ROOT_DEFAULT,
     deployment: Declaration = None,
     days: Days = 30,
+    db: Db = "",
 ) -> None:
     """Write into the consent ledger what a person said, having read the notice of mien privacy notice.
 
@@ -80,9 +85,8 @@ def consent(
 
     Example: mien privacy consent learner-17 keep withdrawn
     """
-    from mien.privacy.rights import Rights
-
-    consequences, erased = Rights(root).say(person, purpose, state, _notice(deployment, days))
+    with _rights(root, db) as rights:
+        consequences, erased = rights.say(person, purpose, state, _notice(deployment, days))
     print(f"{person}: {purpose} {state}")
     if consequences.stop:
         print(f"must stop now: {', '.join(consequences.stop)}")
@@ -98,15 +102,16 @@ def export(
     session: Sessions = None,
     person: Person = "",
     root: Root = ROOT_DEFAULT,
+    db: Db = "",
 ) -> None:
     """Write all that is kept of a person or of sessions (of everybody, if none is named) into one JSON file.
 
     Example: mien privacy export --person learner-17 --out learner-17.json
     """
     from mien.files import write_json
-    from mien.privacy.rights import Rights
 
-    document = Rights(root).export(session or (), person)
+    with _rights(root, db) as rights:
+        document = rights.export(session or (), person)
     write_json(out, document)
     out.chmod(0o600)
     written = _count(len(document["sessions"]), "session")
@@ -120,28 +125,28 @@ def erase(
     everything: Annotated[bool, typer.Option("--all", help="All sessions.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     root: Root = ROOT_DEFAULT,
+    db: Db = "",
 ) -> None:
     """Erase sessions, or all that is kept of a person. There is no way back.
 
     Example: mien privacy erase --person learner-17
     """
     from mien.errors import UsageError
-    from mien.privacy.rights import Rights
 
-    rights = Rights(root)
     if bool(session) + bool(person) + everything != 1:
         raise UsageError("say what to erase: --session NAME (several times if need be), --person NAME, or --all")
-    names = session or [kept.name for kept in rights.sessions(person)]
-    if not yes:
-        who = f" and who {person} is in the consent ledger" if person else ""
-        try:
-            typer.confirm(
-                f"Erase {_count(len(names), 'session')}{who}: {', '.join(names) or 'none'}. There is no way back. Go on?",
-                abort=True,
-            )
-        except typer.Abort as error:
-            raise UsageError("nothing was erased: answer with y, or give --yes") from error
-    erased = rights.erase_person(person) if person else rights.erase(names)
+    with _rights(root, db) as rights:
+        names = session or [kept.name for kept in rights.sessions(person)]
+        if not yes:
+            who = f" and who {person} is in the consent ledger" if person else ""
+            try:
+                typer.confirm(
+                    f"Erase {_count(len(names), 'session')}{who}: {', '.join(names) or 'none'}. There is no way back. Go on?",
+                    abort=True,
+                )
+            except typer.Abort as error:
+                raise UsageError("nothing was erased: answer with y, or give --yes") from error
+        erased = rights.erase_person(person) if person else rights.erase(names)
     print(f"erased {_count(len(erased.sessions), 'session')}, {_count(erased.files, 'file')}")
 
 
@@ -150,20 +155,36 @@ def retention(
     days: Days = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
     root: Root = ROOT_DEFAULT,
+    db: Db = "",
 ) -> None:
     """Erase all sessions that ended more than some days ago; to be run once a day by whatever runs jobs.
 
     Example: mien privacy retention --days 30 --dry-run
     """
-    from mien.privacy.rights import Rights
-
-    rights = Rights(root)
-    due = [session.name for session in rights.expired(days)]
-    if dry_run:
-        print(f"would erase {_count(len(due), 'session')} older than {days} days" + "".join(f"\n  {name}" for name in due))
-        return
-    erased = rights.erase(due, "retention")
+    with _rights(root, db) as rights:
+        due = [session.name for session in rights.expired(days)]
+        if dry_run:
+            names = "".join(f"\n  {name}" for name in due)
+            print(f"would erase {_count(len(due), 'session')} older than {days} days{names}")
+            return
+        erased = rights.erase(due, "retention")
     print(f"erased {_count(len(erased.sessions), 'session')} older than {days} days, {_count(erased.files, 'file')}")
+
+
+@contextmanager
+def _rights(root: Path, db: str) -> Iterator[Rights]:
+    """Yield the rights over the sessions' folders, and over the user's database where there is one."""
+    from mien.privacy.rights import Rights
+    from mien.privacy.sessions import SessionFolders
+    from mien.store.archive import users_database
+
+    stores: list[PersonalStore] = [SessionFolders(root)]
+    with users_database(db) as database:
+        if database is not None:
+            from mien.store.database_sessions import DatabaseSessions
+
+            stores.append(DatabaseSessions(database))
+        yield Rights(root, stores)
 
 
 def _notice(declaration: Path | None, days: int) -> Notice:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.live import run_live
+from mien.cli.live import new_folder, run_session
 from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Data
 
 
@@ -28,6 +28,7 @@ def system(
     from mien.errors import DataError, DeviceError
     from mien.lifecycle import BUNDLE_FILE
     from mien.live.sources import open_source
+    from mien.settings import LiveSettings
     from mien.vision.bundles import bundle_path
     from mien.vision.weights import find_yunet
 
@@ -75,4 +76,4 @@ def system(
         train(data=place, out=own.parent)
         model = str(own)
     print("\nGoing live …\n")
-    run_live(source, "none" if headless else "auto", out, model)
+    run_session(LiveSettings(source, out or new_folder(), model, "none" if headless else "auto"))

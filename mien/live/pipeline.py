@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
 from mien.preprocess import INPUT_SIZE
-from mien.privacy.permit import ExpressionPermit
+from mien.privacy.permit import NOT_PERMITTED, ExpressionPermit
 from mien.records import Detection, FaceReading, Frame, FrameResult, HeadPose, Prediction
 from mien.vision.aligner import align_faces, crop_transform
 from mien.vision.detector import Detector
@@ -24,8 +24,6 @@ from mien.vision.predictor import Predictor
 from mien.vision.smoother import Smoother
 from mien.vision.tracker import Tracker
 
-NOT_PERMITTED: Final = "not permitted here"
-"""Why a face is not read where a deployment permits no expressions."""
 _NOTHING: Final[NDArray[np.float32]] = np.full(len(EMOTIONS), np.nan, np.float32)
 
 

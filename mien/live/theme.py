@@ -15,7 +15,15 @@ SOFT: Final[Rgb] = (146, 156, 170)
 GREEN: Final[Rgb] = (74, 201, 126)
 AMBER: Final[Rgb] = (245, 166, 35)
 
-KEYS: Final = (("q", "quit"), ("s", "screenshot"), ("e", "export"), ("r", "reset"), ("SPACE", "pause"), ("h", "help"))
+KEYS: Final = (
+    ("q", "quit"),
+    ("s", "screenshot"),
+    ("e", "export"),
+    ("r", "reset"),
+    ("SPACE", "pause"),
+    ("w", "withdraw"),
+    ("h", "help"),
+)
 """Every key of the live view, and what it does."""
 SIGNS: Final = (
     ("happy? 42 %", "a guess: at this confidence the model errs too often"),

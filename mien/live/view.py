@@ -19,6 +19,7 @@ class Command(Enum):
     EXPORT = "e"
     RESET = "r"
     PAUSE = " "
+    WITHDRAW = "w"
     HELP = "h"
 
 

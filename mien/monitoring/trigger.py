@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from mien.errors import DeviceError
 from mien.files import write_json
+from mien.locks import one_writer
 from mien.monitoring.change_points import ChangePoint
 from mien.monitoring.detectors import make_detectors
 from mien.monitoring.features import averages
 from mien.monitoring.reference import Reference
 from mien.monitoring.sight import Sight
 from mien.monitoring.verdict import WindowVerdict, advice_of, looks_like, words_of
-from mien.privacy.lock import one_writer
 
 EXIT_NONE: Final = 0
 EXIT_DRIFT: Final = 10

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from mien.errors import DataError, DeviceError
 from mien.files import write_text
-from mien.privacy.lock import one_writer
+from mien.locks import one_writer
 
 START: Final = "0" * 64
 """What stands in place of a hash before the first line."""

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from mien.errors import DataError, UsageError
 from mien.files import write_json
+from mien.locks import one_writer
 from mien.privacy.chain import Chain
-from mien.privacy.lock import one_writer
 from mien.privacy.notice import Notice
 
 LEDGER_NAME: Final = "consents.jsonl"

@@ -12,6 +12,9 @@ from typing import Final
 from mien.privacy.level import Level
 from mien.privacy.policy import Policy
 
+NOT_PERMITTED: Final = "not permitted here"
+"""Why a face is not read where a deployment permits no expressions."""
+
 
 class _Seal:
     """What only this module holds."""

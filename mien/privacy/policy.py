@@ -52,11 +52,6 @@ class Policy:
         """Whether anything may be sent to another machine: never for own use, declared or not."""
         return self.level is not Level.REFUSED and self.deployment.context not in ALONE
 
-    @property
-    def keeps_beyond_session(self) -> bool:
-        """Whether anything may be kept outside the session's own folder."""
-        return self.leaves_machine
-
     def require(self, level: Level) -> None:
         """Go on where ``level`` is permitted.
 
@@ -82,6 +77,12 @@ def decide(deployment: Deployment | None = None) -> Policy:
     return Policy(declared, next(rule for rule in RULES if rule.matches(declared)), _SEAL)
 
 
+_KEPT: Final = {
+    True: "in the session's folder, and where the operator says",
+    False: "in the session's folder; on this computer elsewhere too where it is named (--db)",
+}
+
+
 def policy_text(policy: Policy) -> str:
     """Return the decision for a terminal."""
     rule, deployment = policy.rule, policy.deployment
@@ -97,7 +98,7 @@ def policy_text(policy: Policy) -> str:
         f"rests on            {'; '.join(rule.articles)}",
         f"rule                {rule.name}",
         f"leaves the machine  {'may be sent on' if policy.leaves_machine else 'nothing'}",
-        f"kept                {'where the operator says' if policy.keeps_beyond_session else 'in the session folder only'}",
+        f"kept                {_KEPT[policy.leaves_machine]}",
         f"declared            {deployment.context}, {deployment.jurisdiction}, {deployment.purpose}",
     ]
     lines += [f"the operator owes   {duty}" for duty in rule.duties]

@@ -47,13 +47,17 @@ class Rights:
         self.log = AuditLog(state_folder(root))
 
     def sessions(self, person: str = "") -> list[StoredSession]:
-        """Return the sessions that are kept, oldest first; those of a person where one is named.
+        """Return the sessions that are kept, oldest first, each once; those of a person where one is named.
 
         Raises:
             UsageError: nobody of that name is known.
         """
         name = self._known(person) if person else ""
-        found = sorted((s for store in self._stores for s in store.sessions()), key=lambda session: session.ended)
+        by_name: dict[str, StoredSession] = {}
+        for session in (s for store in self._stores for s in store.sessions()):
+            other = by_name.get(session.name)
+            by_name[session.name] = session if other is None else other.together_with(session)
+        found = sorted(by_name.values(), key=lambda session: session.ended)
         return [session for session in found if session.person == name or not person]
 
     def export(self, names: Sequence[str] = (), person: str = "") -> dict[str, Any]:
@@ -66,7 +70,7 @@ class Rights:
         document: dict[str, Any] = {
             "format": EXPORT_FORMAT,
             "made_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "sessions": {name: self._store_of(name).export(name) for name in wanted},
+            "sessions": {name: self._export(name) for name in wanted},
         }
         if person:
             document |= {"person": person, "consents": self.ledger.history(person)}
@@ -84,11 +88,12 @@ class Rights:
             UsageError: no such session; nothing was erased.
             DeviceError: something refuses; what was erased before is written into the log.
         """
-        stores = [(name, self._store_of(name)) for name in dict.fromkeys(names)]
+        stores = [(name, self._stores_of(name)) for name in dict.fromkeys(names)]
         erased, files = [], 0
         try:
-            for name, store in stores:
-                files += store.erase(name)
+            for name, places in stores:
+                for store in places:
+                    files += store.erase(name)
                 erased.append(name)
         finally:
             if erased:
@@ -109,11 +114,12 @@ class Rights:
         """Write into the ledger what a person said; where they took a yes back, erase what must be erased.
 
         Returns:
-            what must stop, and what was erased. Whatever runs is the caller's to stop.
+            what must stop, and what was erased. A session that runs reads the ledger, and erases itself.
         """
         consequences = self.ledger.record(person, purpose, state, notice)
         self.log.record("consent", purpose=purpose, state=state, notice=notice.hash)
-        names = [session.name for session in self.sessions(person)] if consequences.erase_sessions else []
+        kept = self.sessions(person) if consequences.erase_sessions else []
+        names = [session.name for session in kept if not session.running]
         return consequences, self.erase(names, "withdrawn")
 
     def expired(self, days: int = RETENTION_DAYS, now: datetime | None = None) -> list[StoredSession]:
@@ -135,8 +141,12 @@ class Rights:
             )
         return name
 
-    def _store_of(self, name: str) -> PersonalStore:
-        for store in self._stores:
-            if any(session.name == name for session in store.sessions()):
-                return store
-        raise UsageError(f"no session called {name!r} is kept here. The sessions are listed by: mien privacy status")
+    def _export(self, name: str) -> dict[str, Any]:
+        """Return what every place keeps of a session, by file or table."""
+        return {part: content for store in self._stores_of(name) for part, content in store.export(name).items()}
+
+    def _stores_of(self, name: str) -> list[PersonalStore]:
+        found = [store for store in self._stores if any(session.name == name for session in store.sessions())]
+        if not found:
+            raise UsageError(f"no session called {name!r} is kept here. The sessions are listed by: mien privacy status")
+        return found

@@ -19,14 +19,13 @@ from typing import Any, Final, Protocol
 
 from mien.errors import DataError, DeviceError, UsageError
 from mien.files import write_json
+from mien.locks import is_in_use
 from mien.privacy.policy import Policy
 
 STATE_NAME: Final = "privacy"
 MARK_NAME: Final = "privacy.json"
 MARKS: Final = frozenset({"summary.json", "observations.csv", "observations.partial.csv", MARK_NAME})
 """A folder with one of these files is a session."""
-RUNNING_S: Final = 60.0
-"""A session whose partial file grew this lately is still running."""
 _PARTIAL_NAME: Final = "observations.partial.csv"
 _NAME_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d-\d\d-\d\d)")
 _MAX_EXPORT_BYTES: Final = 1 << 30
@@ -51,6 +50,17 @@ class StoredSession:
     size_bytes: int
     parts: tuple[str, ...]
     running: bool = False
+
+    def together_with(self, other: StoredSession) -> StoredSession:
+        """Return the same session as two places keep it."""
+        return StoredSession(
+            self.name,
+            max(self.ended, other.ended),
+            self.person or other.person,
+            self.size_bytes + other.size_bytes,
+            (*self.parts, *other.parts),
+            self.running or other.running,
+        )
 
 
 class PersonalStore(Protocol):
@@ -185,7 +195,7 @@ def _stored(folder: Path) -> StoredSession:
         _person(folder / MARK_NAME),
         sum(fact.st_size for fact in facts),
         tuple(path.relative_to(folder).as_posix() for path in files),
-        (folder / _PARTIAL_NAME) in files and (datetime.now(UTC) - newest).total_seconds() < RUNNING_S,
+        is_in_use(folder / _PARTIAL_NAME),
     )
 
 

@@ -1,20 +1,23 @@
 """Every reading of a session as a CSV that a spreadsheet opens.
 
-Rows go to ``observations.partial.csv`` while the session runs, and are on disk at most a
-second later; at the end the file takes its final name. A kill leaves the partial file.
+Rows go to ``observations.partial.csv`` while the session runs, each handed to the operating
+system as it comes; at the end the file takes its final name. A kill leaves the partial file.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from mien.emotions import EMOTIONS
 from mien.errors import DeviceError
+from mien.locks import is_in_use
 from mien.privacy.release import ReleasedFace, ReleasedResult
+from mien.store.append_file import AppendFile
+from mien.store.names import OBSERVATIONS_NAME, PARTIAL_NAME, set_aside
 
 COLUMNS: Final[tuple[str, ...]] = (
     *("t_s", "frame", "track_id", "x", "y", "w", "h", "label", "confidence", "uncertain", "unread"),
@@ -22,19 +25,22 @@ COLUMNS: Final[tuple[str, ...]] = (
     *(f"{name}_smoothed" for name in EMOTIONS),
     *("facing", "yaw_deg", "pitch_deg", "roll_deg"),
 )
-"""One row a face a frame: seconds, pixels, probabilities 0 to 1, facing the screen or not, degrees; empty where
-it was not read or not released."""
+"""One row a face a frame: seconds, pixels, probabilities 0 to 1, facing the screen or not, degrees; empty where it was not
+read (and why) or not released."""
 
-FILE_NAME: Final = "observations.csv"
-PARTIAL_NAME: Final = "observations.partial.csv"
-_FLUSH_EVERY_S: Final = 1.0
+FILE_NAME: Final = OBSERVATIONS_NAME
 
 
 class ObservationsFile:
     """The observations of one session.
 
+    What a killed session left in the folder is set aside, not overwritten.
+
     Args:
         folder: the session's folder; made if missing.
+
+    Attributes:
+        file: what the rows are added to.
 
     Raises:
         DeviceError: here or later, when the disk refuses.
@@ -42,48 +48,41 @@ class ObservationsFile:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._handle: io.TextIOWrapper = (folder / PARTIAL_NAME).open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise DeviceError(f"cannot write to {folder}: {error.strerror}. Choose another folder with --out") from error
-        self._writer = csv.writer(self._handle, lineterminator="\n")
-        self._write([COLUMNS])
-        self._flushed_s = 0.0
+        if (folder / PARTIAL_NAME).exists() and not is_in_use(folder / PARTIAL_NAME):
+            set_aside(folder)
+        self.file = AppendFile(folder / PARTIAL_NAME)
+        self.file.append(_lines([COLUMNS]))
 
     def update(self, result: ReleasedResult) -> None:
         """Add the faces of a frame."""
-        self._write([_row(face, result) for face in result.faces])
-        if abs(result.t_s - self._flushed_s) >= _FLUSH_EVERY_S:
-            self.flush()
-            self._flushed_s = result.t_s
+        if result.faces:
+            self.file.append(_lines([_row(face, result) for face in result.faces]))
 
     def flush(self) -> None:
-        """Hand all rows to the operating system."""
-        self._guard(self._handle.flush)
+        """Bring all rows to the disk."""
+        self.file.sync()
+        self.file.check()
 
     def close(self) -> Path:
         """Give the file its final name, and return that path."""
         target = self._folder / FILE_NAME
-
-        def finish() -> None:
-            self._handle.close()
+        self.file.close()
+        try:
             (self._folder / PARTIAL_NAME).replace(target)
-
-        self._guard(finish)
+        except OSError as error:
+            raise DeviceError(f"cannot write {target}: {error.strerror}. Its rows stand in {PARTIAL_NAME}") from error
         return target
 
-    def _write(self, rows: Sequence[Sequence[object]]) -> None:
-        self._guard(lambda: self._writer.writerows(rows))
+    def abandon(self) -> None:
+        """Let go of the file and leave it partial."""
+        self.file.close()
 
-    def _guard(self, action: Callable[[], object]) -> None:
-        """Run ``action``; what the disk refuses becomes a sentence."""
-        try:
-            action()
-        except OSError as error:
-            raise DeviceError(
-                f"cannot write to {self._folder}: {error.strerror}. Rows written before stand in {PARTIAL_NAME}"
-            ) from error
+
+def _lines(rows: Sequence[Sequence[object]]) -> str:
+    """Return rows as the text of a CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _row(face: ReleasedFace, result: ReleasedResult) -> list[object]:

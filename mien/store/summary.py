@@ -1,19 +1,17 @@
-"""The end of a session in numbers: one JSON document and one block of text."""
+"""The end of a session as one block of text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
-from mien.files import write_json
 from mien.records import SourceHealth
-from mien.store.summary_picture import draw_summary
+from mien.store.summary_signs import signs_lines
 
 _TROUBLES: Final = {
     "losses": "losses",
@@ -37,60 +35,6 @@ def shares_by_name(values: NDArray[np.float64]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in zip(EMOTIONS, values, strict=True)}
 
 
-def timeline_rows(t_s: NDArray[np.float64], slice_s: float, label_seconds: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Return one plain row a time slice: from, to, seconds of face time, and shares by label.
-
-    Args:
-        t_s: (T,) start of each slice in seconds.
-        slice_s: length of a slice in seconds.
-        label_seconds: (T, 7) seconds of face time.
-    """
-    rows = []
-    for start_s, seconds in zip(t_s, label_seconds, strict=True):
-        total = float(seconds.sum())
-        rows.append(
-            {
-                "from_s": round(float(start_s), 3),
-                "to_s": round(float(start_s) + slice_s, 3),
-                "face_s": round(total, 4),
-                "distribution": shares_by_name(seconds / total if total > 0 else seconds),
-            }
-        )
-    return rows
-
-
-def save_summary(folder: Path, summary: dict[str, Any], t_s: NDArray[np.float64], values: NDArray[np.float64]) -> None:
-    """Write ``summary.json`` and ``summary.png`` into a session's folder.
-
-    Args:
-        folder: where to.
-        summary: what the session knows.
-        t_s: (T,) start of each time slice in seconds.
-        values: (T, 7) mean smoothed probabilities, NaN rows where nobody was read.
-
-    Raises:
-        DeviceError: the disk refuses.
-    """
-    write_json(folder / "summary.json", summary)
-    facing = summary["facing_share"]
-    facts = [
-        ("frames", str(summary["frames"])),
-        ("with a face", str(summary["frames_with_face"])),
-        ("faces at once", str(summary["faces_max"])),
-        ("duration", f"{summary['duration_s']:.1f} s"),
-        ("facing the screen", "-" if facing is None else f"{facing:.0%}"),
-        ("model", summary["model"]),
-    ]
-    draw_summary(
-        folder / "summary.png",
-        title=f"Expressions in {summary['source']}",
-        t_s=t_s,
-        values=values,
-        distribution=np.array([summary["distribution"][name] for name in EMOTIONS]),
-        facts=facts,
-    )
-
-
 def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
     """Return the SESSION SUMMARY for a terminal."""
     frames = summary["frames"]
@@ -105,6 +49,7 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         f"uncertain readings  {summary['uncertain_share']:.0%} (shown with a question mark: the model errs too often there)",
         *_troubles(summary["source_health"]),
         *_seen_lines(summary),
+        *signs_lines(summary),
         "",
         "expressions by face time",
     ]
@@ -112,7 +57,8 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         lines.append(f"  {name:<9} {value:6.1%}  {'█' * round(40 * value)}")
     if not frames or not summary["frames_with_face"]:
         lines.append("  (no face was seen)")
-    lines += ["", f"saved in {summary['out']}: {', '.join(files)}", "Expression, not feeling: a look is not a state of mind."]
+    saved = f"saved in {summary['out']}: {', '.join(files)}" if files else f"nothing is saved in {summary['out']}"
+    lines += ["", saved, "Expression, not feeling: a look is not a state of mind."]
     return "\n".join(lines)
 
 

@@ -13,6 +13,8 @@ from PIL import Image
 from mien.drawing import CLASS_RGB, WHITE, Canvas, Rgb, clock
 from mien.emotions import EMOTIONS
 from mien.files import atomic_path
+from mien.store.session_records import KeptSession
+from mien.store.summary_document import facing_share
 
 SIZE: Final = (1200, 720)
 _INK: Final[Rgb] = (28, 32, 38)
@@ -20,6 +22,33 @@ _SOFT: Final[Rgb] = (110, 118, 130)
 _EMPTY: Final[Rgb] = (238, 240, 243)
 _LEFT: Final = 56.0
 _TICKS_S: Final = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+
+
+def session_picture(target: Path, kept: KeptSession) -> None:
+    """Write a session as a 1200x720 PNG.
+
+    Raises:
+        DeviceError: the file cannot be written.
+    """
+    session, facing = kept.session, facing_share(kept)
+    label_s = np.array([row.label_s for row in kept.intervals]).reshape(-1, len(EMOTIONS))
+    read_s = label_s.sum(1, keepdims=True)
+    facts = [
+        ("frames", str(session.frames)),
+        ("with a face", str(session.frames_with_face)),
+        ("faces at once", str(session.faces_max)),
+        ("duration", f"{session.duration_s:.1f} s"),
+        ("facing the screen", "-" if facing is None else f"{facing:.0%}"),
+        ("model", session.model),
+    ]
+    draw_summary(
+        target,
+        title=f"Expressions in {session.source}",
+        t_s=np.array([row.from_s for row in kept.intervals]),
+        values=np.divide(label_s, read_s, out=np.full_like(label_s, np.nan), where=read_s > 0),
+        distribution=np.array(kept.label_s) / max(1e-9, kept.face_s),
+        facts=facts,
+    )
 
 
 def draw_summary(
@@ -37,7 +66,7 @@ def draw_summary(
         target: the file.
         title: what was watched.
         t_s: (T,) times in seconds, ascending.
-        values: (T, 7) mean smoothed probabilities; NaN rows where nobody was there.
+        values: (T, 7) shares of face time; NaN rows where nobody was read.
         distribution: (7,) shares of face time, all 0 when no face was seen.
         facts: label and value pairs for the line below the title.
 

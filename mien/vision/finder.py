@@ -5,16 +5,12 @@ cheap: a window costs a tenth of a frame. Where the picture around all faces sta
 even that is done, for a tenth of a second. For new faces the frame is searched twice a second
 at half its size, thoroughly every two seconds, and at once when a face is lost. This module
 knows times and pictures, no tracks and no clock.
-
-Landmarks decide how a face is cut out, and each look at them errs on its own: two looks at a
-face that stands still are averaged, which gives back 0.7 of the 2.7 points of accuracy that
-finding faces costs (PublicTest images on canvases).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -81,10 +77,9 @@ class FaceFinder:
             self._searched_thoroughly_s = -math.inf
         patience = 1.0 if self._faces else self._patience
         search_due = t_s - self._searched_s >= self._search_s / patience
-        still = self._still(image)
-        if self._faces and not search_due and t_s - self._looked_s < _STILL_S and all(still):
+        if self._faces and not search_due and t_s - self._looked_s < _STILL_S and self._still(image):
             return tuple(face.detection for face in self._faces)
-        known = self._known(self._detector, image, still)
+        known = self._known(self._detector, image)
         seen: tuple[Detection, ...] = ()
         if len(known) < len(self._faces) or t_s - self._searched_thoroughly_s >= self._thorough_s / patience:
             seen = self._detector.detect(image)
@@ -93,27 +88,26 @@ class FaceFinder:
             seen = self._detector.detect_coarsely(image)
             self._searched_s = t_s
         new = [face for face in seen if all(face.box.iou(other.box) < _MIN_IOU for other in known)]
-        found = tuple(sorted((*known, *_looked_at_twice(self._detector, image, new)), key=lambda detection: detection.box.x))
+        found = tuple(sorted((*known, *new), key=lambda detection: detection.box.x))
         self._faces, self._size = tuple(self._followed(detection) for detection in found), image.shape
         self._looked_s, self._thumbs = t_s, [_thumbnail(image, face.detection.box) for face in self._faces]
         return found
 
-    def _still(self, image: NDArray[np.uint8]) -> list[bool]:
-        """Tell of every face whether it looks as it did when it was last looked at."""
+    def _still(self, image: NDArray[np.uint8]) -> bool:
+        """Return whether every face looks as it did when it was last looked at."""
         pairs = zip(self._faces, self._thumbs, strict=True)
-        return [bool(np.abs(_thumbnail(image, face.detection.box) - thumb).mean() < _STILL_LEVELS) for face, thumb in pairs]
+        return all(np.abs(_thumbnail(image, face.detection.box) - thumb).mean() < _STILL_LEVELS for face, thumb in pairs)
 
-    def _known(self, detector: YuNetDetector, image: NDArray[np.uint8], still: list[bool]) -> list[Detection]:
+    def _known(self, detector: YuNetDetector, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the known faces again from their windows, without those that are lost or have become one."""
         found: list[Detection] = []
         expected = [face.expected for face in self._faces]
-        looks = zip(self._faces, expected, still, detector.detect_near(image, expected), strict=True)
-        for before, box, stands, seen in looks:
+        for box, seen in zip(expected, detector.detect_near(image, expected), strict=True):
             best = max(seen, key=lambda detection: detection.box.iou(box), default=None)
             if best is None or best.box.iou(box) < _MIN_IOU:
                 continue
             if all(best.box.iou(other.box) <= _SAME_FACE_IOU for other in found):
-                found.append(_averaged(best, before.detection) if stands else best)
+                found.append(best)
         return found
 
     def _followed(self, detection: Detection) -> _Followed:
@@ -123,22 +117,6 @@ class FaceFinder:
             return _Followed(detection, 0.0, 0.0)
         old, new = before.detection.box, detection.box
         return _Followed(detection, new.x + new.w / 2 - old.x - old.w / 2, new.y + new.h / 2 - old.y - old.h / 2)
-
-
-def _looked_at_twice(detector: YuNetDetector, image: NDArray[np.uint8], faces: list[Detection]) -> list[Detection]:
-    """Return faces that a search has found with their landmarks averaged over that look and one at their window."""
-    found = []
-    for face, seen in zip(faces, detector.detect_near(image, [face.box for face in faces]), strict=True):
-        again = max(seen, key=lambda detection: detection.box.iou(face.box), default=None)
-        found.append(face if again is None or again.box.iou(face.box) < _SAME_FACE_IOU else _averaged(face, again))
-    return found
-
-
-def _averaged(one: Detection, other: Detection) -> Detection:
-    """Return ``one`` with the mean landmarks of both."""
-    assert one.landmarks is not None
-    assert other.landmarks is not None
-    return replace(one, landmarks=(one.landmarks + other.landmarks) / np.float32(2))
 
 
 def _thumbnail(image: NDArray[np.uint8], box: Box) -> NDArray[np.int16]:

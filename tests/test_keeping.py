@@ -1,0 +1,113 @@
+"""What may leave this computer is judged before the first frame, for every place that a session can be kept in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from kept_sessions import kept
+from test_cli import mien
+from test_policy import ROWS
+
+from mien.errors import NotPermittedError, UsageError
+from mien.privacy.consent import ConsentLedger
+from mien.privacy.deployment import Deployment, deployment_text
+from mien.privacy.level import Level
+from mien.privacy.notice import notice_for
+from mien.privacy.oversight import Oversight
+from mien.privacy.policy import decide
+from mien.privacy.sessions import state_folder
+from mien.store.keeping import Keeping
+
+SESSION = kept().session
+SECRET = "whsec_" + "A" * 44
+
+
+def oversight(folder: Path, deployment: Deployment) -> Oversight:
+    """Return what governs a session of somebody who agreed to everything."""
+    (folder / "deployment.toml").write_text(deployment_text(deployment))
+    if deployment.legal_basis != "consent":
+        return Oversight(folder / "deployment.toml", folder)
+    policy = decide(deployment)
+    if policy.level is not Level.REFUSED:
+        for purpose in ("show", "keep"):
+            ConsentLedger(state_folder(folder)).record("ada", purpose, "granted", notice_for(policy))
+    return Oversight(folder / "deployment.toml", folder, "ada")
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(
+    ("environment", "database"),
+    [
+        ({"MIEN_LRS": "https://lrs.example.org/xAPI"}, ""),
+        ({"MIEN_WEBHOOK": "https://hook.example.org", "MIEN_WEBHOOK_SECRET": SECRET}, ""),
+        ({"MIEN_DB": "postgresql://someone@db.example.org/mien"}, ""),
+        ({}, "postgresql://someone@db.example.org/mien"),
+    ],
+)
+def test_another_computer_is_refused_wherever_nothing_leaves_this_one(
+    row: str, environment: dict[str, str], database: str, tmp_path: Path
+) -> None:
+    deployment, level, _ = ROWS[row]
+    if level is Level.REFUSED:
+        with pytest.raises(NotPermittedError):
+            oversight(tmp_path, deployment)
+        return
+    here = oversight(tmp_path, deployment)
+    if row in ("own-use", "software-test"):
+        with pytest.raises(NotPermittedError, match="is on another computer"):
+            Keeping(here, SESSION, database, environment)
+    elif not (database or "MIEN_DB" in environment):  # nobody listens there: the database would be asked at once
+        Keeping(here, SESSION, database, environment)
+
+
+def test_this_computer_is_permitted_to_own_use(tmp_path: Path) -> None:
+    here = {"MIEN_LRS": "http://127.0.0.1:9/xAPI", "MIEN_WEBHOOK": "http://localhost:9", "MIEN_WEBHOOK_SECRET": SECRET}
+    Keeping(Oversight(None, tmp_path), SESSION, str(tmp_path / "sessions.db"), here)
+    assert (tmp_path / "sessions.db").is_file()
+
+
+def test_a_wrong_server_is_refused_before_anything_is_watched(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="MIEN_LRS"):
+        Keeping(Oversight(None, tmp_path), SESSION, "", {"MIEN_LRS": "lrs.example.org"})
+
+
+def test_live_says_so_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    live = ("live", "--source", "demo", "--seconds", "0.2", "--headless", "--out", "out")
+    refused = mien(*live, cwd=tmp_path, MIEN_LRS="https://lrs.example.org/xAPI")
+    assert refused.returncode == 2
+    assert "the learning record store is on another computer" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_session_stands_in_its_folder_and_in_the_database(tmp_path: Path) -> None:
+    live = ("live", "--source", "demo", "--seconds", "0.4", "--headless", "--db", "mine.db")
+    ran = mien(*live, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (folder,) = (tmp_path / "results" / "sessions").iterdir()
+    listing = mien("sessions", "list", "--db", "mine.db", cwd=tmp_path).stdout
+    assert folder.name in listing
+    shown = mien("sessions", "export", "last", "--db", "mine.db", "--format", "json", "--out", "a.json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads((tmp_path / "a.json").read_text())["frames"] == 10
+
+
+def test_erasing_reaches_the_folder_and_the_database(tmp_path: Path) -> None:
+    ran = mien("live", "--source", "demo", "--seconds", "0.4", "--headless", "--db", "mine.db", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (folder,) = (tmp_path / "results" / "sessions").iterdir()
+    status = mien("privacy", "status", "--db", "mine.db", cwd=tmp_path)
+    assert status.stdout.count(folder.name) == 1
+    exported = mien("privacy", "export", "--db", "mine.db", "--out", "all.json", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    parts = json.loads((tmp_path / "all.json").read_text())["sessions"][folder.name]
+    assert {"observations.csv", "mine.db"} <= set(parts)
+    (tmp_path / "all.json").unlink()
+    erased = mien("privacy", "erase", "--all", "--yes", "--db", "mine.db", cwd=tmp_path)
+    assert erased.returncode == 0, erased.stderr
+    assert not folder.exists()
+    left = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert folder.name.encode() not in left
+    assert mien("privacy", "status", "--db", "mine.db", cwd=tmp_path).stdout.startswith("0 sessions")
