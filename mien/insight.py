@@ -1,10 +1,14 @@
-"""All that a session learns from what was read: sums for the screen and the summary, signs, suggestions."""
+"""All that a session learns from what was read: sums for the screen and the summary, signs, suggestions, drift."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from mien.analytics.everything import Analytics
+from mien.monitoring.live_drift import LiveDrift, event_details
+from mien.monitoring.open_live import NoDrift
+from mien.monitoring.verdict import ADVICE
 from mien.privacy.permit import ExpressionPermit
 from mien.privacy.release import ReleasedResult
 from mien.records import FrameResult
@@ -21,19 +25,26 @@ class Insight:
     Args:
         rules: what to look for.
         permit: leave to read expressions; None where they may not be.
+        drift: the watch for drift, which looks on at the pipeline.
 
     Attributes:
         analytics: sums over the session.
     """
 
-    def __init__(self, rules: RuleSet, permit: ExpressionPermit | None) -> None:
+    def __init__(self, rules: RuleSet, permit: ExpressionPermit | None, drift: LiveDrift | NoDrift) -> None:
         self.analytics = Analytics()
         self._states = StateEngine(rules, permit)
+        self._drift = drift
 
     def update(self, result: FrameResult, released: ReleasedResult) -> list[EventRecord]:
         """Take in the next frame's faces; return what it makes happen, mostly nothing."""
         self.analytics.update(result)
-        return [EventRecord(each.t_s, EVENT_KIND, each.track_id, each.details) for each in self._states.update(released)]
+        due = [EventRecord(each.t_s, EVENT_KIND, each.track_id, each.details) for each in self._states.update(released)]
+        for drift in self._drift.new_events():
+            told = event_details(drift)
+            words = {"rule": "drift", "kind": "drift", "wording": told["in_words"], "message": ADVICE[drift.looks_like]}
+            due.append(EventRecord(result.t_s, EVENT_KIND, "", {**words, **told}))
+        return due
 
     def now(self, silent: bool) -> dict[str, Any]:
         """Return the fields of a :class:`mien.records.Snapshot` that are computed here.
@@ -42,11 +53,19 @@ class Insight:
             silent: nothing comes from the source: what is true of this very moment is unknown.
         """
         signs = [] if silent else [answer.text if answer.kind == "observable" else answer.words for answer in self._held]
-        return {**self.analytics.now(silent), "signs": tuple(dict.fromkeys(signs))}
+        return {**self.analytics.now(silent), "signs": tuple(dict.fromkeys(signs)), "drift": self._drift.status}
 
     def facts(self) -> dict[str, Any]:
         """Return what a summary keeps beyond counts and shares, as plain values."""
-        return {**self.analytics.facts(), "states": self._states.facts()}
+        return {**self.analytics.facts(), "states": self._states.facts(), "drift": self._drift.facts()}
+
+    def write(self, folder: Path, name: str) -> tuple[str, ...]:
+        """Write what there is to say of drift into a session's folder, and return the files' names.
+
+        Raises:
+            DeviceError: the disk refuses.
+        """
+        return self._drift.write(folder, name)
 
     @property
     def _held(self) -> list[Answer]:
@@ -55,4 +74,5 @@ class Insight:
 
 def suggestion(event: EventRecord) -> str:
     """Return an intervention as the person in front of the screen reads it."""
-    return f"{event.details['wording']}. {event.details['message']}"
+    wording = str(event.details["wording"])
+    return f"{wording[:1].upper()}{wording[1:]}. {event.details['message']}"

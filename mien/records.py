@@ -243,6 +243,7 @@ class Snapshot:
         facing_share: share of the time with a known pose in which a head pointed at the screen, since the start; NaN before.
         presence_share: share of the time in which a face was there, since the start.
         signs: what rules say of this moment, in words.
+        drift: whether the picture is as it was: watching, ok, drift or unavailable; "" where nobody looks.
     """
 
     result: FrameResult
@@ -271,3 +272,4 @@ class Snapshot:
     facing_share: float = math.nan
     presence_share: float = 0.0
     signs: tuple[str, ...] = ()
+    drift: str = ""

@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from random import Random, SystemRandom
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.files import file_hash
 from mien.insight import Insight, suggestion
 from mien.live.cameras import Wishes
@@ -25,6 +27,7 @@ from mien.live.runner import Flow, Rate, beside, run
 from mien.live.screenshot import save_screenshot
 from mien.live.sources import open_source
 from mien.live.view import Command, NoView, open_view
+from mien.monitoring.open_live import open_live_drift
 from mien.privacy.level import Level
 from mien.privacy.oversight import KEEP, SHOW, Oversight
 from mien.privacy.permit import permit_expressions
@@ -81,7 +84,6 @@ class Session:
             self.notices.append("Using the slower Haar face detector; for YuNet (233 kB, fetched once) run: mien fetch")
         # names must not be guessed, but a replay of a recording must give the same bytes
         random = SystemRandom() if self._source.seed is None else Random(self._source.seed)  # noqa: S311  a recording's names must replay
-        self._pipeline = Pipeline(self._detector, reader, random, settings.smoothing_s)
         self._view = open_view(settings.view)
         self.headless = isinstance(self._view, NoView)
         self._seconds = settings.seconds
@@ -103,7 +105,9 @@ class Session:
         self._keeping = Keeping(self._oversight, self._record, settings.database)
         self._flow = Flow(0, 0, Rate(), Rate())
         rules = read_rules(settings.rules)
-        self._insight = Insight(rules if settings.states else rules.observables(), permit)
+        drift = open_live_drift(bundle, self._policy.level)
+        self._insight = Insight(rules if settings.states else rules.observables(), permit, drift)
+        self._pipeline = Pipeline(self._detector, reader, random, settings.smoothing_s, drift)
         self._lock = threading.Lock()  # around what one thread reads and another writes
         self._news = News(self._source.name)
         self._paused = self._quit = self._withdrawn = False
@@ -279,6 +283,9 @@ class Session:
             self._keeping.erase()
             return {**summary_document(KeptSession(self._record)), "files": [], "withdrawn": True}
         kept = self._keeping.finish(state, self._facts())
+        if self._keeping.files:
+            with suppress(MienError):  # the place has refused before, and was named
+                self._keeping.files += self._insight.write(self._settings.out, self._source.name)
         for sentence in self._keeping.take_notices():
             (self._tell or self.notices.append)(sentence)
         return {**summary_document(kept), "files": self._keeping.files}

@@ -9,7 +9,7 @@ from typing import Final
 
 from mien.drawing import CLASS_RGB, Canvas, Rgb, clock
 from mien.emotions import EMOTIONS
-from mien.live.theme import AMBER, GREEN, SOFT, TEXT, TRACK, Area
+from mien.live.theme import AMBER, DRIFT_WORDS, GREEN, SOFT, TEXT, TRACK, Area
 from mien.records import Snapshot
 
 
@@ -51,6 +51,16 @@ def _draw_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
     light, words = status(snapshot)
     canvas.pill(area.x, area.y + 4, 9, 9, 4.5, light)
     canvas.text(area.x + 17, area.y, words, 13, TEXT)
+
+
+def _draw_long_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
+    """Draw the status, and on the right the light that tells of drift."""
+    _draw_status(canvas, snapshot, area)
+    if snapshot.drift in DRIFT_WORDS:
+        light, words = DRIFT_WORDS[snapshot.drift]
+        left = area.x + area.w - canvas.text_width(words, 13)
+        canvas.text(left, area.y, words, 13, SOFT)
+        canvas.pill(left - 15, area.y + 4, 9, 9, 4.5, light)
 
 
 def status(snapshot: Snapshot) -> tuple[Rgb, str]:
@@ -124,7 +134,7 @@ def _draw_trend(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
 
 
 HEADER: Final = Section(62, 4, _draw_header)
-STATUS: Final = Section(30, 0, _draw_status)
+STATUS: Final = Section(30, 0, _draw_long_status)
 _SHORT_STATUS: Final = Section(30, 0, _draw_short_status)
 FACTS: Final = Section(104, 3, _draw_facts)
 AFFECT: Final = Section(58, 5, _draw_affect)

@@ -18,7 +18,7 @@ from mien.drawing import clock, ribbon_columns
 from mien.emotions import COLOURS, EMOTIONS
 from mien.live.dashboard_panel import signed, status
 from mien.live.keyboard import Keyboard
-from mien.live.theme import KEYS, SIGNS, SMALL_PRINT
+from mien.live.theme import DRIFT_WORDS, KEYS, SIGNS, SMALL_PRINT
 from mien.live.view import Command
 from mien.records import Frame, Snapshot
 
@@ -80,7 +80,8 @@ def draw(snapshot: Snapshot, width: int) -> RenderableType:
     )
     facing = {True: "yes", False: "no", None: "-"}[snapshot.facing_now]
     share = "" if math.isnan(snapshot.facing_share) else f" ({snapshot.facing_share:.0%} of the time)"
-    affect = f"facing {facing}{share}   valence {signed(snapshot.valence)}   arousal {signed(snapshot.arousal)}"
+    drift = DRIFT_WORDS[snapshot.drift][1] if snapshot.drift in DRIFT_WORDS else "drift not watched"
+    affect = f"facing {facing}{share}   valence {signed(snapshot.valence)}   arousal {signed(snapshot.arousal)}   {drift}"
     parts: list[RenderableType] = [head]
     parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in (rates, affect)]
     parts += [_faces(snapshot), Text(""), _distribution(snapshot, width), Text(""), _trend(snapshot, width)]

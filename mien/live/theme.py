@@ -15,6 +15,8 @@ SOFT: Final[Rgb] = (146, 156, 170)
 GREEN: Final[Rgb] = (74, 201, 126)
 AMBER: Final[Rgb] = (245, 166, 35)
 
+DRIFT_WORDS: Final = {"watching": (TRACK, "learning the view"), "ok": (GREEN, "no drift"), "drift": (AMBER, "drift")}
+"""The light that says whether the camera's picture is as it was, and its words."""
 KEYS: Final = (
     ("q", "quit"),
     ("s", "screenshot"),

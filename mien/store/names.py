@@ -30,6 +30,7 @@ ALL_NAMES: Final = (
     PAGE_NAME,
     PICTURE_NAME,
     MARK_NAME,
+    *("drift.html", "drift.json", "retrain_request.json"),
 )
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 

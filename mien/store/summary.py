@@ -84,6 +84,8 @@ def _seen_lines(summary: dict[str, Any]) -> list[str]:
     if summary["dwell"]:
         name, times = max(summary["dwell"].items(), key=lambda item: float(item[1]["longest_s"]))
         lines.append(f"longest episode     {name}, {times['longest_s']:.1f} s")
+    if summary.get("drift", {}).get("windows"):
+        lines.append(f"drift               {summary['drift']['in_words']}")
     if summary["unread"]:
         said = ", ".join(f"{why} {count}" for why, count in summary["unread"].items())
         lines.append(f"faces not read      {said}")

@@ -209,6 +209,7 @@ def _belief(kept: KeptSession) -> part.LinkedSection:
         ("frames with a face", f"{session.frames_with_face:,}", percent(session.frames_with_face / max(1, session.frames))),
         ("faces read", f"{session.readings:,}", "one a face a frame"),
         ("of them guesses", f"{session.uncertain:,}", percent(session.uncertain / max(1, session.readings))),
+        *([("drift", kept.more["drift"]["status"], kept.more["drift"]["in_words"])] if "drift" in kept.more else []),
         *((f"not read: {why}", f"{count:,}", "") for why, count in sorted(session.unread.items(), key=lambda item: -item[1])),
     ]
     return part.linked_section(
