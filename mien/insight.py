@@ -3,44 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mien.analytics.everything import Analytics
-from mien.monitoring.live_drift import LiveDrift, event_details
-from mien.monitoring.open_live import NoDrift
+from mien.monitoring.live_drift import event_details
+from mien.monitoring.open_live import open_live_drift
 from mien.monitoring.verdict import ADVICE
-from mien.privacy.permit import ExpressionPermit
+from mien.privacy.permit import permit_expressions
+from mien.privacy.policy import Policy
 from mien.privacy.release import ReleasedResult
 from mien.records import FrameResult
 from mien.states.answers import Answer
 from mien.states.engine import StateEngine
 from mien.states.interventions import EVENT_KIND
-from mien.states.rules import RuleSet
+from mien.states.rules_file import read_rules
 from mien.store.session_records import EventRecord
+
+_NO_STATES: Final = "learning states are not computed: they rest on expressions, which may not be read here"
 
 
 class Insight:
     """Takes in a session's results.
 
     Args:
-        rules: what to look for.
-        permit: leave to read expressions; None where they may not be.
-        drift: the watch for drift, which looks on at the pipeline.
+        rules: a file of rules; None for those that come with Mien.
+        states: ask them for learning states too.
+        policy: what may be read.
+        bundle: the model's file, beside which its reference stands.
 
     Attributes:
         analytics: sums over the session.
+        drift: the watch for drift, to look on at the pipeline.
+        notices: sentences the user should read before the run.
+
+    Raises:
+        RulesError: the rules are wrong; all their faults are named.
     """
 
-    def __init__(self, rules: RuleSet, permit: ExpressionPermit | None, drift: LiveDrift | NoDrift) -> None:
+    def __init__(self, rules: Path | None, states: bool, policy: Policy, bundle: Path) -> None:
+        permit, all_rules = permit_expressions(policy), read_rules(rules)
+        self.notices = [] if permit is not None or not states else [_NO_STATES]
         self.analytics = Analytics()
-        self._states = StateEngine(rules, permit)
-        self._drift = drift
+        self._states = StateEngine(all_rules if states and permit is not None else all_rules.observables(), permit)
+        self.drift = open_live_drift(bundle, policy.level)
 
     def update(self, result: FrameResult, released: ReleasedResult) -> list[EventRecord]:
         """Take in the next frame's faces; return what it makes happen, mostly nothing."""
         self.analytics.update(result)
         due = [EventRecord(each.t_s, EVENT_KIND, each.track_id, each.details) for each in self._states.update(released)]
-        for drift in self._drift.new_events():
+        for drift in self.drift.new_events():
             told = event_details(drift)
             words = {"rule": "drift", "kind": "drift", "wording": told["in_words"], "message": ADVICE[drift.looks_like]}
             due.append(EventRecord(result.t_s, EVENT_KIND, "", {**words, **told}))
@@ -53,11 +64,11 @@ class Insight:
             silent: nothing comes from the source: what is true of this very moment is unknown.
         """
         signs = [] if silent else [answer.text if answer.kind == "observable" else answer.words for answer in self._held]
-        return {**self.analytics.now(silent), "signs": tuple(dict.fromkeys(signs)), "drift": self._drift.status}
+        return {**self.analytics.now(silent), "signs": tuple(dict.fromkeys(signs)), "drift": self.drift.status}
 
     def facts(self) -> dict[str, Any]:
         """Return what a summary keeps beyond counts and shares, as plain values."""
-        return {**self.analytics.facts(), "states": self._states.facts(), "drift": self._drift.facts()}
+        return {**self.analytics.facts(), "states": self._states.facts(), "drift": self.drift.facts()}
 
     def write(self, folder: Path, name: str) -> tuple[str, ...]:
         """Write what there is to say of drift into a session's folder, and return the files' names.
@@ -65,7 +76,7 @@ class Insight:
         Raises:
             DeviceError: the disk refuses.
         """
-        return self._drift.write(folder, name)
+        return self.drift.write(folder, name)
 
     @property
     def _held(self) -> list[Answer]:

@@ -27,14 +27,12 @@ from mien.live.runner import Flow, Rate, beside, run
 from mien.live.screenshot import save_screenshot
 from mien.live.sources import open_source
 from mien.live.view import Command, NoView, open_view
-from mien.monitoring.open_live import open_live_drift
 from mien.privacy.level import Level
 from mien.privacy.oversight import KEEP, SHOW, Oversight
 from mien.privacy.permit import permit_expressions
 from mien.privacy.release import release
 from mien.records import Frame, FrameResult, Snapshot
 from mien.settings import LiveSettings
-from mien.states.rules_file import read_rules
 from mien.store.keeping import Keeping
 from mien.store.names import new_session_id, start_of
 from mien.store.place import SESSIONS
@@ -104,10 +102,9 @@ class Session:
         )
         self._keeping = Keeping(self._oversight, self._record, settings.database)
         self._flow = Flow(0, 0, Rate(), Rate())
-        rules = read_rules(settings.rules)
-        drift = open_live_drift(bundle, self._policy.level)
-        self._insight = Insight(rules if settings.states else rules.observables(), permit, drift)
-        self._pipeline = Pipeline(self._detector, reader, random, settings.smoothing_s, drift)
+        self._insight = Insight(settings.rules, settings.states, self._policy, bundle)
+        self.notices += self._insight.notices
+        self._pipeline = Pipeline(self._detector, reader, random, settings.smoothing_s, self._insight.drift)
         self._lock = threading.Lock()  # around what one thread reads and another writes
         self._news = News(self._source.name)
         self._paused = self._quit = self._withdrawn = False

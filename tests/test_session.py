@@ -351,13 +351,13 @@ def test_where_the_law_forbids_expressions_none_is_computed_shown_or_kept(
     rows = observations(tmp_path / "out")
     assert len(rows) >= 20
     for row in rows:
-        assert row["unread"] == "not permitted here"
+        assert row["unread"] == "expressions off"
         assert row["facing"] == "1"
         kept = {"t_s", "frame", "track_id", "unread", "facing"}
         assert all(value == "" for name, value in row.items() if name not in kept)
     assert json.loads((tmp_path / "out" / "privacy.json").read_text())["level"] == "observables"
     assert not view.shown[-1].expressions
-    assert view.shown[-1].result.faces[0].words == "not read: not permitted here"
+    assert view.shown[-1].result.faces[0].words == "not read: expressions off"
 
 
 def test_a_deployment_that_is_refused_starts_nothing(tmp_path: Path) -> None:

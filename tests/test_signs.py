@@ -12,7 +12,7 @@ from test_policy import ROWS
 
 from mien.errors import RulesError
 from mien.privacy.deployment import deployment_text
-from mien.session import Session
+from mien.session import Session, report
 from mien.settings import LiveSettings
 from mien.store.events import read_events
 
@@ -91,9 +91,15 @@ def test_under_observables_no_state_is_computed_though_it_was_asked_for(row: str
     (tmp_path / "deployment.toml").write_text(deployment_text(deployment).replace('"consent"', '"public-task"'))
     summary = watch(tmp_path, deployment=tmp_path / "deployment.toml")
     rules = summary["states"]["rules"]
-    assert (rules["may-be-confusion"]["holds_s"], rules["may-be-confusion"]["no_sign_s"]) == (0, 0)
+    assert set(rules) == {"somebody-there"}
     assert rules["somebody-there"]["holds_s"] > 2
     assert summary["policy"] == "observables"
+    page = (tmp_path / "out" / "summary.html").read_text()
+    assert "no expression was read, by the rule" in page
+    assert "Shares" not in page
+    text = report(summary)
+    assert "observables only" in text
+    assert "happy" not in text
 
 
 def test_wrong_rules_are_refused_before_anything_is_watched(tmp_path: Path) -> None:

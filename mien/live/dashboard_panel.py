@@ -9,7 +9,7 @@ from typing import Final
 
 from mien.drawing import CLASS_RGB, Canvas, Rgb, clock
 from mien.emotions import EMOTIONS
-from mien.live.theme import AMBER, DRIFT_WORDS, GREEN, SOFT, TEXT, TRACK, Area
+from mien.live.theme import AMBER, DRIFT_WORDS, GREEN, NO_EXPRESSIONS, SOFT, TEXT, TRACK, Area
 from mien.records import Snapshot
 
 
@@ -24,6 +24,9 @@ class Section:
 
 def draw_column(canvas: Canvas, snapshot: Snapshot, area: Area, sections: tuple[Section, ...]) -> None:
     """Draw as many sections as there is room for, the important ones first; the trend takes what is left."""
+    if not snapshot.expressions:
+        sections = tuple(OBSERVABLES if section is DISTRIBUTION else section for section in sections)
+        sections = tuple(section for section in sections if section not in (AFFECT, TREND))
     chosen: list[Section] = []
     room = area.h
     for section in sorted(sections, key=lambda s: s.rank):
@@ -70,7 +73,7 @@ def status(snapshot: Snapshot) -> tuple[Rgb, str]:
         return AMBER, f"source {health.state}, {clock(health.since_s)}"
     if snapshot.paused:
         return AMBER, "paused"
-    return GREEN, "recording analytics" if snapshot.expressions else "observables only, no expressions"
+    return GREEN, "recording analytics" if snapshot.expressions else "observables only"
 
 
 def _draw_short_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
@@ -123,6 +126,21 @@ def _draw_distribution(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
         canvas.text(area.x + area.w, y, f"{share * 100:.0f} %", 13, TEXT if share > 0 else SOFT, "right")
 
 
+def _draw_observables(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
+    """Draw what there is to say where no expression may be read."""
+    facing = {True: "yes", False: "no", None: "-"}[snapshot.facing_now]
+    canvas.text(area.x, area.y, "OBSERVABLES", 11, SOFT, tracking=1.4)
+    rows = (("face there", snapshot.presence_share), ("facing", snapshot.facing_share))
+    for row, (name, share) in enumerate(rows):
+        y = area.y + 23 + row * 21
+        canvas.text(area.x, y, name, 13, TEXT)
+        canvas.bar(area.x + 82, y + 4, area.w - 82 - 46, 9, 0.0 if math.isnan(share) else share, SOFT, TRACK)
+        canvas.text(area.x + area.w, y, "-" if math.isnan(share) else f"{share * 100:.0f} %", 13, TEXT, "right")
+    canvas.text(area.x, area.y + 70, f"facing the screen now: {facing}", 13, TEXT)
+    for row, words in enumerate(NO_EXPRESSIONS):
+        canvas.text(area.x, area.y + 108 + row * 19, canvas.elided(words, 12.5, area.w), 12.5, SOFT)
+
+
 def _draw_trend(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
     newest = float(snapshot.trend_t_s[-1]) if len(snapshot.trend_t_s) else 0.0
     canvas.text(area.x, area.y, "TREND", 11, SOFT, tracking=1.4)
@@ -139,4 +157,5 @@ _SHORT_STATUS: Final = Section(30, 0, _draw_short_status)
 FACTS: Final = Section(104, 3, _draw_facts)
 AFFECT: Final = Section(58, 5, _draw_affect)
 DISTRIBUTION: Final = Section(188, 2, _draw_distribution)
+OBSERVABLES: Final = Section(188, 2, _draw_observables)
 TREND: Final = Section(70, 1, _draw_trend)

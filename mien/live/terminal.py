@@ -18,7 +18,7 @@ from mien.drawing import clock, ribbon_columns
 from mien.emotions import COLOURS, EMOTIONS
 from mien.live.dashboard_panel import signed, status
 from mien.live.keyboard import Keyboard
-from mien.live.theme import DRIFT_WORDS, KEYS, SIGNS, SMALL_PRINT
+from mien.live.theme import DRIFT_WORDS, KEYS, NO_EXPRESSIONS, SIGNS, SMALL_PRINT
 from mien.live.view import Command
 from mien.records import Frame, Snapshot
 
@@ -81,10 +81,16 @@ def draw(snapshot: Snapshot, width: int) -> RenderableType:
     facing = {True: "yes", False: "no", None: "-"}[snapshot.facing_now]
     share = "" if math.isnan(snapshot.facing_share) else f" ({snapshot.facing_share:.0%} of the time)"
     drift = DRIFT_WORDS[snapshot.drift][1] if snapshot.drift in DRIFT_WORDS else "drift not watched"
-    affect = f"facing {facing}{share}   valence {signed(snapshot.valence)}   arousal {signed(snapshot.arousal)}   {drift}"
+    affect = f"valence {signed(snapshot.valence)}   arousal {signed(snapshot.arousal)}"
+    there = f"face there {snapshot.presence_share:.0%} of the time"
+    affect = f"facing {facing}{share}   {affect if snapshot.expressions else there}   {drift}"
     parts: list[RenderableType] = [head]
     parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in (rates, affect)]
-    parts += [_faces(snapshot), Text(""), _distribution(snapshot, width), Text(""), _trend(snapshot, width)]
+    parts += [_faces(snapshot), Text("")]
+    if snapshot.expressions:
+        parts += [_distribution(snapshot, width), Text(""), _trend(snapshot, width)]
+    else:
+        parts += [Text(" ".join(NO_EXPRESSIONS)), Text("")]
     parts.append(Text(snapshot.notice, style="bold", no_wrap=True, overflow="ellipsis"))
     keys = Text("   ".join(f"{key} {name}" for key, name in KEYS), style="dim", no_wrap=True)
     return Panel(Group(*parts, keys), title="Mien", subtitle=SMALL_PRINT, box=box.ROUNDED, padding=(0, 1))

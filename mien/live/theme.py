@@ -17,6 +17,13 @@ AMBER: Final[Rgb] = (245, 166, 35)
 
 DRIFT_WORDS: Final = {"watching": (TRACK, "learning the view"), "ok": (GREEN, "no drift"), "drift": (AMBER, "drift")}
 """The light that says whether the camera's picture is as it was, and its words."""
+NO_EXPRESSIONS: Final = (
+    "Expressions are not read here, nor anything",
+    "that follows from them: the declared",
+    "deployment does not permit it. Why:",
+    "mien deploy check",
+)
+"""What stands in their place."""
 KEYS: Final = (
     ("q", "quit"),
     ("s", "screenshot"),

@@ -12,7 +12,7 @@ from typing import Final
 from mien.privacy.level import Level
 from mien.privacy.policy import Policy
 
-NOT_PERMITTED: Final = "not permitted here"
+NOT_PERMITTED: Final = "expressions off"
 """Why a face is not read where a deployment permits no expressions."""
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+from mien.privacy.level import Level
+from mien.privacy.permit import NOT_PERMITTED
 from mien.records import SourceHealth
 from mien.store.summary_signs import signs_lines
 
@@ -35,9 +37,12 @@ def shares_by_name(values: NDArray[np.float64]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in zip(EMOTIONS, values, strict=True)}
 
 
+_UNCERTAIN: Final = "uncertain readings  {:.0%} (shown with a question mark: the model errs too often there)"
+
+
 def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
     """Return the SESSION SUMMARY for a terminal."""
-    frames = summary["frames"]
+    frames, observables = summary["frames"], summary["policy"] == Level.OBSERVABLES.value
     share = summary["frames_with_face"] / frames if frames else 0.0
     lines = [
         "SESSION SUMMARY",
@@ -46,15 +51,18 @@ def summary_text(summary: dict[str, Any], files: Sequence[str]) -> str:
         f"duration            {summary['duration_s']:.1f} s",
         f"frames processed    {frames} ({summary['fps']:.1f} a second, {summary['dropped']} dropped)",
         f"frames with a face  {summary['frames_with_face']} ({share:.0%}), at most {summary['faces_max']} at once",
-        f"uncertain readings  {summary['uncertain_share']:.0%} (shown with a question mark: the model errs too often there)",
+        *([] if observables else [_UNCERTAIN.format(summary["uncertain_share"])]),
         *_troubles(summary["source_health"]),
         *_seen_lines(summary),
         *signs_lines(summary),
         "",
-        "expressions by face time",
     ]
-    for name, value in sorted(summary["distribution"].items(), key=lambda item: -item[1]):
-        lines.append(f"  {name:<9} {value:6.1%}  {'█' * round(40 * value)}")
+    if observables:
+        lines.append("observables only: no expression was read, nor anything that follows from one")
+    else:
+        lines.append("expressions by face time")
+        for name, value in sorted(summary["distribution"].items(), key=lambda item: -item[1]):
+            lines.append(f"  {name:<9} {value:6.1%}  {'█' * round(40 * value)}")
     if not frames or not summary["frames_with_face"]:
         lines.append("  (no face was seen)")
     saved = f"saved in {summary['out']}: {', '.join(files)}" if files else f"nothing is saved in {summary['out']}"
@@ -86,7 +94,7 @@ def _seen_lines(summary: dict[str, Any]) -> list[str]:
         lines.append(f"longest episode     {name}, {times['longest_s']:.1f} s")
     if summary.get("drift", {}).get("windows"):
         lines.append(f"drift               {summary['drift']['in_words']}")
-    if summary["unread"]:
-        said = ", ".join(f"{why} {count}" for why, count in summary["unread"].items())
+    said = ", ".join(f"{why} {count}" for why, count in summary["unread"].items() if why != NOT_PERMITTED)
+    if said:
         lines.append(f"faces not read      {said}")
     return lines

@@ -7,6 +7,7 @@ from typing import Final
 
 from mien import page_parts as part
 from mien.emotions import COLOURS, EMOTIONS
+from mien.privacy.level import Level
 from mien.store.session_records import EventRecord, KeptSession
 from mien.store.summary_document import facing_share
 from mien.store.summary_signs import signs_section
@@ -23,7 +24,8 @@ def summary_page(kept: KeptSession) -> str:
     """Return the whole page; it holds no picture of a person."""
     session = kept.session
     start = f"{session.started_at:%A}, {session.started_at.day} {session.started_at:%B %Y, %H:%M}"
-    sections = [_time(kept), _shares(kept), _changes(kept), _facing(kept), signs_section(kept.more), _faces(kept), _belief(kept)]
+    shown = [] if session.policy == Level.OBSERVABLES.value else [_time(kept), _shares(kept), _changes(kept)]
+    sections = [*shown, _facing(kept), signs_section(kept.more), _faces(kept), _belief(kept)]
     intro = (
         f'<div class="soft">{escape(start)} · {escape(session.source)} · {length(session.duration_s)}</div>'
         f'<p class="lead">{escape(_story(kept))}</p>' + _warning(kept) + part.highlights(_headlines(kept), "facts")
@@ -33,6 +35,7 @@ def summary_page(kept: KeptSession) -> str:
         "Only sums are kept here: no picture, and nobody is recognised; faces have random names that end with the session."
     ) + part.paragraph(
         f"Session {session.session_id} · model {session.model} · face detector {session.detector} · Mien {session.version} · "
+        f"recorded under: {session.policy or 'not noted'} ({session.rule or 'no rule'}) · "
         "the numbers: summary.json; every reading: observations.csv. This page loads nothing from elsewhere."
     )
     return part.page(
@@ -49,10 +52,13 @@ def _story(kept: KeptSession) -> str:
     who = "One face" if session.faces_max == 1 else f"Up to {session.faces_max} faces at once"
     text = f"{who} could be seen {percent(seen)} of the time."
     ranked = [(name, share) for name, share in _ranked(kept) if share >= _NOTABLE]
-    if not ranked:
+    if session.policy == Level.OBSERVABLES.value:
+        text += f" Observables only: no expression was read, by the rule {session.rule}."
+    elif not ranked:
         return text + (" None could be read." if session.unread else " No expressions were read.")
-    first, *others = [f"{name} ({percent(share)})" for name, share in ranked]
-    text += f" Shown most: {first}" + (f", then {and_list(others)}." if others else ".")
+    else:
+        first, *others = [f"{name} ({percent(share)})" for name, share in ranked]
+        text += f" Shown most: {first}" + (f", then {and_list(others)}." if others else ".")
     facing = facing_share(kept)
     if facing is not None:
         text += f" Faces were turned to the screen {percent(facing)} of the time."
