@@ -18,6 +18,7 @@ from mien.cli.evaluate import evaluate
 from mien.cli.explain import explain
 from mien.cli.export import export
 from mien.cli.fetch import fetch
+from mien.cli.groups import groups
 from mien.cli.live import live
 from mien.cli.models import models
 from mien.cli.monitor import monitor
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (prepare, train, export, evaluate, compare, explain, live, system, fetch):
+for _verb in (prepare, train, export, evaluate, compare, explain, live, groups, system, fetch):
     app.command()(_verb)
 for _group in (models, monitor, deploy, audit, privacy, sessions, states):
     app.add_typer(_group)
