@@ -24,6 +24,7 @@ from mien.cli.models import models
 from mien.cli.monitor import monitor
 from mien.cli.prepare import prepare
 from mien.cli.privacy import privacy
+from mien.cli.retrain import retrain
 from mien.cli.sessions import sessions
 from mien.cli.states import states
 from mien.cli.system import system
@@ -39,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (prepare, train, export, evaluate, compare, explain, live, groups, system, fetch):
+for _verb in (prepare, train, export, retrain, evaluate, compare, explain, live, groups, system, fetch):
     app.command()(_verb)
 for _group in (models, monitor, deploy, audit, privacy, sessions, states):
     app.add_typer(_group)

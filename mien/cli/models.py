@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mien.cli.audit_log import ROOT_DEFAULT, Root
 from mien.cli.options import MODEL_DEFAULT
 
 models = typer.Typer(
     name="models",
-    help="The model bundles: list, card, verify, path.",
+    help="The model bundles: list, card, verify, path, promote, rollback, history.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -96,3 +98,59 @@ def show_path(name: Annotated[str, typer.Argument(help="A bundle in the package.
     from mien.vision.bundles import bundle_path
 
     print(bundle_path(name))
+
+
+@models.command("promote")
+def promote(
+    candidate: Annotated[Path, typer.Argument(help="The folder of mien retrain with the candidate.")], root: Root = ROOT_DEFAULT
+) -> None:
+    """Put a candidate into use in place of the bundle it comes from. It must have passed every gate.
+
+    From then on the name (mien-s) stands for it on this computer, until the next promotion or mien models rollback.
+
+    Example: mien models promote results/retraining
+    """
+    from mien.retraining.promotion import promote_candidate
+
+    change = promote_candidate(candidate, root)
+    print(f"{change.name} is {change.sha256[:12]} from now on, and was {change.before[:12] or 'the packaged bundle'}")
+    print(f"Back again: mien models rollback {change.name}")
+
+
+@models.command("rollback")
+def rollback(
+    name: Annotated[str, typer.Argument(help="Which bundle's last promotion to take back.")] = MODEL_DEFAULT,
+    root: Root = ROOT_DEFAULT,
+) -> None:
+    """Go back to the bundle that was in use before the last promotion.
+
+    Example: mien models rollback mien-s
+    """
+    from mien.retraining.promotion import roll_back
+
+    change = roll_back(name, root)
+    print(f"{change.name} is {change.sha256[:12] or 'the packaged bundle'} again, and was {change.before[:12]}")
+
+
+@models.command("history")
+def show_history(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> None:
+    """Print what was promoted and rolled back on this computer, oldest first.
+
+    Example: mien models history
+    """
+    import json
+    from dataclasses import asdict
+
+    from mien.vision.promoted import history
+
+    changes = history()
+    if as_json:
+        print(json.dumps([asdict(change) for change in changes], indent=2))
+        return
+    if not changes:
+        print("Nothing was promoted: every name is the packaged bundle.")
+    for change in changes:
+        now, before = (sha256[:12] or "packaged" for sha256 in (change.sha256, change.before))
+        print(f"{change.at}  {change.action:<8}  {change.name:<8}  {before:>12} -> {now}")

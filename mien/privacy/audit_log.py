@@ -41,6 +41,8 @@ EVENTS: Final[Mapping[str, Mapping[str, object]]] = {
     "consent": {"purpose": tuple(consent.PURPOSES), "state": consent.STATES, "notice": HASH},
     "exported": {"sessions": NUMBER},
     "erased": {"sessions": NUMBER, "files": NUMBER, "cause": _CAUSES},
+    "model-promoted": {"model": HASH, "before": HASH},
+    "model-rolled-back": {"model": HASH, "before": HASH},
     "group-published": {"groups": NUMBER, "bins": NUMBER, "suppressed": NUMBER, "k": NUMBER},
 }
 """Every event by name, with its fields: ``NUMBER``, ``HASH``, or the words that it takes."""

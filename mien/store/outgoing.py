@@ -14,10 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from mien.places import data_folder
 from mien.store.courier import Courier
 from mien.store.lrs import LrsSettings, StatementSender
 from mien.store.outbox import Outbox
-from mien.store.place import data_folder
 from mien.store.session_records import NO_SECONDS, EventRecord, IntervalRecord, KeptSession, SessionRecord
 from mien.store.sinks import Sink
 from mien.store.webhook import WebhookSender, WebhookSettings, event_message

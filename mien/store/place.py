@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mien.errors import UsageError, require
+from mien.places import data_folder
 
 if TYPE_CHECKING:
     from mien.store.database import Database
@@ -16,15 +16,6 @@ DATABASE_VARIABLE: Final = "MIEN_DB"
 """Names the database where no option does."""
 SESSIONS: Final = Path("results/sessions")
 """Folder of the sessions' folders."""
-
-
-def data_folder() -> Path:
-    """Return the user's data folder for Mien (not made)."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "mien"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support/mien"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "mien"
 
 
 def database_file() -> Path:

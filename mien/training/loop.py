@@ -67,6 +67,7 @@ class Trainer:
         rows: (N, 7) target distributions of ``train``; None takes its labels.
         teachers: checkpoints of networks to learn from as well.
         processes: this process among those that share the run.
+        start: a network of the settings' shape whose weights to begin with; None for fresh ones.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Trainer:
         rows: NDArray[np.float32] | None = None,
         teachers: Teachers | None = None,
         processes: Processes = ALONE,
+        start: FaceNet | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.folder, self.device, self.facts = settings, folder, device, facts
@@ -98,6 +100,8 @@ class Trainer:
             rule = f"{processes.count} processes need a multiple of {2 * processes.count}"
             raise UsageError(f"batch_size is {settings.batch_size}; {rule}")
         self.network = placed(FaceNet(settings.dropout, settings.widths, settings.blocks), device)
+        if start is not None:
+            self.network.load_state_dict(start.state_dict())
         self._optimisers = build_optimisers(self.network, settings)
         self._ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         if processes.count > 1:

@@ -82,6 +82,7 @@ class FaceNet(nn.Module):
 
     def __init__(self, dropout: float = 0.2, widths: tuple[int, ...] = WIDTHS, blocks: tuple[int, ...] = BLOCKS) -> None:
         super().__init__()
+        self.widths, self.depths = widths, blocks
         self.stem = nn.Sequential(nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         layers: list[nn.Module] = []
         channels = widths[0]

@@ -16,6 +16,7 @@ from typing import Any, Final
 from mien.errors import BundleError, DataError
 from mien.files import file_hash, refuse_large, write_json
 from mien.modelcard import ModelCard
+from mien.vision.promoted import promoted_bundle
 
 DEFAULT_BUNDLE: Final = "mien-s"
 _MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
@@ -28,20 +29,26 @@ def bundle_names() -> list[str]:
 
 
 def bundle_path(name_or_path: str) -> Path:
-    """Return the file of a bundle: the packaged one of that name, else the path itself.
+    """Return the file of a bundle: by name the one that was promoted to it, or the packaged one; else the path itself.
 
     Raises:
-        DataError: neither is there.
+        DataError: there is no such name and no such file.
+        BundleError: what was promoted is gone.
     """
-    packaged = _packaged() / f"{name_or_path}.onnx"
+    packaged = packaged_bundle(name_or_path)
     if packaged.is_file():
-        return packaged
+        return promoted_bundle(name_or_path) or packaged
     path = Path(name_or_path)
     if not path.is_file():
         raise DataError(
             f"no model bundle at {path}, and none called {name_or_path!r} in the package ({', '.join(bundle_names())})"
         )
     return path
+
+
+def packaged_bundle(name: str) -> Path:
+    """Return where the package has, or would have, the bundle of that name, whatever was promoted."""
+    return _packaged() / f"{name}.onnx"
 
 
 def write_record(bundle: Path, card: ModelCard) -> None:
