@@ -1,7 +1,7 @@
 """How far detectors stray where nothing changed, and the limits that keep a promise of few false alarms.
 
 Streams without drift are simulated from the reference's own faces by drawing them anew, again and
-again: half as many play the reference, and the stream is drawn from all, so that limits allow for a
+again: a third as many play the reference, and the stream is drawn from all, so that limits allow for a
 reference that is a sample too, and for a stream whose people are few. A stream's own reference is cut
 in two instead, since neighbours in time are alike. What is kept are scores, no faces. From them the
 alarm's own rule (m of n) is run, so that what is promised is the time between *alarms*, not
@@ -31,6 +31,8 @@ STEPS: Final = 250
 """Simulated streams, and windows in each."""
 STRETCH: Final = 4 * WINDOW_CHUNKS
 """Chunks in a row that a simulated stream takes from a real one: long enough for an alarm to last in."""
+SMALLER: Final = 3
+"""The reference plays with so many times fewer faces: with half of them a promise was broken (0.07 for 0.04 an hour)."""
 _TAIL: Final = 0.05
 _ENOUGH_ALARMS: Final = 10
 _TAIL_LEVELS: Final = 12
@@ -167,7 +169,7 @@ def _parts(
     """Return positions of the faces that play the reference, and (chunks, W) mean features of the chunks of a stream."""
     n = len(features)
     if groups is None:
-        reference = random.integers(0, n, n // 2)
+        reference = random.integers(0, n, n // SMALLER)
         draws = random.integers(0, n, (chunks, CHUNK_BLOCKS))
         counts = np.zeros((chunks, n), np.float32)
         np.add.at(counts, (np.repeat(np.arange(chunks), CHUNK_BLOCKS), draws.ravel()), np.float32(1 / CHUNK_BLOCKS))
