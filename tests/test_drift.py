@@ -66,7 +66,7 @@ def test_planted_drift_is_found_and_named(reference: Reference, planted: dict, d
 
 
 def test_other_expressions_do_not_pass_for_another_picture(reference: Reference) -> None:
-    found = verdicts(monitor_of(reference), stream(crowd(3000, seed=4, shares=MORE_HAPPY)[0]))
+    found = verdicts(monitor_of(reference, windows=4000), stream(crowd(3000, seed=4, shares=MORE_HAPPY)[0]))
     pictures = [verdict for verdict in found if {"embedding", "components", "quality"} & set(verdict.lasting)]
     assert not pictures
     assert all("expressions" in verdict.flagged for verdict in found)
