@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.reader import read_dataset
-from mien.emotions import EMOTIONS
+from mien.emotions import EMOTIONS, 
 
 
 def through_a_worse_camera(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
@@ -41,11 +41,11 @@ def through_a_worse_camera(images: NDArray[np.uint8], seed: int) -> NDArray[np.u
 
 def write_csv(data: FaceDataset, path: Path) -> None:
     """Write a data set in FER2013's original form."""
-    usage = {"Training": "Training", "PublicTest": "PublicTest", "PrivateTest": "PrivateTest"}
+    codes = [.index(name) for name in EMOTIONS]
     with path.open("w") as handle:
         handle.write("emotion,pixels,Usage\n")
         for image, label, split in zip(data.images, data.labels, data.splits, strict=True):
-            handle.write(f"{label},{' '.join(map(str, image.ravel()))},{usage[SPLITS[split]]}\n")
+            handle.write(f"{codes[label]},{' '.join(map(str, image.ravel()))},{SPLITS[split]}\n")
 
 
 def write_folders(images: NDArray[np.uint8], labels: NDArray[np.int64], folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +39,13 @@ def make_dataset(per_class: tuple[int, int, int] = (30, 6, 6)) -> FaceDataset:
                 splits.append(split)
                 names.append(f"{name}-{split}-{k}")
     return FaceDataset(np.stack(images), np.array(labels, np.int64), np.array(splits, np.int64), tuple(names))
+
+
+def varied(images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
+    """Return (N, 48, 48) images, each under a random landscape of its own, so that no two are near copies."""
+    random = np.random.default_rng(seed)
+    land = np.stack([cv2.resize(random.normal(0, 45, (9, 9)), (48, 48), interpolation=cv2.INTER_CUBIC) for _ in images])
+    return np.clip(128 + 0.5 * (images.astype(float) - 128) + land, 0, 255).astype(np.uint8)
 
 
 @contextmanager

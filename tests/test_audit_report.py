@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from datasets import make_dataset, no_bars
+from datasets import make_dataset, no_bars, varied
 from test_cli import mien
 
 from mien.audit.audit import Audit, run_audit
@@ -29,10 +29,7 @@ from mien.data.votes import Votes
 def distinct_faces(per_class: tuple[int, int, int]) -> FaceDataset:
     """Patterns of the classes, each under a random landscape of its own, so that no two are near copies."""
     dataset = make_dataset(per_class)
-    random = np.random.default_rng(0)
-    land = np.stack([cv2.resize(random.normal(0, 45, (9, 9)), (48, 48), interpolation=cv2.INTER_CUBIC) for _ in dataset.images])
-    images = np.clip(128 + 0.5 * (dataset.images.astype(float) - 128) + land, 0, 255).astype(np.uint8)
-    return FaceDataset(images, dataset.labels, dataset.splits, dataset.names)
+    return FaceDataset(varied(dataset.images), dataset.labels, dataset.splits, dataset.names)
 
 
 def flawed_dataset() -> FaceDataset:

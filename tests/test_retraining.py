@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from datasets import TINY, make_dataset, no_bars, pattern
+from datasets import TINY, make_dataset, no_bars, pattern, varied
 
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
@@ -51,7 +51,7 @@ def new_faces(count: int = 20, first: int = 5000, negative: bool = True) -> Face
             images.append(255 - image if negative else image)
             labels.append(label)
     names = tuple(f"new-{k}" for k in range(len(labels)))
-    return FaceDataset(np.stack(images), np.array(labels, np.int64), np.zeros(len(labels), np.int64), names)
+    return FaceDataset(varied(np.stack(images), first), np.array(labels, np.int64), np.zeros(len(labels), np.int64), names)
 
 
 def wish(parent: Path, **changes: Any) -> RetrainWish:
@@ -89,7 +89,9 @@ def test_new_faces_are_learnt_and_old_ones_kept(parent: Path, tmp_path: Path) ->
     assert gates["new faces better"]["after"] > gates["new faces better"]["before"] + 0.3
     assert found.passed == all(gate["passed"] for gate in record["gates"])
     assert record["parent"] == {"name": "parent", "sha256": file_hash(parent)}
-    assert record["data"]["to_judge"] == 84
+    data = record["data"]
+    assert data["to_judge"] == 84
+    assert data["to_judge"] + data["to_learn"] + sum(data["taken_out"].values()) == data["new"] == 280
     assert found.sha256 == file_hash(tmp_path / "out" / BUNDLE_NAME)
     assert "| new faces better |" in (tmp_path / "out" / "candidate.md").read_text()
     with pytest.raises(UsageError, match="finished candidate"):

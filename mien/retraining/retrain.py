@@ -89,12 +89,12 @@ def retrain(wish: RetrainWish, new: FaceDataset, old: FaceDataset, folder: Path,
     """
     request = read_request(wish.request, wish.bundle) if wish.request is not None else None
     plan = _plan(wish, new, old)
-    _claim(folder, plan)
     with bars("judging new faces"):
         answers = score(Predictor(wish.bundle), new).probabilities
         faces = prepare_new_faces(
             new, old, answers, held_out_share=wish.held_out_share, seed=wish.seed, annotations=wish.annotations
         )
+    _claim(folder, plan)
     write_json(folder / AUDIT_NAME, faces.audit)
     mixed, replayed = _mixed(faces.learn, old.split("Training"), wish)
     checkpoints = _fine_tune(wish, mixed, old, folder, plan, bars)
