@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.reader import read_dataset
-from mien.emotions import EMOTIONS, 
+from mien.emotions import EMOTIONS, FER2013_CODES
 
 
 def through_a_worse_camera(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
@@ -41,7 +41,7 @@ def through_a_worse_camera(images: NDArray[np.uint8], seed: int) -> NDArray[np.u
 
 def write_csv(data: FaceDataset, path: Path) -> None:
     """Write a data set in FER2013's original form."""
-    codes = [.index(name) for name in EMOTIONS]
+    codes = [FER2013_CODES.index(name) for name in EMOTIONS]
     with path.open("w") as handle:
         handle.write("emotion,pixels,Usage\n")
         for image, label, split in zip(data.images, data.labels, data.splits, strict=True):
