@@ -75,12 +75,15 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
 
 def test_every_verb_and_option_is_explained(tmp_path: Path) -> None:
     listing = mien("--help", cwd=tmp_path).stdout
-    groups = [("models", verb) for verb in ("list", "card", "verify", "path")]
+    groups = [("models", verb) for verb in ("list", "card", "verify", "path", "promote", "rollback", "history")]
     groups += [("deploy", verb) for verb in ("init", "check", "table", "papers")]
     groups += [("privacy", verb) for verb in ("status", "notice", "consent", "export", "erase", "retention")]
     groups += [("audit", verb) for verb in ("verify", "show")]
     groups += [("sessions", verb) for verb in ("list", "show", "export", "delete")]
-    for verbs in (*((verb,) for verb in DOORS.values()), ("export",), ("fetch",), *groups):
+    groups += [("states", verb) for verb in ("show", "check", "init")]
+    groups += [("monitor", verb) for verb in ("images", "labels", "reference")]
+    plain = [(verb,) for verb in (*DOORS.values(), "export", "fetch", "retrain", "groups")]
+    for verbs in (*plain, *groups):
         assert verbs[0] in listing
         help_text = mien(*verbs, "--help", cwd=tmp_path).stdout
         assert "Example" in help_text

@@ -99,9 +99,7 @@ class Trainer:
         if processes.count > 1 and settings.batch_size % (2 * processes.count):
             rule = f"{processes.count} processes need a multiple of {2 * processes.count}"
             raise UsageError(f"batch_size is {settings.batch_size}; {rule}")
-        self.network = placed(FaceNet(settings.dropout, settings.widths, settings.blocks), device)
-        if start is not None:
-            self.network.load_state_dict(start.state_dict())
+        self.network = placed(start or FaceNet(settings.dropout, settings.widths, settings.blocks), device)
         self._optimisers = build_optimisers(self.network, settings)
         self._ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         if processes.count > 1:
