@@ -120,7 +120,14 @@ class PictureSource:
         return None
 
 
-def _why_not(path: Path) -> str:
+def nominal_step_s(decoder: Decoder) -> float:
+    """Return the seconds from frame to frame that a container promises."""
+    fps = decoder.get(cv2.CAP_PROP_FPS)
+    return 1 / fps if 0 < fps < 1000 else 1 / _NOMINAL_FPS
+
+
+def why_not(path: Path) -> str:
+    """Return why a file cannot be opened, as the end of a sentence."""
     if path.exists() and not permitted(path, os.R_OK):
         return "may not be read by this user (permission denied). Change its permissions, or copy it"
     return "is not a video that can be read (wrong format, or cut short)"
