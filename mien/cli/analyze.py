@@ -74,9 +74,7 @@ def report_text(report: RunReport) -> str:
     """Return what became of each recording as a table."""
     width = max(len("recording"), *(len(film.path.name) for film in report.films))
     lines = [f"{'recording':<{width}}  {'frames':>9}  {'seconds':>9}  what became of it"]
-    lines += [
-        f"{film.path.name:<{width}}  {film.frames:>9,}  {film.video_s:>9,.1f}  {_outcome(film)}" for film in report.films
-    ]
+    lines += [f"{film.path.name:<{width}}  {film.frames:>9,}  {film.video_s:>9,.1f}  {_outcome(film)}" for film in report.films]
     if report.times_real_time > 0:
         lines.append(f"{report.times_real_time:.1f} times as fast as they last")
     return "\n".join([*lines, "Expression, not feeling: a look is not a state of mind."])

@@ -16,12 +16,12 @@ from mien.privacy.oversight import Oversight
 from mien.privacy.permit import permit_expressions
 from mien.privacy.release import release
 from mien.privacy.sessions import mark_session
-from mien.records import SourceHealth
 from mien.recordings.film_times import FilmTimes
 from mien.recordings.segment_rows import read_segment_text
 from mien.recordings.segments import Segment
 from mien.recordings.stitching import Stitcher
 from mien.recordings.work_folder import WorkFolder
+from mien.records import SourceHealth
 from mien.states.rules_file import read_rules
 from mien.store.keeper import SessionKeeper
 from mien.store.session_folder import SessionFolder

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.live.decoder import Recording, open_address
 from mien.live.recorded import why_not
-from mien.records import Frame
 from mien.recordings.film_times import FilmTimes
+from mien.records import Frame
 from mien.vision.pictures import as_bgr
 
 SEGMENT_S: Final = 30.0

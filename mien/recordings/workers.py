@@ -67,22 +67,23 @@ class Workers:
         """
         running: dict[Future[Any], Job] = {}
         while jobs or running or more():
-            while len(running) < self._lanes and (jobs or more()):
+            broken = False
+            while not broken and len(running) < self._lanes and (jobs or more()):
                 if not jobs:
                     continue
                 job = jobs.popleft()
                 try:
                     running[self._executor.submit(job.function, *job.arguments)] = job
-                except self._dead:  # it broke between two tasks
+                except self._dead:  # between two tasks
                     jobs.appendleft(job)
-                    break
+                    broken = True
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             lost = []
             for future in finished:
                 job = running.pop(future)
                 if not self._hand_over(future, job):
                     lost.append(job)
-            if lost or (jobs and not running):
+            if lost or broken:
                 self._renew([*lost, *running.values()], jobs)
                 running.clear()
 
@@ -130,6 +131,24 @@ class _Here(Executor):
         except MienError as error:
             future.set_exception(error)
         return future
+
+
+class _Cluster(Executor):
+    """Hands every task to a Dask cluster, which gives it to another worker when one dies.
+
+    Args:
+        client: connected.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._executor = client.get_executor(pure=False)  # an answer is taken once: nothing is to be remembered
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = self._executor.submit(fn, *args, **kwargs)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._executor.shutdown(wait=wait)
 
 
 @contextmanager
@@ -185,7 +204,7 @@ def _cluster(address: str) -> Iterator[Workers]:
         raise DeviceError(f"no Dask scheduler answers at {address} ({error}). Start one with: dask scheduler") from error
     try:
         lanes = max(1, sum(client.nthreads().values()))
-        workers = Workers(lambda: client.get_executor(pure=False), 2 * lanes, (BrokenExecutor, KilledWorker))
+        workers = Workers(lambda: _Cluster(client), 2 * lanes, (BrokenExecutor, KilledWorker))
         yield workers
     finally:
         with suppress(OSError, TimeoutError):
