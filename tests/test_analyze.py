@@ -362,7 +362,9 @@ def test_an_annotated_video_has_every_frame_at_the_right_rate(blur: bool, clips:
 def school(here: Path) -> Path:
     """A declaration under which no expression may be read."""
     path = here / "deployment.toml"
-    declared = Deployment("education-institution", "EU", "feedback-to-the-learner", "a school", "office@example.org")
+    declared = Deployment(
+        "education-institution", "EU", "feedback-to-the-learner", "a school", "office@example.org", legal_basis="public-task"
+    )
     path.write_text(deployment_text(declared))
     return path
 
@@ -388,7 +390,7 @@ def test_the_rows_of_an_unfinished_segment_hold_no_more_than_is_released(
         Analysis(AnalyzeSettings((clips / "sad_to_happy.mp4",), Path("out"), deployment=school, segment_s=4.0)).run(
             _stop_after(96)
         )
-    found = list(csv.DictReader((here / "out/sad_to_happy/segments/00001.csv").open()))
+    found = list(csv.DictReader((here / "out/sad_to_happy/segments/00001.csv").read_text().splitlines()))
     assert len(found) == 96
     assert not any(
         value for row in found for name, value in row.items() if name.endswith(("_raw", "_smoothed")) or name == "label"
@@ -433,6 +435,23 @@ def test_consent_that_is_taken_back_erases_what_was_made(clips: Path, yunet: Pat
     assert not (here / "out/sad_to_happy").exists()
     with pytest.raises(NotPermittedError, match="not agreed to being kept"):
         Analysis(AnalyzeSettings((film,), Path("out"), person="Ada"))
+
+
+def test_the_rights_of_a_person_reach_recordings(clips: Path, yunet: Path, here: Path, capsys: Any, monkeypatch: Any) -> None:
+    ledger, notice = ConsentLedger(state_folder(SESSIONS)), notice_for(decide())
+    for purpose in ("show", "keep"):
+        ledger.record("Ada", purpose, "granted", notice)
+    ada, other = clips / "neutral_smile_neutral.mp4", clips / "no_face.mp4"
+    analysed(Path("results/analyses"), ada, person="Ada", annotate=True)
+    analysed(Path("results/analyses"), other)
+    with pytest.raises(KeyboardInterrupt):
+        Analysis(AnalyzeSettings((clips / "sad_to_happy.mp4",), person="Ada", segment_s=4.0)).run(_stop_after(96))
+    monkeypatch.setattr(sys, "argv", ["mien", "privacy", "erase", "--person", "Ada", "--yes"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0, capsys.readouterr()
+    assert [path.name for path in (here / "results/analyses").iterdir()] == ["no_face"]
+    assert len(film_times(ada).t_s) == 72  # the recording itself is not Mien's
 
 
 def test_two_runs_do_not_write_into_one_folder(clips: Path, yunet: Path, here: Path) -> None:

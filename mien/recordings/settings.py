@@ -86,7 +86,7 @@ def named_films(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         else:
             raise DataError(f"no file or folder called {path}")
     found: dict[Path, Path] = {}
-    for film in dict.fromkeys(path.resolve() for path in films):
+    for film in dict.fromkeys(path.absolute() for path in films):
         folder = out / film.stem
         if folder in found:
             raise UsageError(
