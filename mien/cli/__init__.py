@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import typer
 
+from mien.cli.analyze import analyze
 from mien.cli.audit_log import audit
 from mien.cli.compare import compare
 from mien.cli.deploy import deploy
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (prepare, train, export, retrain, evaluate, compare, explain, live, groups, system, fetch):
+for _verb in (prepare, train, export, retrain, evaluate, compare, explain, live, analyze, groups, system, fetch):
     app.command()(_verb)
 for _group in (models, monitor, deploy, audit, privacy, sessions, states):
     app.add_typer(_group)

@@ -173,12 +173,15 @@ def retention(
 
 @contextmanager
 def _rights(root: Path, db: str) -> Iterator[Rights]:
-    """Yield the rights over the sessions' folders, and over the user's database where there is one."""
+    """Yield the rights over the sessions' folders, those of recordings, and over the user's database where there is one."""
     from mien.privacy.rights import Rights
     from mien.privacy.sessions import SessionFolders
     from mien.store.archive import users_database
+    from mien.store.place import ANALYSES
 
     stores: list[PersonalStore] = [SessionFolders(root)]
+    if root == ROOT_DEFAULT:
+        stores.append(SessionFolders(ANALYSES))
     with users_database(db) as database:
         if database is not None:
             from mien.store.database_sessions import DatabaseSessions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -26,16 +27,38 @@ def draw_picture(canvas: Canvas, frame: Frame, snapshot: Snapshot, stage: Area) 
     resized = cv2.resize(frame.image, (wide, high), interpolation=shrinking)
     picture: NDArray[np.uint8] = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
     zoom_x, zoom_y = wide / max(snapshot.result.size[0], 1), high / max(snapshot.result.size[1], 1)
-    for face in snapshot.result.faces:
-        _draw_box(picture, face, zoom_x, zoom_y, canvas.scale)
-    # chips come last and on a canvas of their own: they stay inside the picture and above every box
-    shown = Canvas.over(picture, canvas.scale)
-    taken: list[tuple[int, int, int, int]] = []
-    for face in snapshot.result.faces:
-        _draw_chip(shown, face, zoom_x, zoom_y, taken)
+    shown = draw_faces(picture, snapshot.result.faces, zoom_x, zoom_y, canvas.scale)
     _draw_messages(shown, snapshot)
     x, y = canvas.px(stage.x) + (room_w - wide) // 2, canvas.px(stage.y) + (room_h - high) // 2
     canvas.image[y : y + high, x : x + wide] = shown.image
+
+
+def draw_faces(
+    picture: NDArray[np.uint8],
+    faces: Sequence[FaceReading],
+    zoom_x: float = 1.0,
+    zoom_y: float = 1.0,
+    scale: float = 1.0,
+    chips: bool = True,
+) -> Canvas:
+    """Draw boxes and what is said of each face into a picture, and return the picture as a canvas.
+
+    Args:
+        picture: (H, W, 3) uint8, red-green-blue; drawn on.
+        faces: in pixels of the frame.
+        zoom_x: pixels of the picture in one of the frame, across.
+        zoom_y: the same, down.
+        scale: pixels in a unit of lines and letters.
+        chips: say what each face shows, not only where it is.
+    """
+    for face in faces:
+        _draw_box(picture, face, zoom_x, zoom_y, scale)
+    # chips come last and on a canvas of their own: they stay inside the picture and above every box
+    shown = Canvas.over(picture, scale)
+    taken: list[tuple[int, int, int, int]] = []
+    for face in faces if chips else ():
+        _draw_chip(shown, face, zoom_x, zoom_y, taken)
+    return shown
 
 
 def _edges(face: FaceReading, zoom_x: float, zoom_y: float, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:

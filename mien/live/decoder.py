@@ -46,6 +46,16 @@ class Decoder(Protocol):
         """Give the file, the connection or the device back."""
 
 
+class Recording(Decoder, Protocol):
+    """A decoder whose frames can be passed over."""
+
+    def grab(self) -> bool:
+        """Go on to the next picture; return whether there is one."""
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Return whether the picture that was gone on to can be had, and the picture."""
+
+
 class MotionJpeg:
     """A decoder of motion JPEG that takes each picture as the file it is.
 
@@ -59,6 +69,7 @@ class MotionJpeg:
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
         self._capture.set(cv2.CAP_PROP_FORMAT, -1)  # the packets as they are
+        self._grabbed: tuple[bool, Any] = (False, None)
 
     def isOpened(self) -> bool:  # noqa: N802  OpenCV's name
         return self._capture.isOpened()
@@ -72,6 +83,13 @@ class MotionJpeg:
             if image is not None:
                 return True, image
 
+    def grab(self) -> bool:
+        self._grabbed = self.read()  # whether a picture is whole is known when it is decoded, and broken ones do not count
+        return self._grabbed[0]
+
+    def retrieve(self) -> tuple[bool, Any]:
+        return self._grabbed
+
     def get(self, propId: int, /) -> float:  # noqa: N803  OpenCV's name
         return self._capture.get(propId)
 
@@ -82,15 +100,18 @@ class MotionJpeg:
         self._capture.release()
 
 
-def open_address(address: str) -> Decoder:
+def open_address(address: str, threads: int = 0) -> Recording:
     """Return a decoder of a file or a stream, opened if that was possible.
 
     Args:
         address: a path or a URL. A server that says nothing is given up after
             ``NETWORK_TIMEOUT_S``.
+        threads: threads that decode; 0 for the decoder's own choice. Pictures do not depend on it.
     """
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
     wanted = [value for limit in limits for value in (limit, round(1000 * NETWORK_TIMEOUT_S))]
+    if threads:
+        wanted += [cv2.CAP_PROP_N_THREADS, threads]
     capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, wanted)
     if capture.isOpened() and int(capture.get(cv2.CAP_PROP_FOURCC)) == _MOTION_JPEG:
         return MotionJpeg(capture)

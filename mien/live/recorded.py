@@ -12,7 +12,7 @@ from typing import Final
 import cv2
 
 from mien.errors import DataError
-from mien.live.decoder import length_of, open_address, permitted, read_picture
+from mien.live.decoder import Decoder, length_of, open_address, permitted, read_picture
 from mien.live.health import Watch
 from mien.live.stamps import Stamps
 from mien.records import LONGEST_INTERVAL_S, Frame, SourceHealth
@@ -43,11 +43,10 @@ class VideoSource:
         self._decoder = open_address(str(address))
         self.name = name or path.name
         if not self._decoder.isOpened():
-            raise DataError(f"{name or path} {_why_not(path)}")
+            raise DataError(f"{name or path} {why_not(path)}")
         self.total = length_of(self._decoder)
         self.seed: int | None = zlib.crc32(f"{self.name}:{_size_of(path)}".encode())
-        fps = self._decoder.get(cv2.CAP_PROP_FPS)
-        self._step_s = 1 / fps if 0 < fps < 1000 else 1 / _NOMINAL_FPS
+        self._step_s = nominal_step_s(self._decoder)
         self._stamps = Stamps(self._step_s)
         self._watch = Watch()
 
@@ -121,7 +120,14 @@ class PictureSource:
         return None
 
 
-def _why_not(path: Path) -> str:
+def nominal_step_s(decoder: Decoder) -> float:
+    """Return the seconds from frame to frame that a container promises."""
+    fps = decoder.get(cv2.CAP_PROP_FPS)
+    return 1 / fps if 0 < fps < 1000 else 1 / _NOMINAL_FPS
+
+
+def why_not(path: Path) -> str:
+    """Return why a file cannot be opened, as the end of a sentence."""
     if path.exists() and not permitted(path, os.R_OK):
         return "may not be read by this user (permission denied). Change its permissions, or copy it"
     return "is not a video that can be read (wrong format, or cut short)"

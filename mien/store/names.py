@@ -20,6 +20,12 @@ PAGE_NAME: Final = "summary.html"
 PICTURE_NAME: Final = "summary.png"
 MARK_NAME: Final = "privacy.json"
 """What a session was recorded under."""
+ANALYSIS_NAME: Final = "analysis.json"
+"""What a recording was analysed with; a folder that has it is finished."""
+ANNOTATED_NAME: Final = "annotated.mp4"
+"""The recording with what was read drawn into it; made only where somebody asks."""
+SEGMENTS_NAME: Final = "segments"
+"""The folder in which the finished parts of a recording wait until all are there."""
 ALL_NAMES: Final = (
     OBSERVATIONS_NAME,
     PARTIAL_NAME,
@@ -30,6 +36,8 @@ ALL_NAMES: Final = (
     PAGE_NAME,
     PICTURE_NAME,
     MARK_NAME,
+    ANALYSIS_NAME,
+    ANNOTATED_NAME,
     *("drift.html", "drift.json", "retrain_request.json"),
 )
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"

@@ -16,6 +16,8 @@ DATABASE_VARIABLE: Final = "MIEN_DB"
 """Names the database where no option does."""
 SESSIONS: Final = Path("results/sessions")
 """Folder of the sessions' folders."""
+ANALYSES: Final = Path("results/analyses")
+"""The same for recordings that were analysed."""
 
 
 def database_file() -> Path:

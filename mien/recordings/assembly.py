@@ -1,0 +1,68 @@
+"""From finished segments to the folder of a session: always in one pass and in order, whoever read them.
+
+So the files do not depend on how many workers there were, nor on how often the run was stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from mien.errors import DeviceError
+from mien.insight import Insight
+from mien.privacy.oversight import Oversight
+from mien.privacy.permit import permit_expressions
+from mien.privacy.release import release
+from mien.privacy.sessions import mark_session
+from mien.recordings.film_times import FilmTimes
+from mien.recordings.segment_rows import read_segment_text
+from mien.recordings.segments import Segment
+from mien.recordings.stitching import Stitcher
+from mien.recordings.work_folder import WorkFolder
+from mien.records import SourceHealth
+from mien.states.rules_file import read_rules
+from mien.store.keeper import SessionKeeper
+from mien.store.session_folder import SessionFolder
+from mien.store.session_records import KeptSession, SessionRecord
+from mien.store.summary import health_counts
+from mien.store.summary_document import summary_document
+
+
+def assemble(
+    work: WorkFolder, segments: Sequence[Segment], times: FilmTimes, record: SessionRecord, oversight: Oversight, film_hash: str
+) -> dict[str, Any]:
+    """Write the folder of a session from finished segments, and return its summary.
+
+    Args:
+        work: where the segments are, and where to.
+        segments: all of them.
+        times: the recording's frames.
+        record: the session at its start.
+        oversight: what may be kept.
+        film_hash: SHA-256 of the recording; seeds the names of faces.
+
+    Raises:
+        DataError: a segment is broken.
+        DeviceError: the disk refuses.
+    """
+    policy = oversight.policy
+    work.clear_results()
+    keeper = SessionKeeper(record, [SessionFolder(work.folder, KeptSession(record))])
+    mark_session(work.folder, policy, oversight.person, oversight.notice.version)
+    insight = Insight(read_rules().observables(), permit_expressions(policy))
+    stitcher = Stitcher(Random(hashlib.sha256(f"{film_hash}:names".encode()).digest()))  # noqa: S311  a recording's names must replay
+    for segment in segments:
+        results = read_segment_text(work.text(segment.number), f"segment {segment.number} in {work.folder}")
+        for result in stitcher.segment(results, segment.first):
+            released = release(policy, result)
+            keeper.update(released, result.index + 1)
+            for event in insight.update(result, released):
+                keeper.add(event)
+    health = SourceHealth(repaired_times=times.repaired, unreadable=times.lost)
+    facts = {"source_health": health_counts(health), "damage": times.damage, **insight.facts()}
+    kept = keeper.finish("ended", facts)
+    if keeper.failures:
+        raise DeviceError(keeper.failures[0].reason)
+    return summary_document(kept, str(work.folder))

@@ -1,0 +1,96 @@
+"""What a run over recordings is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mien.errors import DataError, UsageError
+from mien.recordings.segments import SEGMENT_S
+from mien.store.place import ANALYSES
+
+ENDINGS: Final = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp"}
+)
+"""What is taken for a video in a folder; a file that is named is tried whatever it is called."""
+_MOST_WORKERS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzeSettings:
+    """How recordings are analysed.
+
+    Attributes:
+        films: the recordings, or folders of them.
+        out: each recording gets a folder of its name in here.
+        model: a packaged bundle's name or a bundle's path.
+        annotate: draw what was read into a copy of each recording.
+        blur_faces: hide faces in that copy.
+        workers: processes on this computer.
+        dask: address of a Dask scheduler that works instead, "" for none.
+        smoothing_s: time constant of the smoothing in seconds, 0 for none.
+        deployment: the declaration of who uses it on whom; own use on oneself where there is none.
+        person: who is in the recordings, as the consent ledger calls them; "" where nobody is named.
+        again: start over where an analysis is there already.
+        segment_s: length of the parts that are kept through a stop, in seconds of the recording.
+    """
+
+    films: tuple[Path, ...]
+    out: Path = ANALYSES
+    model: str = "mien-s"
+    annotate: bool = False
+    blur_faces: bool = False
+    workers: int = 1
+    dask: str = ""
+    smoothing_s: float = 0.4
+    deployment: Path | None = None
+    person: str = ""
+    again: bool = False
+    segment_s: float = SEGMENT_S
+
+    def __post_init__(self) -> None:
+        if not self.films:
+            raise UsageError("no recording is named; name at least one file or folder")
+        if not 1 <= self.workers <= _MOST_WORKERS:
+            raise UsageError(f"workers is {self.workers}; it must be 1 to {_MOST_WORKERS}")
+        if not 0 <= self.smoothing_s <= 60:
+            raise UsageError(f"smoothing is {self.smoothing_s:g} s; it must be 0 to 60 s")
+        if not 0.1 <= self.segment_s <= 3600:
+            raise UsageError(f"segment is {self.segment_s:g} s; it must be 0.1 to 3600 s")
+        if self.blur_faces and not self.annotate:
+            raise UsageError("blur-faces hides faces in the annotated video; ask for that with --annotate")
+        if self.dask and "://" not in self.dask:
+            raise UsageError(f"dask is {self.dask!r}; it must be a scheduler's address, as in tcp://127.0.0.1:8786")
+        if self.out.exists() and not self.out.is_dir():
+            raise UsageError(f"out is {self.out}, which is a file; name a folder")
+
+
+def named_films(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Return each recording with the folder of its results, in the order given, those of a folder by name.
+
+    Raises:
+        DataError: a path is not there, or a folder has no video.
+        UsageError: two recordings would go to one folder.
+    """
+    films: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS and p.is_file())
+            if not inside:
+                raise DataError(f"no videos in the folder {path} (looked for {', '.join(sorted(ENDINGS))})")
+            films += inside
+        elif path.is_file():
+            films.append(path)
+        else:
+            raise DataError(f"no file or folder called {path}")
+    found: dict[Path, Path] = {}
+    for film in dict.fromkeys(path.absolute() for path in films):
+        folder = out / film.stem
+        if folder in found:
+            raise UsageError(
+                f"{found[folder]} and {film} would both go to {folder}. Analyse them one after the other, each with its own --out"
+            )
+        found[folder] = film
+    return [(film, folder) for folder, film in found.items()]
