@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mien.analytics.everything import Analytics
 from mien.monitoring.live_drift import event_details
-from mien.monitoring.open_live import open_live_drift
+from mien.monitoring.open_live import NoDrift, open_live_drift
 from mien.monitoring.verdict import ADVICE
 from mien.privacy.permit import permit_expressions
 from mien.privacy.policy import Policy
@@ -21,6 +21,8 @@ from mien.store.session_records import EventRecord
 
 _NO_STATES: Final = "learning states are not computed: they rest on expressions, which may not be read here"
 
+_ROWS_ALONE: Final = "only what was read is at hand, no faces"
+
 
 class Insight:
     """Takes in a session's results.
@@ -29,7 +31,7 @@ class Insight:
         rules: a file of rules; None for those that come with Mien.
         states: ask them for learning states too.
         policy: what may be read.
-        bundle: the model's file, beside which its reference stands.
+        bundle: the model's file, beside which its reference stands; None where there are rows alone and no faces to look at.
 
     Attributes:
         analytics: sums over the session.
@@ -40,12 +42,12 @@ class Insight:
         RulesError: the rules are wrong; all their faults are named.
     """
 
-    def __init__(self, rules: Path | None, states: bool, policy: Policy, bundle: Path) -> None:
+    def __init__(self, rules: Path | None, states: bool, policy: Policy, bundle: Path | None) -> None:
         permit, all_rules = permit_expressions(policy), read_rules(rules)
         self.notices = [] if permit is not None or not states else [_NO_STATES]
         self.analytics = Analytics()
         self._states = StateEngine(all_rules if states and permit is not None else all_rules.observables(), permit)
-        self.drift = open_live_drift(bundle, policy.level)
+        self.drift = NoDrift(_ROWS_ALONE) if bundle is None else open_live_drift(bundle, policy.level)
 
     def update(self, result: FrameResult, released: ReleasedResult) -> list[EventRecord]:
         """Take in the next frame's faces; return what it makes happen, mostly nothing."""

@@ -13,7 +13,6 @@ from typing import Any
 from mien.errors import DeviceError
 from mien.insight import Insight
 from mien.privacy.oversight import Oversight
-from mien.privacy.permit import permit_expressions
 from mien.privacy.release import release
 from mien.privacy.sessions import mark_session
 from mien.recordings.film_times import FilmTimes
@@ -22,7 +21,6 @@ from mien.recordings.segments import Segment
 from mien.recordings.stitching import Stitcher
 from mien.recordings.work_folder import WorkFolder
 from mien.records import SourceHealth
-from mien.states.rules_file import read_rules
 from mien.store.keeper import SessionKeeper
 from mien.store.session_folder import SessionFolder
 from mien.store.session_records import KeptSession, SessionRecord
@@ -51,7 +49,7 @@ def assemble(
     work.clear_results()
     keeper = SessionKeeper(record, [SessionFolder(work.folder, KeptSession(record))])
     mark_session(work.folder, policy, oversight.person, oversight.notice.version)
-    insight = Insight(read_rules().observables(), permit_expressions(policy))
+    insight = Insight(None, False, policy, None)
     stitcher = Stitcher(Random(hashlib.sha256(f"{film_hash}:names".encode()).digest()))  # noqa: S311  a recording's names must replay
     for segment in segments:
         results = read_segment_text(work.text(segment.number), f"segment {segment.number} in {work.folder}")
