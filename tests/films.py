@@ -1,10 +1,15 @@
-"""MP4 files looked at without any decoder: what the container itself says, and a file cut short as a lost upload cuts it."""
+"""Small recordings made on the spot, and MP4 files looked at without any decoder."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import cv2
+import numpy as np
+from cameras import grey
+from PIL import Image
 
 
 def parts(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -65,3 +70,40 @@ def cut_short(data: bytes, share: float) -> bytes:
     first = next(whole for name, _, whole in found if name == b"ftyp")
     moved = b"".join([first, bytes(index), *(whole for name, _, whole in found if name not in (b"ftyp", b"moov"))])
     return moved[: round(share * len(moved))]
+
+
+def animation(path: Path, durations_ms: Sequence[int]) -> Path:
+    """Write a GIF, each of whose pictures stands as long as told."""
+    pictures = [Image.fromarray(grey(20 + 30 * k)) for k in range(len(durations_ms))]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=list(durations_ms), loop=0)
+    return path
+
+
+def matroska(path: Path, ticks: Sequence[int], fps: float = 25.0) -> Path:
+    """Write motion JPEG whose frames stand at the given multiples of a 25th of a second."""
+    kind = cv2.VideoWriter.fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, kind, fps, (64, 48), [cv2.VIDEOWRITER_PROP_RAW_VIDEO, 1])
+    for k, tick in enumerate(ticks):
+        writer.set(cv2.VIDEOWRITER_PROP_PTS, tick)
+        writer.write(cv2.imencode(".jpg", grey((10 + 10 * k) % 250))[1].reshape(1, -1))
+    writer.release()
+    return path
+
+
+def transport_stream(path: Path, frames: int) -> bytes:
+    """Return a short broadcast recording; two of them glued together start their times anew."""
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MPG2"), 25.0, (96, 64))
+    for k in range(frames):
+        writer.write(grey(10 * k % 250, (96, 64)))
+    writer.release()
+    return path.read_bytes()
+
+
+def video(path: Path, kind: str, frames: int, fps: float = 25.0) -> Path:
+    """Write a moving pattern with the encoder called ``kind``."""
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*kind), fps, (96, 64))
+    wave = np.arange(96)[None, :, None] * np.ones((64, 1, 3))
+    for k in range(frames):
+        writer.write(((np.sin(wave / 9 + k / 5) + 1) * 100).astype(np.uint8))
+    writer.release()
+    return path

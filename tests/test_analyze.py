@@ -17,11 +17,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from cameras import grey
 from conftest import REPOSITORY
 from factories import reading
-from films import cut_short, presented
+from films import animation, cut_short, matroska, presented, transport_stream, video
 
 from mien.cli import main
 from mien.errors import DataError, DeviceError, MienError, NotPermittedError, UsageError
@@ -45,6 +47,7 @@ from mien.store.session_folder import SessionFolder
 from mien.vision.detector import open_detector
 
 CLIPS = ("sad_to_happy.mp4", "neutral_smile_neutral.mp4", "no_face.mp4")
+KINDS = ("mpeg-4.avi", "mpeg-4.mp4", "mpeg-2.ts", "glued.ts", "uneven.mkv", "pictures.gif", "pictures.mjpeg", "hole.mkv")
 RESULTS = ("observations.csv", "observations.parquet", "summary.json", "summary.html", "summary.png", "privacy.json")
 
 RUN = """
@@ -115,6 +118,33 @@ def test_segments_have_the_pictures_of_a_reading_from_the_start(name: str, clips
             assert np.array_equal(frame.image, other.image)
             counted += [frame.index] if frame.index >= segment.first else []
     assert counted == list(range(len(whole)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_recording_is_read_the_same_in_segments(kind: str, tmp_path: Path) -> None:
+    film = tmp_path / kind
+    if kind.startswith("mpeg"):
+        video(film, "MPG2" if kind == "mpeg-2.ts" else "mp4v", 120)
+    elif kind == "glued.ts":  # its clock starts anew in the middle
+        film.write_bytes(b"".join(transport_stream(tmp_path / f"{k}.ts", 60) for k in range(2)))
+    elif kind == "pictures.gif":
+        animation(film, [100, 40, 500, 700, 60, 900, 80])
+    elif kind == "pictures.mjpeg":
+        film.write_bytes(b"".join(cv2.imencode(".jpg", grey(2 * k))[1].tobytes() for k in range(100)))
+    else:
+        matroska(film, [*range(0, 60, 3), *range(61, 90), *([5000] if kind == "hole.mkv" else [])])
+    whole = list(VideoSource(film).frames())
+    times = film_times(film)
+    assert times.damage == ""
+    counted = []
+    for segment in cut(times, 0.7, 0.4):
+        for frame in frames_of(film, segment):
+            other = whole[frame.index]
+            assert (frame.index, frame.t_s, frame.interval_s) == (other.index, other.t_s, other.interval_s)
+            assert np.array_equal(frame.image, other.image)
+            counted += [frame.index] if frame.index >= segment.first else []
+    assert counted == list(range(len(whole)))
+    assert len(whole) >= 7
 
 
 def test_the_clips_are_read_whole(clips: Path, yunet: Path, here: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
-from collections.abc import Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from cameras import grey, shut_out
-from PIL import Image
+from films import animation, matroska, transport_stream
 
 from mien.errors import DataError
 from mien.live.demo import FPS, DemoSource
@@ -22,33 +21,6 @@ from mien.live.runner import Flow, Rate, run
 from mien.live.sources import open_source
 from mien.live.stamps import Stamps
 from mien.records import Frame
-
-
-def animation(path: Path, durations_ms: Sequence[int]) -> Path:
-    """Write a GIF, each of whose pictures stands as long as told."""
-    pictures = [Image.fromarray(grey(20 + 30 * k)) for k in range(len(durations_ms))]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=list(durations_ms), loop=0)
-    return path
-
-
-def matroska(path: Path, ticks: Sequence[int], fps: float = 25.0) -> Path:
-    """Write motion JPEG whose frames stand at the given multiples of a 25th of a second."""
-    kind = cv2.VideoWriter.fourcc(*"MJPG")
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, kind, fps, (64, 48), [cv2.VIDEOWRITER_PROP_RAW_VIDEO, 1])
-    for k, tick in enumerate(ticks):
-        writer.set(cv2.VIDEOWRITER_PROP_PTS, tick)
-        writer.write(cv2.imencode(".jpg", grey(10 + 10 * k))[1].reshape(1, -1))
-    writer.release()
-    return path
-
-
-def transport_stream(path: Path, frames: int) -> bytes:
-    """Return a short broadcast recording; two of them glued together start their times anew."""
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MPG2"), 25.0, (96, 64))
-    for k in range(frames):
-        writer.write(grey(10 * k, (96, 64)))
-    writer.release()
-    return path.read_bytes()
 
 
 def test_a_variable_rate_keeps_its_times_and_each_frame_stands_until_the_next(tmp_path: Path) -> None:
