@@ -33,9 +33,9 @@ def through_a_worse_camera(images: NDArray[np.uint8], seed: int) -> NDArray[np.u
     random = np.random.default_rng(seed)
     spoilt = []
     for image in images:
-        soft = cv2.GaussianBlur(image, (0, 0), 1.2).astype(np.float32)
-        dark = 255 * (soft / 255) ** 1.8 * 0.45
-        spoilt.append(np.clip(dark + random.normal(0, 6, image.shape), 0, 255))
+        soft = cv2.GaussianBlur(image, (0, 0), 1.0).astype(np.float32)
+        dark = 255 * (soft / 255) ** 1.5 * 0.6
+        spoilt.append(np.clip(dark + random.normal(0, 5, image.shape), 0, 255))
     return np.rint(np.stack(spoilt)).astype(np.uint8)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset
 from mien.data.manifest import manifest
+from mien.emotions import EMOTIONS
 from mien.errors import UsageError, missing_extra
 from mien.evaluation.scores import score
 from mien.files import file_hash, write_json
@@ -97,7 +98,9 @@ def retrain(wish: RetrainWish, new: FaceDataset, old: FaceDataset, folder: Path,
     _claim(folder, plan)
     write_json(folder / AUDIT_NAME, faces.audit)
     mixed, replayed = _mixed(faces.learn, old.split("Training"), wish)
-    checkpoints = _fine_tune(wish, mixed, old, folder, plan, bars)
+    with bars("asking the bundle about what it knows"):
+        rows = _targets(mixed, replayed, wish)
+    checkpoints = _fine_tune(wish, mixed, rows, old, folder, plan, bars)
     with bars("making and judging the candidate"):
         bundle = folder / BUNDLE_NAME
         export_model(checkpoints, old, bundle, f"{wish.name}-{plan['plan'][:8]}")
@@ -155,8 +158,29 @@ def _mixed(learn: FaceDataset, training: FaceDataset, wish: RetrainWish) -> tupl
     )
 
 
+def _targets(mixed: FaceDataset, replayed: int, wish: RetrainWish) -> NDArray[np.float32]:
+    """Return (N, 7) what to learn: labels for new faces, and for what is replayed mostly what the bundle says already.
+
+    So the networks keep what they know where nothing is new (learning without forgetting, Li and Hoiem 2016, arXiv:1606.09282).
+    """
+    settings = wish.settings
+    smooth = settings.label_smoothing
+    labels = np.eye(len(EMOTIONS), dtype=np.float32)[mixed.labels] * np.float32(1 - smooth) + np.float32(smooth / len(EMOTIONS))
+    old = mixed.take(np.arange(replayed))
+    known = score(Predictor(wish.bundle), old).probabilities
+    share = settings.teacher_share
+    labels[:replayed] = (1 - share) * labels[:replayed] + share * known
+    return np.asarray(labels, np.float32)
+
+
 def _fine_tune(
-    wish: RetrainWish, mixed: FaceDataset, old: FaceDataset, folder: Path, plan: dict[str, Any], bars: Bars
+    wish: RetrainWish,
+    mixed: FaceDataset,
+    rows: NDArray[np.float32],
+    old: FaceDataset,
+    folder: Path,
+    plan: dict[str, Any],
+    bars: Bars,
 ) -> list[Path]:
     """Let every network of the bundle learn on, and return their checkpoints: the last ones, so that no split chooses."""
     try:
@@ -178,7 +202,7 @@ def _fine_tune(
             "git_revision": git_revision(),
             "command": f"mien retrain ({plan['plan'][:8]})",
         }
-        trainer = Trainer(mixed, old.split("PublicTest"), settings, run, pick_device(), facts, start=network)
+        trainer = Trainer(mixed, old.split("PublicTest"), settings, run, pick_device(), facts, rows, start=network)
         if (run / "last.pt").exists():
             trainer.resume()
         with bars(f"learning, network {number + 1} of {len(networks)}") as progress:
