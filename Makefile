@@ -6,7 +6,7 @@ TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help live demo test lint check bench supply clean
+.PHONY: help live demo test lint check bench supply lrs clean
 
 help:  ## say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -35,8 +35,15 @@ bench: $(VENV)/.dev  ## the benchmarks that need no data set
 supply: $(VENV)/.supply  ## what is installed (CycloneDX) and what is known against it (pip-audit); works offline, and says so
 	$(BIN)/python tools/supply_chain.py
 
+lrs: $(VENV)-lrs/.ready  ## a real learning record store (Ralph) for the tests; then: MIEN_RALPH_PYTHON=$(VENV)-lrs/bin/python make test
+
 clean:  ## remove the virtual environment and caches (no data, no models, no results)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-lrs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+$(VENV)-lrs/.ready:
+	$(PYTHON) -m venv $(VENV)-lrs
+	$(VENV)-lrs/bin/python -m pip install --quiet --disable-pip-version-check 'ralph-malph[cli,lrs]' requests
+	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
