@@ -41,6 +41,8 @@ from mien.recordings.settings import AnalyzeSettings, named_films
 from mien.recordings.stitching import Stitcher
 from mien.recordings.workers import Job, open_workers
 from mien.records import FrameResult
+from mien.session import Session
+from mien.settings import LiveSettings
 from mien.store.archive import Archive
 from mien.store.place import SESSIONS
 from mien.store.session_folder import SessionFolder
@@ -165,6 +167,20 @@ def test_the_clips_are_read_whole(clips: Path, yunet: Path, here: Path) -> None:
     assert [float(row["t_s"]) for row in found] == pytest.approx([t - times[0] for t in times], abs=1e-3)
 
 
+@pytest.mark.parametrize("observables", [False, True])
+def test_a_recording_says_what_a_live_session_over_it_says(
+    observables: bool, clips: Path, yunet: Path, school: Path, here: Path
+) -> None:
+    film, declared = clips / "neutral_smile_neutral.mp4", school if observables else None
+    live = Session(LiveSettings(str(film), Path("live"), "mien-s", "none", deployment=declared)).run()
+    analysed(Path("out"), film, deployment=declared)
+    mine, theirs = rows(Path("out/neutral_smile_neutral")), rows(Path("live"))
+    assert [{**row, "track_id": ""} for row in mine] == [{**row, "track_id": ""} for row in theirs]
+    said = json.loads(Path("out/neutral_smile_neutral/summary.json").read_text())
+    other = {"session_id", "started_at", "out", "fps", "damage", "tracks", "episodes", "faces"}
+    assert {k: v for k, v in said.items() if k not in other} == {k: v for k, v in live.items() if k not in {*other, "files"}}
+
+
 def test_a_face_keeps_its_name_over_segments_and_little_changes_where_they_meet(clips: Path, yunet: Path, place: Any) -> None:
     whole = analysed(place("whole"), clips / "sad_to_happy.mp4").films[0].folder.resolve()
     cut_up = analysed(place("cut"), clips / "sad_to_happy.mp4", segment_s=2.0).films[0].folder.resolve()
@@ -247,7 +263,7 @@ def test_a_worker_that_is_killed_costs_nothing(clips: Path, yunet: Path, place: 
 def test_a_task_that_kills_every_worker_is_given_up_and_named() -> None:
     failed: list[MienError] = []
     fine: list[int] = []
-    jobs = deque([Job(os._exit, (9,), lambda _: None, failed.append), Job(abs, (-1,), fine.append, failed.append, 99)])
+    jobs = deque([Job(os._exit, (9,), lambda _: None, failed.append), Job(abs, (-1,), fine.append, failed.append, chances=99)])
     with open_workers(2) as workers:
         workers.run(jobs, lambda: False)
     assert fine == [1]

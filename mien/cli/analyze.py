@@ -62,8 +62,12 @@ def analyze(
     )
     for notice in analysis.notices:
         typer.echo(notice, err=True)
-    with progress_bar("reading frames") as progress:
-        report = analysis.run(progress)
+    try:
+        with progress_bar("reading frames") as progress:
+            report = analysis.run(progress)
+    except KeyboardInterrupt:
+        typer.echo("What was finished stays: the same command goes on from there.", err=True)
+        raise
     print(report_text(report))
     print(json.dumps(report_line(report)))
     if report.failed:

@@ -173,7 +173,7 @@ class Film:
             return keep
 
         tasks = [(segment, SegmentTask(str(self._path), self._hash, segment, self._how)) for segment in missing]
-        return [Job(read_segment, (task,), keeps(segment), self.fail) for segment, task in tasks]
+        return [Job(read_segment, (task,), keeps(segment), self.fail, self._goes_on) for segment, task in tasks]
 
     def _assembled(self, segments: Sequence[Segment], times: FilmTimes) -> list[Job]:
         begun = self.work.begun or {}
@@ -215,6 +215,9 @@ class Film:
         full = self._oversight.policy.level is Level.FULL
         task = AnnotationTask(str(self._path), str(self.work.folder.resolve()), full, kind == "blurred", fps)
         return [Job(annotate, (task,), drawn, self.fail)]
+
+    def _goes_on(self) -> bool:
+        return not self.report.error
 
     def _over(self) -> None:
         self.close()

@@ -32,6 +32,7 @@ class Job:
         arguments: what it is called with.
         done: takes the answer.
         failed: takes what went wrong.
+        wanted: whether anybody still asks for the answer.
         chances: workers it may still be given to.
     """
 
@@ -39,6 +40,7 @@ class Job:
     arguments: tuple[Any, ...]
     done: Callable[[Any], None]
     failed: Callable[[MienError], None]
+    wanted: Callable[[], bool] = lambda: True
     chances: int = _CHANCES
 
 
@@ -72,6 +74,8 @@ class Workers:
                 if not jobs:
                     continue
                 job = jobs.popleft()
+                if not job.wanted():
+                    continue
                 try:
                     running[self._executor.submit(job.function, *job.arguments)] = job
                 except self._dead:  # between two tasks
