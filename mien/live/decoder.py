@@ -24,9 +24,6 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 NETWORK_TIMEOUT_S: Final = 5.0
 """How long FFmpeg waits for a server, to open a stream and for each read."""
-_PACKETS_TIMED: Final = 250
-_SAME_STEP: Final = 0.05
-_SAME_RATE: Final = 0.005
 _MOTION_JPEG: Final = cv2.VideoWriter.fourcc(*"MJPG")
 
 
@@ -125,29 +122,6 @@ def length_of(decoder: Decoder) -> int | None:
     """Return how many frames there are, about; None where nobody knows, as with all that is live."""
     count = decoder.get(cv2.CAP_PROP_FRAME_COUNT)
     return int(count) if 0 < count < 1e9 else None
-
-
-def usual_fps(address: str, declared: float) -> float:
-    """Return at which rate most frames of a recording come.
-
-    What a container declares is its frames by its length, which an edit or a hole falsifies.
-
-    Args:
-        address: a file's path.
-        declared: the rate that the container declares; returned where it is near enough.
-    """
-    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
-    times: list[float] = []
-    while len(times) < _PACKETS_TIMED and capture.isOpened() and capture.grab():
-        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-    capture.release()
-    steps = np.diff(sorted(set(times)))
-    if len(steps) < 2:
-        return declared
-    usual_s, mean_s = float(np.median(steps)), float(np.mean(steps))
-    # containers that round to milliseconds have a true mean; where frames are missing the median is truer
-    measured = 1 / (mean_s if abs(mean_s / usual_s - 1) < _SAME_STEP else usual_s)
-    return declared if abs(declared / measured - 1) < _SAME_RATE else measured
 
 
 def permitted(path: Path, mode: int) -> bool:

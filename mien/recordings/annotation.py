@@ -22,7 +22,6 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError, DeviceError
 from mien.files import atomic_path
 from mien.live.dashboard_picture import draw_faces
-from mien.live.decoder import usual_fps
 from mien.live.recorded import VideoSource
 from mien.live.screenshot import without_faces
 from mien.privacy.permit import NOT_PERMITTED
