@@ -1,6 +1,6 @@
 """The whole loop on real images: drift, request, new faces, fine-tuning, gates, promotion, and the way back.
 
-    python benchmarks/retraining.py --data fer2013.zip [--model mien-xs] [--faces 3000] [--epochs 3] [--replay 6000]
+    python benchmarks/retraining.py --data fer2013.zip [--model mien-xs] [--faces 1500] [--epochs 2] [--replay 0] …
 
 A new camera is made of some Training images, which are taken out of the old data first: dark,
 soft and noisy. Half of them are the stream that is monitored; all of them, labelled, are the
@@ -75,14 +75,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default="mien-xs")
-    parser.add_argument("--faces", type=int, default=3000, help="images of the new camera")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--replay", type=int, default=6000)
+    parser.add_argument("--faces", type=int, default=1500, help="images of the new camera")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--replay", type=int, default=0)
+    parser.add_argument("--test", type=int, default=0, help="judge on so many images of PublicTest (0: all)")
+    parser.add_argument("--old", type=int, default=0, help="keep so many images of Training (0: all)")
     arguments = parser.parse_args()
     old = read_dataset(arguments.data).dataset
     random = np.random.default_rng(0)
     taken = random.permutation(np.flatnonzero(old.training))[: arguments.faces]
     rest = old.take(np.setdiff1d(np.arange(len(old)), taken))
+    for split, count in (("Training", arguments.old), ("PublicTest", arguments.test)):
+        if count:
+            places = np.flatnonzero(rest.splits == SPLITS.index(split))
+            rest = rest.take(np.setdiff1d(np.arange(len(rest)), random.permutation(places)[count:]))
     camera = through_a_worse_camera(old.images[taken], 1)
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)

@@ -29,7 +29,7 @@ from mien.training.from_bundle import networks_of
 from mien.vision.bundles import packaged_bundle
 from mien.vision.predictor import Predictor
 
-SETTINGS = replace(TINY, epochs=2, batch_size=20, peak_lr=0.02, muon_lr=0.01)
+SETTINGS = replace(TINY, epochs=2, batch_size=20, optimiser="sgd", peak_lr=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_bundle_that_cannot_learn_on_is_refused_by_name(parent: Path, tmp_path
 
 
 def test_new_faces_are_learnt_and_old_ones_kept(parent: Path, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, epochs=12, peak_lr=0.05, muon_lr=0.03)
+    settings = replace(SETTINGS, epochs=15, peak_lr=0.1)
     found = retrain(wish(parent, settings=settings, new_share=0.5), new_faces(40), make_dataset(), tmp_path / "out", no_bars)
     record = json.loads((tmp_path / "out" / RECORD_NAME).read_text())
     gates = {gate["name"]: gate for gate in record["gates"]}
@@ -99,7 +99,7 @@ def test_new_faces_are_learnt_and_old_ones_kept(parent: Path, tmp_path: Path) ->
 
 
 def test_what_learns_nothing_is_kept_and_explained(parent: Path, tmp_path: Path) -> None:
-    still = replace(SETTINGS, epochs=1, peak_lr=1e-9, muon_lr=1e-9, weight_decay=0.0)
+    still = replace(SETTINGS, epochs=1, peak_lr=1e-9, weight_decay=0.0)
     found = retrain(wish(parent, settings=still), new_faces(), make_dataset(), tmp_path / "out", no_bars)
     assert not found.passed
     assert any("held-out new faces" in sentence for sentence in found.failed)

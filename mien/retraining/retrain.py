@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -182,9 +183,9 @@ def _fine_tune(
     plan: dict[str, Any],
     bars: Bars,
 ) -> list[Path]:
-    """Let every network of the bundle learn on, and return their checkpoints: the last ones, so that no split chooses."""
+    """Let every network of the bundle learn on, and return their checkpoints: of the last epoch, so that no split chooses."""
     try:
-        from mien.training.from_bundle import networks_of
+        from mien.training.from_bundle import networks_of, part_way
         from mien.training.loop import Trainer
         from mien.training.processes import pick_device
     except ImportError as error:
@@ -202,7 +203,7 @@ def _fine_tune(
             "git_revision": git_revision(),
             "command": f"mien retrain ({plan['plan'][:8]})",
         }
-        trainer = Trainer(mixed, old.split("PublicTest"), settings, run, pick_device(), facts, rows, start=network)
+        trainer = Trainer(mixed, old.split("PublicTest"), settings, run, pick_device(), facts, rows, start=deepcopy(network))
         if (run / "last.pt").exists():
             trainer.resume()
         with bars(f"learning, network {number + 1} of {len(networks)}") as progress:
@@ -211,7 +212,7 @@ def _fine_tune(
                 progress((epoch - 1) * steps + step, settings.epochs * steps)  # noqa: B023  called within this turn only
 
             trainer.run(on_step, lambda row, is_best: None)
-        checkpoints.append(run / "last.pt")
+        checkpoints.append(part_way(network, run))
     return checkpoints
 
 

@@ -78,11 +78,16 @@ class FaceNet(nn.Module):
         dropout: share of the embedding dropped while training, 0 to 1.
         widths: channels of the three stages.
         blocks: residual blocks of each stage.
+
+    Attributes:
+        keeps_statistics: normalise by the statistics there are, also while training: a few new faces among many must not move
+            what the others are normalised by.
     """
 
     def __init__(self, dropout: float = 0.2, widths: tuple[int, ...] = WIDTHS, blocks: tuple[int, ...] = BLOCKS) -> None:
         super().__init__()
         self.widths, self.depths = widths, blocks
+        self.keeps_statistics = False
         self.stem = nn.Sequential(nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         layers: list[nn.Module] = []
         channels = widths[0]
@@ -94,6 +99,15 @@ class FaceNet(nn.Module):
         self.blocks = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels, len(EMOTIONS))
+
+    def train(self, mode: bool = True) -> FaceNet:
+        """Set the network to training or not; see ``keeps_statistics``."""
+        super().train(mode)
+        if self.keeps_statistics:
+            for layer in self.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
+        return self
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Return (logits (N, 7), embedding (N, D)) for faces (N, 1, H, W), 0 to 255, any dtype."""
