@@ -20,7 +20,6 @@ from mien.evaluation.significance import (
     bootstrap_macro_f1,
     bootstrap_ratio,
     difference_interval,
-    holm,
     mcnemar_exact,
     proportions_differ,
 )
@@ -116,9 +115,9 @@ def test_two_shares_are_tested_as_the_chi_square_of_their_table(hits: int, other
 
 
 def test_holm_never_reorders_and_never_exceeds_one() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.6]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert metrics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert metrics.holm([0.5, 0.6]) == [1.0, 1.0]
+    assert metrics.holm([]) == []
 
 
 CONFUSION = np.array([[60, 10, 10], [5, 20, 15], [20, 5, 55]]) / 200

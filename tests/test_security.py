@@ -32,6 +32,8 @@ from mien.data.tables import read_rows
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError, UsageError
 from mien.limits import MAX_PIXELS
+from mien.live.cameras import Wishes
+from mien.live.sources import open_source
 from mien.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from mien.training.recipe import read_recipe
 from mien.vision.bundles import read_record
@@ -475,3 +477,10 @@ def test_the_network_is_asked_for_by_mien_fetch_and_for_servers_that_are_named(t
     ]
     assert set(users) == {"weights.py", "http.py", "lrs.py"}  # the last two: servers that the user named
     assert mien("fetch", "--help", cwd=tmp_path).returncode == 0
+
+
+def test_a_recording_of_larger_pictures_than_are_read_is_refused_by_name(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.live.decoder.MAX_PIXELS", 10_000)
+    clip = str(shared / "media" / "no_face.mp4")
+    with pytest.raises(DataError, match=r"no_face\.mp4 has pictures of .* at most 10,000"):
+        open_source(clip, Wishes(None, 0.0), 60.0)

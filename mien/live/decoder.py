@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import DataError
+from mien.limits import MAX_PIXELS
 from mien.vision.pictures import as_bgr
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -107,12 +109,19 @@ def open_address(address: str, threads: int = 0) -> Recording:
         address: a path or a URL. A server that says nothing is given up after
             ``NETWORK_TIMEOUT_S``.
         threads: threads that decode; 0 for the decoder's own choice. Pictures do not depend on it.
+
+    Raises:
+        DataError: its pictures have more pixels than are read.
     """
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
     wanted = [value for limit in limits for value in (limit, round(1000 * NETWORK_TIMEOUT_S))]
     if threads:
         wanted += [cv2.CAP_PROP_N_THREADS, threads]
     capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, wanted)
+    width, height = (capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MAX_PIXELS:
+        capture.release()
+        raise DataError(f"{address} has pictures of {width:.0f} x {height:.0f} pixels; at most {MAX_PIXELS:,} pixels are read")
     if capture.isOpened() and int(capture.get(cv2.CAP_PROP_FOURCC)) == _MOTION_JPEG:
         return MotionJpeg(capture)
     return capture
