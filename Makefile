@@ -19,7 +19,7 @@ demo: $(VENV)/.live  ## watch the built-in demo: no camera needed
 	$(BIN)/mien live --source demo
 
 test: $(VENV)/.dev  ## set up everything for development and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev  ## style, types, import contracts
 	$(BIN)/ruff check .

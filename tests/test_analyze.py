@@ -177,7 +177,7 @@ def test_a_recording_says_what_a_live_session_over_it_says(
     mine, theirs = rows(Path("out/neutral_smile_neutral")), rows(Path("live"))
     assert [{**row, "track_id": ""} for row in mine] == [{**row, "track_id": ""} for row in theirs]
     said = json.loads(Path("out/neutral_smile_neutral/summary.json").read_text())
-    other = {"session_id", "started_at", "out", "fps", "damage", "tracks", "episodes", "faces"}
+    other = {"session_id", "started_at", "out", "fps", "damage", "tracks", "episodes", "faces", "drift"}
     assert {k: v for k, v in said.items() if k not in other} == {k: v for k, v in live.items() if k not in {*other, "files"}}
 
 
