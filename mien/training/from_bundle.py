@@ -2,8 +2,9 @@
 
 Export folds each batch normalisation into the convolution before it. Here the folded weights
 are taken back, and each normalisation is made anew from what its channels do on real faces:
-mean and variance as measured, scale and shift such that nothing changes. So the networks
-answer as the bundle does, and go on training as if they had never been exported.
+filters of a length that gives every channel the variance 1, scale and shift such that nothing
+changes. So the networks answer as the bundle does, and go on training as if they had never
+been exported: a filter left as short as folding made it would be moved too far by every step.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from mien.vision.predictor import Predictor
 MAX_GAP: Final = 5e-3
 """Largest difference allowed between the bundle's probabilities and the networks': weights of 16 bits cost most of it."""
 PART: Final = 0.2
+_STILL: Final = 1e-3
+"""A channel that varies less than this on real faces is taken to vary this much."""
 _FOLDED: Final = "networks.{}."
 _MOST_NETWORKS: Final = 16
 
@@ -119,10 +122,10 @@ def _norm_after(network: FaceNet, conv: str) -> nn.BatchNorm2d:
 
 @torch.no_grad()
 def _normalise(network: FaceNet, faces: NDArray[np.uint8]) -> None:
-    """Give each normalisation the mean and the variance of its channels on real faces, and undo them by scale and shift."""
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    sums = {norm: [torch.zeros(norm.num_features, dtype=torch.float64) for _ in range(2)] for norm in norms}
-    seen = dict.fromkeys(norms, 0)
+    """Give each channel the variance 1 on real faces, and undo that and its mean by scale and shift."""
+    convs = {_norm_after(network, name): layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
+    sums = {norm: [torch.zeros(norm.num_features, dtype=torch.float64) for _ in range(2)] for norm in convs}
+    seen = dict.fromkeys(convs, 0)
 
     def measure(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(norm, nn.BatchNorm2d)
@@ -131,19 +134,20 @@ def _normalise(network: FaceNet, faces: NDArray[np.uint8]) -> None:
         sums[norm][1] += (values * values).sum((0, 2, 3))
         seen[norm] += values.numel() // norm.num_features
 
-    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    hooks = [norm.register_forward_pre_hook(measure) for norm in convs]
     for part in torch.split(torch.from_numpy(faces)[:, None], 256):
         network(part)
     for hook in hooks:
         hook.remove()
-    for norm in norms:
+    for norm, conv in convs.items():
         mean = sums[norm][0] / seen[norm]
-        variance = (sums[norm][1] / seen[norm] - mean * mean).clamp(min=0)
+        deviation = (sums[norm][1] / seen[norm] - mean * mean).clamp(min=_STILL**2).sqrt()
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
-        norm.weight.data = (variance + norm.eps).sqrt().float()
+        conv.weight.data = (conv.weight.double() / deviation[:, None, None, None]).float()
+        norm.running_mean.copy_(mean / deviation)
+        norm.running_var.fill_(1)
+        norm.weight.data = (deviation * (1 + norm.eps) ** 0.5).float()
         norm.bias.data = (norm.bias.double() + mean).float()
 
 
