@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -96,8 +96,9 @@ def test_the_notice_for_learners_is_one_page_of_the_words_that_are_agreed_to(nam
 
 
 def test_settings_and_period_are_the_real_ones(card) -> None:
+    week = replace(ROWS["learning-in-union"][0], retention_days=7)
     settings = asdict(LiveSettings("auto", Path("x"), "mien-s", smoothing_s=0.9, keep_faces=True))
-    texts = written("learning-in-union", card, settings=settings, retention_days=7, root="elsewhere")
+    texts = written("learning-in-union", card, settings=settings, policy=decide(week), root="elsewhere")
     for said in ("| `smoothing_s` | `0.9` |", "| `keep_faces` | `True` |", "`elsewhere`, erased after 7 days", "Mien 1.2.3"):
         assert said in texts["dpia.md"]
     assert "after 7 days" in texts["notice_for_learners.md"]

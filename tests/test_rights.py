@@ -14,6 +14,7 @@ import pytest
 from test_cli import mien
 
 from mien.errors import DataError, DeviceError, UsageError
+from mien.privacy.deployment import declare, deployment_text
 from mien.privacy.notice import notice_for
 from mien.privacy.policy import decide
 from mien.privacy.rights import Rights
@@ -128,7 +129,7 @@ def test_retention_erases_what_is_too_old_and_no_more(rights: Rights, root: Path
     make_session(root, "2020-01-02_03-04-05", secret="copied-yesterday", age_days=1)
     make_session(root, "9999-99-99_00-00-00", age_days=29)
     make_session(root, "2031-01-02_03-04-05", age_days=31)
-    assert [session.name for session in rights.expired()] == ["2020-01-02_03-04-05", "2031-01-02_03-04-05"]
+    assert [session.name for session in rights.expired(30)] == ["2020-01-02_03-04-05", "2031-01-02_03-04-05"]
     assert len(rights.expired(0)) == 7
     now = datetime.now(UTC)
     assert [session.name for session in rights.expired(30, now + timedelta(days=28.5))][-2:] == ["first", "second"]
@@ -312,6 +313,14 @@ def test_consent_and_retention_on_the_command_line(root: Path, tmp_path: Path) -
     dry = mien("privacy", "retention", "--dry-run", cwd=tmp_path)
     assert dry.stdout == "would erase 1 session older than 30 days\n  old\n"
     assert (root / "old").is_dir()
+    declared = declare(
+        {"context": "own-use", "jurisdiction": "EU", "purpose": "self-observation", "retention_days": 40},
+    )
+    (tmp_path / "deployment.toml").write_text(deployment_text(declared))
+    dry = mien("privacy", "retention", "--dry-run", cwd=tmp_path)
+    assert dry.stdout == "would erase 0 sessions older than 40 days\n"  # as the notice of this declaration promises
+    assert "after 40 days" in mien("privacy", "notice", cwd=tmp_path).stdout
+    (tmp_path / "deployment.toml").unlink()
     assert "erased 1 session older" in mien("privacy", "retention", cwd=tmp_path).stdout
     assert "learner-17: show granted, keep granted" in mien("privacy", "status", cwd=tmp_path).stdout
     answer = mien("privacy", "consent", "learner-17", "keep", "withdrawn", cwd=tmp_path)

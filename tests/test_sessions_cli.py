@@ -109,8 +109,11 @@ def test_every_form_holds_the_session(mien: Any, folders: list[Path], tmp_path: 
         target = tmp_path / "out" / f"lesson.{form}"
         assert mien("export", IDS[0], "--format", form, "--out", str(target)) == (0, f"written: {target}\n", "")
     out = tmp_path / "out"
-    assert (out / "lesson.csv").read_bytes() == (folders[0] / "observations.csv").read_bytes()
-    assert pyarrow.parquet.read_table(out / "lesson.parquet").num_rows == 50
+    said = json.loads((out / "lesson.json").read_text())["policy"]
+    rows = (folders[0] / "observations.csv").read_text().splitlines()
+    assert (out / "lesson.csv").read_text().splitlines() == [f"{rows[0]},policy", *(f"{row},{said}" for row in rows[1:])]
+    table = pyarrow.parquet.read_table(out / "lesson.parquet")
+    assert (table.num_rows, table.schema.metadata[b"policy"].decode()) == (50, said)
     assert json.loads((out / "lesson.json").read_text())["events"][0]["kind"] == "intervention"
     assert "What the faces showed" in (out / "lesson.html").read_text()
     with zipfile.ZipFile(out / "lesson.zip") as archive:
@@ -135,7 +138,7 @@ def test_every_form_holds_the_session(mien: Any, folders: list[Path], tmp_path: 
 
 def test_the_database_is_listed_shown_and_written_out(mien: Any, database_url: str, tmp_path: Path) -> None:
     database = Database(database_url)
-    database.save(kept("2026-03-04_09-30-00-only", state="ended", folder="/nowhere"))
+    database.save(kept("2026-03-04_09-30-00-only", state="ended", folder="/nowhere", policy="full"))
     database.close()
     db = ("--db", database_url)
     assert mien("list", *db)[1].splitlines()[1].split()[:8] == [
@@ -157,7 +160,9 @@ def test_the_database_is_listed_shown_and_written_out(mien: Any, database_url: s
         assert mien("export", "last", "--format", form, "--out", f"x.{form}", *db)[0] == 0
     with (tmp_path / "x.csv").open(newline="") as handle:
         first, _ = csv.DictReader(handle)
+    assert first["policy"] == "full"
     assert {name: float(first[f"{name}_s"]) for name in EMOTIONS} == dict.fromkeys(EMOTIONS, 0.0) | {"happy": 8.25}
+    assert pyarrow.parquet.read_schema(tmp_path / "x.parquet").metadata[b"policy"] == b"full"
     table = pyarrow.parquet.read_table(tmp_path / "x.parquet").to_pydict()
     assert (table["from_s"], table["happy_s"]) == ([0.0, 10.0], [8.25, 0.0])
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:

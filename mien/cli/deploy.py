@@ -29,6 +29,7 @@ def init(
     contact: Annotated[str | None, typer.Option(help="Where people reach them.")] = None,
     minors: Annotated[bool | None, typer.Option("--minors/--no-minors", help="People under 18 may be in the picture.")] = None,
     legal_basis: Annotated[str | None, typer.Option(help="Legal basis after GDPR Art. 6, or none.")] = None,
+    retention_days: Annotated[int | None, typer.Option(help="After how many days sessions are erased (30).")] = None,
     approval: Annotated[str | None, typer.Option(help="The ethics committee's approval of a study.")] = None,
     description: Annotated[str | None, typer.Option(help="What is done, in a sentence or two.")] = None,
 ) -> None:
@@ -54,8 +55,7 @@ def init(
         "description": description,
     }
     given: dict[str, Any] = {key: value for key, value in texts.items() if value is not None}
-    if minors is not None:
-        given["minors"] = minors
+    given |= {key: value for key, value in (("minors", minors), ("retention_days", retention_days)) if value is not None}
     for key in ("context", "jurisdiction", "purpose"):
         given.setdefault(key, None)
         given[key] = given[key] or _ask(key)
@@ -103,7 +103,6 @@ def papers(
     deployment: Annotated[Path, typer.Option(help="The declaration.")] = DEPLOYMENT_DEFAULT,
     model: Model = MODEL_DEFAULT,
     root: Annotated[Path, typer.Option(help="The folder with the sessions.")] = Path("results/sessions"),
-    days: Annotated[int, typer.Option(help="How many days sessions are kept.")] = 30,
     keep_faces: Annotated[bool, typer.Option("--keep-faces", help="Screenshots will keep faces.")] = False,
 ) -> None:
     """Write drafts of the papers a deployment needs, from its real configuration; what only you know is marked.
@@ -140,7 +139,6 @@ def papers(
         version=VERSION,
         evaluations=record["evaluations"],
         limits=LIMITS,
-        retention_days=days,
     )
     for name, text in written(facts).items():
         write_text(out / name, text)

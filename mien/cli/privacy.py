@@ -15,6 +15,7 @@ from mien.cli.options import Db
 
 if TYPE_CHECKING:
     from mien.privacy.notice import Notice
+    from mien.privacy.policy import Policy
     from mien.privacy.rights import Rights
     from mien.privacy.sessions import PersonalStore
 
@@ -30,17 +31,18 @@ Declaration = Annotated[
 ]
 Sessions = Annotated[list[str] | None, typer.Option("--session", help="A session by name; can be given several times.")]
 Person = Annotated[str, typer.Option("--person", help="A person, as the consent ledger calls them.")]
-Days = Annotated[int, typer.Option("--days", help="How many days sessions are kept.")]
+Days = Annotated[int | None, typer.Option("--days", help="How many days sessions are kept.", show_default="as declared, or 30")]
 
 
 @privacy.command("status")
-def status(root: Root = ROOT_DEFAULT, days: Days = 30, db: Db = "") -> None:
+def status(root: Root = ROOT_DEFAULT, days: Days = None, deployment: Declaration = None, db: Db = "") -> None:
     """List what is kept, of whom, since when, and what people said; nothing is changed.
 
     Example: mien privacy status
     """
     from mien.privacy.sessions import SessionFolders
 
+    days = _days(days, deployment)
     with _rights(root, db) as rights:
         people = {name: person for person, name in rights.ledger.people().items()}
         sessions, due = rights.sessions(), {session.name for session in rights.expired(days)}
@@ -59,12 +61,12 @@ def status(root: Root = ROOT_DEFAULT, days: Days = 30, db: Db = "") -> None:
 
 
 @privacy.command("notice")
-def notice(deployment: Declaration = None, days: Days = 30) -> None:
+def notice(deployment: Declaration = None) -> None:
     """Print the notice that people are to read before they are in the picture, and its version.
 
     Example: mien privacy notice > notice.txt
     """
-    made = _notice(deployment, days)
+    made = _notice(deployment)
     print(made.text)
     print(f"Version {made.version}")
 
@@ -76,7 +78,6 @@ def consent(
     state: Annotated[str, typer.Argument(help="granted, refused or withdrawn.")],
     root: Root = ROOT_DEFAULT,
     deployment: Declaration = None,
-    days: Days = 30,
     db: Db = "",
 ) -> None:
     """Write into the consent ledger what a person said, having read the notice of mien privacy notice.
@@ -86,7 +87,7 @@ def consent(
     Example: mien privacy consent learner-17 keep withdrawn
     """
     with _rights(root, db) as rights:
-        consequences, erased = rights.say(person, purpose, state, _notice(deployment, days))
+        consequences, erased = rights.say(person, purpose, state, _notice(deployment))
     print(f"{person}: {purpose} {state}")
     if consequences.stop:
         print(f"must stop now: {', '.join(consequences.stop)}")
@@ -152,15 +153,17 @@ def erase(
 
 @privacy.command("retention")
 def retention(
-    days: Days = 30,
+    days: Days = None,
+    deployment: Declaration = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
     root: Root = ROOT_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Erase all sessions that ended more than some days ago; to be run once a day by whatever runs jobs.
+    """Erase all sessions that ended longer ago than the notice promises; to be run once a day by whatever runs jobs.
 
-    Example: mien privacy retention --days 30 --dry-run
+    Example: mien privacy retention --dry-run
     """
+    days = _days(days, deployment)
     with _rights(root, db) as rights:
         due = [session.name for session in rights.expired(days)]
         if dry_run:
@@ -190,14 +193,24 @@ def _rights(root: Path, db: str) -> Iterator[Rights]:
         yield Rights(root, stores)
 
 
-def _notice(declaration: Path | None, days: int) -> Notice:
-    """Return the notice for a declaration; without one, for the file in this folder, or for own use."""
+def _policy(declaration: Path | None) -> Policy:
+    """Return the decision on a declaration; without one, on the file in this folder, or on own use."""
     from mien.privacy.deployment import read_deployment
-    from mien.privacy.notice import notice_for
     from mien.privacy.policy import decide
 
     path = declaration or (DEPLOYMENT_DEFAULT if DEPLOYMENT_DEFAULT.exists() else None)
-    return notice_for(decide(read_deployment(path) if path else None), days)
+    return decide(read_deployment(path) if path else None)
+
+
+def _notice(declaration: Path | None) -> Notice:
+    from mien.privacy.notice import notice_for
+
+    return notice_for(_policy(declaration))
+
+
+def _days(said: int | None, declaration: Path | None) -> int:
+    """Return how many days sessions are kept: as said, or as declared."""
+    return said if said is not None else _policy(declaration).deployment.retention_days
 
 
 def _count(number: int, thing: str) -> str:

@@ -74,6 +74,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
     "contact": "Whom can people ask about their data? (a mail address or telephone number)",
     "minors": "May people under 18 be in the picture?",
     "legal_basis": "On which legal basis is data about people processed?",
+    "retention_days": "After how many days is what was kept of a session erased? (a whole number)",
     "approval": "Which committee approved the study, under which number? (empty where there is no study)",
     "description": "What exactly is done, in a sentence or two? (may be empty)",
 }
@@ -94,6 +95,9 @@ _TEXTS: Final = ("operator", "contact", "approval", "description")
 _NEEDED_WITH_OTHERS: Final = ("operator", "contact", "minors", "legal_basis")
 _MAX_BYTES: Final = 64 * 1024
 _MAX_TEXT: Final = 1000
+RETENTION_DAYS: Final = 30
+"""How long sessions are kept unless an operator says otherwise."""
+_MOST_DAYS: Final = 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ class Deployment:
         legal_basis: one of ``LEGAL_BASES``.
         approval: the ethics committee's approval of a study.
         description: what is done, in free words.
+        retention_days: after how many days sessions are erased, 1 to 3650.
         declared: whether somebody declared it; False for what holds without a declaration.
     """
 
@@ -122,6 +127,7 @@ class Deployment:
     legal_basis: str = "none"
     approval: str = ""
     description: str = ""
+    retention_days: int = RETENTION_DAYS
     declared: bool = True
 
     def __post_init__(self) -> None:
@@ -201,6 +207,9 @@ def _faults(table: Mapping[str, Any], text: str) -> list[str]:
         elif key == "minors":
             if not isinstance(value, bool):
                 faults.append(f"{at}minors is {value!r}; it must be true or false")
+        elif key == "retention_days":
+            if type(value) is not int or not 1 <= value <= _MOST_DAYS:  # True is an int too
+                faults.append(f"{at}retention_days is {value!r}; it must be a whole number from 1 to {_MOST_DAYS}")
         elif not isinstance(value, str):
             faults.append(f"{at}{key} is {value!r}; it must be text in quotation marks")
         elif key in CHOICES:

@@ -92,7 +92,7 @@ def dpia_text(facts: Facts) -> str:
             *(("data", words, "`mien/records.py`, `mien/store/observations.py`") for words in _DATA[policy.level]),
             (
                 "kept in",
-                f"`{facts.root}`, erased after {facts.retention_days} days",
+                f"`{facts.root}`, erased after {facts.policy.deployment.retention_days} days",
                 "as asked for; job `mien privacy retention`",
             ),
             (
@@ -166,7 +166,10 @@ def record_text(facts: Facts) -> str:
             "(e) transfers to third countries",
             open_point("none, or which and on what ground") if policy.leaves_machine else "none",
         ),
-        ("(f) time limits", f"sessions {facts.retention_days} days; consents and audit log: {open_point('how long')}"),
+        (
+            "(f) time limits",
+            f"sessions {facts.policy.deployment.retention_days} days; consents and audit log: {open_point('how long')}",
+        ),
         ("(g) security", f"see the measures below; {open_point('disk encryption, access to the machine, backups')}"),
         ("legal basis", f"{deployment.legal_basis}: {LEGAL_BASES[deployment.legal_basis]}"),
         ("systems", f"Mien {facts.version}, model {facts.card.name}; files in `{facts.root}`"),

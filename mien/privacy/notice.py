@@ -14,8 +14,6 @@ from mien.privacy.deployment import PURPOSES
 from mien.privacy.level import Level
 from mien.privacy.policy import Policy
 
-RETENTION_DAYS: Final = 30
-"""How long sessions are kept unless an operator says otherwise."""
 OPEN: Final = "[[OPERATOR: {}]]"
 """Marks what only the operator can fill in."""
 
@@ -62,13 +60,8 @@ class Notice:
         return self.hash[:12]
 
 
-def notice_for(policy: Policy, retention_days: int = RETENTION_DAYS) -> Notice:
-    """Return the notice for a deployment; what the declaration leaves open is marked for the operator.
-
-    Args:
-        policy: the decision.
-        retention_days: after how many days the operator erases sessions.
-    """
+def notice_for(policy: Policy) -> Notice:
+    """Return the notice for a deployment; what the declaration leaves open is marked for the operator."""
     deployment = policy.deployment
     operator = deployment.operator or OPEN.format("who decides about this and answers for it")
     contact = deployment.contact or OPEN.format("how to reach them")
@@ -87,7 +80,7 @@ def notice_for(policy: Policy, retention_days: int = RETENTION_DAYS) -> Notice:
         "Who you are: nobody is recognised. Faces get a random name that ends with the session.",
         "Pictures: none is kept, unless somebody takes a screenshot. Faces in it are blurred, unless that was switched off.",
         "Kept: what was read, moment by moment, and a summary, in files of the session. They are erased after "
-        f"{retention_days} days at the latest.",
+        f"{deployment.retention_days} days at the latest.",
         "Sent: nothing leaves the machine."
         if not policy.leaves_machine
         else f"Sent: {OPEN.format('who receives what; or write: nothing leaves the machine')}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mien.modelcard import ModelCard
-from mien.privacy.notice import OPEN, RETENTION_DAYS
+from mien.privacy.notice import OPEN
 from mien.privacy.policy import Policy
 
 DRAFT: Final = (
@@ -32,7 +32,6 @@ class Facts:
         settings: the session settings by name.
         limits: what the model cannot do, in sentences.
         root: where sessions are kept.
-        retention_days: after how many days they are erased.
         version: of the program.
     """
 
@@ -44,7 +43,6 @@ class Facts:
     version: str
     evaluations: Mapping[str, Any] = field(default_factory=dict)
     limits: Sequence[str] = ()
-    retention_days: int = RETENTION_DAYS
 
 
 @dataclass(frozen=True, slots=True)

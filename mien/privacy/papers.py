@@ -20,7 +20,7 @@ def papers(facts: Facts) -> dict[str, str]:
 
 def notice_text(facts: Facts) -> str:
     """Return the notice for learners on a page; its words are those that consent is given to."""
-    notice = notice_for(facts.policy, facts.retention_days)
+    notice = notice_for(facts.policy)
     title, *paragraphs = [plain(line) for line in notice.text.splitlines() if line]
     body = []
     for paragraph in paragraphs:

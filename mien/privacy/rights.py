@@ -14,7 +14,7 @@ from typing import Any, Final
 from mien.errors import UsageError
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.consent import ConsentLedger, Consequences
-from mien.privacy.notice import RETENTION_DAYS, Notice
+from mien.privacy.notice import Notice
 from mien.privacy.sessions import PersonalStore, SessionFolders, StoredSession, state_folder
 
 EXPORT_FORMAT: Final = "mien-personal-data-1"
@@ -122,7 +122,7 @@ class Rights:
         names = [session.name for session in kept if not session.running]
         return consequences, self.erase(names, "withdrawn")
 
-    def expired(self, days: int = RETENTION_DAYS, now: datetime | None = None) -> list[StoredSession]:
+    def expired(self, days: int, now: datetime | None = None) -> list[StoredSession]:
         """Return the sessions that ended more than ``days`` days ago.
 
         Raises:

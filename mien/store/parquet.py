@@ -24,16 +24,17 @@ _TYPES = {
 }
 
 
-def write_parquet(source: Path, target: Path) -> None:
+def write_parquet(source: Path, target: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write ``observations.csv`` as Parquet, in portions, so that a long session takes no more memory than a short one.
 
     Numbers are float32 where the table above says nothing else; what is empty in the CSV is null.
+    ``metadata`` goes into the file's own.
 
     Raises:
         DataError: the file is none of Mien's.
         DeviceError: the disk refuses.
     """
-    schema = pa.schema([(name, _TYPES.get(name, pa.float32())) for name in COLUMNS])
+    schema = pa.schema([(name, _TYPES.get(name, pa.float32())) for name in COLUMNS], metadata)
     options = csv.ConvertOptions(
         column_types=schema, include_columns=COLUMNS, include_missing_columns=True, true_values=["1"], false_values=["0"],
         strings_can_be_null=True,
@@ -50,8 +51,8 @@ def write_parquet(source: Path, target: Path) -> None:
         raise DataError(f"{source} is no file of observations: {error}") from error
 
 
-def write_columns(columns: Mapping[str, Sequence[float]], target: Path) -> None:
+def write_columns(columns: Mapping[str, Sequence[float]], target: Path, metadata: Mapping[str, str]) -> None:
     """Write columns of numbers, all of one length, as Parquet in float64."""
-    table = pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()})
+    table = pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()}, metadata=metadata)
     with atomic_path(target) as temporary:
         parquet.write_table(table, temporary, compression="zstd")

@@ -1,18 +1,17 @@
-"""A session in the form another program, a person or an archive wants it."""
+"""A session in the form another program, a person or an archive wants it. Each form says what could be read (``policy``)."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from mien.emotions import EMOTIONS
-from mien.errors import UsageError, require
+from mien.errors import DataError, UsageError, require
 from mien.files import atomic_path, write_json, write_text
 from mien.store.events import event_document
 from mien.store.names import ALL_NAMES, EVENTS_NAME, OBSERVATIONS_NAME, PAGE_NAME, SUMMARY_NAME
@@ -21,6 +20,8 @@ from mien.store.summary_document import summary_document
 from mien.store.summary_page import summary_page
 
 INTERVALS_NAME: Final = "intervals.csv"
+POLICY_COLUMN: Final = "policy"
+"""The last column of a CSV; in Parquet a key of the file's metadata."""
 INTERVAL_COLUMNS: Final = ("from_s", "to_s", *(f"{name}_s" for name in EMOTIONS), "unread_s", "facing_s", "away_s", "empty_s")
 """One row a time slice: seconds of face time by expression, and how the rest was spent."""
 
@@ -36,6 +37,7 @@ def export_session(kept: KeptSession, folder: Path | None, form: str, target: Pa
 
     Raises:
         UsageError: another form.
+        DataError: the readings are none of Mien's.
         DeviceError: the file cannot be written, or pyarrow is missing for Parquet.
     """
     if form not in FORMS:
@@ -48,19 +50,29 @@ def _csv(kept: KeptSession, readings: Path | None, target: Path) -> None:
     if readings is None:
         write_text(target, intervals_csv(kept))
         return
-    with atomic_path(target) as temporary:
-        shutil.copyfile(readings, temporary)
+    try:
+        with (
+            readings.open(newline="", encoding="utf-8") as rows,
+            atomic_path(target) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as handle,
+        ):
+            writer = csv.writer(handle, lineterminator="\n")
+            for number, row in enumerate(csv.reader(rows)):
+                writer.writerow([*row, kept.session.policy if number else POLICY_COLUMN])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{readings} is no file of observations: {error}") from error
 
 
 def _parquet(kept: KeptSession, readings: Path | None, target: Path) -> None:
     require(("pyarrow",), "parquet", "Parquet")
     from mien.store.parquet import write_columns, write_parquet
 
+    said = {POLICY_COLUMN: kept.session.policy}
     if readings is not None:
-        write_parquet(readings, target)
+        write_parquet(readings, target, said)
         return
     rows = _interval_rows(kept)
-    write_columns({name: [row[k] for row in rows] for k, name in enumerate(INTERVAL_COLUMNS)}, target)
+    write_columns({name: [row[k] for row in rows] for k, name in enumerate(INTERVAL_COLUMNS)}, target, said)
 
 
 def _json(kept: KeptSession, readings: Path | None, target: Path) -> None:
@@ -107,8 +119,8 @@ def intervals_csv(kept: KeptSession) -> str:
     """Return the time slices as the text of a CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(INTERVAL_COLUMNS)
-    writer.writerows([f"{value:.4f}" for value in row] for row in _interval_rows(kept))
+    writer.writerow((*INTERVAL_COLUMNS, POLICY_COLUMN))
+    writer.writerows([*(f"{value:.4f}" for value in row), kept.session.policy] for row in _interval_rows(kept))
     return text.getvalue()
 
 
