@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from test_cli import mien
 from test_policy import ROWS
 
-from mien.errors import RulesError
+from mien.errors import RulesError, UsageError
 from mien.privacy.deployment import deployment_text
+from mien.recordings.analysis import Analysis
+from mien.recordings.settings import AnalyzeSettings
 from mien.session import Session, report
 from mien.settings import LiveSettings
 from mien.store.events import read_events
@@ -110,3 +113,22 @@ def test_wrong_rules_are_refused_before_anything_is_watched(tmp_path: Path) -> N
     assert (refused.returncode, "window_s" in refused.stderr, "Traceback" in refused.stderr) == (2, True, False)
     unsure = mien("live", "--source", "demo", "--headless", "--states", "on", cwd=tmp_path)
     assert (unsure.returncode, "off or experimental" in unsure.stderr) == (2, True)
+
+
+def test_a_recording_is_asked_by_the_same_rules(shared: Path, yunet: Path, tmp_path: Path) -> None:
+    clip, out, rules = shared / "media" / "neutral_smile_neutral.mp4", tmp_path / "out", tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    wish = AnalyzeSettings((clip,), out, "mien-xs", states=True, rules=rules)
+    Analysis(wish).run()
+    summary = json.loads((out / clip.stem / "summary.json").read_text())
+    assert summary["states"]["rules"]["may-be-confusion"]["holds_s"] > 0  # the clip smiles, and that is what this rule asks for
+    events = [json.loads(line) for line in (out / clip.stem / "events.jsonl").read_text().splitlines()]
+    assert [event["details"]["rule"] for event in events] == ["somebody-there"]
+    with pytest.raises(UsageError, match="states was experimental, is off"):
+        Analysis(replace(wish, states=False))
+    rules.write_text(RULES.replace("Good to see you", "Welcome"))
+    with pytest.raises(UsageError, match=r"rules was \w+, is \w+"):
+        Analysis(wish)
+    rules.write_text(RULES.replace("window_s = 2", "window_s = 9999"))
+    with pytest.raises(RulesError, match="window_s"):
+        Analysis(replace(wish, again=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import MODEL_DEFAULT, Model
+from mien.cli.options import MODEL_DEFAULT, Model, Rules, States, wants_states
 
 if TYPE_CHECKING:
     from mien.recordings.analysis import RunReport
@@ -24,6 +24,8 @@ def analyze(
     smoothing: Annotated[float, typer.Option(help="Time constant, in seconds.")] = 0.4,
     deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
     person: Annotated[str, typer.Option(help="Who is in them, as in the consent ledger.")] = "",
+    states: States = "off",
+    rules: Rules = None,
     again: Annotated[bool, typer.Option("--again", help="Start over where an analysis is there.")] = False,
     dask: Annotated[str, typer.Option(help="Let a Dask cluster do it: its scheduler's address.")] = "",
 ) -> None:
@@ -58,6 +60,8 @@ def analyze(
             deployment,
             person,
             again,
+            states=wants_states(states),
+            rules=rules,
         )
     )
     for notice in analysis.notices:

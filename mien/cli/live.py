@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import MODEL_DEFAULT, Model
+from mien.cli.options import MODEL_DEFAULT, Model, Rules, States, wants_states
 
 if TYPE_CHECKING:
     from mien.settings import LiveSettings
@@ -27,8 +27,8 @@ def live(
     camera_fps: Annotated[float, typer.Option(help="And this rate (0: its own).")] = 0.0,
     patience: Annotated[float, typer.Option(help="End when lost for so long.")] = 60.0,
     deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
-    states: Annotated[str, typer.Option(help="off, or experimental: what may be, with little confidence.")] = "off",
-    rules: Annotated[Path | None, typer.Option(help="Rules of your own (mien states init).")] = None,
+    states: States = "off",
+    rules: Rules = None,
     person: Annotated[str, typer.Option(help="Who sits there, as in the consent ledger.")] = "",
     db: Annotated[str, typer.Option(help="Keep it in this database too (path or URL).", show_default="$MIEN_DB")] = "",
 ) -> None:
@@ -60,7 +60,7 @@ def live(
             patience,
             db,
             person,
-            _wants_states(states),
+            wants_states(states),
             rules,
         )
     )
@@ -94,12 +94,3 @@ def run_session(settings: LiveSettings) -> None:
     if session.headless:
         keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy")
         print(json.dumps({key: summary[key] for key in keys}))
-
-
-def _wants_states(wish: str) -> bool:
-    """Return whether learning states are asked for, by the word that says what they are."""
-    from mien.errors import UsageError
-
-    if wish not in ("off", "experimental"):
-        raise UsageError(f"states is {wish!r}; it must be off or experimental")
-    return wish == "experimental"

@@ -25,6 +25,9 @@ VotesOption = Annotated[
     typer.Option("--votes", help="FER+ votes: a CSV with a path column, or Microsoft's fer2013new.csv with --data fer2013.csv."),
 ]
 
+States = Annotated[str, typer.Option(help="off, or experimental: what may be, with little confidence.")]
+Rules = Annotated[Path | None, typer.Option(help="Rules of your own (mien states init).")]
+
 # the two defaults stand here as text: importing them would load OpenCV and ONNX Runtime for --help
 DATA_DEFAULT = Path("data/fer2013")
 MODEL_DEFAULT = "mien-s"
@@ -36,3 +39,16 @@ Db = Annotated[
         show_default="$MIEN_DB, or the file in your data folder where there is one",
     ),
 ]
+
+
+def wants_states(wish: str) -> bool:
+    """Return whether learning states are asked for, by the word that says what they are.
+
+    Raises:
+        UsageError: it is another word.
+    """
+    from mien.errors import UsageError
+
+    if wish not in ("off", "experimental"):
+        raise UsageError(f"states is {wish!r}; it must be off or experimental")
+    return wish == "experimental"

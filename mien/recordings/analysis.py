@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mien.errors import MienError, NotPermittedError
 from mien.files import file_hash
+from mien.insight import Insight
 from mien.privacy.oversight import Oversight
 from mien.privacy.permit import permit_expressions
 from mien.recordings.film import Film, FilmReport
@@ -58,6 +59,7 @@ class Analysis:
 
     Raises:
         NotPermittedError: the declared deployment does not permit it.
+        RulesError: the rules are wrong.
         UsageError: two recordings have one name, or what is there was made with other options.
         MienError: a file, the model or the detector is not to be had.
     """
@@ -71,7 +73,8 @@ class Analysis:
         bundle = bundle_path(settings.model)
         model = "no model" if permit is None else Predictor(bundle).card.name
         detector = open_detector()
-        self.notices = list(self._oversight.sentences)
+        insight = Insight(settings.rules, settings.states, self._oversight.policy, None)  # wrong rules are told now
+        self.notices = [*self._oversight.sentences, *insight.notices]
         if isinstance(detector, HaarDetector):
             self.notices.append("Using the slower Haar face detector; for YuNet (233 kB, fetched once) run: mien fetch")
         how = HowToRead(

@@ -29,7 +29,13 @@ from mien.store.summary_document import summary_document
 
 
 def assemble(
-    work: WorkFolder, segments: Sequence[Segment], times: FilmTimes, record: SessionRecord, oversight: Oversight, film_hash: str
+    work: WorkFolder,
+    segments: Sequence[Segment],
+    times: FilmTimes,
+    record: SessionRecord,
+    oversight: Oversight,
+    film_hash: str,
+    insight: Insight,
 ) -> dict[str, Any]:
     """Write the folder of a session from finished segments, and return its summary.
 
@@ -40,6 +46,7 @@ def assemble(
         record: the session at its start.
         oversight: what may be kept.
         film_hash: SHA-256 of the recording; seeds the names of faces.
+        insight: what is to be learnt from it; has seen nothing yet.
 
     Raises:
         DataError: a segment is broken.
@@ -49,7 +56,6 @@ def assemble(
     work.clear_results()
     keeper = SessionKeeper(record, [SessionFolder(work.folder, KeptSession(record))])
     mark_session(work.folder, policy, oversight.person, oversight.notice.version)
-    insight = Insight(None, False, policy, None)
     stitcher = Stitcher(Random(hashlib.sha256(f"{film_hash}:names".encode()).digest()))  # noqa: S311  a recording's names must replay
     for segment in segments:
         results = read_segment_text(work.text(segment.number), f"segment {segment.number} in {work.folder}")

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mien.errors import MienError
 from mien.files import file_hash
+from mien.insight import Insight
 from mien.privacy.level import Level
 from mien.privacy.oversight import Oversight
 from mien.privacy.sessions import mark_session
@@ -191,7 +192,8 @@ class Film:
             rule=policy.rule.name,
             person=self._oversight.person,
         )
-        assemble(self.work, segments, times, record, self._oversight, self._hash)
+        insight = Insight(self._settings.rules, self._settings.states, policy, None)
+        assemble(self.work, segments, times, record, self._oversight, self._hash, insight)
         frames, video_s = len(times.t_s), round(times.seconds, 3)
         finished = {**begun, "frames": frames, "video_s": video_s, "damage": times.damage, "annotated": ""}
         self.work.finish(finished)
@@ -233,6 +235,8 @@ class Film:
             "detector": self._how.detector,
             "smoothing": self._settings.smoothing_s,
             "segment": self._settings.segment_s,
+            "states": "experimental" if self._settings.states else "off",
+            "rules": file_hash(self._settings.rules)[:12] if self._settings.rules else "those of Mien",
             "policy": self._oversight.policy.level.value,
             "rule": self._oversight.policy.rule.name,
             "person": self._oversight.person,

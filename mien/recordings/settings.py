@@ -34,6 +34,8 @@ class AnalyzeSettings:
         deployment: the declaration of who uses it on whom; own use on oneself where there is none.
         person: who is in the recordings, as the consent ledger calls them; "" where nobody is named.
         again: start over where an analysis is there already.
+        states: ask the rules for learning states too, which is experimental; else what can be seen is all they say.
+        rules: a file of rules; None for those that come with Mien.
         segment_s: length of the parts that are kept through a stop, in seconds of the recording.
     """
 
@@ -48,6 +50,8 @@ class AnalyzeSettings:
     deployment: Path | None = None
     person: str = ""
     again: bool = False
+    states: bool = False
+    rules: Path | None = None
     segment_s: float = SEGMENT_S
 
     def __post_init__(self) -> None:
