@@ -52,7 +52,28 @@ def outbox_file() -> Path:
     return data_folder() / "outbox.db"
 
 
-class XapiSink(Sink):
+class _CarriedSink(Sink):
+    """Tells a server by a courier.
+
+    Args:
+        name: of the server, for people.
+        courier: carries the messages.
+    """
+
+    def __init__(self, name: str, courier: Courier) -> None:
+        self.name, self._courier = name, courier
+
+    def erase(self) -> int:
+        return self._courier.drop()
+
+    def abandon(self) -> None:
+        self._courier.abandon()
+
+    def notices(self) -> list[str]:
+        return self._courier.take_notices()
+
+
+class XapiSink(_CarriedSink):
     """Tells a learning record store of a session: its beginning, sums by period, interventions, its end.
 
     Args:
@@ -63,9 +84,9 @@ class XapiSink(Sink):
     """
 
     def __init__(self, session: SessionRecord, settings: LrsSettings, queue: Path, courier: Courier | None = None) -> None:
-        self.name = "learning record store"
+        name = "learning record store"
+        super().__init__(name, courier or Courier(Outbox(queue, f"lrs {settings.endpoint}"), StatementSender(settings), name))
         self._period_s = settings.period_s
-        self._courier = courier or Courier(Outbox(queue, f"lrs {settings.endpoint}"), StatementSender(settings), self.name)
         self._told = KeptSession(session)
         self._periods = self._interventions = 0
         self._start_s: float | None = None
@@ -93,15 +114,6 @@ class XapiSink(Sink):
         self._courier.close()
         return ()
 
-    def erase(self) -> int:
-        return self._courier.drop()
-
-    def abandon(self) -> None:
-        self._courier.abandon()
-
-    def notices(self) -> list[str]:
-        return self._courier.take_notices()
-
     def _tell_period(self, kept: KeptSession) -> None:
         """Tell what was added since the last period."""
         part = difference(kept, self._told)
@@ -121,7 +133,7 @@ class XapiSink(Sink):
         self._courier.put(statement["id"], encoded(statement))
 
 
-class WebhookSink(Sink):
+class WebhookSink(_CarriedSink):
     """Tells a server of the user's own of each intervention, at once.
 
     Args:
@@ -132,9 +144,9 @@ class WebhookSink(Sink):
     """
 
     def __init__(self, session: SessionRecord, settings: WebhookSettings, queue: Path, courier: Courier | None = None) -> None:
-        self.name = "webhook"
+        name = "webhook"
+        super().__init__(name, courier or Courier(Outbox(queue, f"webhook {settings.url}"), WebhookSender(settings), name))
         self._session = session
-        self._courier = courier or Courier(Outbox(queue, f"webhook {settings.url}"), WebhookSender(settings), self.name)
 
     def add(self, event: EventRecord) -> None:
         if event.kind.startswith(INTERVENTION):
@@ -144,15 +156,6 @@ class WebhookSink(Sink):
     def finish(self, kept: KeptSession) -> Sequence[str]:
         self._courier.close()
         return ()
-
-    def erase(self) -> int:
-        return self._courier.drop()
-
-    def abandon(self) -> None:
-        self._courier.abandon()
-
-    def notices(self) -> list[str]:
-        return self._courier.take_notices()
 
 
 def difference(kept: KeptSession, before: KeptSession) -> KeptSession:
