@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+from mien.monitoring.chunks import CHUNK_BLOCKS, WINDOW_CHUNKS
 from mien.monitoring.monitor import DriftMonitor
 from mien.monitoring.observation import MEASURES, FaceBatch, FaceObservation
 from mien.monitoring.reference import Reference
@@ -16,6 +17,8 @@ from mien.monitoring.verdict import WindowVerdict
 
 DEPTH = 16
 EVEN = np.full(len(EMOTIONS), 1 / len(EMOTIONS))
+WINDOW = CHUNK_BLOCKS * WINDOW_CHUNKS
+MORE_HAPPY = np.where(np.arange(len(EMOTIONS)) == EMOTIONS.index("happy"), 0.4, 0.1)
 
 
 def crowd(
@@ -52,6 +55,11 @@ def reference_of(faces: FaceBatch, labels: NDArray[np.int64], **changes: Any) ->
         "bundle": "toy", "bundle_sha256": "a" * 64, "source": "made up", "dataset_hash": "b" * 64, "runs": 12, "steps": 80,
     }  # fmt: skip
     return Reference.from_faces(faces, labels, **facts | changes)
+
+
+def monitor_of(reference: Reference, windows: float = 400.0, **settings: object) -> DriftMonitor:
+    """Return a monitor that may raise one false alarm in so many windows."""
+    return DriftMonitor(reference, 1.0, windows * CHUNK_BLOCKS, **settings)  # type: ignore[arg-type]
 
 
 def stream(faces: FaceBatch, *, start_s: float = 0.0, step_s: float = 1.0, name: str = "n") -> Iterator[FaceObservation]:

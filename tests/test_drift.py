@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from drifting import crowd, reference_of, stream, verdicts
+from drifting import MORE_HAPPY, WINDOW, crowd, monitor_of, reference_of, stream, verdicts
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError
@@ -16,18 +16,10 @@ from mien.monitoring.observation import FaceObservation
 from mien.monitoring.reference import Reference
 from mien.monitoring.trigger import DriftTrigger
 
-WINDOW = CHUNK_BLOCKS * WINDOW_CHUNKS
-MORE_HAPPY = np.where(np.arange(7) == EMOTIONS.index("happy"), 0.4, 0.1)
-
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     return reference_of(*crowd(1600, seed=0))
-
-
-def monitor_of(reference: Reference, windows: float = 400.0, **settings: object) -> DriftMonitor:
-    """Return a monitor that may raise one false alarm in so many windows."""
-    return DriftMonitor(reference, 1.0, windows * CHUNK_BLOCKS, **settings)  # type: ignore[arg-type]
 
 
 # --- whole streams ------------------------------------------------------------------------------

@@ -11,30 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from photos import few
 
-from mien.emotions import EMOTIONS
 from mien.monitoring.baseline import Baseline, Window
-from mien.monitoring.chunks import CHUNK_BLOCKS, WINDOW_CHUNKS
 from mien.monitoring.detectors import DETECTORS, make_detectors
 from mien.monitoring.distances import jensen_shannon, ks_p_value, stability_index
 from mien.monitoring.features import FEATURES, FeatureMap, averages, distribution, random_features
-from mien.monitoring.monitor import DriftMonitor
 from mien.monitoring.observation import MEASURES, measure, pose_measures
 from mien.monitoring.reference import Reference
 from mien.preprocess import CANONICAL_LANDMARKS
 from mien.records import Box, Detection
 
-WINDOW = CHUNK_BLOCKS * WINDOW_CHUNKS
-MORE_HAPPY = np.where(np.arange(7) == EMOTIONS.index("happy"), 0.4, 0.1)
-
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     return reference_of(*crowd(1600, seed=0))
-
-
-def monitor_of(reference: Reference, windows: float = 400.0, **settings: object) -> DriftMonitor:
-    """Return a monitor that may raise one false alarm in so many windows."""
-    return DriftMonitor(reference, 1.0, windows * CHUNK_BLOCKS, **settings)  # type: ignore[arg-type]
 
 
 # --- features and detectors ---------------------------------------------------------------------

@@ -11,32 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from photos import few
 
-from mien.emotions import EMOTIONS
 from mien.errors import UsageError
 from mien.monitoring.accuracy_estimate import AccuracyModel, Condition, EstimatedAccuracy, fit_accuracy
 from mien.monitoring.baseline import Window
 from mien.monitoring.calibration import _alarms, calibrate, done
 from mien.monitoring.change_points import ChangePoints, page_hinkley_threshold
-from mien.monitoring.chunks import CHUNK_BLOCKS, WINDOW_CHUNKS
 from mien.monitoring.detectors import DETECTORS
 from mien.monitoring.features import FEATURES, FeatureMap, averages, random_features
-from mien.monitoring.monitor import DriftMonitor
 from mien.monitoring.observation import FaceBatch
 from mien.monitoring.persistence import Persistence, Persistent
 from mien.monitoring.reference import Reference
-
-WINDOW = CHUNK_BLOCKS * WINDOW_CHUNKS
-MORE_HAPPY = np.where(np.arange(7) == EMOTIONS.index("happy"), 0.4, 0.1)
 
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     return reference_of(*crowd(1600, seed=0))
-
-
-def monitor_of(reference: Reference, windows: float = 400.0, **settings: object) -> DriftMonitor:
-    """Return a monitor that may raise one false alarm in so many windows."""
-    return DriftMonitor(reference, 1.0, windows * CHUNK_BLOCKS, **settings)  # type: ignore[arg-type]
 
 
 # --- limits -------------------------------------------------------------------------------------
