@@ -51,6 +51,7 @@ def train_model(
     split_file: Path | None = None,
     votes: Path | None = None,
     teachers: Sequence[Path] = (),
+    start: Path | None = None,
     logs: Path = Path("logs"),
     device: str = "auto",
     resume: bool = False,
@@ -72,6 +73,7 @@ def train_model(
         split_file: the audit's decisions on what to drop and what to weigh less; None for all images alike.
         votes: the FER+ votes, mixed into the labels by ``settings.votes_share``; None for labels alone.
         teachers: checkpoints to learn from as well, by ``settings.teacher_share``.
+        start: a checkpoint of the same shape whose averaged weights to begin with; None for fresh ones.
         logs: folder of TensorBoard's logs.
         device: auto, cpu or cuda.
         resume: continue the run in ``folder``; without it a folder that holds one is refused.
@@ -81,11 +83,12 @@ def train_model(
 
     Raises:
         UsageError: the folder holds a run and ``resume`` is off, or the settings differ, or votes or
-            teachers are missing that the settings ask for.
+            teachers are missing that the settings ask for, or ``start`` has another shape.
         DeviceError: PyTorch is missing, or the device is.
         KeyboardInterrupt: a stop was asked for; everything is saved.
     """
     try:
+        from mien.training.checkpoint import starting_network
         from mien.training.loop import Trainer
         from mien.training.processes import Processes, pick_device
         from mien.training.run_folder import RunFolder
@@ -104,6 +107,7 @@ def train_model(
         "split_file": file_hash(split_file) if split_file else "",
         "votes": file_hash(votes) if votes and settings.votes_share else "",
         "teachers": [file_hash(path) for path in teachers],
+        "start": file_hash(start) if start else "",
         "git_revision": git_revision(),
         "command": command,
     }
@@ -122,6 +126,7 @@ def train_model(
         rows,
         Teachers(teachers, chosen) if teachers else None,
         processes,
+        starting_network(start, settings) if start else None,
     )
     if resume:
         trainer.resume()

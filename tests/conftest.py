@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,7 @@ from postgres import PostgresServer, running_postgres
 
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
+from mien.privacy.deployment import Deployment, deployment_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
@@ -80,6 +81,41 @@ def open_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+@pytest.fixture
+def clips(shared: Path) -> Path:
+    return shared / "media"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of one's own: results name their folder, so runs that are compared are named alike."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def place(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Makes another working folder and goes there."""
+
+    def go(name: str) -> Path:
+        (here / name).mkdir()
+        monkeypatch.chdir(here / name)
+        return Path("out")
+
+    return go
+
+
+@pytest.fixture
+def school(here: Path) -> Path:
+    """A declaration under which no expression may be read."""
+    path = here / "deployment.toml"
+    declared = Deployment(
+        "education-institution", "EU", "feedback-to-the-learner", "a school", "office@example.org", legal_basis="public-task"
+    )
+    path.write_text(deployment_text(declared))
+    return path
 
 
 @pytest.fixture(autouse=True)

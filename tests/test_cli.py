@@ -283,6 +283,7 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: 
 def test_the_recipes_are_listed_with_every_setting(tmp_path: Path) -> None:
     answer = mien("train", "--list", cwd=tmp_path)
     assert answer.returncode == 0
-    for said in ("default: 1.7 M", "tiny: 0.3 M", "speedrun:", "teacher:", "distil: mien-xs", "muon_lr=", "cutmix"):
+    recipes = ("default: 1.7 M", "second_leg: on from", "tiny: 0.3 M", "speedrun:", "teacher:", "distil: mien-xs")
+    for said in (*recipes, "muon_lr=", "cutmix"):
         assert said in answer.stdout
     assert list(tmp_path.iterdir()) == []

@@ -2,64 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import itertools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import REPOSITORY
-from factories import reading, released
-from kept_sessions import START, kept, seconds
-from lrs_servers import PASSWORD, USER, Ralph, StrictStore, assert_valid, faults, free_port, strict_store
+from kept_sessions import kept
+from lrs_servers import PASSWORD, USER, Ralph, StrictStore, assert_valid, free_port, strict_store
+from sending import SECRET, SESSION, count, until, watch
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, DeviceError, UsageError
-from mien.records import FaceReading, HeadPose
 from mien.store import outbox as outbox_module
 from mien.store import xapi
 from mien.store.courier import Courier, Fate, Outcome
-from mien.store.http import check_url, send
-from mien.store.keeper import SessionKeeper
+from mien.store.http import check_url
 from mien.store.lrs import LrsSettings, StatementSender
-from mien.store.outbox import Message, Outbox
-from mien.store.outgoing import WebhookSink, XapiSink, difference, outgoing_sinks
-from mien.store.session_records import EventRecord, IntervalRecord, KeptSession, SessionRecord
-from mien.store.webhook import WebhookSender, WebhookSettings, sign
-from mien.store.xapi import XapiSession, duration, sums
-
-SESSION = SessionRecord(
-    "2026-03-04_09-30-00-k3f9", START, source="camera in room 4", model="mien-s", version="0.4", folder="/home/ada"
-)
-SECRET = "whsec_" + base64.b64encode(b"known to both sides, never sent").decode()
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def count(queue: Path, state: str = "waiting", destination: str = "lrs") -> int:
-    outbox = Outbox(queue, destination)
-    found = outbox.count(state)
-    outbox.close()
-    return found
+from mien.store.outbox import Outbox
+from mien.store.outgoing import XapiSink, outgoing_sinks
+from mien.store.webhook import WebhookSettings
+from mien.store.xapi import XapiSession
 
 
 def lrs(port: int, password: str = PASSWORD) -> LrsSettings:
@@ -68,26 +37,6 @@ def lrs(port: int, password: str = PASSWORD) -> LrsSettings:
 
 def courier(queue: Path, settings: LrsSettings) -> Courier:
     return Courier(Outbox(queue, "lrs"), StatementSender(settings), "learning record store", 0.05, 0.3)
-
-
-def face(second: int) -> FaceReading:
-    shown = reading("happy" if second % 4 else "sad", 0.8, (1.0, 1.0, 9.0, 9.0))
-    return replace(shown, pose=HeadPose(0.0 if second % 10 else 50.0, 0.0, 0.0))
-
-
-def watch(sink: XapiSink | WebhookSink, length_s: int = 200) -> SessionKeeper:
-    """Run a session of one frame a second with an intervention each minute."""
-    running = SessionKeeper(SESSION, [sink], clock=partial(next, itertools.count()))
-    for second in range(length_s + 1):
-        running.update(released(second, float(second), [face(second)], 1.0))
-        if second % 60 == 30:
-            running.add(
-                EventRecord(
-                    float(second), "intervention", "k3f9", {"rule": "away for long", "message": "Ada, a break?", "pixels": [1, 2]}
-                )
-            )
-            running.add(EventRecord(float(second), "note", "k3f9", {"private": "only here"}))
-    return running
 
 
 def check_statements(statements: list[dict[str, Any]]) -> None:
@@ -219,7 +168,8 @@ KILLED = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from test_outgoing import SESSION, courier, lrs, outbox_module, watch
+from sending import SESSION, watch
+from test_outgoing import courier, lrs, outbox_module
 outbox_module.LOAN_S = 2.0  # a killed program gives nothing back
 from mien.store.outgoing import XapiSink
 watch(XapiSink(SESSION, lrs(int(sys.argv[2])), Path(sys.argv[1]), courier(Path(sys.argv[1]), lrs(int(sys.argv[2])))))
@@ -296,175 +246,6 @@ def test_waits_double_up_to_a_limit_and_are_uneven(tmp_path: Path) -> None:
     carrier.close()
 
 
-def test_every_word_of_the_statements_is_defined_in_the_profile() -> None:
-    profile = json.loads((REPOSITORY / "docs" / "xapi" / "mien.jsonld").read_text())
-    names = XapiSession.new(SESSION)
-    whole = replace(kept(), intervals=(IntervalRecord(0.0, 90.0, seconds(happy=60), facing_s=50, away_s=10),))
-    statements = [names.began(), names.ended(whole), names.showed(0, 0.0, whole), names.was_offered(0, kept().events[0], 1.0)]
-    defined = {concept["id"]: concept for concept in profile["concepts"]}
-    assert (profile["id"], profile["versions"][0]["id"]) == (xapi.BASE, xapi.PROFILE)
-    used = {statement["verb"]["id"] for statement in statements} | {s["object"]["definition"]["type"] for s in statements}
-    used |= {iri for statement in statements for iri in statement.get("result", {}).get("extensions", {})}
-    assert {iri for iri in used if iri.startswith(xapi.BASE)} == set(defined)
-    for concept in profile["concepts"]:
-        assert concept["inScheme"] == xapi.PROFILE
-        assert {"id", "type", "prefLabel", "definition"} <= set(concept)
-    for iri, value in statements[2]["result"]["extensions"].items():
-        schema = json.loads(defined[iri]["inlineSchema"])
-        if schema["type"] == "object":
-            assert set(value) == set(schema["required"]) == set(EMOTIONS)
-        else:
-            assert 0 <= value <= schema.get("maximum", float("inf"))
-    templates = {(template["verb"], template["objectActivityType"]) for template in profile["templates"]}
-    assert templates == {(statement["verb"]["id"], statement["object"]["definition"]["type"]) for statement in statements}
-
-
-def test_statements_keep_the_rules_and_their_ids() -> None:
-    names = XapiSession.new(SESSION)
-    for make in (names.began, lambda: names.ended(kept()), lambda: names.was_offered(2, kept().events[0], 3.25)):
-        assert_valid(make())
-        assert make()["id"] == make()["id"]
-    assert names.was_offered(2, kept().events[0], 3.25)["timestamp"] == "2026-03-04T09:30:03.250+00:00"
-    assert XapiSession.new(SESSION).account != names.account
-    broken = names.began()
-    for change in ({"actor": {"account": {"name": "x"}}}, {"timestamp": "now"}, {"result": None}, {"extra": 1}, {"id": "7"}):
-        assert faults(broken | change)  # the store of the tests is not blind
-
-
-def test_little_face_time_says_nothing_of_expressions() -> None:
-    short = KeptSession(SESSION, intervals=(IntervalRecord(0.0, 60.0, seconds(sad=9.0)),))
-    assert set(sums(short)) == {f"{xapi.EXTENSIONS}/face-seconds"}
-    assert duration(59.999) == "PT60S"
-
-
-def test_a_difference_is_what_was_added() -> None:
-    early = KeptSession(
-        replace(SESSION, duration_s=60.0, readings=60, uncertain=6),
-        intervals=(IntervalRecord(0.0, 60.0, seconds(happy=40), 1, 2, 3, 4),),
-    )
-    late = KeptSession(
-        replace(SESSION, duration_s=120.0, readings=110, uncertain=8),
-        intervals=(
-            IntervalRecord(0.0, 60.0, seconds(happy=40), 1, 2, 3, 4),
-            IntervalRecord(60.0, 120.0, seconds(sad=50), 5, 6, 7, 8),
-        ),
-    )
-    part = difference(late, early)
-    assert part.intervals == (IntervalRecord(60.0, 120.0, seconds(sad=50), 5, 6, 7, 8),)
-    assert (part.session.duration_s, part.session.readings, part.session.uncertain) == (60.0, 50, 2)
-
-
-class Receiver:
-    """A server of the user's own that checks signatures as the specification says, and may be busy."""
-
-    def __init__(self, failing: int = 0, status: int = 503) -> None:
-        self.taken: list[tuple[str, dict[str, Any]]] = []
-        self.attempts: list[tuple[str, str, str]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                nonlocal failing
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                name, sent_s, signature = (self.headers[f"webhook-{part}"] for part in ("id", "timestamp", "signature"))
-                receiver.attempts.append((name, sent_s, signature))
-                key = base64.b64decode(SECRET.removeprefix("whsec_"))
-                signed = f"{name}.{sent_s}.".encode() + body
-                wanted = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-                good = hmac.compare_digest(wanted, signature) and abs(time.time() - int(sent_s)) < 300
-                if failing:
-                    failing -= 1
-                    self.send_response(status)
-                else:
-                    self.send_response(204 if good else 401)
-                    if good:
-                        receiver.taken.append((name, json.loads(body)))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                return None
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def __enter__(self) -> Receiver:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-def hook(queue: Path, url: str, clock: Callable[[], float] = time.time) -> WebhookSink:
-    settings = WebhookSettings(url, SECRET)
-    return WebhookSink(
-        SESSION, settings, queue, Courier(Outbox(queue, "hook"), WebhookSender(settings, clock), "webhook", 0.05, 0.2)
-    )
-
-
-@pytest.mark.parametrize("status", [500, 503, 429])
-def test_the_webhook_tells_each_intervention_once_and_signs_each_attempt(status: int, tmp_path: Path) -> None:
-    ticking = iter(range(int(time.time()), int(time.time()) + 200))
-    with Receiver(failing=4, status=status) as receiver:
-        running = watch(hook(tmp_path / "outbox.db", receiver.url, lambda: next(ticking)))
-        running.finish("ended")
-        until(lambda: len(receiver.taken) == 3, "messages did not arrive")
-        assert running.failures == ()
-    assert len({name for name, _ in receiver.taken}) == 3
-    assert len(receiver.attempts) == 3 + 4
-    assert len({signature for _, _, signature in receiver.attempts}) == 7  # the time is signed, so no two are alike
-    assert {name for name, _, _ in receiver.attempts} == {name for name, _ in receiver.taken}
-    document = next(document for _, document in receiver.taken if document["data"]["t_s"] == 90.0)
-    assert document == {
-        "type": "mien.intervention",
-        "timestamp": "2026-03-04T09:31:30.000+00:00",
-        "data": {"session": SESSION.session_id, "t_s": 90.0, "face": "k3f9", "rule": "away for long", "message": "Ada, a break?"},
-    }
-
-
-def test_a_server_that_wants_no_more_is_left_alone(tmp_path: Path) -> None:
-    with Receiver(failing=99, status=410) as receiver:
-        sink = hook(tmp_path / "outbox.db", receiver.url)
-        sink.add(EventRecord(1.0, "intervention"))
-        until(lambda: count(tmp_path / "outbox.db", "refused", "hook") == 1, "it was asked again and again")
-        sink.abandon()
-    assert len(receiver.attempts) == 1
-
-
-def test_a_redirect_is_not_followed() -> None:
-    elsewhere: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            elsewhere.append(self.path)
-            self.send_response(302)
-            self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_POST
-
-        def log_message(self, format: str, *args: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}/here"
-    answer = send("POST", url, {}, b"secret")
-    outcome = WebhookSender(WebhookSettings(url, SECRET))(Message("m", "{}", 0.0))
-    server.shutdown()
-    server.server_close()
-    thread.join()
-    assert answer.status == 302
-    assert (outcome.fate, elsewhere) == (Fate.CLOSED, ["/here", "/here"])
-
-
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -518,9 +299,3 @@ def test_settings_come_from_the_environment_and_say_what_is_wrong(no_home: Path)
     assert (no_home / ".local/share/mien/outbox.db").is_file()
     for sink in both:
         sink.abandon()
-
-
-def test_the_signature_is_the_specifications_own_example() -> None:
-    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    signature = sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
-    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="

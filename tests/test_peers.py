@@ -5,30 +5,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import peers
 import pytest
 from conftest import REPOSITORY
 from datasets import make_dataset
-from environments import Environment, EnvironmentFailure, prepare, size_bytes
+from environments import Environment
 from material import Pictures, canvases_file, crops_file, on_canvas, sample
-from peers import ABSENT, PEERS, Peer, Recipe
-from race import log_once
+from peers import PEERS
 from rounds import Course, Entry, run, run_turn, turns
-from scores import against, answers, numbers
-from table import full_page, markdown_table, terminal_table
+from scores import answers, numbers
 from workers import Worker, WorkerFailure
 
 from mien.emotions import EMOTIONS
 
-RACE = REPOSITORY / "benchmarks" / "peers" / "race.py"
+PROGRAMS = Path(peers.__file__).parent
 HONEST = """
 from worker_loop import serve
 
@@ -67,7 +64,7 @@ def script(tmp_path: Path):
 
 
 def environment(command: tuple[str, ...]) -> Environment:
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join((str(RACE.parent), str(REPOSITORY)))}
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join((str(PROGRAMS), str(REPOSITORY)))}
     return Environment(command, variables, 10.0, "1.0", {"thing": "1.0"}, "", "key")
 
 
@@ -185,7 +182,7 @@ def test_finished_turns_are_not_run_again(script, tmp_path: Path, course: Course
 def test_mien_itself_runs(yunet: Path, tmp_path: Path, fer2013) -> None:
     part = sample(fer2013.split("PublicTest"), 12)
     frames = np.stack([on_canvas(image)[..., ::-1] for image in part.images[:4]])
-    mien = environment((sys.executable, str(RACE.parent / "worker_mien.py")))
+    mien = environment((sys.executable, str(PROGRAMS / "worker_mien.py")))
     entry = Entry("mien", replace(mien, variables={**mien.variables, "MIEN_MODELS": str(yunet.parent)}))
     turn = run_turn(entry, 0, Course({"clip": clip(tmp_path, frames)}, part.images, 1, 12), tmp_path, lambda *_: None)
     row = numbers([turn], part.labels, 1.0)
@@ -200,7 +197,7 @@ def test_a_node_worker_speaks_the_same(tmp_path: Path, course: Course) -> None:
         pytest.skip("there is no node here")
     path = tmp_path / "worker.mjs"
     path.write_text(
-        f"import {{ serve, largest }} from {json.dumps((RACE.parent / 'worker_loop.mjs').as_uri())};\n"
+        f"import {{ serve, largest }} from {json.dumps((PROGRAMS / 'worker_loop.mjs').as_uri())};\n"
         "const names = ['sad', 'surprise', 'angry', 'disgust', 'fear', 'happy', 'neutral'];\n"
         "const named = (value) => Object.fromEntries(names.map((name, k) => [name, Number(k === value % 7)]));\n"
         "console.log('a peer that chatters');\n"
@@ -246,209 +243,6 @@ def test_pictures_that_are_no_film_are_asked_for_one_by_one() -> None:
     assert not crops.path.exists()
 
 
-# numbers
-
-
-def turn_of(direct: list[int], loop: list[int | None], ms: float, start_s: float) -> dict:
-    def rows(labels: list[int | None]) -> list[list[float] | None]:
-        return [None if label is None else np.eye(7)[label].tolist() for label in labels]
-
-    return {
-        "first_result_s": start_s,
-        "memory_mb": 100 * ms,
-        "clips": {"clip": {"scores": rows([0, None]), "ms": [2 * ms, 4 * ms]}},
-        "crops": {"scores": rows(list(direct)), "ms": [ms] * len(direct)},
-        "canvases": {"scores": rows(loop), "ms": [5 * ms] * len(loop)},
-        "about": {"note": "as told"},
-    }
-
-
-LABELS = np.array([0, 1, 2, 3])
-OURS = [turn_of([0, 1], [0, 1], 1.0, 1.0), turn_of([2, 0], [2, None], 3.0, 1.5)]
-THEIRS = [turn_of([0, 0], [None, None], 2.0, 4.0), turn_of([0, 0], [0, 3], 12.0, 3.0)]
-
-
-def test_known_answers_give_known_numbers() -> None:
-    row = numbers(OURS, LABELS, 40.0)
-    assert row["n"] == 4
-    assert row["accuracy"] == 0.75
-    assert row["loop_accuracy"] == 0.75
-    assert row["accuracy_ci"][0] < 0.75 < row["accuracy_ci"][1]
-    assert row["macro_f1"] == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
-    assert row["detection_rate"] == 0.75
-    assert row["clip_detection_rate"] == 0.5
-    assert (row["face_ms"], row["frame_ms"], row["picture_ms"]) == (2.0, 6.0, 10.0)
-    assert row["frame_p95_ms"] == pytest.approx((3.9 + 11.7) / 2)
-    assert (row["first_result_s"], row["size_mb"], row["memory_mb"]) == (1.25, 40.0, 300.0)
-
-
-def test_fewer_canvases_than_crops_keep_their_labels() -> None:
-    fewer = [turn_of([0, 1], [0], 1.0, 1.0), turn_of([2, 3], [3], 1.0, 1.0)]
-    row = numbers(fewer, LABELS, 1.0)
-    assert (row["n"], row["loop_n"]) == (4, 2)
-    assert (row["accuracy"], row["loop_accuracy"]) == (1.0, 0.5)  # the second round's canvas shows a 2
-
-
-def test_ratios_are_taken_round_by_round() -> None:
-    ours, theirs = numbers(OURS, LABELS, 40.0), numbers(THEIRS, LABELS, 400.0)
-    found = against(THEIRS, OURS, LABELS, theirs, ours)
-    assert found["face_ms"] == {"ratio": 3.0, "least": 2.0, "most": 4.0}
-    assert found["first_result_s"] == {"ratio": 3.0, "least": 2.0, "most": 4.0}
-    assert found["size_mb"]["ratio"] == 10.0
-    assert found["accuracy"]["difference"] == -0.5
-    assert found["accuracy"]["ci"][0] <= -0.5 <= found["accuracy"]["ci"][1]
-    assert theirs["loop_accuracy"] == 0.25
-
-
-def test_memory_that_nobody_measured_is_a_dash() -> None:
-    unmeasured = [{**turn, "memory_mb": None} for turn in OURS]
-    row = numbers(unmeasured, LABELS, 40.0)
-    assert row["memory_mb"] is None
-    assert "memory_mb" not in against(THEIRS, unmeasured, LABELS, numbers(THEIRS, LABELS, 1.0), row)
-    shown = markdown_table(document(row, numbers(THEIRS, LABELS, 1.0), None))
-    assert next(line for line in shown.splitlines() if line.startswith("| mien")).rstrip().endswith("| – |")
-
-
-# tables
-
-
-def document(ours: dict, theirs: dict, compared: dict | None) -> dict:
-    row = {"notes": ["in its own way", ""], "failure": "", "versions": {"thing": "1.0"}}
-    return {
-        "race": {
-            "date": "2030-01-02",
-            "command": "python race.py",
-            "split": "PublicTest",
-            "images": 4,
-            "canvases": 4,
-            "rounds": 2,
-            "clips": ["clip"],
-            "dataset_hash": "abc",
-        },
-        "machine": {
-            "cpu": "a processor",
-            "cores": 8,
-            "cores_used": 2,
-            "memory_gb": 16.0,
-            "system": "Linux",
-            "load_before": 0.1,
-            "load_after": 1.0,
-        },
-        "peers": {
-            "absent": {"version": "", "notes": [], "failure": "not to be had", "versions": {}},
-            "mien": {**row, "version": "0.1.0", "numbers": ours},
-            "other": {**row, "version": "2.0", "numbers": theirs, "against": compared},
-        },
-    }
-
-
-def test_the_table_holds_numbers_ratios_and_reasons(tmp_path: Path) -> None:
-    ours, theirs = numbers(OURS, LABELS, 40.0), numbers(THEIRS, LABELS, 400.0)
-    whole = document(ours, theirs, against(THEIRS, OURS, LABELS, theirs, ours))
-    lines = markdown_table(whole).splitlines()
-    assert lines[2].startswith("| mien 0.1.0 | 75.0% (30.1 to 95.4) | 0.667 |")
-    assert "| 7.00 (×3.0) |" in lines[3]
-    assert "| 400 (×10.0) |" in lines[3]
-    assert lines[4] == "| absent |" + " – |" * 10
-    assert len({line.count("|") for line in lines[:5]}) == 1
-    assert "- absent: not to be had" in lines
-    assert "- other: in its own way" in lines
-    assert "other on crops: -50.0 points against Mien" in full_page(whole)
-    assert "other: thing 1.0" in full_page(whole)
-    assert all(len(line) < 200 for line in terminal_table(whole).splitlines())
-    place = tmp_path / "race.json"
-    place.write_text(json.dumps(whole))
-    assert command("--table", str(place)).stdout == markdown_table(whole)
-
-
-# the command
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    there = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run([sys.executable, str(RACE), *arguments], capture_output=True, text=True, check=False, env=there)
-
-
-def test_what_a_user_can_get_wrong_is_one_line(fer_zip: Path, tmp_path: Path) -> None:
-    race = ("--data", str(fer_zip), "--envs", str(tmp_path / "envs"), "--clips", str(tmp_path))
-    for arguments, code, said in [
-        ((), 2, "--data, --clips, --envs"),
-        ((*race, "--peers", "mien,other"), 2, "no peer 'other'; --peers takes mien, fer, human, face-api, face-api-tiny"),
-        ((*race, "--peers", "deepface"), 2, ABSENT["deepface"]),
-        ((*race, "--rounds", "0"), 2, "--rounds"),
-        ((*race, "--rounds", "30"), 2, "14 images cannot be shared among 30 rounds"),
-        (race, 3, "no clip"),
-        (("--table", str(tmp_path / "none.json")), 3, "none.json"),
-    ]:
-        answer = command(*arguments)
-        assert (answer.returncode, answer.stderr.count("\n")) == (code, 1), answer.stderr
-        assert said in answer.stderr
-
-
-def test_a_scoring_of_privatetest_is_written_down_once(tmp_path: Path) -> None:
-    row = {**numbers(OURS, LABELS, 1.0), "dataset_hash": "of other data"}
-    for _ in range(2):  # the second time the same race was resumed
-        log_once(tmp_path / "work", tmp_path, row)
-    lines = (tmp_path / "private_test_log.csv").read_text().splitlines()
-    assert len(lines) == 2
-    assert ",mien-s," in lines[1]
-    assert ",4,0.7500," in lines[1]
-
-
-# environments
-
-
-def wheel(folder: Path) -> Path:
-    """Return a wheel of one package with one module of 0.3 MB."""
-    path = folder / "tiny_peer-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("tiny_peer.py", "#" * 300_000)
-        archive.writestr("tiny_peer-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-peer\nVersion: 1.0\n")
-        archive.writestr(
-            "tiny_peer-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr(
-            "tiny_peer-1.0.dist-info/RECORD",
-            "tiny_peer.py,,\ntiny_peer-1.0.dist-info/METADATA,,\ntiny_peer-1.0.dist-info/WHEEL,,\ntiny_peer-1.0.dist-info/RECORD,,\n",
-        )
-    return path
-
-
-def test_an_environment_is_made_once_with_size_and_versions(tmp_path: Path) -> None:
-    unhappy = Recipe((("--no-index", "no-such-package"),))
-    happy = Recipe((("--no-index", "--no-deps", str(wheel(tmp_path))),), "the second way")
-    peer = Peer("tiny", "python", "worker_mien.py", "tiny-peer", (unhappy, happy))
-    said: list[str] = []
-    made = prepare(peer, tmp_path / "envs", said.append)
-    assert (made.version, made.note) == ("1.0", "the second way")
-    assert 0.3 <= made.size_mb < 0.5
-    assert made.versions["tiny-peer"] == "1.0"
-    assert "python" in made.versions
-    assert len(said) == 2
-    assert "PYTHONPATH" not in made.variables
-    assert "OMP_NUM_THREADS" not in made.variables
-    assert prepare(peer, tmp_path / "envs", said.append) == made
-    assert len(said) == 2
-    (tmp_path / "envs" / "tiny" / "record.json").unlink()  # as a kill in the middle leaves it
-    prepare(peer, tmp_path / "envs", said.append)
-    assert len(said) == 4
-
-
-def test_what_cannot_be_installed_says_why(tmp_path: Path) -> None:
-    peer = Peer("tiny", "python", "worker_mien.py", "tiny", (Recipe((("--no-index", "no-such-package"),)),))
-    with pytest.raises(EnvironmentFailure, match=r"no-such-package: ERROR: .*no-such-package"):
-        prepare(peer, tmp_path, lambda _: None)
-
-
-def test_a_size_counts_every_file_once(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"x" * 1000)
-    (tmp_path / "again").hardlink_to(tmp_path / "a")
-    (tmp_path / "link").symlink_to(tmp_path / "a")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "b").write_bytes(b"x" * 10)
-    assert size_bytes(tmp_path) == 1010
-
-
 def test_every_peer_has_its_worker() -> None:
     assert [peer.name for peer in PEERS] == ["mien", "fer", "human", "face-api", "face-api-tiny"]
-    assert all((RACE.parent / peer.script).is_file() for peer in PEERS)
+    assert all((PROGRAMS / peer.script).is_file() for peer in PEERS)

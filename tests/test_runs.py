@@ -186,6 +186,29 @@ def test_a_student_learns_from_teachers_and_remembers_which(unbroken: Path, tmp_
         train(tmp_path / "other", teachers=[tmp_path / "gone.pt"])
 
 
+def test_a_second_leg_begins_with_the_first_ones_average_and_remembers_it(unbroken: Path, tmp_path: Path) -> None:
+    first = load_checkpoint(unbroken / "last.pt")
+    still = replace(SHORT, epochs=1, peak_lr=1e-9, muon_lr=1e-9)
+    begun = train(tmp_path, still, start=unbroken / "last.pt")
+    leg = load_checkpoint(tmp_path / "last.pt")
+    for name, weight in first["ema"].items():
+        if name.endswith(".weight") and weight.ndim == 4:  # Muon sets the length anew, the direction stays
+            alike = torch.cosine_similarity(leg["network"][name].flatten(), weight.flatten(), dim=0)
+            assert alike > 0.9999, name
+    assert begun[0]["train_loss"] < train(tmp_path / "fresh", still)[0]["train_loss"]
+    assert leg["facts"]["start"]
+    assert not first["facts"]["start"]
+    with pytest.raises(UsageError, match="on other first weights"):
+        train(tmp_path, still, resume=True)
+
+
+def test_a_second_leg_in_another_shape_is_refused(unbroken: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"has widths \[16, 16, 32\], the recipe \[8, 8, 16\]"):
+        train(tmp_path, replace(SHORT, widths=(8, 8, 16)), start=unbroken / "best.pt")
+    with pytest.raises(DataError, match="gone"):
+        train(tmp_path, start=tmp_path / "gone.pt")
+
+
 def test_teachers_answer_with_softened_probabilities(unbroken: Path) -> None:
     teachers = Teachers([unbroken / "best.pt"] * 2, torch.device("cpu"))
     faces = torch.from_numpy(make_dataset((1, 1, 1)).images)[:, None]

@@ -1,112 +1,29 @@
+"""From frames to answers: windows, evidence, hysteresis, faces that come and go, and who may be asked."""
+
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
 from factories import probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stating import PERMIT, POLICY, RULES, SCHOOL, answer, away, face, feed, frame, rules, stream
 
-from mien import Analyzer
 from mien.emotions import EMOTIONS
-from mien.privacy.deployment import Deployment
 from mien.privacy.permit import NOT_PERMITTED, ExpressionPermit, permit_expressions
-from mien.privacy.policy import decide
 from mien.privacy.release import release
-from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose
-from mien.states.answers import NOBODY, NOT_READ, Answer, Verdict
+from mien.records import FaceReading, FrameResult
+from mien.states.answers import NOBODY, NOT_READ, Verdict
 from mien.states.engine import GONE_S, KEPT, StateEngine
-from mien.states.interventions import Intervention, Interventions
 from mien.states.judge import Judge
-from mien.states.rules import Rule, RuleSet
 from mien.states.rules_file import parse_rules, read_rules
 from mien.states.seen import Seeing
 from mien.states.signals import AT, COLUMNS
 from mien.states.windows import SLICE_S, Windows, slice_at
-
-POLICY = decide()
-PERMIT = permit_expressions(POLICY)
-SCHOOL = decide(Deployment("education-institution", "EU", "feedback-to-the-learner", "a", "b", legal_basis="consent"))
-RULES = """
-[interventions]
-max_per_hour = {per_hour}
-[[rule]]
-name = "away"
-kind = "observable"
-about = "picture"
-text = "Head turned away"
-window_s = 10
-hold_s = {hold_s}
-[rule.least]
-watched_s = 6
-face_s = 2
-[[rule.condition]]
-signal = "screen_share"
-max = 0.3
-stay_max = 0.5
-[rule.intervention]
-text = "Pause?"
-after_s = {after_s}
-cooldown_s = {cooldown_s}
-[[rule]]
-name = "gloom"
-kind = "frustration"
-about = "face"
-text = "May be frustration"
-window_s = 10
-confidence_max = 0.25
-evidence = "Weak."
-literature = ["a"]
-[rule.least]
-watched_s = 4
-read_s = 4
-confidence = 0.5
-[[rule.condition]]
-signal = "angry_share + sad_share"
-min = 0.6
-stay_min = 0.4
-[literature.a]
-authors = "A"
-year = 2000
-title = "T"
-found = "F."
-"""
-
-
-def rules(per_hour: int = 60, hold_s: float = 0, after_s: float = 0, cooldown_s: float = 10) -> RuleSet:
-    return parse_rules(RULES.format(per_hour=per_hour, hold_s=hold_s, after_s=after_s, cooldown_s=cooldown_s), "x")
-
-
-def face(
-    name: str = "k3f9", label: str = "neutral", confidence: float = 0.9, yaw: float | None = 0.0, unread: str = ""
-) -> FaceReading:
-    row = np.full(7, np.nan, np.float32) if unread else probabilities(label, confidence)
-    pose = None if yaw is None else HeadPose(yaw, 0, 0)
-    return FaceReading(name, Detection(Box(0, 0, 60, 60), 0.9, None), row, row, "" if unread else label, 0.4, pose, unread)
-
-
-def frame(t_s: float, faces: Sequence[FaceReading] = (), interval_s: float = 0.1) -> FrameResult:
-    return FrameResult(round(t_s * 10), t_s, (640, 480), tuple(faces), interval_s)
-
-
-def stream(seconds: float, faces: Sequence[FaceReading], start_s: float = 0.0, fps: float = 10) -> list[FrameResult]:
-    return [frame(start_s + k / fps, faces, 1 / fps) for k in range(round(seconds * fps))]
-
-
-def feed(engine: StateEngine, results: Iterable[FrameResult]) -> list[Intervention]:
-    return [due for result in results for due in engine.update(result)]
-
-
-def answer(engine: StateEngine, rule: str) -> Answer:
-    (found,) = [each for each in engine.now if each.rule == rule]
-    return found
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), max_size=60), st.sampled_from([1.0, 2.5, 10.0]))
@@ -178,10 +95,6 @@ def shares(screen: float, seconds: float = 10.0) -> np.ndarray:
     sums[[AT["watched"], AT["face"]]] = seconds
     sums[AT["toward"]] = screen * seconds
     return sums
-
-
-def away(hold_s: float = 0) -> Rule:
-    return rules(hold_s=hold_s).rules[0]
 
 
 def test_a_value_at_the_bound_does_not_flicker() -> None:
@@ -397,165 +310,6 @@ def test_replayed_answers_are_the_same() -> None:
     once, twice = (StateEngine(rules(), PERMIT) for _ in range(2))
     assert feed(once, results) == feed(twice, results)
     assert (once.now, once.facts()) == (twice.now, twice.facts())
-
-
-def toggled(engine: StateEngine, times: int, away_s: float = 12, back_s: float = 12) -> list[Intervention]:
-    found, t_s = [], 0.0
-    for _ in range(times):
-        found += feed(engine, stream(away_s, [face(yaw=60)], t_s))
-        found += feed(engine, stream(back_s, [face()], t_s + away_s))
-        t_s += away_s + back_s
-    return found
-
-
-def test_a_rule_that_begins_to_hold_makes_one_suggestion() -> None:
-    engine = StateEngine(rules(), PERMIT)
-    (due,) = feed(engine, stream(200, [face(yaw=60)]))
-    assert (due.rule, due.kind, due.message, due.wording, due.track_id) == (
-        "away",
-        "observable",
-        "Pause?",
-        "Head turned away",
-        "",
-    )
-    assert due.t_s == pytest.approx(6, abs=1)
-    assert len(toggled(StateEngine(rules(), PERMIT), 5)) == 5
-
-
-def test_a_rule_must_have_held_for_a_while() -> None:
-    (due,) = feed(StateEngine(rules(after_s=7), PERMIT), stream(60, [face(yaw=60)]))
-    assert due.t_s == pytest.approx(13, abs=1)
-    assert toggled(StateEngine(rules(after_s=30), PERMIT), 3) == []
-
-
-def test_a_rule_keeps_silent_for_a_while_and_what_is_withheld_is_counted() -> None:
-    engine = StateEngine(rules(cooldown_s=70), PERMIT)
-    times = [due.t_s for due in toggled(engine, 10)]
-    assert len(times) == 4
-    assert all(b - a >= 70 for a, b in itertools.pairwise(times))
-    facts = engine.facts()
-    assert (facts["withheld"], facts["interventions_count"], len(facts["interventions"])) == (6, 4, 4)
-
-
-def test_all_rules_together_have_a_limit_by_the_hour() -> None:
-    assert toggled(StateEngine(rules(per_hour=0), PERMIT), 3) == []
-    times = [due.t_s for due in toggled(StateEngine(rules(per_hour=2), PERMIT), 170)]  # an hour and eight minutes
-    assert len(times) == 4
-    assert times[2] - times[0] >= 3600
-
-
-@given(st.lists(st.tuples(st.floats(0, 400), st.integers(0, 1), st.booleans()), max_size=80))
-def test_limits_hold_whatever_happens(steps: list[tuple[float, int, bool]]) -> None:
-    two = [replace(away(), name=name) for name in ("a", "b")]
-    decides, clock_s, sent = Interventions(3), 0.0, []
-    for step_s, which, holds in steps:
-        clock_s += step_s
-        verdict = Verdict.HOLDS if holds else Verdict.NO_SIGN
-        found = decides.update(two[which], Answer(clock_s, two[which].name, "observable", "", verdict, "T", 0.5), clock_s)
-        if found:
-            sent.append(found)
-    for each in sent:
-        hour = [other for other in sent if 0 <= other.t_s - each.t_s < 3600]
-        assert len(hour) <= 3
-        again = [other.t_s for other in hour if other.rule == each.rule and other is not each]
-        assert all(t_s - each.t_s >= 10 for t_s in again)
-
-
-def test_an_intervention_is_an_event_as_it_is() -> None:
-    due = Intervention(3.5, "away", "lost-attention", "k3f9", 0.123456, "Pause?", "Attention may be elsewhere")
-    assert json.loads(json.dumps(due.details)) == {
-        "rule": "away",
-        "message": "Pause?",
-        "kind": "lost-attention",
-        "wording": "Attention may be elsewhere",
-        "confidence": 0.123,
-    }
-
-
-@pytest.fixture(scope="module")
-def clips() -> dict[str, list[FrameResult]]:
-    """The frames of the shared clips, read once."""
-    return {}
-
-
-def clip(clips: dict[str, list[FrameResult]], shared: Path, name: str) -> list[FrameResult]:
-    if name not in clips:
-        path = shared / "media" / name
-        if path.suffix == ".jpg":
-            still = Analyzer().image(path)
-            clips[name] = [replace(still, t_s=k / 2, interval_s=0.5) for k in range(4)]
-        else:
-            clips[name] = list(Analyzer().video(path))
-    return clips[name]
-
-
-def again(results: Sequence[FrameResult], seconds: float) -> list[FrameResult]:
-    """Return the frames over and over for so many seconds."""
-    length_s = results[-1].t_s - results[0].t_s + results[-1].interval_s
-    return [replace(each, t_s=each.t_s + k * length_s) for k in range(math.ceil(seconds / length_s)) for each in results]
-
-
-@pytest.mark.parametrize("name", ["sad_to_happy.mp4", "neutral_smile_neutral.mp4", "no_face.mp4"])
-def test_as_they_are_the_clips_are_too_short_for_any_state(
-    name: str, clips: dict[str, list[FrameResult]], shared: Path, yunet: Path
-) -> None:
-    engine = StateEngine(read_rules(), PERMIT)
-    assert feed(engine, clip(clips, shared, name)) == []
-    facts = engine.facts()["rules"]
-    assert not any(rule["holds_s"] for rule in facts.values())
-    assert facts["may-be-boredom"]["no_sign_s"] == 0
-    if name == "sad_to_happy.mp4":  # twenty seconds are enough for the shortest windows
-        assert answer(engine, "may-be-confusion").verdict is Verdict.NO_SIGN
-        assert answer(engine, "nobody-in-view").verdict is Verdict.NO_SIGN
-
-
-def test_over_and_over_the_clips_say_what_stands_in_the_documentation(
-    clips: dict[str, list[FrameResult]], shared: Path, yunet: Path
-) -> None:
-    held = {}
-    for name in ("sad_to_happy.mp4", "neutral_smile_neutral.mp4", "no_face.mp4", "five_faces.jpg"):
-        engine = StateEngine(read_rules(), PERMIT)
-        feed(engine, again(clip(clips, shared, name), 200))
-        facts = engine.facts()["rules"]
-        held[name] = {rule for rule in facts if facts[rule]["holds_s"]}
-        assert facts["may-be-boredom"]["no_sign_s"] == facts["may-be-boredom"]["holds_s"] == 0
-        if name != "no_face.mp4":
-            assert answer(engine, "may-be-boredom").reason.startswith("boredom was not told from a neutral face")
-            assert facts["may-be-confusion"]["no_sign_s"] > 100
-    assert held == {
-        "sad_to_happy.mp4": set(),
-        "neutral_smile_neutral.mp4": set(),
-        "no_face.mp4": {"nobody-in-view"},
-        "five_faces.jpg": {"several-in-view"},
-    }
-
-
-def test_the_sad_seconds_alone_may_be_frustration_and_make_one_suggestion(
-    clips: dict[str, list[FrameResult]], shared: Path, yunet: Path
-) -> None:
-    sad = [each for each in clip(clips, shared, "sad_to_happy.mp4") if each.faces[0].label == "sad"]
-    seconds = [replace(each, t_s=k / 24) for k, each in enumerate(sad)]
-    engine = StateEngine(read_rules(), PERMIT)
-    (due,) = feed(engine, again(seconds, 120))
-    assert (due.rule, due.wording, due.track_id) == ("may-be-frustration", "May be frustration", sad[0].faces[0].track_id)
-    assert 0.05 < due.confidence <= 0.25
-    assert due.t_s >= 30 + 3 + 10 - SLICE_S
-    assert "may be\nfrustration" in (REPOSITORY / "docs" / "learning_states.md").read_text()
-
-
-def test_a_dark_picture_is_said_to_be_dark(shared: Path, yunet: Path) -> None:
-    from mien.live.decoder import read_picture
-
-    picture = read_picture(shared / "media" / "five_faces.jpg")
-    assert picture is not None
-    still = Analyzer().image((picture // 12).astype(np.uint8))
-    if not still.faces:
-        pytest.fail("no face was found in the darkened photo")
-    engine = StateEngine(read_rules(), PERMIT)
-    dues = feed(engine, [replace(still, t_s=k / 4, interval_s=0.25) for k in range(200)])
-    assert answer(engine, "too-dark").holds
-    assert [due.rule for due in dues] == ["too-dark"]
-    assert all(each.verdict is Verdict.NO_EVIDENCE for each in engine.now if each.rule == "may-be-confusion")
 
 
 def test_the_permit_is_a_permit() -> None:

@@ -19,7 +19,7 @@ def train(
     data: Data = DATA_DEFAULT,
     recipe: Annotated[
         str,
-        typer.Option(help="default, tiny, speedrun, teacher or distil, or a TOML file of your own; --list tells what they are."),
+        typer.Option(help="default, second_leg, tiny, speedrun, teacher, distil, or a TOML file of your own; --list explains."),
     ] = "default",
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes with every setting, and end.")] = False,
     out: Annotated[
@@ -41,6 +41,12 @@ def train(
     teacher: Annotated[
         list[Path] | None,
         typer.Option(help="A checkpoint to learn from (best.pt of another run); repeatable, and more is better."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="A checkpoint of the same shape to learn on from: a second leg of a long schedule.", show_default="fresh weights"
+        ),
     ] = None,
     votes: VotesOption = None,
     split_file: SplitFileOption = None,
@@ -99,10 +105,11 @@ def train(
                 dataset,
                 settings,
                 out,
-                command=_command(recipe, changes, teacher or [], votes, split_file),
+                command=_command(recipe, changes, teacher or [], start, votes, split_file),
                 split_file=split_file,
                 votes=votes,
                 teachers=teacher or [],
+                start=start,
                 logs=logs,
                 device=device,
                 resume=resume,
@@ -124,11 +131,20 @@ def train(
     print(f"Next: mien live --model {out / BUNDLE_FILE}")
 
 
-def _command(recipe: str, changes: dict[str, object], teachers: list[Path], votes: Path | None, split_file: Path | None) -> str:
+def _command(
+    recipe: str,
+    changes: dict[str, object],
+    teachers: list[Path],
+    start: Path | None,
+    votes: Path | None,
+    split_file: Path | None,
+) -> str:
     """Return the command that asks for this run again, without places on this machine."""
     parts = [f"mien train --recipe {Path(recipe).name}"]
     parts += [f"--set {key}={value}" for key, value in changes.items()]
     parts += [f"--teacher {path.parent.name}/{path.name}" for path in teachers]
+    if start:
+        parts.append(f"--start {start.parent.name}/{start.name}")
     if votes:
         parts.append(f"--votes {votes.name}")
     if split_file:

@@ -79,7 +79,7 @@ MEASURES: Final[tuple[Measure, ...]] = (
     Measure(
         "Reading faces opens no network connection, unless the source itself is a stream; `mien fetch` does, for the detector",
         "mien/vision/weights.py",
-        "tests/test_security.py::test_live_runs_where_every_socket_is_forbidden",
+        "tests/test_network.py::test_live_runs_where_every_socket_is_forbidden",
     ),
     Measure(
         "Model files cannot carry code: bundles are graphs, checkpoints are read as plain weights",

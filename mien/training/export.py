@@ -137,7 +137,7 @@ def card_of(states: Sequence[dict[str, Any]], networks: Sequence[FaceNet], name:
             **state["settings"],
             "best_epoch": len(state["history"]),
             "history": history_columns(state["history"]),
-            **{fact: state["facts"].get(fact, "") for fact in ("split_file", "votes", "teachers")},
+            **{fact: state["facts"].get(fact, "") for fact in ("split_file", "votes", "teachers", "start")},
         }
         for state in states
     ]

@@ -44,9 +44,9 @@ RESUMED_FACTS: Final = (
     ("folds", "folds"),
     ("votes", "votes"),
     ("teachers", "teachers"),
+    ("start", "first weights"),
 )
 """What must be the same when a run goes on, and how errors call it."""
-
 
 OnStep = Callable[[int, int, int, float], None]
 """Called with (epoch from 1, step from 1, steps an epoch, mean loss of the epoch so far)."""
@@ -137,7 +137,7 @@ class Trainer:
             changes = "; ".join(f"{key} was {state['settings'].get(key)}, now {ours[key]}" for key in other)
             raise UsageError(f"cannot resume {path} with other settings ({changes}). Use the same, or another --out")
         for fact, what in RESUMED_FACTS:
-            if state["facts"].get(fact) != self.facts.get(fact):
+            if (state["facts"].get(fact) or None) != (self.facts.get(fact) or None):  # older runs lack newer facts
                 raise UsageError(f"cannot resume {path} on other {what} ({fact} differs). Use the same, or another --out")
         try:
             self.network.load_state_dict(state["network"])

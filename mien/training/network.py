@@ -12,7 +12,7 @@
 
 default: 1,736,969 parameters and 115,873,392 multiply-adds a face (convolutions and matrices).
 tiny: 314,459 parameters and 29,560,880 multiply-adds a face.
-The bundle mien-s is one network of the recipe default, mien-xs one of the recipe distil.
+The bundle mien-s is one network of the recipes default and second_leg, mien-xs one of the recipe distil.
 Residual blocks after He et al. 2016 (arXiv:1512.03385), squeeze-and-excitation after
 Hu et al. 2018 (arXiv:1709.01507).
 """

@@ -1,0 +1,113 @@
+"""What is kept and drawn of a recording: what the policy and the person permit."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from analysing import analysed, rows, stop_after
+
+from mien.cli import main
+from mien.errors import NotPermittedError
+from mien.live.recorded import VideoSource
+from mien.privacy.consent import ConsentLedger
+from mien.privacy.notice import notice_for
+from mien.privacy.policy import decide
+from mien.privacy.sessions import state_folder
+from mien.recordings.analysis import Analysis
+from mien.recordings.film_times import film_times
+from mien.recordings.settings import AnalyzeSettings
+from mien.store.archive import Archive
+from mien.store.place import SESSIONS
+from mien.vision.detector import open_detector
+
+
+@pytest.mark.parametrize("blur", [False, True])
+def test_an_annotated_video_has_every_frame_at_the_right_rate(blur: bool, clips: Path, yunet: Path, here: Path) -> None:
+    film = clips / "neutral_smile_neutral.mp4"
+    analysed(Path("out"), film)
+    assert not (here / "out/neutral_smile_neutral/annotated.mp4").exists()
+    analysed(Path("out"), film, annotate=True, blur_faces=blur)
+    drawn = film_times(here / "out/neutral_smile_neutral/annotated.mp4")
+    assert drawn.t_s == pytest.approx(film_times(film).t_s, abs=2e-3)
+    before, after = (next(VideoSource(path).frames()).image for path in (film, here / "out/neutral_smile_neutral/annotated.mp4"))
+    assert before.shape == after.shape
+    row = rows(here / "out/neutral_smile_neutral")[0]
+    x, y, h = (round(float(row[name])) for name in ("x", "y", "h"))
+    assert bool(open_detector().detect(after)) != blur  # nobody is to be found there, least of all by whom found them before
+    outside = (slice(0, max(1, y - 40)), slice(0, max(1, x - 40)))
+    assert np.abs(before[outside].astype(int) - after[outside]).mean() < 12
+    rim = np.abs(before[y : y + h, x - 2 : x + 3].astype(int) - after[y : y + h, x - 2 : x + 3]).mean()
+    assert rim > 12
+    for found in Archive(here / "out", None).sessions():
+        assert Archive(here / "out", None).delete(found) == []
+    assert not (here / "out/neutral_smile_neutral").exists()
+
+
+def test_where_only_observables_are_permitted_nothing_else_is_kept_or_drawn(
+    clips: Path, yunet: Path, school: Path, here: Path
+) -> None:
+    film = clips / "neutral_smile_neutral.mp4"
+    report = analysed(Path("out"), film, deployment=school, annotate=True, segment_s=1.0)
+    assert report.policy == "observables"
+    found = rows(here / "out/neutral_smile_neutral")
+    assert len(found) == 72
+    assert len({row["track_id"] for row in found}) == 1
+    kept = {name for row in found for name, value in row.items() if value}
+    assert kept == {"t_s", "frame", "track_id", "unread", "facing"}
+    assert len(film_times(here / "out/neutral_smile_neutral/annotated.mp4").t_s) == 72
+
+
+def test_the_rows_of_an_unfinished_segment_hold_no_more_than_is_released(
+    clips: Path, yunet: Path, school: Path, here: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Analysis(AnalyzeSettings((clips / "sad_to_happy.mp4",), Path("out"), deployment=school, segment_s=4.0)).run(
+            stop_after(96)
+        )
+    found = list(csv.DictReader((here / "out/sad_to_happy/segments/00001.csv").read_text().splitlines()))
+    assert len(found) == 96
+    assert not any(
+        value for row in found for name, value in row.items() if name.endswith(("_raw", "_smoothed")) or name == "label"
+    )
+    assert all(row["x"] == row["y"] == "0" for row in found[:-1])
+    assert float(found[-1]["x"]) > 0
+    assert {row["yaw_deg"] for row in found} <= {"0.0", "31.5", "90.0", ""}
+
+
+def test_consent_that_is_taken_back_erases_what_was_made(clips: Path, yunet: Path, here: Path) -> None:
+    ledger, notice = ConsentLedger(state_folder(SESSIONS)), notice_for(decide())
+    for purpose in ("show", "keep"):
+        ledger.record("Ada", purpose, "granted", notice)
+    film = clips / "sad_to_happy.mp4"
+
+    def withdraw(done: int, total: int) -> None:
+        if done:
+            ledger.record("Ada", "keep", "withdrawn", notice)
+
+    with pytest.raises(NotPermittedError, match="took their consent back"):
+        Analysis(AnalyzeSettings((film,), Path("out"), person="Ada", segment_s=5.0)).run(withdraw)
+    assert not (here / "out/sad_to_happy").exists()
+    with pytest.raises(NotPermittedError, match="not agreed to being kept"):
+        Analysis(AnalyzeSettings((film,), Path("out"), person="Ada"))
+
+
+def test_the_rights_of_a_person_reach_recordings(clips: Path, yunet: Path, here: Path, capsys: Any, monkeypatch: Any) -> None:
+    ledger, notice = ConsentLedger(state_folder(SESSIONS)), notice_for(decide())
+    for purpose in ("show", "keep"):
+        ledger.record("Ada", purpose, "granted", notice)
+    ada, other = clips / "neutral_smile_neutral.mp4", clips / "no_face.mp4"
+    analysed(Path("results/analyses"), ada, person="Ada", annotate=True)
+    analysed(Path("results/analyses"), other)
+    with pytest.raises(KeyboardInterrupt):
+        Analysis(AnalyzeSettings((clips / "sad_to_happy.mp4",), person="Ada", segment_s=4.0)).run(stop_after(96))
+    monkeypatch.setattr(sys, "argv", ["mien", "privacy", "erase", "--person", "Ada", "--yes"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0, capsys.readouterr()
+    assert [path.name for path in (here / "results/analyses").iterdir()] == ["no_face"]
+    assert len(film_times(ada).t_s) == 72  # the recording itself is not Mien's

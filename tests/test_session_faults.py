@@ -1,0 +1,168 @@
+"""Full disks, removed folders, lost databases: one sentence, and the session goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from postgres import running_postgres
+from writing import Clock, frames, keeper, rows
+
+from mien.errors import DeviceError
+from mien.locks import is_in_use
+from mien.store.append_file import AppendFile
+from mien.store.database import Database
+from mien.store.database_sink import DatabaseSink
+from mien.store.events import read_events
+from mien.store.recovery import recover
+from mien.store.session_records import EventRecord
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 128 kB."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk; the limit on file sizes is tested without")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_turns_one_sink_off_with_one_sentence(small_disk: Path, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'sessions.db'}")
+    folder = small_disk / "s"
+    running = keeper(folder, DatabaseSink(database, Clock()))
+    running.add(EventRecord(0.0, "note", details={"n": 1}))
+    for result in frames(2000):
+        running.update(result)
+        running.add(EventRecord(result.t_s, "note"))
+    (notice,) = running.take_notices()
+    assert str(folder) in notice
+    assert "No space left on device" in notice
+    assert "The session goes on" in notice
+    assert running.take_notices() == []
+    assert running.finish("ended").session.frames == 2000
+    assert len(running.failures) == 1
+    saved = rows(folder / "observations.partial.csv")
+    assert 100 < len(saved) < 2000
+    assert all(None not in row.values() for row in saved)  # no half line
+    events = list(read_events(folder / "events.jsonl"))
+    assert events[0].details == {"n": 1}
+    again = Database(f"sqlite:///{tmp_path / 'sessions.db'}")
+    (in_database,) = again.sessions()
+    assert (in_database.state, in_database.frames) == ("ended", 2000)
+    again.close()
+    roomy = tmp_path / "rescued"
+    shutil.copytree(folder, roomy)
+    assert recover(roomy).session.frames_with_face == len(saved)
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from writing import frames, keeper
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+running = keeper(Path(sys.argv[1]))
+for result in frames(2000):
+    running.update(result)
+print(running.take_notices())
+print(running.finish("ended").session.frames)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on file sizes")
+def test_a_limit_on_the_size_of_files_is_met_the_same_way(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "s"), str(Path(__file__).parent)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert answer.returncode == 0, answer.stderr
+    said, processed = answer.stdout.splitlines()
+    assert "File too large" in said
+    assert processed == "2000"
+    data = (tmp_path / "s" / "observations.partial.csv").read_bytes()
+    assert data.endswith(b"\n")
+    assert 99_000 < len(data) <= 100_000
+
+
+def test_a_folder_removed_while_the_session_runs_is_said_once_and_not_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    running = keeper(folder)
+    for result in frames(30):
+        running.update(result)
+    shutil.rmtree(folder)
+    for result in frames(60, 30):
+        running.update(result)
+    (notice,) = running.take_notices()
+    assert "was removed while the session ran" in notice
+    assert running.finish("ended").session.frames == 90
+    assert running.take_notices() == []
+    assert not folder.exists()
+
+
+def test_a_database_that_is_gone_does_not_end_the_session(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'sessions.db'}")
+    running = keeper(tmp_path / "s", DatabaseSink(database, Clock()))
+    for result in frames(10):
+        running.update(result)
+    for path in tmp_path.glob("sessions.db*"):
+        path.unlink()
+    for result in frames(200, 10):
+        running.update(result)
+        time.sleep(0.001)
+    running.finish("ended")
+    (notice,) = running.take_notices()
+    assert "sessions.db was removed while it was in use" in notice
+    assert len(rows(tmp_path / "s" / "observations.csv")) == 210
+
+
+def test_a_database_server_that_stops_does_not_end_the_session(tmp_path: Path) -> None:
+    if shutil.which("initdb") is None:
+        pytest.skip("PostgreSQL is not installed: no initdb on the PATH")
+    with running_postgres() as server:
+        url = server.new_database()
+        database = Database(url)
+        running = keeper(tmp_path / "s", DatabaseSink(database, Clock()))
+        for result in frames(50):
+            running.update(result)
+        deadline = time.monotonic() + 60
+        while not database.sessions() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert database.sessions()[0].state == "running"
+    for result in frames(200, 50):
+        running.update(result)
+        time.sleep(0.001)
+    assert running.finish("ended").session.frames == 250
+    (notice,) = running.take_notices()
+    assert "cannot use the database postgresql" in notice
+    assert len(rows(tmp_path / "s" / "observations.csv")) == 250
+
+
+def test_what_may_happen_to_a_file_by_itself(tmp_path: Path) -> None:
+    file = AppendFile(tmp_path / "f")
+    file.append("one\n")
+    file.sync()
+    assert is_in_use(tmp_path / "f")
+    with pytest.raises(DeviceError, match="is being written by another session"):
+        AppendFile(tmp_path / "f")
+    assert (tmp_path / "f").read_text() == "one\n"
+    (tmp_path / "f").rename(tmp_path / "g")
+    file.sync()
+    with pytest.raises(DeviceError, match="removed while the session ran"):
+        file.append("two\n")
+    file.close()
+    assert not is_in_use(tmp_path / "g")
+    (tmp_path / "text").write_text("")
+    with pytest.raises(DeviceError, match="cannot write to"):
+        AppendFile(tmp_path / "text" / "f")
