@@ -50,8 +50,8 @@ def train_model(
     command: str = "",
     split_file: Path | None = None,
     votes: Path | None = None,
-    teachers: Sequence[Path] = (),
-    start: Path | None = None,
+    teachers: Sequence[str] = (),
+    start: str | None = None,
     logs: Path = Path("logs"),
     device: str = "auto",
     resume: bool = False,
@@ -72,8 +72,8 @@ def train_model(
         command: how the run was asked for, kept in checkpoints and on the card.
         split_file: the audit's decisions on what to drop and what to weigh less; None for all images alike.
         votes: the FER+ votes, mixed into the labels by ``settings.votes_share``; None for labels alone.
-        teachers: checkpoints to learn from as well, by ``settings.teacher_share``.
-        start: a checkpoint of the same shape whose averaged weights to begin with; None for fresh ones.
+        teachers: checkpoints or bundles to learn from as well, by ``settings.teacher_share``.
+        start: a checkpoint or bundle of the same shape whose weights to begin with; None for fresh ones.
         logs: folder of TensorBoard's logs.
         device: auto, cpu or cuda.
         resume: continue the run in ``folder``; without it a folder that holds one is refused.
@@ -88,8 +88,8 @@ def train_model(
         KeyboardInterrupt: a stop was asked for; everything is saved.
     """
     try:
-        from mien.training.checkpoint import starting_network
         from mien.training.loop import Trainer
+        from mien.training.origins import networks_from, origin_file, starting_network
         from mien.training.processes import Processes, pick_device
         from mien.training.run_folder import RunFolder
         from mien.training.targets import Teachers, label_rows
@@ -106,8 +106,8 @@ def train_model(
         "data_steps": contents["steps"],
         "split_file": file_hash(split_file) if split_file else "",
         "votes": file_hash(votes) if votes and settings.votes_share else "",
-        "teachers": [file_hash(path) for path in teachers],
-        "start": file_hash(start) if start else "",
+        "teachers": [file_hash(origin_file(teacher)) for teacher in teachers],
+        "start": file_hash(origin_file(start)) if start else "",
         "git_revision": git_revision(),
         "command": command,
     }
@@ -115,6 +115,7 @@ def train_model(
         dataset = read_split_file(split_file, dataset).apply(dataset)
     training = dataset.split("Training")
     rows = label_rows(training, settings, read_votes(votes, training) if votes else None)
+    masters = [network for teacher in teachers for network in networks_from(teacher, training)]
     processes = Processes.join(chosen)
     trainer = Trainer(
         training,
@@ -124,9 +125,9 @@ def train_model(
         chosen,
         facts,
         rows,
-        Teachers(teachers, chosen) if teachers else None,
+        Teachers(masters, chosen, settings.teacher_mirror) if masters else None,
         processes,
-        starting_network(start, settings) if start else None,
+        starting_network(start, settings, training) if start else None,
     )
     if resume:
         trainer.resume()

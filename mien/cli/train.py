@@ -39,13 +39,14 @@ def train(
         ),
     ] = None,
     teacher: Annotated[
-        list[Path] | None,
-        typer.Option(help="A checkpoint to learn from (best.pt of another run); repeatable, and more is better."),
+        list[str] | None,
+        typer.Option(help="A network to learn from: best.pt of another run, or a bundle; repeatable, and more is better."),
     ] = None,
     start: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="A checkpoint of the same shape to learn on from: a second leg of a long schedule.", show_default="fresh weights"
+            help="A checkpoint or bundle of the same shape to learn on from: a further leg of a long schedule.",
+            show_default="fresh weights",
         ),
     ] = None,
     votes: VotesOption = None,
@@ -134,19 +135,23 @@ def train(
 def _command(
     recipe: str,
     changes: dict[str, object],
-    teachers: list[Path],
-    start: Path | None,
+    teachers: list[str],
+    start: str | None,
     votes: Path | None,
     split_file: Path | None,
 ) -> str:
     """Return the command that asks for this run again, without places on this machine."""
     parts = [f"mien train --recipe {Path(recipe).name}"]
     parts += [f"--set {key}={value}" for key, value in changes.items()]
-    parts += [f"--teacher {path.parent.name}/{path.name}" for path in teachers]
+    parts += [f"--teacher {_last_two(teacher)}" for teacher in teachers]
     if start:
-        parts.append(f"--start {start.parent.name}/{start.name}")
+        parts.append(f"--start {_last_two(start)}")
     if votes:
         parts.append(f"--votes {votes.name}")
     if split_file:
         parts.append(f"--split-file {split_file.name}")
     return " ".join(parts)
+
+
+def _last_two(path: str) -> str:
+    return "/".join(Path(path).parts[-2:])

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 AUDIT_NAME: Final = "new_faces.json"
 PLAN_NAME: Final = "plan.json"
-_MEASURED_ON: Final = 3000
 
 Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """Opens a progress bar with a heading; yields a function of (done, total)."""
@@ -185,14 +184,13 @@ def _fine_tune(
 ) -> list[Path]:
     """Let every network of the bundle learn on, and return their checkpoints: of the last epoch, so that no split chooses."""
     try:
-        from mien.training.from_bundle import networks_of, part_way
+        from mien.training.from_bundle import part_way
         from mien.training.loop import Trainer
+        from mien.training.origins import networks_from
         from mien.training.processes import pick_device
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "Retraining") from error
-    training = old.split("Training")
-    sample = np.linspace(0, len(training) - 1, min(_MEASURED_ON, len(training))).astype(np.int64)
-    networks = networks_of(wish.bundle, training.take(sample).images)
+    networks = networks_from(str(wish.bundle), old.split("Training"))
     checkpoints = []
     for number, network in enumerate(networks):
         settings = replace(wish.settings, widths=network.widths, blocks=network.depths, seed=wish.seed + number, small_until=0.0)
@@ -203,7 +201,9 @@ def _fine_tune(
             "git_revision": git_revision(),
             "command": f"mien retrain ({plan['plan'][:8]})",
         }
-        trainer = Trainer(mixed, old.split("PublicTest"), settings, run, pick_device(), facts, rows, start=deepcopy(network))
+        start = deepcopy(network)
+        start.keeps_statistics = True
+        trainer = Trainer(mixed, old.split("PublicTest"), settings, run, pick_device(), facts, rows, start=start)
         if (run / "last.pt").exists():
             trainer.resume()
         with bars(f"learning, network {number + 1} of {len(networks)}") as progress:

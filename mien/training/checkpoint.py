@@ -14,11 +14,9 @@ from typing import Any, Final
 import torch
 
 from mien.emotions import EMOTIONS
-from mien.errors import BundleError, DataError, UsageError
+from mien.errors import BundleError, DataError
 from mien.files import atomic_path
 from mien.preprocess import INPUT_SIZE
-from mien.training.network import FaceNet, network_from
-from mien.training.settings import TrainSettings
 
 FORMAT: Final = "mien-checkpoint-1"
 
@@ -54,21 +52,3 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if any(not torch.isfinite(t).all() for t in state["ema"].values() if t.is_floating_point()):
         raise BundleError(f"{path} holds weights that are not finite numbers: that run had diverged")
     return state
-
-
-def starting_network(checkpoint: Path, settings: TrainSettings) -> FaceNet:
-    """Return the averaged network of ``checkpoint``, for a run by ``settings`` to learn on from.
-
-    Raises:
-        DataError: no such file.
-        BundleError: not a whole checkpoint of this version.
-        UsageError: its network has another shape than the settings ask for.
-    """
-    state = load_checkpoint(checkpoint)
-    for key, wanted in (("widths", settings.widths), ("blocks", settings.blocks)):
-        if tuple(state["settings"][key]) != wanted:
-            theirs = list(state["settings"][key])
-            raise UsageError(f"{checkpoint} has {key} {theirs}, the recipe {list(wanted)}; a run learns on in the same shape")
-    network = network_from(state)
-    network.dropout.p = settings.dropout
-    return network

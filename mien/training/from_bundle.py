@@ -65,7 +65,6 @@ def networks_of(bundle: Path, faces: NDArray[np.uint8]) -> list[FaceNet]:
             raise BundleError(f"{bundle} was not made by this version's exporter: a head of {head.shape[1]} inputs")
         network.head.weight.data = torch.from_numpy(head[:, :, 0, 0].copy())
         _normalise(network, faces)
-        network.keeps_statistics = True
     _check(networks, bundle, faces[:256])
     return networks
 

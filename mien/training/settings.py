@@ -57,6 +57,7 @@ class TrainSettings:
         votes_share: how much of the target is the crowd's votes where there are any, 0 to 1.
         teacher_share: how much of the loss is agreement with the teachers where there are any, 0 to 1.
         teacher_temperature: softens the answers of teachers and student (Hinton et al. 2015, arXiv:1503.02531).
+        teacher_mirror: teachers answer with the mean over a face and its mirror image, for twice their time.
         ema_decay: decay a step of the weight average that is evaluated and shipped.
         dropout: share of the embedding dropped.
         small_until: share of the epochs that see smaller pictures (progressive resizing).
@@ -78,6 +79,7 @@ class TrainSettings:
     votes_share: float = 0.0
     teacher_share: float = 0.7
     teacher_temperature: float = 2.0
+    teacher_mirror: bool = False
     ema_decay: float = 0.998
     dropout: float = 0.2
     small_until: float = 0.0

@@ -7,7 +7,6 @@ changed picture as the student (Beyer et al. 2022, arXiv:2106.05237).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +17,7 @@ from torch.nn import functional as F
 from mien.data.dataset import FaceDataset
 from mien.data.votes import Votes
 from mien.emotions import EMOTIONS
-from mien.training.checkpoint import load_checkpoint
-from mien.training.network import FaceNet, network_from, placed
+from mien.training.network import FaceNet, placed
 from mien.training.settings import TrainSettings
 
 MIN_VOTES = 3
@@ -48,22 +46,21 @@ class Teachers:
     """Trained networks whose mean answer a student learns.
 
     Args:
-        checkpoints: ``best.pt`` of each.
+        networks: ready to answer.
         device: where to compute.
-
-    Raises:
-        DataError: a file is missing.
-        BundleError: a file is not a whole checkpoint of this version.
+        mirror: whether each looks at the mirror image of a face too.
     """
 
-    def __init__(self, checkpoints: Sequence[Path], device: torch.device) -> None:
-        self._networks: list[FaceNet] = [placed(network_from(load_checkpoint(path)), device) for path in checkpoints]
+    def __init__(self, networks: Sequence[FaceNet], device: torch.device, mirror: bool = False) -> None:
+        self._networks = [placed(network, device).eval() for network in networks]
+        self._mirror = mirror
 
     @torch.no_grad()
     def probabilities(self, faces: Tensor, temperature: float) -> Tensor:
         """Return (N, 7) float32: the mean of the teachers' softened answers to faces (N, 1, H, W)."""
+        views = [faces, faces.flip(3)] if self._mirror else [faces]
         with torch.autocast(faces.device.type, torch.bfloat16):
-            answers = [network(faces)[0] for network in self._networks]
+            answers = [network(view)[0] for network in self._networks for view in views]
         return torch.stack([F.softmax(logits.float() / temperature, 1) for logits in answers]).mean(0)
 
 
