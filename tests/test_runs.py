@@ -23,6 +23,7 @@ from mien.training.augment import cutmix_box
 from mien.training.checkpoint import load_checkpoint
 from mien.training.loop import Trainer
 from mien.training.muon import Muon, orthogonalised
+from mien.training.network import network_from
 from mien.training.processes import Processes
 from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
 from mien.training.settings import TrainSettings
@@ -122,7 +123,7 @@ def test_a_resume_on_other_data_votes_or_teachers_is_refused(unbroken: Path, tmp
     with pytest.raises(UsageError, match="epochs was 2, now 3"):
         train(unbroken, replace(SHORT, epochs=3), resume=True)
     with pytest.raises(UsageError, match="on other teachers"):
-        train(unbroken, resume=True, teachers=[unbroken / "best.pt"])
+        train(unbroken, resume=True, teachers=[str(unbroken / "best.pt")])
 
 
 def test_two_processes_make_the_run_that_one_makes(unbroken: Path, tmp_path: Path) -> None:
@@ -180,16 +181,16 @@ def test_tensorboard_can_read_the_log(unbroken: Path) -> None:
 
 
 def test_a_student_learns_from_teachers_and_remembers_which(unbroken: Path, tmp_path: Path) -> None:
-    train(tmp_path, teachers=[unbroken / "best.pt", unbroken / "last.pt"])
+    train(tmp_path, teachers=[str(unbroken / "best.pt"), str(unbroken / "last.pt")])
     assert len(load_checkpoint(tmp_path / "best.pt")["facts"]["teachers"]) == 2
     with pytest.raises(DataError, match="cannot read"):
-        train(tmp_path / "other", teachers=[tmp_path / "gone.pt"])
+        train(tmp_path / "other", teachers=[str(tmp_path / "gone.pt")])
 
 
 def test_a_second_leg_begins_with_the_first_ones_average_and_remembers_it(unbroken: Path, tmp_path: Path) -> None:
     first = load_checkpoint(unbroken / "last.pt")
     still = replace(SHORT, epochs=1, peak_lr=1e-9, muon_lr=1e-9)
-    begun = train(tmp_path, still, start=unbroken / "last.pt")
+    begun = train(tmp_path, still, start=str(unbroken / "last.pt"))
     leg = load_checkpoint(tmp_path / "last.pt")
     for name, weight in first["ema"].items():
         if name.endswith(".weight") and weight.ndim == 4:  # Muon sets the length anew, the direction stays
@@ -204,17 +205,21 @@ def test_a_second_leg_begins_with_the_first_ones_average_and_remembers_it(unbrok
 
 def test_a_second_leg_in_another_shape_is_refused(unbroken: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has widths \[16, 16, 32\], the recipe \[8, 8, 16\]"):
-        train(tmp_path, replace(SHORT, widths=(8, 8, 16)), start=unbroken / "best.pt")
+        train(tmp_path, replace(SHORT, widths=(8, 8, 16)), start=str(unbroken / "best.pt"))
     with pytest.raises(DataError, match="gone"):
-        train(tmp_path, start=tmp_path / "gone.pt")
+        train(tmp_path, start=str(tmp_path / "gone.pt"))
 
 
 def test_teachers_answer_with_softened_probabilities(unbroken: Path) -> None:
-    teachers = Teachers([unbroken / "best.pt"] * 2, torch.device("cpu"))
+    network = network_from(load_checkpoint(unbroken / "best.pt"))
+    teachers = Teachers([network] * 2, torch.device("cpu"))
     faces = torch.from_numpy(make_dataset((1, 1, 1)).images)[:, None]
     sharp, soft = teachers.probabilities(faces, 1.0), teachers.probabilities(faces, 5.0)
     assert torch.allclose(sharp.sum(1), torch.ones(len(faces)), atol=1e-5)
     assert float(soft.max()) < float(sharp.max())
+    both = Teachers([network], torch.device("cpu"), mirror=True)
+    assert torch.allclose(both.probabilities(faces, 1.0), both.probabilities(faces.flip(3), 1.0), atol=1e-6)
+    assert not torch.allclose(sharp, teachers.probabilities(faces.flip(3), 1.0), atol=1e-6)
 
 
 def test_the_loss_is_cross_entropy_and_vanishes_where_student_and_teacher_agree() -> None:
