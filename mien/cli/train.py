@@ -58,7 +58,7 @@ def train(
     """Train on Training, keep the epoch that is best on PublicTest, and make a bundle of it.
 
     Ctrl-C saves and ends; a kill loses at most a minute. Go on with --resume and the same options.
-    Several GPUs or processes: torchrun --nproc-per-node 2 -m mien train …
+    Several GPUs or processes: torchrun --nproc-per-node 2 -m mien -- train …
 
     Example: mien train --data fer2013.zip --recipe speedrun --out models/quick
     """

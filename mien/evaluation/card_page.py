@@ -111,7 +111,8 @@ def _protocol(card: ModelCard) -> list[str]:
             lines.append(f"  It also learnt from {len(run['teachers'])} teacher network(s), trained on the same data.")
         if run.get("start"):
             lines.append(
-                "  It began with the weights of an earlier run on the same data: it saw the data for longer than these epochs."
+                f"  It began with the weights of an earlier run on the same data (`{run['start'][:12]}…`): "
+                "it saw the data for longer than these epochs."
             )
         if run.get("split_file"):
             lines.append("  Training images were dropped or weighed down as the data audit says.")
