@@ -21,9 +21,8 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError, DeviceError, UsageError
 from mien.store import schema
 from mien.store.session_records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord, TransitionRecord
+from mien.store.sinks import BUSY_S
 
-BUSY_S: Final = 30.0
-"""How long a writer waits for another one to finish."""
 _ORDERS: Final = (
     (schema.tracks, "first_s"),
     (schema.intervals, "from_s"),

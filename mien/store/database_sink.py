@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mien.errors import DeviceError, MienError
-from mien.store.database import BUSY_S, Database
 from mien.store.session_records import KeptSession
-from mien.store.sinks import Sink
+from mien.store.sinks import BUSY_S, Sink
+
+if TYPE_CHECKING:  # SQLAlchemy is an extra, and every session loads this module
+    from mien.store.database import Database
 
 _SAVE_EVERY_S: Final = 5.0
 

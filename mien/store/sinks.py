@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from mien.errors import MienError
 from mien.privacy.release import ReleasedResult
 from mien.store.session_records import EventRecord, KeptSession
+
+BUSY_S: Final = 30.0
+"""How long a writer waits for another one to finish."""
 
 
 @dataclass(frozen=True, slots=True)
