@@ -61,15 +61,9 @@ def draw_curves(target: Path, columns: Mapping[str, Sequence[float]], title: str
         loss.set(title="Loss", xlabel="epoch", ylabel="nats")
         accuracy.plot(epochs, [100 * v for v in columns["train_accuracy"]], color="#9AA5B1", label="Training (augmented)")
         accuracy.plot(epochs, accuracies, color="#0072B2", label="PublicTest")
-        accuracy.plot([epochs[kept]], [accuracies[kept]], "o", color="#D55E00")
-        accuracy.annotate(
-            f"kept: epoch {epochs[kept]}, {accuracies[kept]:.2f} %",
-            (epochs[kept], accuracies[kept]),
-            textcoords="offset points",
-            xytext=(-8, -48),
-            ha="right",
-            color="#D55E00",
-        )
+        # said in the legend: beside the point it ran over the axis where curves lie low
+        said = f"kept: epoch {epochs[kept]:g}, {accuracies[kept]:.2f} %"
+        accuracy.plot([epochs[kept]], [accuracies[kept]], "o", color="#D55E00", label=said)
         accuracy.set(title="Accuracy", xlabel="epoch", ylabel="%")
         for axes in (loss, accuracy):
             axes.locator_params(axis="x", integer=True)

@@ -40,11 +40,15 @@ def train(
     ] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(help="A network to learn from: best.pt of another run, or a bundle; repeatable, and more is better."),
+        typer.Option(
+            metavar="NETWORK",
+            help="A network to learn from: best.pt of another run, or a bundle; repeatable, and more is better.",
+        ),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
+            metavar="NETWORK",
             help="A checkpoint or bundle of the same shape to learn on from: a further leg of a long schedule.",
             show_default="fresh weights",
         ),
