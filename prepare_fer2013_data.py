@@ -1,6 +1,6 @@
-"""Check FER2013 and describe it: the same as ``mien prepare``."""
+"""Audit FER2013: the same as ``mien prepare``."""
 
 if __name__ == "__main__":
-    from mien.cli import main
+    from mien.start import main
 
     main("prepare")

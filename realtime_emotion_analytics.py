@@ -1,6 +1,6 @@
 """Read expressions live: the same as ``mien live``."""
 
 if __name__ == "__main__":
-    from mien.cli import main
+    from mien.start import main
 
     main("live")

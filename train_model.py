@@ -1,6 +1,6 @@
 """Train a model on FER2013: the same as ``mien train``."""
 
 if __name__ == "__main__":
-    from mien.cli import main
+    from mien.start import main
 
     main("train")

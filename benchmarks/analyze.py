@@ -1,12 +1,12 @@
-"""How many times faster than they last recordings are analysed.
+"""Throughput of ``mien analyze`` as a multiple of real time.
 
     python benchmarks/analyze.py ../shared/media --copies 4
 
-Prints one row a way of working and, in the end, one line of JSON. Everything counts: start of
-processes, loading of the model, the look through each file, summaries and pages. ``--copies``
-analyses every video so many times under other names, for clips that are too short to tell. The
-last column is seconds of video in a second of a core's time: on a busy machine it says what an
-idle core would do.
+Prints one row per configuration and one line of JSON at the end. The time includes starting
+processes, loading the model, the timing pass over each file, summaries and pages. ``--copies``
+analyses each video several times under other names, because short clips give imprecise times. The
+last column is seconds of video per second of CPU time, which does not depend on the load of the
+machine.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import tempfile
 from pathlib import Path
 
 from mien.recordings.analysis import Analysis
-from mien.recordings.settings import AnalyzeSettings, named_films
+from mien.recordings.settings import AnalyzeSettings, named_recordings
 
 
-def copies(films: list[Path], folder: Path, count: int) -> Path:
-    """Return a folder with links to every video under ``count`` names."""
-    for film, _ in named_films(films, folder):
+def copies(recordings: list[Path], folder: Path, count: int) -> Path:
+    """Return a folder with ``count`` links to every video."""
+    for recording, _ in named_recordings(recordings, folder):
         for k in range(count):
-            (folder / f"{film.stem}-{k}{film.suffix}").symlink_to(film)
+            (folder / f"{recording.stem}-{k}{recording.suffix}").symlink_to(recording)
     return folder
 
 
 def cpu_s() -> float:
-    """Return the seconds of a core that this process and its ended children have used."""
+    """Return the CPU seconds of this process and its finished children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("films", type=Path, nargs="+")
+    parser.add_argument("recordings", type=Path, nargs="+")
     parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--model", default="mien-s")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
@@ -48,13 +48,18 @@ def main() -> None:
     for workers in arguments.workers:
         for annotate in (False, True):
             with tempfile.TemporaryDirectory() as place:
-                (Path(place) / "films").mkdir()
-                films = copies(arguments.films, Path(place) / "films", arguments.copies)
-                settings = AnalyzeSettings((films,), Path(place) / "out", arguments.model, annotate, workers=workers)
+                (Path(place) / "recordings").mkdir()
+                recordings = copies(arguments.recordings, Path(place) / "recordings", arguments.copies)
+                settings = AnalyzeSettings(
+                    (recordings,), Path(place) / "out", model=arguments.model, annotate=annotate, workers=workers
+                )
                 before_s = cpu_s()
                 report = Analysis(settings).run()
                 used_s = cpu_s() - before_s
-            frames, video_s = sum(film.frames for film in report.films), sum(film.video_s for film in report.films)
+            frames, video_s = (
+                sum(each.frames for each in report.recordings),
+                sum(each.video_s for each in report.recordings),
+            )
             print(
                 f"{workers:>7} {'yes' if annotate else 'no':>9} {video_s:>7.1f} s {report.wall_s:>6.1f} s "
                 f"{report.times_real_time:>16.2f} {frames / report.wall_s:>9.1f} {video_s / used_s:>7.2f}"

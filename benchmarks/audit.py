@@ -1,16 +1,16 @@
-"""Time every stage of the audit on a data set, and how the near-duplicate search grows with it.
+"""Time of every stage of the audit, and growth of the near-duplicate search with the data set.
 
-1. Stages: seconds and images a second of each part of ``mien prepare``'s audit, one after the
-   other, and the peak memory of the process. Held against the goals: 20 s for FER2013
+1. Stages: seconds and images per second of each part of ``mien prepare``'s audit, run in
+   sequence, and the peak memory of the process. Compared with the goals: 20 s for FER2013
    without faces and label model, 180 s without the label model, 2 GB.
-2. Growth: the near-duplicate search on subsets, and on all images plus a turned copy of each
-   (upside down, then a quarter turn: strangers to the search). A quadratic is fitted to the
-   seconds and read off at a million images; memory grows in proportion to the images.
+2. Growth: the near-duplicate search on subsets, and on all images plus a rotated copy of each
+   (by 180 and 90 degrees, which the search does not match). A quadratic is fitted to the
+   seconds and extrapolated to a million images; memory is proportional to the images.
 
     MIEN_MODELS=models python benchmarks/audit.py --data data/fer2013.zip [--quick]
 
-``--quick`` leaves the 70,000 images out. Prints tables and ends in one JSON line. Compare
-runs on one machine only, and by their ratio.
+``--quick`` skips the 70,000 images. Prints tables; the last line is JSON. Compare ratios of
+runs on one machine.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 
 from mien.audit import copies, faces, labels, near, quality
 from mien.audit.exact import exact_groups
-from mien.cores import worker_count
 from mien.data.reader import DEFAULT_DATA, read_dataset
+from mien.limits import worker_count
 from mien.vision.weights import find_yunet
 
 GOAL_PIXELS_S, GOAL_FACES_S, GOAL_BYTES = 20.0, 180.0, 2e9
@@ -44,7 +44,7 @@ MILLION = 1_000_000
 def peak_bytes() -> int:
     """Return the largest resident memory of this process so far.
 
-    On Linux by ``VmHWM``: ``getrusage`` there hands the peak of the parent on to a new program.
+    On Linux from ``VmHWM``: ``getrusage`` there includes the peak of the parent process.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -54,7 +54,7 @@ def peak_bytes() -> int:
 
 
 def time_stages(path: Path) -> tuple[dict[str, float], dict[str, float], dict[str, int], NDArray[np.uint8]]:
-    """Return seconds, seconds of all cores and peak bytes by stage, and the images without exact copies."""
+    """Return seconds, CPU seconds and peak bytes by stage, and the images without exact copies."""
     seconds: dict[str, float] = {}
     cores: dict[str, float] = {}
     peaks: dict[str, int] = {}
@@ -96,13 +96,13 @@ def time_stages(path: Path) -> tuple[dict[str, float], dict[str, float], dict[st
 
 
 def hold_against_goals(seconds: dict[str, float], peaks: dict[str, int]) -> dict[str, Any]:
-    """Print and return the totals beside their goals."""
+    """Print and return the totals with their goals."""
     pixels = sum(value for stage, value in seconds.items() if stage not in {"faces", "label model"})
     rows = {"without faces and label model": (pixels, GOAL_PIXELS_S)}
     if "faces" in seconds:
         rows["without label model"] = (pixels + seconds["faces"], GOAL_FACES_S)
     else:
-        print("no faces: the detector's file is not there (set MIEN_MODELS, or run mien fetch)")
+        print("no faces: the detector is missing (set MIEN_MODELS, or run mien doctor --fetch)")
     rows["everything"] = (sum(seconds.values()), float("inf"))
     for name, (value, goal) in rows.items():
         verdict = "" if goal == float("inf") else f"   goal {goal:.0f} s: {'met' if value <= goal else 'MISSED'}"
@@ -118,7 +118,7 @@ def hold_against_goals(seconds: dict[str, float], peaks: dict[str, int]) -> dict
 
 
 def search_once(path: Path) -> None:
-    """Search the images of a .npy file and print seconds, bytes before and at the peak, and pairs: run as a process."""
+    """Search the images of a .npy file; print seconds, bytes before and at the peak, and pairs. Runs as a process."""
     images = np.load(path)
     before = peak_bytes()
     started, worked = time.perf_counter(), time.process_time()
@@ -131,7 +131,7 @@ def search_once(path: Path) -> None:
 def time_growth(images: NDArray[np.uint8], quick: bool) -> dict[str, Any]:
     """Print and return seconds and memory of the near-duplicate search by number of images.
 
-    Each size runs in a process of its own, since a peak never falls.
+    Each size runs in its own process, because a peak never falls.
     """
     shuffled = images[np.random.default_rng(0).permutation(len(images))]
     sets = {f"{size}": shuffled[:size] for size in SIZES if size < len(images)} | {"all": shuffled}
@@ -140,7 +140,7 @@ def time_growth(images: NDArray[np.uint8], quick: bool) -> dict[str, Any]:
         turned[::2] = np.rot90(shuffled[::2], axes=(1, 2))
         sets["all, twice"] = np.concatenate([shuffled, turned])
     rows: list[dict[str, Any]] = []
-    print("\nnear-duplicate search (memory: above what the process held once the images were read)")
+    print("\nnear-duplicate search (memory: in addition to the process after reading the images)")
     print(f"{'images':>8} {'':<11} {'seconds':>8} {'core seconds':>13} {'pairs':>8} {'GB':>8} {'bytes/image':>12}")
     with tempfile.TemporaryDirectory() as folder:
         for name, part in sets.items():
@@ -158,10 +158,10 @@ def time_growth(images: NDArray[np.uint8], quick: bool) -> dict[str, Any]:
 
 
 def at_a_million(rows: list[dict[str, Any]], image_bytes: int) -> dict[str, Any]:
-    """Print and return what a million images would cost: a quadratic for time, a line for memory."""
+    """Print and return the cost of a million images: quadratic in time, linear in memory."""
     n = np.array([row["images"] for row in rows], np.float64)
     took = np.array([row["seconds"] for row in rows])
-    # seconds = linear * n + square * n^2, errors relative, so that the small sizes count as well
+    # seconds = linear * n + square * n^2, relative errors, so that small sizes count too
     design = np.stack([n, n**2], 1) / took[:, None]
     linear, square = np.linalg.lstsq(design, np.ones(len(n)), rcond=None)[0]
     worst = float(np.abs((linear * n + square * n**2) / took - 1).max())
@@ -169,9 +169,9 @@ def at_a_million(rows: list[dict[str, Any]], image_bytes: int) -> dict[str, Any]
     slope, _ = np.polyfit(n, [row["bytes_above_start"] for row in rows], 1)
     known = near.SEARCH_SIDE**2 * 4 + 2 * image_bytes  # descriptors, high-passed copy, images
     gib = (slope + image_bytes) * MILLION / 2**30
-    print(f"fit: {1e6 * linear:.1f} us an image + {1e9 * square:.2f} ns a pair of positions (n^2), off by at most {worst:.0%}")
+    print(f"fit: {1e6 * linear:.1f} us per image + {1e9 * square:.2f} ns per pair (n^2), off by at most {worst:.0%}")
     measured = slope + image_bytes
-    print(f"memory: {measured:.0f} bytes an image, itself included ({known} in image, details, descriptor alone)")
+    print(f"memory: {measured:.0f} bytes per image, including the image ({known} in image, details, descriptor alone)")
     print(f"{MILLION:,} images: {hours:.1f} hours, {gib:.1f} GiB (at least {known * MILLION / 2**30:.1f})")
     return {
         "linear_s": float(linear),
@@ -187,14 +187,14 @@ def at_a_million(rows: list[dict[str, Any]], image_bytes: int) -> dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="FER2013: folder, zip or CSV")
-    parser.add_argument("--quick", action="store_true", help="leave out the search over all images twice")
+    parser.add_argument("--quick", action="store_true", help="skip the search over twice the images")
     parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.search:
         search_once(arguments.search)
         return
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    print(f"load before the start: {load:.1f}{' (something else runs: the seconds below are too long)' if load > 0.5 else ''}")
+    print(f"load before the start: {load:.1f}{' (other programs are running: times are too long)' if load > 0.5 else ''}")
     seconds, cores, peaks, images = time_stages(arguments.data)
     report: dict[str, Any] = {"load_before": round(load, 2)}
     report["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}

@@ -1,12 +1,12 @@
-"""Fit the crop convention to FER2013's framing, and measure what the live way costs in accuracy.
+"""Fit of the crop to FER2013's framing, and accuracy lost by detection and alignment.
 
-1. Fit: where do the detectors find faces in Training images? The means are what
-   ``mien.preprocess`` holds as ``CANONICAL_LANDMARKS`` and ``HAAR_FRAME``.
-2. Cost: every PublicTest image is enlarged to 200x200, pasted on a grey 640x480 canvas and
-   sent through detect, align and predict; the accuracy over the detected faces stands
-   beside that of the same images given to the model directly.
+1. Fit: mean position of detected faces in Training images. ``mien.preprocess`` has the
+   means as ``CANONICAL_LANDMARKS``.
+2. Cost: every PublicTest image is enlarged to 200x200, pasted on a grey 640x480 canvas,
+   detected, aligned and predicted. The accuracy over the detected faces is compared with
+   that of the same images given to the model directly.
 
-    python benchmarks/crop_convention.py --data data/fer2013.zip [--model mien-s] [--limit 0]
+    python benchmarks/crop_convention.py --data data/fer2013.zip --votes data/ferplus_votes.csv [--model mien-s] [--limit 0]
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset
+from mien.data.fer2013 import has_fer2013_labels
 from mien.data.reader import read_dataset
-from mien.preprocess import CANONICAL_LANDMARKS, HAAR_FRAME, INPUT_SIZE
+from mien.data.votes import read_votes
+from mien.evaluation.truths import TRUTHS, labelled, truths_about
+from mien.preprocess import CANONICAL_LANDMARKS, INPUT_SIZE
 from mien.records import Detection
 from mien.vision.aligner import align_faces
 from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
-from mien.vision.detector import Detector, HaarDetector, open_detector
+from mien.vision.detector import Detector
+from mien.vision.detector_choice import open_detector
 from mien.vision.finder import FaceFinder
+from mien.vision.own_detector import OwnDetector
 from mien.vision.predictor import Predictor
 
 SIDE, LEFT, TOP = 200, 220, 140
@@ -41,7 +46,7 @@ def on_canvas(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def to_crop(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return canvas coordinates (…, 2) as coordinates of the 48-pixel image, pixel centres kept."""
+    """Convert canvas coordinates (…, 2) to the 48-pixel image, preserving pixel centres."""
     return (points - (LEFT, TOP) + 0.5) * INPUT_SIZE / SIDE - 0.5
 
 
@@ -50,21 +55,18 @@ def largest(detections: tuple[Detection, ...]) -> Detection | None:
 
 
 def fit(detector: Detector, images: NDArray[np.uint8]) -> dict[str, list[object]]:
-    """Return mean landmarks (or the mean box) in crop coordinates over the images with a face."""
+    """Return mean landmarks in crop coordinates over the images with a face."""
     found = [d for d in (largest(detector.detect(on_canvas(image))) for image in images) if d]
     landmarks = [to_crop(d.landmarks.astype(np.float64)) for d in found if d.landmarks is not None]
-    if landmarks:
-        return {"landmarks": np.mean(landmarks, axis=0).round(2).tolist()}
-    boxes = [[*to_crop(np.array([d.box.x, d.box.y])), d.box.w * INPUT_SIZE / SIDE] for d in found]
-    return {"box": np.mean(boxes, axis=0).round(2).tolist()}
+    return {"landmarks": np.mean(landmarks, axis=0).round(2).tolist()}
 
 
 def cost(detector: Detector, predictor: Predictor, data: FaceDataset) -> dict[str, float]:
-    """Return detection rate, and accuracy in the loop and directly over the detected faces."""
+    """Return detection rate, and accuracy with and without detection over the detected faces."""
     hits, direct_hits, detected = 0, 0, 0
     for image, label in zip(data.images, data.labels, strict=True):
         canvas = on_canvas(image)
-        detection = largest(FaceFinder(detector).update(0.0, canvas))  # as live finds it
+        detection = largest(FaceFinder(detector).update(0.0, canvas))  # as live sessions do
         if detection is None:
             continue
         detected += 1
@@ -84,6 +86,7 @@ def cost(detector: Detector, predictor: Predictor, data: FaceDataset) -> dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--votes", type=Path, help="FER+ votes: score against the raters' majority")
     parser.add_argument("--model", default=DEFAULT_BUNDLE)
     parser.add_argument("--limit", type=int, default=0, help="PublicTest images to use (0: all)")
     parser.add_argument("--fit-images", type=int, default=1500, help="Training images to fit on")
@@ -91,13 +94,19 @@ def main() -> None:
     data = read_dataset(arguments.data).dataset
     training = data.split("Training")
     sample = np.random.default_rng(0).permutation(len(training))[: arguments.fit_images]
-    test = data.split("PublicTest")
-    test = test.take(np.arange(arguments.limit or len(test)))
     predictor = Predictor(bundle_path(arguments.model))
-    report: dict[str, object] = {}
-    print(f"in use: landmarks {CANONICAL_LANDMARKS.tolist()}, Haar box {list(HAAR_FRAME)}")
+    test = data.split("PublicTest")
+    votes = read_votes(arguments.votes, test) if arguments.votes else None
+    truth = truths_about(test, votes, predictor.card.heads, has_fer2013_labels(test))[0]
+    if truth.head != predictor.card.heads[0]:
+        raise SystemExit("this bundle has a people head, which is scored against votes. Pass --votes")
+    test = labelled(test, truth)
+    test = test.take(np.arange(min(arguments.limit or len(test), len(test))))
+    report: dict[str, object] = {"truth": truth.name}
+    print(f"against {TRUTHS[truth.name]}, {len(test)} images")
+    print(f"in use: landmarks {CANONICAL_LANDMARKS.tolist()}")
     print(f"{'detector':>8} {'detected':>9} {'direct':>8} {'in loop':>8} {'points lost':>12}")
-    for detector in (open_detector(), HaarDetector()):
+    for detector in {d.name: d for d in (open_detector(), OwnDetector())}.values():
         numbers = cost(detector, predictor, test)
         fitted = fit(detector, training.images[sample])
         print(

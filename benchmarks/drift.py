@@ -1,24 +1,24 @@
-"""Plant drift in streams of real FER2013 faces, and measure how soon, how surely and how falsely it is noticed.
+"""Power, delay and false alarms of drift detection, on simulated drift in streams of FER2013 faces.
 
-PublicTest is cut in two by photograph: one half makes the reference, the other the streams, so
-that no photograph stands on both sides.
+PublicTest is split in two by photograph: one half is the reference, the other gives the streams, so
+no photograph is in both.
 
 1. *False alarms*: streams without drift, of independent faces and as in a video (each face stays
-   for a while and trembles), over several such cuts; alarms an hour with a 95 % interval (Garwood),
-   beside what was promised. Three controls: frames of the video counted as if they were
-   independent; light that wanders for no reason, against the data set's reference; the same against a
-   reference that the stream's own first hours made.
-2. *Power*: a stream without drift, then one that has it; the share of streams in which an alarm
-   comes within 500 faces, and the median number of faces until it comes. The twelve corruptions,
-   a tighter crop, another camera (several corruptions at once), another mix of expressions,
-   turned heads, and younger- or older-looking faces by the proportions of YuNet's landmarks (a proxy:
-   FER2013 does not tell anybody's age), each at five severities.
-3. *Estimated accuracy* against the true one in every condition.
+   for some time with small movements), over several such splits: alarms per hour with a 95 %
+   interval (Garwood), compared with the configured rate. Three controls: frames of the video counted
+   as independent; slowly changing light, compared with the data set's reference; the same, compared
+   with a reference from the stream's own first hours.
+2. *Power*: a stream without drift, then with drift; the share of streams with an alarm within 500
+   faces, and the median number of faces until the alarm. Conditions: the twelve corruptions, a
+   tighter crop, another camera (several corruptions at once), another mix of expressions, turned
+   heads, and younger- or older-looking faces by the proportions of YuNet's landmarks (a proxy:
+   FER2013 has no ages), each at five severities.
+3. *Estimated accuracy* compared with the true accuracy in every condition.
 
     python benchmarks/drift.py --data data/fer2013.zip [--model mien-xs] [--quick] [--only-estimates]
 
-``--quick``: fewer faces and repetitions. ``--only-estimates``: the third part, over all faces, in a few minutes.
-Prints tables and ends in one JSON line.
+``--quick``: fewer faces and repetitions. ``--only-estimates``: only part 3, over all faces, in a few minutes.
+Prints tables; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -48,9 +48,12 @@ from numpy.typing import NDArray
 
 from mien.audit.faces import find_faces
 from mien.data.dataset import FaceDataset
+from mien.data.fer2013 import has_fer2013_labels
 from mien.data.reader import DEFAULT_DATA, read_dataset
+from mien.data.votes import read_votes
 from mien.emotions import EMOTIONS
 from mien.evaluation.corruptions import CORRUPTIONS, SEVERITIES
+from mien.evaluation.truths import labelled, truths_about
 from mien.monitoring.accuracy_estimate import WITHIN, fit_accuracy
 from mien.monitoring.chunks import CHUNK_BLOCKS
 from mien.monitoring.monitor import DriftMonitor
@@ -61,11 +64,11 @@ from mien.preprocess import CANONICAL_LANDMARKS
 from mien.vision.bundles import bundle_path
 from mien.vision.predictor import Predictor
 from mien.vision.weights import find_yunet
-from mien.watch import read_faces, spoilt_conditions
+from mien.watch import corruption_levels, read_faces
 
 WITHIN_FACES: Final = 500
 COSTS: Final = 0.05
-"""A condition that costs more accuracy than this must be noticed."""
+"""Conditions that cost more accuracy than this must be detected."""
 
 
 def detect(
@@ -80,13 +83,13 @@ def detect(
     """Return power and delay of streams that drift after 200 to 250 faces.
 
     Args:
-        monitor: watches each stream anew.
-        reference: its own.
-        plain: faces before.
-        drifted: faces after.
-        chances: (N,) how likely each face is drawn after; None for all alike.
-        repetitions: streams.
-        seed: of the streams.
+        monitor: the monitor, restarted for each stream.
+        reference: its reference.
+        plain: faces before the drift.
+        drifted: faces after the drift.
+        chances: (N,) probability of each face after the drift; None for equal ones.
+        repetitions: number of streams.
+        seed: random seed of the streams.
     """
     random = np.random.default_rng(seed)
     delays, causes = [], []
@@ -104,7 +107,7 @@ def detect(
             event = trigger.update(verdict) if verdict is not None else None
             if event is not None and k >= onset:
                 delays.append(k - onset + 1)
-                causes.append(event.looks_like)
+                causes.append(event.cause)
                 break
         adwin += any(point.test == "adwin" for point in monitor.changes)
     return {
@@ -129,12 +132,12 @@ def power(
     repetitions: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Print and return detection (not asked with 0 ``repetitions``) and estimated accuracy by condition."""
+    """Print and return detection (skipped with 0 ``repetitions``) and estimated accuracy by condition."""
     model = reference.accuracy
     assert model is not None
     monitor = DriftMonitor(reference, FALSE_ALARM_EVERY_H, FACES_PER_H)
     right = float((plain.probabilities.argmax(1) == part.labels).mean())
-    head = ("accuracy", "costs", "estimate", "sure", "power", "faces")
+    head = ("accuracy", "loss", "estimate", "conf.", "power", "faces")
     print(f"\n{'condition':<18} " + " ".join(f"{word:>8}" for word in head) + "  looks like")
     rows: list[dict[str, Any]] = []
 
@@ -177,7 +180,7 @@ def power(
 
 
 def estimates(rows: list[dict[str, Any]], reference: Reference) -> dict[str, Any]:
-    """Print and return how well accuracy was estimated."""
+    """Print and return the errors of the accuracy estimate."""
     assert reference.accuracy is not None
     suite = [row for row in rows if row["name"] in CORRUPTIONS]
     strangers = [row for row in rows if row["name"] in ("tighter_crop", "other_camera")]
@@ -189,7 +192,7 @@ def estimates(rows: list[dict[str, Any]], reference: Reference) -> dict[str, Any
             share = (errors <= WITHIN).mean()
             print(f"{name}, {key}: within 5 points in {share:.0%} of {len(part)} conditions, mean error {errors.mean():.3f}")
     known = reference.accuracy.errors
-    print("by the reference's own account: " + ", ".join(f"{key} {value:.3f}" for key, value in known.items()))
+    print("according to the reference: " + ", ".join(f"{key} {value:.3f}" for key, value in known.items()))
     worst = sorted(suite + strangers, key=lambda row: -abs(row["estimate"] - row["accuracy"]))[:6]
     print("worst: " + ", ".join(f"{row['name']} {row['severity']} {row['estimate'] - row['accuracy']:+.3f}" for row in worst))
     report["reference"] = dict(known)
@@ -197,13 +200,13 @@ def estimates(rows: list[dict[str, Any]], reference: Reference) -> dict[str, Any
 
 
 def noticed(rows: list[dict[str, Any]], alarms: dict[str, Any]) -> dict[str, Any]:
-    """Print and return the weakest power, and the false alarms beside the promise."""
+    """Print and return the lowest power, and the false alarms with the configured rate."""
     costly = [row for row in rows if row["kind"] == "picture" and row["costs"] > COSTS]
     weakest = min(costly, key=lambda row: row["power"])
     delays = [row["delay"] for row in costly if row["delay"] is not None]
     print(f"\n{len(costly)} conditions cost more than 5 points; alarms within {WITHIN_FACES} faces:")
     print(
-        f"  least power {weakest['power']:.2f} ({weakest['name']} {weakest['severity']}), "
+        f"  lowest power {weakest['power']:.2f} ({weakest['name']} {weakest['severity']}), "
         f"median delay {np.median(delays):.0f} faces"
     )
     return {
@@ -220,14 +223,20 @@ def noticed(rows: list[dict[str, Any]], alarms: dict[str, Any]) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="FER2013: folder, zip or CSV")
-    parser.add_argument("--model", default="mien-xs", help="a bundle's path or name")
+    parser.add_argument("--votes", type=Path, help="FER+ votes: score against the raters' majority")
+    parser.add_argument("--model", default="mien-xs", help="name or path of a bundle")
     parser.add_argument("--quick", action="store_true", help="fewer faces and repetitions")
-    parser.add_argument("--only-estimates", action="store_true", help="only how well accuracy is estimated")
+    parser.add_argument("--only-estimates", action="store_true", help="only the errors of the accuracy estimate")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     started = time.perf_counter()
     dataset = read_dataset(arguments.data).dataset.split("PublicTest")
     predictor = Predictor(bundle_path(arguments.model), 1)
+    votes = read_votes(arguments.votes, dataset) if arguments.votes else None
+    truth = truths_about(dataset, votes, predictor.card.heads, has_fer2013_labels(dataset))[0]
+    if truth.head != predictor.card.heads[0]:
+        raise SystemExit("this bundle has a people head, which is scored against votes. Pass --votes")
+    dataset = labelled(dataset, truth)
     everything = read_faces(predictor, dataset.images)
     print(f"{len(dataset)} faces read by {predictor.card.name} after {time.perf_counter() - started:.0f} s", flush=True)
     photo = photographs(dataset.images)
@@ -243,13 +252,13 @@ def main() -> None:
     parts: dict[str, NDArray[np.float64]] = {}
     weights = find_yunet()
     if weights is None:
-        print("no turned heads, no proportions: the detector's file is not there (set MIEN_MODELS, or run mien fetch)")
+        print("no turned heads and no proportions: the detector is missing (set MIEN_MODELS, or run mien doctor --fetch)")
     else:
         landmarks = find_faces(dataset.images[second], weights).landmarks
         parts = parts_by_geometry(landmarks)
         points[second] = np.where(np.isfinite(landmarks).all((1, 2))[:, None, None], landmarks, points[second])
     reference = reference_of(everything.take(first), dataset.labels[first], arguments.seed)
-    suite = spoilt_conditions(
+    suite = corruption_levels(
         predictor,
         reference.features,
         dataset.take(first[:learn]),
@@ -258,7 +267,7 @@ def main() -> None:
         arguments.seed,
     )
     reference = replace(reference, accuracy=fit_accuracy(suite))
-    print(f"reference of {len(first)} faces, accuracy learnt from {learn} of them, after {time.perf_counter() - started:.0f} s")
+    print(f"reference of {len(first)} faces, accuracy estimate from {learn}, after {time.perf_counter() - started:.0f} s")
     rows = power(
         reference, dataset.take(second), everything.take(second), predictor, points[second], parts,
         0 if arguments.only_estimates else 20 if arguments.quick else 60, arguments.seed,

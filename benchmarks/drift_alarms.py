@@ -1,4 +1,4 @@
-"""False alarms an hour where nothing changes, for ``drift.py``: independent faces, video, and three controls."""
+"""False alarms per hour without drift, for ``drift.py``: independent faces, video, and three controls."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def reference_of(faces: FaceBatch, labels: NDArray[np.int64], seed: int = 0) -> 
 def alarms_in(
     reference: Reference, faces: FaceBatch, stream: Iterator[tuple[int, str]], windows: int, per_look: float
 ) -> tuple[int, int]:
-    """Return (alarms, change points) in a stream without drift, so many windows long.
+    """Return (alarms, change points) in a stream without drift of ``windows`` windows.
 
     Args:
-        reference: what it is held against.
+        reference: the reference.
         faces: all faces of the stream.
         stream: positions and names.
-        windows: how long to watch.
-        per_look: seconds from one item of the stream to the next, such that an hour brings ``FACES_PER_H`` looks.
+        windows: length of the stream.
+        per_look: seconds between items of the stream, so that an hour has ``FACES_PER_H`` observations.
     """
     monitor = DriftMonitor(reference, FALSE_ALARM_EVERY_H, FACES_PER_H)
     trigger = DriftTrigger(reference, cooldown_h=4 * CHUNK_BLOCKS / FACES_PER_H)
@@ -71,9 +71,9 @@ def garwood(count: int) -> tuple[float, float]:
 def false_alarms(
     dataset: FaceDataset, photo: NDArray[np.int64], everything: FaceBatch, predictor: Predictor, quick: bool, seed: int
 ) -> dict[str, Any]:
-    """Print and return alarms an hour where nothing changes."""
+    """Print and return alarms per hour without drift."""
     windows, cuts = (2000, 3) if quick else (4000, 6)
-    looks = FACES_PER_H / CHUNK_BLOCKS  # windows an hour
+    looks = FACES_PER_H / CHUNK_BLOCKS  # windows per hour
     rows: dict[str, list[int]] = {}
     hours: dict[str, float] = {}
     changes = 0
@@ -101,13 +101,13 @@ def false_alarms(
         if number == 0:
             faces = read_faces(predictor, lit(dataset.images[some]))
             start = wandering_light(len(some), random)
-            add("wandering light", alarms_in(reference, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
+            add("changing light", alarms_in(reference, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
             opening = [observation(faces, p, n, k * 3600 / FACES_PER_H) for k, (p, n) in zip(range(4000), start, strict=False)]
             own = Reference.from_stream(opening, reference, source="the first four hours", repeat_s=3600.0)
-            add("wandering light, own reference", alarms_in(own, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
+            add("changing light, own reference", alarms_in(own, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
     promised = 1 / FALSE_ALARM_EVERY_H
-    print(f"\nfalse alarms an hour, promised {promised:.3f} (one in {FALSE_ALARM_EVERY_H:g} h at {FACES_PER_H:g} faces an hour)")
-    print(f"{'stream':<32} {'hours':>7} {'alarms':>7} {'an hour':>8} {'95 % interval':>16}")
+    print(f"\nfalse alarms per hour, expected {promised:.3f} (one in {FALSE_ALARM_EVERY_H:g} h at {FACES_PER_H:g} faces/hour)")
+    print(f"{'stream':<32} {'hours':>7} {'alarms':>7} {'per hour':>8} {'95 % interval':>16}")
     report: dict[str, Any] = {}
     for name, counts in rows.items():
         low, high = garwood(sum(counts))
@@ -115,6 +115,6 @@ def false_alarms(
         print(f"{name:<32} {hours[name]:7.0f} {sum(counts):7} {rate:8.4f} {ends[0]:7.4f} to {ends[1]:6.4f}   by cut: {counts}")
         report[name] = {"hours": round(hours[name], 1), "alarms": counts, "per_hour": rate, "interval": ends}
     often = changes / hours["independent"]
-    print(f"change points of confidence and entropy (they date alarms, they raise none): {often:.3f} an hour")
+    print(f"change points of confidence and entropy (they date alarms and raise none): {often:.3f} per hour")
     report["change_points_per_hour"] = often
     return report

@@ -1,12 +1,12 @@
-"""What watching for drift costs a live frame, on real video.
+"""Cost of drift monitoring per live frame, on real video.
 
     MIEN_MODELS=models python benchmarks/drift_cost.py --clip lesson.mp4 [--model mien-s] [--frames 20000]
 
-The clip is played again and again on one clock until the session's start has been learnt, the
-limits have been worked out, and windows are judged; each phase is timed apart, beside the rest of the
-same frames. Until it watches, the clock runs eight times as fast, or the start would take half an hour;
-so "learning" measures eight times as many faces as it would. Prints means, 95th percentiles and
-the longest frame in milliseconds, and ends in one JSON line. Compare by ratio.
+The clip is repeated on one clock through three phases: learning the session's start, computing the
+limits, and evaluating windows. Each phase is timed separately, along with the rest of the same frames.
+During the first two phases the clock runs eight times as fast, because the start would take half an hour;
+"learning" therefore processes eight times as many faces as usual. Prints means, 95th percentiles and
+maxima in milliseconds; the last line is JSON. Compare ratios.
 """
 
 from __future__ import annotations
@@ -24,41 +24,40 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from mien.live.pipeline import ExpressionReader, Observer, Pipeline
-from mien.live.recorded import VideoSource
 from mien.monitoring.live_drift import LiveDrift
 from mien.monitoring.open_live import open_live_drift
+from mien.pipeline import ExpressionReader, Observer, Pipeline
 from mien.privacy.level import Level
-from mien.privacy.permit import permit_expressions
-from mien.privacy.policy import decide
+from mien.privacy.policy import decide, permit_expressions
 from mien.records import Frame
+from mien.sources.recorded import VideoSource
 from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
-from mien.vision.detector import open_detector
+from mien.vision.detector_choice import open_detector
 from mien.vision.predictor import Predictor
 
 FAST: Final = 8.0
 
 
 class Clock:
-    """Stands in front of an observer and adds up its time."""
+    """Wraps an observer and adds up its time."""
 
     def __init__(self, observer: LiveDrift) -> None:
         self._observer = observer
         self.spent_ms = 0.0
 
     def observe(self, *given: Any) -> None:
-        """Pass a frame's faces on."""
+        """Pass on the faces of a frame."""
         started = time.perf_counter()
         self._observer.observe(*given)
         self.spent_ms = 1000 * (time.perf_counter() - started)
 
 
-def frames_of(clip: Path) -> list[Frame]:
+def segment_frames(clip: Path) -> list[Frame]:
     return list(VideoSource(clip).frames())
 
 
 def endless(frames: list[Frame]) -> Iterator[Frame]:
-    """Yield the frames for ever, forwards and backwards, so that nothing jumps."""
+    """Yield the frames endlessly, forwards and backwards, without jumps."""
     while True:
         yield from (*frames, *frames[::-1])
 
@@ -84,11 +83,11 @@ def told(values: list[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, required=True, help="a video with a face in it")
-    parser.add_argument("--model", default=DEFAULT_BUNDLE, help="a bundle's path or name")
-    parser.add_argument("--frames", type=int, default=20_000, help="frames to run")
+    parser.add_argument("--model", default=DEFAULT_BUNDLE, help="name or path of a bundle")
+    parser.add_argument("--frames", type=int, default=20_000, help="number of frames")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    frames = frames_of(arguments.clip)
+    frames = segment_frames(arguments.clip)
     drift = open_live_drift(bundle_path(arguments.model), Level.FULL)
     if not isinstance(drift, LiveDrift):
         raise SystemExit(drift.sentence)

@@ -1,7 +1,4 @@
-"""Streams of real faces for ``drift.py``: without drift, as a camera sees them, and with drift planted.
-
-Nothing here measures anything.
-"""
+"""Streams of real faces for ``drift.py``: without drift, as seen by a camera, and with simulated drift."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from mien.monitoring.observation import FaceBatch, FaceObservation, pose_measure
 
 FALSE_ALARM_EVERY_H: Final = 24.0
 FACES_PER_H: Final = 1000.0
-"""What is promised, and at how many looks an hour."""
+"""Configured false-alarm interval, and observations per hour."""
 FRAMES_PER_S: Final = 0.5
 AT_ONCE: Final = 8
 LIGHTS: Final = (0.8, 0.9, 1.0, 1.1, 1.2)
@@ -35,9 +32,9 @@ CAMERAS: Final = (
 """Another camera, by severity: smaller, more compressed, darker."""
 ZOOMS: Final = (1.05, 1.1, 1.2, 1.3, 1.45)
 MIXED: Final = (0.1, 0.2, 0.3, 0.45, 0.6)
-"""Share of the stream that is drawn from one expression only."""
+"""Share of the stream drawn from one expression."""
 FROM_SUBSET: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""Share of the stream that is drawn from a part of the faces only."""
+"""Share of the stream drawn from a part of the faces."""
 _QUARTER: Final = 0.25
 
 
@@ -45,7 +42,7 @@ _QUARTER: Final = 0.25
 
 
 def photographs(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return (N,) which photograph each image shows; copies, also near ones, have the same number."""
+    """Return (N,) the photograph of each image; exact and near copies have the same number."""
     exact = exact_groups(images)
     originals = np.unique(exact)
     pairs = near.find_near_duplicates(images[originals])
@@ -54,7 +51,7 @@ def photographs(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def cut(photo: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return positions of reference and stream: all copies of a photograph are on one side."""
+    """Return positions of reference and stream; all copies of a photograph are on one side."""
     random = np.random.default_rng(seed)
     photos = random.permutation(np.unique(photo))
     first = np.isin(photo, photos[: len(photos) // 2])
@@ -65,7 +62,7 @@ def cut(photo: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray
 
 
 def independent(faces: FaceBatch, random: np.random.Generator) -> Iterator[tuple[int, str]]:
-    """Yield (face, name) for ever, each face someone new."""
+    """Yield (face, name) endlessly, each face a new person."""
     number = 0
     while True:
         for face in random.integers(0, len(faces), 1024):
@@ -74,13 +71,13 @@ def independent(faces: FaceBatch, random: np.random.Generator) -> Iterator[tuple
 
 
 def video(people: int, variants: int, random: np.random.Generator, as_independent: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield (face, name) as a camera sees eight people at once: who comes stays 5 to 60 s and trembles.
+    """Yield (face, name) as a camera sees eight people at once; each stays 5 to 60 s with small movements.
 
     Args:
         people: faces to draw from; variant v of face i is at position i * variants + v.
-        variants: pictures of each.
-        random: the source of chance.
-        as_independent: give every frame a name of its own, as somebody would who knows no blocks.
+        variants: number of variants per face.
+        random: random generator.
+        as_independent: give every frame its own name, as if frames were independent.
     """
     number = 0
 
@@ -103,7 +100,7 @@ def video(people: int, variants: int, random: np.random.Generator, as_independen
 
 
 def wandering_light(people: int, random: np.random.Generator) -> Iterator[tuple[int, str]]:
-    """Yield (face, name), each face someone new, in light that wanders slowly between the five of ``LIGHTS``."""
+    """Yield (face, name), each face a new person, in light that changes slowly between the five of ``LIGHTS``."""
     light, number = 2.0, 0
     while True:
         light = float(np.clip(light - 0.002 * (light - 2) + random.normal(0, 0.06), 0, len(LIGHTS) - 1))
@@ -112,7 +109,7 @@ def wandering_light(people: int, random: np.random.Generator) -> Iterator[tuple[
 
 
 def trembling(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Return (4 N, 48, 48): each face as it is, and three times moved by a pixel, a little brighter or darker."""
+    """Return (4 N, 48, 48): each face, and three copies moved by a pixel and slightly brighter or darker."""
     found = []
     for image in images:
         found.append(image)
@@ -132,7 +129,7 @@ def observation(faces: FaceBatch, position: int, name: str, t_s: float) -> FaceO
     return FaceObservation(t_s, name, faces.embedding[position], faces.probabilities[position], faces.measures[position])
 
 
-# --- planted drift ------------------------------------------------------------------------------
+# --- simulated drift ------------------------------------------------------------------------------
 
 
 def tighter(images: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
@@ -141,7 +138,7 @@ def tighter(images: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
 
 
 def spoilt_pictures(part: FaceDataset, points: NDArray[np.float32]) -> Iterator[tuple[str, int, NDArray[np.uint8]]]:
-    """Yield (name, severity, faces) of everything that is planted in pictures; other seeds than the reference's."""
+    """Yield (name, severity, faces) of all image corruptions, with other seeds than the reference's."""
     for name in CORRUPTIONS:
         for severity in SEVERITIES:
             yield name, severity, corrupt(part.images, name, severity, points, seed=99)
@@ -155,13 +152,13 @@ def spoilt_pictures(part: FaceDataset, points: NDArray[np.float32]) -> Iterator[
 
 
 def parts_by_geometry(landmarks: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """Return parts of N faces by (N, 5, 2) landmarks, as (N,) 1 for who belongs to it and 0 for who does not.
+    """Return parts of N faces by (N, 5, 2) landmarks, each as (N,) 1 for members and 0 for others.
 
-    Nobody has told how old FER2013's people are, and no model here guesses it. What can be measured is a
-    proportion that changes as faces grow: children's eyes are far apart for the height of the face below
-    them (Farkas 1994, "Anthropometry of the head and face"). The quarter of the straight faces with the
-    widest eyes is called younger-looking, that with the narrowest older-looking: a proxy, which open mouths
-    and heads that nod blur.
+    FER2013 has no ages, and no model here estimates them. A facial proportion that changes with growth can be
+    measured: children's eyes are far apart relative to the height of the face below them (Farkas 1994,
+    "Anthropometry of the head and face"). The quarter of the frontal faces with the largest ratio is called
+    younger-looking, the quarter with the smallest older-looking. This is a proxy, disturbed by open mouths
+    and nodding heads.
     """
     turn = pose_measures(landmarks)[:, 0]
     eyes, mouth = landmarks[:, :2].mean(1), landmarks[:, 3:].mean(1)

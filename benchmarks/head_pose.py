@@ -1,11 +1,11 @@
-"""How well five landmarks tell where a head points.
+"""Accuracy of the head pose from five landmarks.
 
     python benchmarks/head_pose.py --data fer2013.zip --clips FOLDER [--faces 3000]
 
-Prints the depth of the nose that FER2013's turned faces agree on, YuNet's noise on the clips
-(a frame against its copies shifted and resized by a little), the error against known turns of
-a head with that noise and with heads that differ by 5 %, and on the clips the error of roll
-against known turns of the picture and of yaw against its mirror image. Ends in one JSON line.
+Prints the depth of the nose fitted to FER2013's turned faces; YuNet's noise on the clips
+(a frame and slightly shifted and resized copies); the error for known rotations of a head with
+that noise and with heads that differ by 5 %; and on the clips the error of roll for known
+rotations of the picture and of yaw for its mirror image. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from mien.audit.faces import find_faces
 from mien.data.reader import read_dataset
-from mien.live.sources import open_source
 from mien.records import HeadPose
-from mien.vision.detector import Detector, open_detector
+from mien.sources.factory import open_source
+from mien.vision.detector import Detector
+from mien.vision.detector_choice import open_detector
 from mien.vision.pose import head_model, head_pose
 from mien.vision.weights import find_yunet
 
@@ -34,10 +35,10 @@ MIRRORED = [1, 0, 2, 4, 3]
 
 
 def nose_depth(data: Path, faces: int) -> dict[str, float]:
-    """Return the nose's depth in eye distances by how far it is off the middle (in eye-to-mouth distances)."""
+    """Return the nose's depth in eye distances by its offset from the middle (in eye-to-mouth distances)."""
     weights = find_yunet()
     if weights is None:
-        raise SystemExit("this needs YuNet: run mien fetch")
+        raise SystemExit("YuNet is missing. Run mien doctor --fetch")
     train = read_dataset(data).dataset.split("Training")
     found = find_faces(train.images[np.linspace(0, len(train) - 1, faces).astype(np.int64)], weights)
     points = found.landmarks[found.score > 0.7].astype(np.float64)
@@ -48,7 +49,7 @@ def nose_depth(data: Path, faces: int) -> dict[str, float]:
     apart = np.abs(((points[:, 1] - points[:, 0]) * across).sum(1)) / height
     off = np.abs(((points[:, 2] - (eyes + mouth) / 2) * across).sum(1)) / height
     nod = ((points[:, 2] - eyes) * down).sum(1) / height**2
-    level = np.abs(nod - np.median(nod)) < 0.08  # nodding moves the nose as well
+    level = np.abs(nod - np.median(nod)) < 0.08  # pitch moves the nose too
     frontal = float(np.median(apart[level & (off < 0.03)]))
     depths = {}
     for low in (0.1, 0.15, 0.2, 0.25, 0.3):
@@ -59,7 +60,7 @@ def nose_depth(data: Path, faces: int) -> dict[str, float]:
 
 
 def moved(image: NDArray[np.uint8], turn_deg: float = 0.0, zoom: float = 1.0, shift: float = 0.0) -> tuple[Any, Any]:
-    """Return the picture turned about its middle, and the (2, 3) transform."""
+    """Return the picture rotated about its centre, and the (2, 3) transform."""
     height, width = image.shape[:2]
     transform = cv2.getRotationMatrix2D((width / 2, height / 2), turn_deg, zoom)
     transform[:, 2] += shift
@@ -90,7 +91,7 @@ def on_clips(detector: Detector, clips: Path) -> dict[str, float]:
                 seen = only_face(detector, moved(frame.image, turn)[0])
                 turned = None if seen is None else head_pose(seen)
                 if turned is not None:
-                    # a picture turned by an angle turns a frontal head by it; the pose of the head comes on top
+                    # rotating the picture rotates a frontal head by the same angle, in addition to its own pose
                     roll.append(abs(turned.roll_deg - pose.roll_deg + turn))
             seen = only_face(detector, frame.image[:, ::-1].copy())
             if seen is not None:
@@ -115,7 +116,7 @@ def turned_head(pose: HeadPose) -> NDArray[np.float64]:
 
 
 def known_turns(noise: float, variation: float, count: int = 4000) -> dict[str, float]:
-    """Return median and 95th percentile of the error in degrees for heads half a metre to two metres away."""
+    """Return median and 95th percentile of the error in degrees for heads at 0.5 to 2 m."""
     random = np.random.default_rng(0)
     errors = []
     model = head_model()
@@ -145,10 +146,10 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=3000)
     arguments = parser.parse_args()
     depths = nose_depth(arguments.data, arguments.faces)
-    print(f"depth of the nose in eye distances, by how far it is off the middle: {depths}")
+    print(f"depth of the nose in eye distances, by its offset from the middle: {depths}")
     real = on_clips(open_detector(), arguments.clips)
-    print(f"YuNet's noise: {real['noise']:.3f} eye distances; turned pictures: roll errs by {real['roll_deg']} degrees;"
-          f" mirrored: yaw differs by {real['mirror_yaw_deg']}")  # fmt: skip
+    print(f"YuNet's noise: {real['noise']:.3f} eye distances; rotated pictures: roll error {real['roll_deg']} degrees;"
+          f" mirrored pictures: yaw error {real['mirror_yaw_deg']}")  # fmt: skip
     results = {}
     for name, noise, variation in (("noise alone", real["noise"], 0.0), ("heads differ by 5 %", real["noise"], 0.05)):
         results[name] = known_turns(noise, variation)

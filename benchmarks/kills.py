@@ -1,9 +1,9 @@
-"""What a kill costs: real live runs on the demo, killed at random moments and opened again.
+"""Data lost when a session is killed: live sessions on the demo, killed at random times and recovered.
 
     python benchmarks/kills.py --kills 10
 
-Prints one row a kill and, in the end, one line of JSON. ``late`` is how long before the kill
-the last reading was saved: what was read since then is what the kill took.
+Prints one row per kill and one line of JSON at the end. ``late`` is the time between the last
+saved reading and the kill: the readings in that time are lost.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from mien.store.events import read_events
-from mien.store.names import EVENTS_NAME, PARTIAL_NAME
-from mien.store.recovery import recover
+from mien.sessions.events import read_events
+from mien.sessions.layout import EVENTS_NAME, PARTIAL_NAME
+from mien.sessions.recovery import recover
+from mien.summaries.views import write_views
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
                 "--source",
                 "demo",
                 "--headless",
-                "--seconds",
+                "--duration-s",
                 "3600",
                 "--out",
                 str(out),
@@ -51,7 +52,7 @@ def main() -> None:
             partial = out / PARTIAL_NAME
             while not partial.exists():
                 if run.poll() is not None:
-                    sys.exit("the live run ended by itself")
+                    sys.exit("the live session ended by itself")
                 time.sleep(0.01)
             began = time.monotonic()
             time.sleep(chance.uniform(0.2, 8))
@@ -62,7 +63,7 @@ def main() -> None:
             ran = time.monotonic() - began
             late.append(max(0.0, killed - partial.stat().st_mtime))
             opening = time.monotonic()
-            kept = recover(out)
+            kept = recover(out, write_views)
             opened = time.monotonic() - opening
             saved = (out / "observations.csv").read_bytes()
             whole = saved.startswith(seen[: seen.rfind(b"\n") + 1]) and kept.session.frames_with_face == saved.count(b"\n") - 1

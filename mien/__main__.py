@@ -1,6 +1,6 @@
-"""``python -m mien``: the same door as the console script ``mien``."""
+"""``python -m mien``: the same as the console script ``mien``."""
 
-from mien.cli import main
+from mien.start import main
 
 if __name__ == "__main__":
     main()

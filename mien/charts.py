@@ -1,6 +1,6 @@
-"""One look for every matplotlib chart, and one atomic way to save it.
+"""A common style for matplotlib charts, and atomic saving.
 
-matplotlib is loaded only when a chart is drawn: commands that draw none start without it.
+matplotlib is imported only when a chart is drawn.
 """
 
 from __future__ import annotations

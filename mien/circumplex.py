@@ -1,8 +1,8 @@
-"""Where expressions lie on the plane of valence and arousal, and how undecided a reading is.
+"""Valence and arousal of expressions (the circumplex model), and the entropy of a prediction.
 
-The coordinates are what the words for the emotions mean to people, not what a face gives
-away: a reading of 60 % happy is drawn to the middle of the plane, not to a milder joy. They
-summarise the look of expressions, and say nothing of anyone's state.
+The coordinates are ratings of emotion words, not of faces. A probability of 60 % for happy moves
+the point towards the origin; it does not mean mild happiness. The values summarise displayed
+expressions and do not describe a person's state.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ COORDINATES: Final[dict[str, tuple[float, float]]] = {
     "surprise": (0.40, 0.67),
 }
 """Valence and arousal, -1 to 1, of the words angry, disgusted, fearful, happy, sad and surprised (Russell and
-Mehrabian 1977, doi:10.1016/0092-6566(77)90037-X, without dominance); neutral is the origin."""
+Mehrabian 1977, doi:10.1016/0092-6566(77)90037-X, dominance omitted); neutral is the origin."""
 _TABLE: Final = np.array([COORDINATES[name] for name in EMOTIONS])
 
 
 def valence_arousal(probabilities: NDArray[np.floating]) -> tuple[float, float]:
-    """Return the mean coordinates of (7,) probabilities.
+    """Return valence and arousal, -1 to 1: the mean coordinates weighted by (7,) probabilities.
 
     >>> valence_arousal(np.array([0, 0, 0, 1.0, 0, 0, 0]))
     (0.81, 0.51)
@@ -39,7 +39,7 @@ def valence_arousal(probabilities: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def entropy_bits(probabilities: NDArray[np.floating]) -> float:
-    """Return the entropy (Shannon 1948) of (7,) probabilities: 0 when decided, log2 of 7 when all are as likely.
+    """Return the Shannon entropy of (7,) probabilities in bits, 0 to log2(7).
 
     >>> round(entropy_bits(np.full(7, 1 / 7)), 3), entropy_bits(np.eye(7)[2])
     (2.807, 0.0)

@@ -1,9 +1,8 @@
-"""The few shapes that every picture of a session is made of: text, pills, bars and the stacked ribbon.
+"""Drawing primitives of all session graphics: text, pills, bars and the stacked ribbon.
 
-The live window and the summary picture show the same facts, so they must look and count the
-same. This module knows sizes and colours; it knows nothing of sessions, screens or files.
-Glyphs and rounded shapes are kept as coverage masks: the second time one is drawn it is a
-lookup and a blend, which is what keeps a live picture cheap.
+The live window and the summary image use the same primitives, so that they look alike. This module
+knows nothing about sessions, screens or files. Glyphs and rounded shapes are cached as coverage
+masks, so that repeated drawing only costs a lookup and a blend.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ Align = Literal["left", "centre", "right"]
 
 BLACK: Final[Rgb] = (16, 18, 22)
 WHITE: Final[Rgb] = (255, 255, 255)
-_LONGEST_BRIDGE_S: Final = 1.0  # a ribbon is drawn through a missed frame or two, not through a pause
+_LONGEST_BRIDGE_S: Final = 1.0  # a ribbon is interpolated across missed frames, but not across a pause
 _IN_FONT: Final = frozenset(map(chr, range(32, 127))) | frozenset("©«°±´·»‘’“”…‹›™")
 
 
 def rgb(colour: str) -> Rgb:
-    """Return ``"#RRGGBB"`` as three numbers, 0 to 255.
+    """Return ``"#RRGGBB"`` as an RGB tuple, 0 to 255.
 
     >>> rgb("#F0C21B")
     (240, 194, 27)
@@ -37,18 +36,18 @@ def rgb(colour: str) -> Rgb:
 
 
 CLASS_RGB: Final[tuple[Rgb, ...]] = tuple(rgb(COLOURS[name]) for name in EMOTIONS)
-"""One colour a class, in the order of ``EMOTIONS``."""
+"""One colour per class, in the order of ``EMOTIONS``."""
 
 
 def ink_on(background: Rgb) -> Rgb:
-    """Return black or white, whichever has the greater contrast on ``background`` (WCAG 2 luminance)."""
+    """Return black or white, whichever has the higher contrast on ``background`` (WCAG 2 luminance)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in background)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return BLACK if luminance > 0.179 else WHITE
 
 
 def clock(seconds: float) -> str:
-    """Return ``seconds`` as minutes and seconds, with hours when there are any.
+    """Return ``seconds`` as ``MM:SS``, or ``H:MM:SS`` from one hour.
 
     >>> clock(83.9), clock(3671)
     ('01:23', '1:01:11')
@@ -61,17 +60,17 @@ def clock(seconds: float) -> str:
 def ribbon_columns(
     t_s: NDArray[np.float64], values: NDArray[np.float64], start_s: float, end_s: float, count: int
 ) -> NDArray[np.float64]:
-    """Return (count, 7) shares that sum to 1, one row for each of ``count`` equal slices of time.
+    """Return (count, 7) float64 shares that sum to 1, one row for each of ``count`` equal time slices.
 
-    Between two points the line is straight. Where several points share a slice it is their
-    mean, so a long session is summed up, not sampled. Rows are NaN where nobody was seen.
+    Values are interpolated linearly between points. If a slice contains several points, their mean
+    is used, so a long session is averaged rather than sampled. Rows without a face are NaN.
 
     Args:
-        t_s: (T,) times, ascending.
-        values: (T, 7) probabilities; rows with NaN are times without a face.
-        start_s: the first slice's beginning.
-        end_s: the last slice's end.
-        count: how many slices.
+        t_s: (T,) times in seconds, ascending.
+        values: (T, 7) probabilities; rows without a face are NaN.
+        start_s: start of the first slice in seconds.
+        end_s: end of the last slice in seconds.
+        count: number of slices.
     """
     out = np.full((count, len(EMOTIONS)), np.nan)
     if len(t_s) == 0 or end_s <= start_s:
@@ -83,8 +82,8 @@ def ribbon_columns(
     right = np.searchsorted(t_s, at)
     left = np.maximum(right - 1, 0)
     right = np.minimum(right, len(t_s) - 1)
-    before, after = at - t_s[left], t_s[right] - at  # negative outside of the points
-    # a point stands for half the way to its neighbours, so that a lone one still shows
+    before, after = at - t_s[left], t_s[right] - at  # negative outside the points
+    # a point represents the time halfway to its neighbours, so that a single point is visible
     reach = max(spacing, step) / 2
     for side, away in ((left, np.abs(before)), (right, np.abs(after))):
         near = seen[side] & (away <= reach)
@@ -106,17 +105,17 @@ def ribbon_columns(
 
 
 def ribbon_image(columns: NDArray[np.float64], height: int, background: Rgb) -> NDArray[np.uint8]:
-    """Return (height, W, 3) uint8: the classes stacked from the top, every edge anti-aliased.
+    """Return the stacked ribbon as (height, W, 3) uint8 RGB, with anti-aliased edges, first class on top.
 
     Args:
-        columns: (W, 7) shares, one row a pixel column; NaN rows show ``background``.
+        columns: (W, 7) shares, one row per pixel column; NaN rows show ``background``.
         height: in pixels.
-        background: shown where nobody was seen.
+        background: colour of columns without a face.
     """
     shares = np.nan_to_num(columns).astype(np.float32)
     edges = np.concatenate([np.zeros((len(shares), 1), np.float32), np.cumsum(shares, axis=1)], axis=1) * height
     rows = np.arange(1, height + 1, dtype=np.float32)[:, None, None]
-    below = np.clip(rows - edges, 0, 1)  # (H, W, 8): how much of a pixel lies below each edge
+    below = np.clip(rows - edges, 0, 1)  # (H, W, 8): share of a pixel below each edge
     covered = below[..., :-1] - below[..., 1:]  # (H, W, 7)
     palette = np.array(CLASS_RGB, np.float32) - np.array(background, np.float32)
     return np.asarray(covered @ palette + np.array(background, np.float32) + 0.5, np.float32).astype(np.uint8)
@@ -128,7 +127,7 @@ def _font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _drawable(text: str) -> str:
-    """Return ``text`` in the characters the font has: accents are dropped, the rest becomes "?"."""
+    """Return ``text`` limited to the font's characters: accents are removed, other characters replaced by "?"."""
     out = []
     for char in text:
         for part in char if char in _IN_FONT else unicodedata.normalize("NFKD", char):
@@ -141,7 +140,7 @@ def _drawable(text: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _text_mask(text: str, pixels: int, tracking: int) -> NDArray[np.uint8]:
-    """Return a line's coverage mask; its height depends on the size alone, so lines share a baseline."""
+    """Return a line's coverage mask; its height depends only on the font size, so that lines share a baseline."""
     font, text = _font(pixels), _drawable(text)
     parts = list(text) if tracking else [text]
     widths = [font.getlength(part) + tracking for part in parts]
@@ -162,16 +161,16 @@ def _rounded_mask(width: int, height: int, radius: int) -> NDArray[np.uint8]:
 
 
 class Canvas:
-    """A picture that is drawn on in logical units; ``scale`` pixels make one unit.
+    """An image to draw on in logical units of ``scale`` pixels.
 
     Args:
         width: in pixels.
         height: in pixels.
-        scale: pixels a unit; 2 with a final halving is supersampling.
-        background: the first colour everywhere.
+        scale: pixels per unit; use 2 and halve the result for supersampling.
+        background: the initial colour.
 
     Attributes:
-        image: (height, width, 3) uint8, red-green-blue.
+        image: (height, width, 3) uint8 RGB.
     """
 
     def __init__(self, width: int, height: int, scale: float, background: Rgb) -> None:
@@ -181,7 +180,7 @@ class Canvas:
 
     @classmethod
     def over(cls, image: NDArray[np.uint8], scale: float) -> Canvas:
-        """Return a canvas that draws on ``image``, (H, W, 3) uint8 red-green-blue, in place."""
+        """Return a canvas that draws in place on ``image``, (H, W, 3) uint8 RGB."""
         canvas = cls(1, 1, scale, BLACK)
         canvas.image = image
         return canvas
@@ -191,7 +190,7 @@ class Canvas:
         return round(units * self.scale)
 
     def blend(self, mask: NDArray[np.uint8], x: int, y: int, colour: Rgb, opacity: float = 1.0) -> None:
-        """Lay ``colour`` on the picture through ``mask``, its corner at pixel (x, y); what is outside is cut off."""
+        """Blend ``colour`` into the image through ``mask`` with its corner at pixel (x, y), clipped to the image."""
         height, width = self.image.shape[:2]
         x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + mask.shape[1], width), min(y + mask.shape[0], height)
         if x0 >= x1 or y0 >= y1:
@@ -201,13 +200,13 @@ class Canvas:
         under[:] = under + ((np.array(colour, np.int32) - under) * alpha + 32640) // 65280
 
     def text_width(self, text: str, size: float, tracking: float = 0.0) -> float:
-        """Return how wide a line is, in units."""
+        """Return the width of a line in units."""
         return float(_text_mask(text, max(self.px(size), 1), self.px(tracking)).shape[1] / self.scale)
 
     def text(
         self, x: float, y: float, text: str, size: float, colour: Rgb, align: Align = "left", tracking: float = 0.0
     ) -> float:
-        """Draw one line with its top at ``y`` and return its width; ``x`` is its left, middle or right."""
+        """Draw one line with its top at ``y`` and return its width in units; ``x`` is its left, centre or right."""
         mask = _text_mask(text, max(self.px(size), 1), self.px(tracking))
         width = mask.shape[1]
         left = self.px(x) - {"left": 0, "centre": width // 2, "right": width}[align]
@@ -215,7 +214,7 @@ class Canvas:
         return float(width / self.scale)
 
     def elided(self, text: str, size: float, width: float) -> str:
-        """Return ``text``, its middle left out where it is wider than ``width``: paths differ at both ends."""
+        """Return ``text``, shortened in the middle if it is wider than ``width`` units."""
         kept = len(text)
         short = text
         while kept > 1 and self.text_width(short, size) > width:
@@ -224,12 +223,12 @@ class Canvas:
         return short
 
     def pill(self, x: float, y: float, w: float, h: float, radius: float, colour: Rgb, opacity: float = 1.0) -> None:
-        """Fill a rectangle with round corners."""
+        """Fill a rectangle with rounded corners."""
         width, height = max(self.px(w), 1), max(self.px(h), 1)
         self.blend(_rounded_mask(width, height, self.px(radius)), self.px(x), self.px(y), colour, opacity)
 
     def bar(self, x: float, y: float, w: float, h: float, share: float, colour: Rgb, track: Rgb) -> None:
-        """Draw a bar of which ``share``, 0 to 1, is filled; the filled length is true to the pixel."""
+        """Draw a bar of which ``share``, 0 to 1, is filled."""
         mask = _rounded_mask(max(self.px(w), 1), max(self.px(h), 1), self.px(h / 2))
         self.blend(mask, self.px(x), self.px(y), track)
         self.blend(mask[:, : round(mask.shape[1] * min(max(share, 0.0), 1.0))], self.px(x), self.px(y), colour)
@@ -242,7 +241,7 @@ class Canvas:
         span_s: tuple[float, float],
         empty: Rgb,
     ) -> None:
-        """Draw the stacked ribbon of ``values`` between two times into ``area`` (x, y, w, h)."""
+        """Draw the stacked ribbon of ``values`` (T, 7) for the times ``span_s`` into ``area`` (x, y, w, h)."""
         x, y, width, height = (self.px(v) for v in area)
         columns = ribbon_columns(t_s, values, span_s[0], span_s[1], width)
         self.image[y : y + height, x : x + width] = ribbon_image(columns, height, empty)

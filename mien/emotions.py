@@ -1,8 +1,7 @@
-"""The seven expression classes: their order, their other names, and their colours.
+"""The seven expression classes: their order, aliases and colours.
 
-Every array with a class axis in this package follows ``EMOTIONS``. Other orders and other
-names exist outside (FER2013's own CSV codes, FER+ column heads); they are translated to
-this order once, where data is read, and never again.
+Every array with a class axis follows the order of ``EMOTIONS``. Other orders and names (FER2013's
+CSV codes, FER+ column names) are converted once, when data is read.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ EMOTIONS: Final[tuple[str, ...]] = (
     "sad",
     "surprise",
 )
-"""Class names in the one order used everywhere (alphabetical, as in FER2013's folders)."""
+"""Class names in the order used everywhere (alphabetical, as in FER2013's folders)."""
 
 FER2013_CODES: Final[tuple[str, ...]] = (
     "angry",
@@ -29,7 +28,7 @@ FER2013_CODES: Final[tuple[str, ...]] = (
     "surprise",
     "neutral",
 )
-"""Class name by the integer code 0..6 in ``fer2013.csv``: another order than ``EMOTIONS``."""
+"""Class names by the integer codes 0 to 6 in ``fer2013.csv``, which differ from the order of ``EMOTIONS``."""
 
 ALIASES: Final[dict[str, str]] = {
     "anger": "angry",
@@ -41,7 +40,7 @@ ALIASES: Final[dict[str, str]] = {
     "sadness": "sad",
     "surprised": "surprise",
 }
-"""Names met in other data sets, by the name used here."""
+"""Class names by the names used in other data sets."""
 
 COLOURS: Final[dict[str, str]] = {
     "angry": "#D55E00",
@@ -52,13 +51,13 @@ COLOURS: Final[dict[str, str]] = {
     "sad": "#0072B2",
     "surprise": "#56B4E9",
 }
-"""One colour a class, told apart by colour-blind readers (after Okabe and Ito, 2008)."""
+"""One colour per class, from a palette for colour-blind readers (after Okabe and Ito, 2008)."""
 
 
 def canonical_name(name: str) -> str | None:
-    """Return the class that ``name`` stands for, or None when it is none of the seven.
+    """Return the class for a name or alias, or None if there is none.
 
-    Case and surrounding blanks do not matter; other languages' names are not guessed.
+    Case and surrounding whitespace are ignored. Only English names are supported.
 
     >>> canonical_name(" Happiness "), canonical_name("bored")
     ('happy', None)

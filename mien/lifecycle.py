@@ -1,7 +1,7 @@
-"""A model's life, wired together: train and export.
+"""Training and export of models.
 
-The only place where training and evaluation meet; the stages themselves are blind to one
-another. PyTorch is loaded by the functions that need it, so everything else runs without.
+The only module that connects training and evaluation. PyTorch is imported by the functions that need
+it, so that everything else works without it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from mien import metrics
 from mien.audit.labels import ridge_probabilities
 from mien.data.dataset import FaceDataset
+from mien.data.fer2013 import has_fer2013_labels
 from mien.data.manifest import manifest
 from mien.data.split_file import read_split_file
 from mien.data.votes import read_votes
+from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError, missing_extra
-from mien.evaluation.calibration import confidence_for_error
-from mien.evaluation.scores import score
+from mien.evaluation.calibration import thresholds_by_class
+from mien.evaluation.scores import Scores, predict_heads
+from mien.evaluation.truths import truths_about
 from mien.files import file_hash
-from mien.modelcard import ModelCard
-from mien.revision import git_revision
-from mien.vision.bundles import bundle_path, write_record
+from mien.modelcard import FER2013, PEOPLE, ModelCard
+from mien.version import git_revision
+from mien.vision.bundles import CHECKPOINT_ENDINGS, bundle_path, write_record
 from mien.vision.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -37,9 +39,8 @@ if TYPE_CHECKING:
     from mien.training.loop import OnEpoch, OnStep
     from mien.training.settings import TrainSettings
 
-CHECKPOINT_ENDINGS: Final = (".pt", ".pth")
 BUNDLE_FILE: Final = "mien.onnx"
-"""Name of the bundle a training run leaves in its folder."""
+"""Name of the bundle in a training run's folder."""
 
 
 def train_model(
@@ -61,51 +62,48 @@ def train_model(
 ) -> list[EpochRow]:
     """Train on Training, choose the best epoch on PublicTest, and return the history.
 
-    Leaves ``last.pt``, ``best.pt``, ``history.csv``, ``curves.png``, ``run.json`` in
-    ``folder``, up to date after every epoch; they survive a kill at any moment. Where
-    ``torchrun`` started several processes they share the run, and the first one writes.
+    Writes ``last.pt``, ``best.pt``, ``history.csv``, ``curves.png`` and ``run.json`` to ``folder`` after
+    every epoch, atomically. Processes started by ``torchrun`` share the run; the first one writes.
 
     Args:
-        dataset: images of at least those two splits.
-        settings: the recipe.
-        folder: the run's folder.
-        command: how the run was asked for, kept in checkpoints and on the card.
-        split_file: the audit's decisions on what to drop and what to weigh less; None for all images alike.
-        votes: the FER+ votes, mixed into the labels by ``settings.votes_share``; None for labels alone.
-        teachers: checkpoints or bundles to learn from as well, by ``settings.teacher_share``.
-        start: a checkpoint or bundle of the same shape whose weights to begin with; None for fresh ones.
+        dataset: images of at least these two splits.
+        settings: the training settings.
+        folder: folder of the run.
+        command: command line of the run, stored in checkpoints and on the model card.
+        split_file: the audit's decisions on which images to drop or weight less; None uses all images equally.
+        votes: the FER+ votes to train the people head on; None trains only the label head.
+        teachers: checkpoints or bundles to distil, weighted by ``settings.teacher_share``.
+        start: a checkpoint or bundle of the same shape to fine-tune; None for random weights.
         logs: folder of TensorBoard's logs.
-        device: auto, cpu or cuda.
-        resume: continue the run in ``folder``; without it a folder that holds one is refused.
-        on_start: called once with (device name, images to train on, steps already done).
+        device: ``auto``, ``cpu`` or ``cuda``.
+        resume: continue the run in ``folder``; otherwise a folder with a run is refused.
+        on_start: called once with (device name, number of training images, steps already done).
         on_step: called after every step.
         on_epoch: called after every epoch.
 
     Raises:
-        UsageError: the folder holds a run and ``resume`` is off, or the settings differ, or votes or
-            teachers are missing that the settings ask for, or ``start`` has another shape.
-        DeviceError: PyTorch is missing, or the device is.
-        KeyboardInterrupt: a stop was asked for; everything is saved.
+        UsageError: the folder holds a run and ``resume`` is false, the settings of a resumed run differ, or ``start`` has
+            a different shape.
+        DeviceError: PyTorch is not installed, the device is not available, or training diverged.
+        KeyboardInterrupt: the run was stopped; its state is saved.
     """
     try:
-        from mien.training.loop import Trainer
+        from mien.training.loop import RunVotes, Trainer
         from mien.training.origins import networks_from, origin_file, starting_network
         from mien.training.processes import Processes, pick_device
         from mien.training.run_folder import RunFolder
-        from mien.training.targets import Teachers, label_rows
+        from mien.training.targets import Teachers, smoothed_labels
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "Training") from error
     if (folder / "last.pt").exists() and not resume:
         raise UsageError(f"{folder} already holds a run. Continue it with --resume, or choose another folder with --out")
-    if settings.votes_share > 0 and votes is None:
-        raise UsageError(f"votes_share is {settings.votes_share}, and no votes are given. Name them with --votes, or set it to 0")
     chosen = pick_device(device)
     contents = manifest(dataset)
     facts = {
         "dataset_hash": contents["dataset_hash"],
         "data_steps": contents["steps"],
         "split_file": file_hash(split_file) if split_file else "",
-        "votes": file_hash(votes) if votes and settings.votes_share else "",
+        "votes": file_hash(votes) if votes else "",
         "teachers": [file_hash(origin_file(teacher)) for teacher in teachers],
         "start": file_hash(origin_file(start)) if start else "",
         "git_revision": git_revision(),
@@ -113,21 +111,26 @@ def train_model(
     }
     if split_file:
         dataset = read_split_file(split_file, dataset).apply(dataset)
-    training = dataset.split("Training")
-    rows = label_rows(training, settings, read_votes(votes, training) if votes else None)
-    masters = [network for teacher in teachers for network in networks_from(teacher, training)]
+    training, validation = dataset.split("Training"), dataset.split("PublicTest")
+    run_votes = None
+    if votes:
+        seen = read_votes(votes, training)
+        training = training.take(seen.known)  # FER+ has no votes for images without a face
+        run_votes = RunVotes(seen.shares[seen.known], read_votes(votes, validation))
+    teacher_networks = [network for teacher in teachers for network in networks_from(teacher, training)]
     processes = Processes.join(chosen)
     trainer = Trainer(
         training,
-        dataset.split("PublicTest"),
+        validation,
         settings,
         folder,
         chosen,
         facts,
-        rows,
-        Teachers(masters, chosen, settings.teacher_mirror) if masters else None,
-        processes,
-        starting_network(start, settings, training) if start else None,
+        targets=smoothed_labels(training, settings),
+        votes=run_votes,
+        teachers=Teachers(teacher_networks, chosen, settings.teacher_mirror) if teacher_networks else None,
+        processes=processes,
+        start=starting_network(start, settings, training, bool(votes)) if start else None,
     )
     if resume:
         trainer.resume()
@@ -154,24 +157,33 @@ def train_model(
 
 
 def export_model(
-    checkpoints: Sequence[Path], dataset: FaceDataset, target: Path, name: str, precision: str = "fp32"
+    checkpoints: Sequence[Path],
+    dataset: FaceDataset,
+    target: Path,
+    name: str,
+    precision: str = "fp32",
+    votes: Path | None = None,
+    parent: ModelCard | None = None,
 ) -> ModelCard:
-    """Turn a checkpoint, or several as a committee, into a bundle with its record beside it, and return its card.
+    """Export a checkpoint, or several as an ensemble, to a bundle with its record, and return its card.
 
-    The calibration temperature is fitted on PublicTest, and the card's PublicTest numbers
-    are measured on the finished bundle.
+    Temperatures, logit adjustment and the thresholds for uncertain predictions are fitted on PublicTest, each head to its
+    own truth. The card's PublicTest metrics are measured on the exported bundle.
 
     Args:
-        checkpoints: ``best.pt`` of one run or more.
-        dataset: images of Training (to set the ranges of int8) and PublicTest.
-        target: the ONNX file to write.
-        name: the bundle's name.
-        precision: fp32, fp16 (weights of half the size) or int8 (arithmetic in integers).
+        checkpoints: ``best.pt`` of one or more runs.
+        dataset: images of Training (for the int8 ranges and the prior of the votes) and PublicTest.
+        target: path of the ONNX file.
+        name: name of the bundle.
+        precision: ``fp32``, ``fp16`` (16-bit weights) or ``int8`` (8-bit arithmetic).
+        votes: the FER+ votes, required to calibrate a people head.
+        parent: card of the bundle that the checkpoints were fine-tuned from; without votes, its calibration of the people
+            head is used.
 
     Raises:
-        UsageError: another precision.
-        BundleError: a checkpoint is broken, or the graph does not answer as PyTorch does.
-        DeviceError: PyTorch or the exporter is not installed.
+        UsageError: unknown precision, or a people head without votes and parent.
+        BundleError: a checkpoint is broken, or the graph's outputs differ from PyTorch's.
+        DeviceError: PyTorch or the exporter is not installed, or the file cannot be written.
     """
     try:
         from mien.training import export
@@ -184,25 +196,63 @@ def export_model(
         raise UsageError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
     states = [load_checkpoint(path) for path in checkpoints]
     networks = [network_from(state) for state in states]
+    heads = networks[0].heads
+    if PEOPLE in heads and votes is None and (parent is None or PEOPLE not in parent.heads):
+        raise UsageError(f"{checkpoints[0]} has a people head, which is calibrated with human votes. Pass them with --votes")
     validation, training = dataset.split("PublicTest"), dataset.split("Training")
+    validation_votes = read_votes(votes, validation) if votes and PEOPLE in heads else None
     logits = export.logits_of(networks, validation.images)
-    temperature = export.fit_temperature(logits, validation.labels)
-    card = export.card_of(states, networks, name, precision=precision, temperature=temperature)
+    if validation_votes is not None and votes is not None and logits.people is not None:
+        prior = read_votes(votes, training).shares[:, : len(EMOTIONS)].sum(0, dtype=np.float64)
+        calibration = export.calibrated_to_people(logits.people, validation_votes.majority, prior)
+    elif parent is not None and PEOPLE in heads:
+        calibration = export.Calibration(parent.temperature, parent.logit_adjustment, tuple(parent.logit_offsets.values()))
+    else:
+        calibration = export.Calibration()
+    if logits.labels is not None:
+        calibration = replace(calibration, labels=export.labels_temperature(logits.labels, validation.labels))
+    exact = export.probabilities_of(logits, calibration)
+    card = export.card_of(
+        states,
+        networks,
+        name,
+        precision=precision,
+        temperature=calibration.people if PEOPLE in heads else calibration.labels,
+        fer2013_temperature=calibration.labels if len(heads) > 1 else 0.0,
+        logit_adjustment=calibration.adjustment,
+        logit_offsets=dict(zip(EMOTIONS, calibration.offsets, strict=True)),
+    )
     ranges = training.take(np.linspace(0, len(training) - 1, CALIBRATION_FACES).astype(np.int64)).images[:, None]
-    graph = variant_of(precision, ranges)(export.build_graph(networks, temperature))
+    graph = variant_of(precision, ranges)(export.build_graph(networks, calibration))
     export.write_bundle(graph, card, target)
-    scores = score(Predictor(target), validation)
-    parity = export.measure_parity(logits / temperature, scores.probabilities)
+    predictions = predict_heads(Predictor(target), validation)
+    parities = {head: export.measure_parity(exact[head], predictions.of(head)) for head in heads}
     if precision == "fp32":
-        export.check_parity(parity)
-    numbers = scores.as_dict()
-    del numbers["confusion_matrix"]
-    before = metrics.accuracy(validation.labels, logits.argmax(1))
+        for parity in parities.values():
+            export.check_parity(parity)
+    results, below, change = {}, None, None
+    truths = truths_about(validation, validation_votes, heads, has_fer2013_labels(dataset))
+    for truth in truths:
+        scores = predictions.scores(truth)
+        results[truth.name] = {"head": truth.head, **scores.as_dict()}
+        del results[truth.name]["confusion_matrix"]
+        if change is None:
+            before = Scores(truth.labels, exact[truth.head].astype(np.float32)).part(truth.known)
+            change = scores.as_dict()["accuracy"] - before.as_dict()["accuracy"]
+    if validation_votes is not None:
+        # a prediction also counts as wrong if most people named none of the seven
+        below = thresholds_by_class(
+            predictions.of(PEOPLE)[validation_votes.clear], validation_votes.majority[validation_votes.clear]
+        )
+    elif PEOPLE not in heads:
+        below = thresholds_by_class(predictions.of(FER2013), validation.labels)
+    elif parent is not None:
+        below = parent.uncertain_below
     measured = replace(
         card,
-        uncertain_below=round(confidence_for_error(scores.probabilities, validation.labels), 4),
-        metrics={"PublicTest": numbers},
-        export={**asdict(parity), "accuracy_change": numbers["accuracy"] - before},
+        uncertain_below=below or card.uncertain_below,
+        metrics={"PublicTest": {"truths": results}},
+        export={**asdict(parities[heads[0]]), "accuracy_change": change or 0.0},
     )
     export.write_bundle(graph, measured, target)
     write_record(target, measured)
@@ -210,17 +260,18 @@ def export_model(
 
 
 @contextmanager
-def bundle_of(model: str, dataset: FaceDataset) -> Iterator[tuple[Path, Path]]:
-    """Yield (the file a user named, the bundle to run) for a bundle, or for a checkpoint that is exported for the occasion.
+def bundle_of(model: str, dataset: FaceDataset, votes: Path | None = None) -> Iterator[tuple[Path, Path]]:
+    """Yield (the given file, the bundle to run); a checkpoint is exported to a temporary bundle.
 
     Args:
-        model: a bundle's path or name, or a checkpoint.
-        dataset: where the temperature of a checkpoint is fitted (its PublicTest).
+        model: path or name of a bundle, or path of a checkpoint.
+        dataset: data set whose PublicTest is used to calibrate a checkpoint.
+        votes: the FER+ votes, to calibrate a checkpoint with a people head.
 
     Raises:
-        DataError: no such file, or a checkpoint and data without PublicTest.
-        BundleError: a broken checkpoint.
-        DeviceError: a checkpoint, and no PyTorch.
+        DataError: no such file, or a checkpoint with data that lack Training or PublicTest.
+        BundleError: the checkpoint is broken.
+        DeviceError: ``model`` is a checkpoint and PyTorch is not installed.
     """
     path = Path(model)
     if path.suffix not in CHECKPOINT_ENDINGS:
@@ -231,25 +282,25 @@ def bundle_of(model: str, dataset: FaceDataset) -> Iterator[tuple[Path, Path]]:
         raise DataError(f"no checkpoint at {path}")
     if not all(dataset.split_counts()[split] for split in ("Training", "PublicTest")):
         raise DataError(
-            f"{path} is a checkpoint: its confidence is calibrated on PublicTest first, which this data does not have. "
-            "Make a bundle of it with FER2013: mien export"
+            f"{path} is a checkpoint, which must be calibrated on PublicTest, but this data set has no Training and PublicTest. "
+            "Export it to a bundle with FER2013: mien export"
         )
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "bundle.onnx"
-        export_model([path], dataset, target, path.parent.name or path.stem)
+        export_model([path], dataset, target, path.parent.name or path.stem, votes=votes)
         yield path, target
 
 
 def choose_label_model(name: str, folder: Path) -> tuple[str, LabelModel] | None:
-    """Return name and function of the model that judges labels in an audit, None for ``none``.
+    """Return name and function of the model that checks labels in an audit, None for ``none``.
 
     Args:
-        name: ridge, network or none.
-        folder: where the network keeps its checkpoints while it trains.
+        name: ``ridge``, ``network`` or ``none``.
+        folder: folder for the checkpoints of the network during training.
 
     Raises:
-        UsageError: another name.
-        DeviceError: the network was asked for and PyTorch is not installed.
+        UsageError: unknown name.
+        DeviceError: ``network`` was requested and PyTorch is not installed.
     """
     if name == "none":
         return None

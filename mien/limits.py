@@ -1,4 +1,4 @@
-"""How much is read from outside, whoever reads it; set before OpenCV is loaded."""
+"""Resource limits: the maximum image size, which must be set before OpenCV is loaded, and the number of workers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import os
 from typing import Final
 
 MAX_PIXELS: Final = 1 << 27
-"""A picture of more pixels (11,585 x 11,585) is not decoded, whatever its format and whoever reads it."""
+"""Maximum number of pixels of a decoded image (11,585 x 11,585), for all formats and readers."""
 
-# OpenCV reads its own limit once, when it is loaded; without this a GIF of forty bytes takes 5 GB
+# OpenCV reads this variable when it is loaded; without it, a GIF of forty bytes can take 5 GB
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+
+
+def worker_count() -> int:
+    """Return the number of CPU cores that this process may use, at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return max(1, len(affinity(0)) if affinity is not None else (os.cpu_count() or 1))

@@ -1,6 +1,7 @@
-"""Who writes a file: one program at a time, and everybody can see whether somebody does.
+"""File locks: one writer at a time, and a check whether a file is in use.
 
-A lock ends with its process, so a kill leaves none behind.
+A lock is released when its process ends, so a kill leaves no stale lock. ``one_writer`` uses
+filelock. ``take`` locks an already open data file, which filelock does not support.
 """
 
 from __future__ import annotations
@@ -10,18 +11,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from mien.errors import DeviceError
+from filelock import FileLock
+
+from mien.errors import DeviceError, write_error
+from mien.files import PRIVATE_MODE, make_private
 
 _LOCKED_BYTE = 1 << 40
-"""On Windows a locked byte cannot be read by others, so one far beyond the end is locked."""
+"""On Windows, locked bytes cannot be read by others, so a byte far beyond the end is locked."""
 
 if sys.platform == "win32":
     import msvcrt
-
-    def _wait_for(handle: IO[bytes]) -> None:
-        msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
 
     def _try(descriptor: int) -> None:
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
@@ -33,48 +33,47 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _wait_for(handle: IO[bytes]) -> None:
-        fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
-
     def _try(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
 def one_writer(path: Path) -> Iterator[None]:
-    """Wait until nobody else writes ``path``, and keep others waiting until the block ends; an empty file beside it stays.
+    """Hold an exclusive lock on ``path`` for the block, waiting for other writers. The lock file beside it is kept.
 
     Raises:
-        DeviceError: the folder cannot be written, or the file system knows no locks.
+        DeviceError: the folder cannot be written, or the file system does not support locks.
     """
     lock_path = path.with_name(path.name + ".lock")
     try:
-        lock_path.parent.mkdir(parents=True, exist_ok=True)
-        handle = lock_path.open("ab")
+        make_private(lock_path)  # filelock does not create private folders or restrict existing files
     except OSError as error:
-        raise DeviceError(f"cannot write {lock_path} ({error.strerror}). Check the folder's permissions") from error
-    with handle:
-        try:
-            _wait_for(handle)
-        except OSError as error:
-            raise DeviceError(f"cannot lock {lock_path} ({error.strerror}). Put the folder on a local disk") from error
+        raise write_error(f"cannot write {lock_path} ({error.strerror}). Check the folder's permissions", error) from error
+    lock = FileLock(lock_path, mode=PRIVATE_MODE, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise DeviceError(f"cannot lock {lock_path} ({error.strerror}). Put the folder on a local disk") from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def take(descriptor: int) -> bool:
-    """Take an open file for this program until it ends or lets go; return whether that was possible."""
+    """Lock an open file until it is closed or the process ends; return False if another process has locked it."""
     try:
         _try(descriptor)
     except BlockingIOError:
         return False
     except OSError as error:
-        # a file system without locks: better an unguarded file than none
+        # on a file system without locks, continue without one
         return sys.platform != "win32" or error.errno != 13
     return True
 
 
 def is_in_use(path: Path) -> bool:
-    """Return whether a running program has taken the file."""
+    """Return whether a running process has locked the file with ``take``."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:

@@ -1,16 +1,17 @@
-"""Where a user's own files stand on this system. Names places; makes nothing."""
+"""Paths of the user's data and cache folders."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
+
+from platformdirs import user_cache_path, user_data_path
 
 
 def data_folder() -> Path:
-    """Return the user's data folder for Mien (not made)."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "mien"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support/mien"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "mien"
+    """Return the user's data folder for Mien; it is not created."""
+    return user_data_path("mien", appauthor=False)
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for Mien; it is not created."""
+    return user_cache_path("mien", appauthor=False, opinion=False)

@@ -1,11 +1,10 @@
-"""From a face in a frame to the 48x48 grey crop the model was trained on: the only such code.
+"""Preprocessing: from a face in a frame to the 48x48 grey crop that the model takes. The only implementation.
 
-FER2013's faces were framed by a detector of its own, so a live crop is *fitted* to that
-framing. ``CANONICAL_LANDMARKS`` is where YuNet finds eyes, nose and mouth in FER2013's
-Training images on average, made symmetric; a live face is turned, scaled and moved until
-its five landmarks lie there as closely as a similarity transform allows. A detector without
-landmarks has its box fitted instead (``HAAR_FRAME``). ``benchmarks/crop_convention.py``
-makes these numbers and measures what the whole way costs in accuracy.
+FER2013's faces were framed by an unknown detector, so live crops are fitted to that framing.
+``CANONICAL_LANDMARKS`` are the mean positions of eyes, nose and mouth that YuNet finds in FER2013's
+Training images, made symmetric. A live face is mapped to them by a least-squares similarity
+transform of its five landmarks. ``benchmarks/crop_convention.py`` computes these numbers and
+measures the effect on accuracy.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PREPROCESS_VERSION: Final = "1"
-"""Changes with any change of pixels; a model bundle names the version it was made for."""
+"""Must be changed whenever the crop's pixels change; a bundle states the version that it requires."""
 
 INPUT_SIZE: Final = 48
 """Width and height of a face crop in pixels."""
@@ -26,10 +25,7 @@ INPUT_SIZE: Final = 48
 CANONICAL_LANDMARKS: Final[NDArray[np.float32]] = np.array(
     [[14.8, 17.7], [32.2, 17.7], [23.5, 27.7], [16.1, 35.3], [30.9, 35.3]], np.float32
 )
-"""(5, 2) pixels of the crop: right eye, left eye, nose tip, right and left mouth corner."""
-
-HAAR_FRAME: Final[tuple[float, float, float]] = (0.2, 0.0, 46.2)
-"""Left, top and side, in pixels of the crop, of the box OpenCV's Haar cascade draws around a face."""
+"""(5, 2) float32 crop pixels: right eye, left eye, nose tip, right and left mouth corner."""
 
 _MAX_SUPERSAMPLING: Final = 8
 
@@ -39,16 +35,31 @@ def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
 
 
+def resize_crop(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resize a face crop (H, W) uint8 grey to (48, 48).
+
+    The central square is used, so that the aspect ratio is kept; distortion would change the expression.
+    """
+    height, width = grey.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = grey[top : top + side, left : left + side]
+    if side == INPUT_SIZE:
+        return square
+    shrinking = cv2.INTER_AREA if side > INPUT_SIZE else cv2.INTER_LINEAR
+    return cv2.resize(square, (INPUT_SIZE, INPUT_SIZE), interpolation=shrinking).astype(np.uint8, copy=False)
+
+
 def similarity_from_landmarks(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the (2, 3) similarity transform from frame pixels to crop pixels.
 
-    Least squares over five points, in closed form (Umeyama 1991, without reflection).
+    Closed-form least squares over five points (Umeyama 1991, without reflection).
 
     Args:
         landmarks: (5, 2) float32 frame pixels.
 
     Raises:
-        ValueError: all points coincide or are not finite.
+        ValueError: the points coincide or are not finite.
     """
     source = landmarks.astype(np.float64)
     target = CANONICAL_LANDMARKS.astype(np.float64)
@@ -63,18 +74,11 @@ def similarity_from_landmarks(landmarks: NDArray[np.float32]) -> NDArray[np.floa
     return np.column_stack([linear, target_mean - linear @ source_mean])
 
 
-def similarity_from_box(x: float, y: float, side: float) -> NDArray[np.float64]:
-    """Return the (2, 3) transform from frame pixels to crop pixels for a Haar box, side > 0."""
-    left, top, frame_side = HAAR_FRAME
-    scale = frame_side / side
-    return np.array([[scale, 0.0, left - scale * x], [0.0, scale, top - scale * y]])
-
-
 def warp_face(grey: NDArray[np.uint8], transform: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return the (48, 48) uint8 crop that ``transform`` cuts out of a (H, W) uint8 grey image.
+    """Return the (48, 48) uint8 crop of a (H, W) uint8 grey image under ``transform`` (2, 3), frame to crop pixels.
 
-    A large face is sampled on a finer grid and averaged down, so that it is not aliased.
-    Outside the image the nearest edge pixel goes on.
+    Large faces are sampled on a finer grid and averaged, to avoid aliasing. Outside the image, the
+    edge pixels are repeated.
     """
     scale = math.hypot(float(transform[0, 0]), float(transform[1, 0]))
     factor = min(_MAX_SUPERSAMPLING, max(1, math.ceil(1 / scale)))

@@ -1,45 +1,50 @@
-"""The frozen records in which stages meet: what a frame is, what was found in it, what was read.
+"""The frozen records that stages exchange: frames, detections, predictions and readings.
 
-Coordinates are pixels of the frame they belong to, x to the right and y down. Times are
-seconds on the source's own clock. A record holds no file, no camera and no model.
+Coordinates are pixels of the frame, with x to the right and y down. Times are seconds on the
+source's clock. Records do not refer to files, cameras or models.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.emotions import EMOTIONS
+from mien.emotions import COLOURS, EMOTIONS
 
 FACING_YAW_DEG: Final = 35.0
-"""A head turned further than this to either side does not face the screen."""
+"""Maximum absolute yaw in degrees of a head that faces the screen."""
 FACING_PITCH_DEG: Final = 28.0
-"""The same for up and down."""
+"""Maximum absolute pitch in degrees of a head that faces the screen."""
 LONGEST_INTERVAL_S: Final = 1.0
-"""A frame stands for at most this much time: what lies behind a longer gap was not seen, so it counts as absence."""
+"""Maximum time in seconds that a frame represents; the rest of a longer gap counts as absence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a source.
+    """One frame of a source.
 
     Attributes:
         index: position in the source, from 0; dropped frames leave gaps.
-        t_s: presentation time of a file, or seconds since a camera's session began; it never
-            runs back, and goes on while a camera is lost.
-        image: (H, W, 3) uint8, blue-green-red.
-        interval_s: how much time the frame stands for, in seconds: until the next frame of a
-            recording, since the one before of a live source, without gaps.
+        t_s: presentation time in a file, or seconds since the start of a camera's session;
+            monotonic, and it continues while a camera is disconnected.
+        image: (H, W, 3) uint8 BGR.
+        interval_s: the time that the frame represents, in seconds, without gaps: until the next
+            frame of a recording, or since the previous frame of a live source.
+        is_new_scene: whether it is unrelated to the previous frame, like the pictures of a folder.
+
+    Raises:
+        ValueError: ``image`` has another shape or dtype.
     """
 
     index: int
     t_s: float
     image: NDArray[np.uint8]
     interval_s: float = 0.0
+    is_new_scene: bool = False
 
     def __post_init__(self) -> None:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
@@ -48,7 +53,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An upright rectangle: left, top, width and height in pixels; it may reach out of the frame."""
+    """An axis-aligned rectangle: left, top, width and height in pixels; it may extend beyond the frame."""
 
     x: float
     y: float
@@ -56,7 +61,7 @@ class Box:
     h: float
 
     def iou(self, other: Box) -> float:
-        """Return intersection over union with ``other``, 0 to 1."""
+        """Return the intersection over union with ``other``, 0 to 1."""
         across = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
         down = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
         if across <= 0 or down <= 0:
@@ -67,13 +72,13 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A face that a detector found.
+    """A detected face.
 
     Attributes:
-        box: where it is.
+        box: position of the face.
         score: the detector's confidence, 0 to 1.
         landmarks: (5, 2) float32 pixels: the person's right eye, left eye, nose tip, right
-            and left mouth corner; None from a detector that gives none.
+            and left mouth corner; None if they are unknown.
     """
 
     box: Box
@@ -83,10 +88,10 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says of a batch of N faces.
+    """Output of the model for a batch of N faces.
 
     Attributes:
-        probabilities: (N, 7) float32, rows sum to 1, classes as in ``EMOTIONS``.
+        probabilities: (N, 7) float32, rows sum to 1, classes in the order of ``EMOTIONS``.
         embedding: (N, D) float32.
     """
 
@@ -96,12 +101,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class HeadPose:
-    """Where a head points, in degrees; all 0 looks straight into the camera.
+    """Orientation of a head in degrees; all angles are 0 when it points at the camera.
 
     Attributes:
-        yaw_deg: turned sideways, positive towards the right of the picture.
-        pitch_deg: nodded, positive upwards.
-        roll_deg: tilted, positive clockwise in the picture.
+        yaw_deg: rotation to the side, positive towards the right of the image.
+        pitch_deg: rotation up or down, positive upwards.
+        roll_deg: tilt, positive clockwise in the image.
     """
 
     yaw_deg: float
@@ -111,8 +116,8 @@ class HeadPose:
     def faces_screen(self, slack: float = 1.0) -> bool:
         """Return whether the head points at the screen, within ``slack`` times the limits.
 
-        The limits leave room for the error of the pose, a camera above the screen and the
-        screen's own width. It says where a head points, not where eyes look.
+        The limits allow for the error of the pose, a camera above the screen, and the width of the
+        screen. This is the direction of the head, not of the gaze.
 
         >>> HeadPose(10, -5, 40).faces_screen(), HeadPose(45, 0, 0).faces_screen()
         (True, False)
@@ -120,20 +125,22 @@ class HeadPose:
         return bool(abs(self.yaw_deg) <= slack * FACING_YAW_DEG and abs(self.pitch_deg) <= slack * FACING_PITCH_DEG)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class FaceReading:
-    """One face in one frame, tracked, and read where it can be.
+    """One tracked face in one frame, with its predicted expression unless the face was not read.
 
     Attributes:
-        track_id: a random name that ends with the session.
-        detection: where the face is.
-        raw: (7,) float32, probabilities from this frame alone; NaN where it was not read.
-        smoothed: (7,) float32, probabilities smoothed over time; NaN where it was not read.
-        label: the class that is shown, "" where it was not read. It stays until another is
-            clearly more probable, so it need not be the greatest of ``smoothed``.
-        uncertain_below: the confidence, 0 to 1, below which the model errs too often to be believed.
-        pose: where the head points; None without landmarks.
-        unread: why the face was not read, in a word or two ("too small"), or "".
+        track_id: random name of the track, valid within the session; "" for a crop, which is not tracked.
+        detection: the detected face.
+        raw: (7,) float32 probabilities of this frame; NaN if the face was not read.
+        smoothed: (7,) float32 probabilities smoothed over time; NaN if the face was not read.
+        label: the displayed class, "" if the face was not read. Because of hysteresis, it is not always the
+            most probable class of ``smoothed``.
+        uncertain_below: confidence, 0 to 1, below which the reading is uncertain.
+        pose: head pose; None without landmarks.
+        unread: the reason why the face was not read ("too small"), or "".
+        facing: whether the head points at the screen, None if unknown. By default it follows from the pose of this
+            frame; in a stream, :class:`mien.vision.pose.FacingFilter` sets it.
     """
 
     track_id: str
@@ -144,33 +151,63 @@ class FaceReading:
     uncertain_below: float = 0.0
     pose: HeadPose | None = None
     unread: str = ""
+    facing: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.facing is None and self.pose is not None:
+            object.__setattr__(self, "facing", self.pose.faces_screen())
 
     @property
     def confidence(self) -> float:
-        """The smoothed probability of ``label``, 0 to 1; 0 where the face was not read."""
+        """Smoothed probability of ``label``, 0 to 1; 0 if the face was not read."""
         return 0.0 if self.unread else float(self.smoothed[EMOTIONS.index(self.label)])
 
     @property
     def uncertain(self) -> bool:
-        """Whether the reading should be taken for a guess; a face that was not read makes none."""
+        """Whether the confidence is below ``uncertain_below``; False if the face was not read."""
         return not self.unread and self.confidence < self.uncertain_below
 
     @property
     def words(self) -> str:
-        """The reading as people see it; a guess carries a question mark."""
+        """The reading as text, such as "happy 97%"; uncertain readings have a question mark."""
         return f"not read: {self.unread}" if self.unread else f"{self.label}{'?' if self.uncertain else ''} {self.confidence:.0%}"
 
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """``smoothed`` by class name, in the order of ``EMOTIONS``; empty if the face was not read."""
+        return {} if self.unread else dict(zip(EMOTIONS, self.smoothed.tolist(), strict=True))
 
-@dataclass(frozen=True, slots=True)
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading as plain values for JSON."""
+        landmarks = self.detection.landmarks
+        return {
+            "track_id": self.track_id,
+            "box": asdict(self.detection.box),
+            "score": self.detection.score,
+            "landmarks": None if landmarks is None else landmarks.tolist(),
+            "label": self.label,
+            "confidence": self.confidence,
+            "uncertain": self.uncertain,
+            "unread": self.unread,
+            "probabilities": self.probabilities,
+            "pose": None if self.pose is None else asdict(self.pose),
+        }
+
+    def __repr__(self) -> str:
+        box = self.detection.box
+        return f"<FaceReading {self.words} at ({box.x:.0f}, {box.y:.0f}), {box.w:.0f}x{box.h:.0f}>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class FrameResult:
     """All faces of one frame.
 
     Attributes:
-        index: the frame's index.
-        t_s: the frame's time.
-        size: the frame's width and height in pixels.
-        faces: from left to right; empty when nobody is there.
-        interval_s: how much time the frame stands for, in seconds.
+        index: index of the frame.
+        t_s: time of the frame in seconds.
+        size: width and height of the frame in pixels.
+        faces: the faces from left to right.
+        interval_s: the time that the frame represents, in seconds.
     """
 
     index: int
@@ -179,23 +216,44 @@ class FrameResult:
     faces: tuple[FaceReading, ...]
     interval_s: float = 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain values for JSON."""
+        return {
+            "index": self.index,
+            "t_s": self.t_s,
+            "interval_s": self.interval_s,
+            "width": self.size[0],
+            "height": self.size[1],
+            "faces": [face.to_dict() for face in self.faces],
+        }
 
-@dataclass(frozen=True, slots=True)
+    def __repr__(self) -> str:
+        faces = ", ".join(face.words for face in self.faces) or "no face"
+        return f"<FrameResult {self.index} at {self.t_s:.2f} s: {faces}>"
+
+    def _repr_html_(self) -> str:
+        """Return the result as HTML for notebooks: one row per face, one bar per class."""
+        from mien.pages import render
+
+        return render("result.html", result=self, colours=COLOURS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceHealth:
-    """How a source fares at one moment, and what has gone wrong with it so far.
+    """State of a source, and its faults so far.
 
     Attributes:
-        state: ``ok``; ``stalled``: no frame for a second; ``lost``: given up and being opened
-            again; ``black``: frames come, and all are black.
-        since_s: how long that state has lasted, in seconds; 0 for ``ok``.
-        losses: times it was lost.
-        stalls: gaps of more than a second that ended by themselves.
-        lost_s: seconds without a frame in all of these together.
-        reopenings: times it gave frames again after it was opened anew.
-        black_frames: frames that were black.
-        resolution_changes: times a frame had another size than the one before.
-        repaired_times: presentation times that ran back and were put right.
-        unreadable: pictures of a folder that could not be read.
+        state: ``ok``; ``stalled``: no frame for a second; ``lost``: disconnected, reconnecting;
+            ``black``: all frames are black.
+        since_s: duration of the state in seconds; 0 for ``ok``.
+        losses: number of disconnections.
+        stalls: number of gaps of more than a second without a disconnection.
+        lost_s: total time without frames during disconnections and stalls, in seconds.
+        reopenings: number of successful reconnections.
+        black_frames: number of black frames.
+        resolution_changes: number of changes of the frame size.
+        repaired_times: number of presentation times that ran backwards and were corrected.
+        unreadable: number of unreadable pictures in a folder.
     """
 
     state: Literal["ok", "stalled", "lost", "black"] = "ok"
@@ -210,40 +268,41 @@ class SourceHealth:
     unreadable: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything a view shows of a running session, at one moment.
+    """Everything that a view shows of a running session at one moment.
 
     Attributes:
-        result: the newest frame's faces.
+        result: result of the latest frame.
         distribution: (7,) float64, share of face time by label since the start or the last
-            reset; sums to 1, all 0 before the first face.
-        trend_t_s: (T,) float64, times of the trend's points, oldest first.
-        trend: (T, 7) float64, mean smoothed probabilities of the faces at those times; rows
-            are NaN where nobody was there.
-        trend_window_s: how far back the trend reaches.
-        source: what is being watched, for people.
+            reset; sums to 1, or all 0 before the first face.
+        trend_t_s: (T,) float64, times of the trend's points in seconds, oldest first.
+        trend: (T, 7) float64, mean smoothed probabilities of the faces at these times; rows
+            without a face are NaN.
+        trend_window_s: length of the trend in seconds.
+        source: description of the source.
         detector: name of the face detector.
         model: name of the model bundle.
-        elapsed_s: session time on the source's clock.
-        frames: frames processed.
-        frames_with_face: frames with at least one face.
-        faces_max: most faces in one frame.
-        captured_fps: frames a second the source delivered lately.
-        processed_fps: frames a second that were processed lately.
-        dropped: frames dropped because a newer one had come.
-        paused: whether the user has paused.
-        notice: a sentence for the user ("screenshot saved to …", "camera 0 is lost …"), or "".
-        health: how the source fares; while it is stalled or lost, ``result`` has no faces.
-        expressions: whether expressions are read; where that is not permitted, presence and pose are all there is.
-        valence: pleasantness that the expressions now show, -1 to 1; NaN where none is read.
-        arousal: the same for activation.
-        entropy: how undecided the readings now are, in bits, 0 to log2(7); NaN where none is read.
-        facing_now: whether a head points at the screen; None where nobody is there or no pose is known.
-        facing_share: share of the time with a known pose in which a head pointed at the screen, since the start; NaN before.
-        presence_share: share of the time in which a face was there, since the start.
-        signs: what rules say of this moment, in words.
-        drift: whether the picture is as it was: watching, ok, drift or unavailable; "" where nobody looks.
+        elapsed_s: session time on the source's clock in seconds.
+        frames: number of processed frames.
+        frames_with_face: number of frames with at least one face.
+        faces_max: maximum number of faces in a frame.
+        captured_fps: current frame rate of the source, per second.
+        processed_fps: current rate of processed frames, per second.
+        dropped: number of frames that were dropped in favour of newer ones.
+        paused: whether the session is paused.
+        notice: a message for the user ("screenshot saved: …"), or "".
+        health: state of the source; while it is stalled or lost, ``result`` has no faces.
+        expressions: whether expressions are read; if not permitted, only presence and pose are available.
+        valence: current mean valence of the expressions, -1 to 1; NaN if none is read.
+        arousal: current mean arousal of the expressions, -1 to 1; NaN if none is read.
+        entropy: current mean entropy of the predictions in bits, 0 to log2(7); NaN if none is read.
+        facing_now: whether any head points at the screen; None if no pose is known.
+        facing_share: share of the time with a known pose in which a head pointed at the screen, since the start, 0 to 1;
+            NaN before.
+        presence_share: share of the time with a face since the start, 0 to 1.
+        signs: current results of rules, as text.
+        drift: state of the drift monitor: watching, ok, drift or unavailable; "" without a monitor.
     """
 
     result: FrameResult

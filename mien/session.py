@@ -1,6 +1,7 @@
-"""A session, wired together: a source through the pipeline into analytics, files and a view.
+"""A live session: source, pipeline, analytics, recorder and view.
 
-The only place that knows all of these at once; each of them knows only records.
+Composition: the parts know only records. ``_wire`` opens the parts of a session,
+``Session`` runs them, and ``_Controls`` carries out what the user asks for meanwhile.
 """
 
 from __future__ import annotations
@@ -10,286 +11,388 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from random import Random, SystemRandom
 from typing import Any, Final
 
 import numpy as np
 
-from mien.errors import MienError
+from mien.destinations import open_recorder
+from mien.errors import DeviceError, StorageError
 from mien.files import file_hash
 from mien.insight import Insight, suggestion
-from mien.live.cameras import Wishes
-from mien.live.health import News, words
-from mien.live.pipeline import ExpressionReader, Pipeline
-from mien.live.runner import Flow, Rate, beside, run
-from mien.live.screenshot import save_screenshot
-from mien.live.sources import open_source
-from mien.live.view import Command, NoView, open_view
+from mien.pipeline import Pipeline, model_name, open_reader
 from mien.privacy.level import Level
 from mien.privacy.oversight import KEEP, SHOW, Oversight
-from mien.privacy.permit import permit_expressions
 from mien.privacy.release import release
-from mien.records import Frame, FrameResult, Snapshot
+from mien.records import FaceReading, Frame, FrameResult, Snapshot
+from mien.runner import Flow, Rate, run, run_in_background
+from mien.sessions.document import health_counts, summary_document
+from mien.sessions.layout import SESSIONS, session_id_of
+from mien.sessions.recorder import SessionRecorder
+from mien.sessions.records import KeptSession, SessionRecord
 from mien.settings import LiveSettings
-from mien.store.keeping import Keeping
-from mien.store.names import new_session_id, start_of
-from mien.store.place import SESSIONS
-from mien.store.session_records import KeptSession, SessionRecord
-from mien.store.summary import health_counts, summary_text
-from mien.store.summary_document import summary_document
+from mien.sources.cameras import CameraOptions
+from mien.sources.factory import open_source
+from mien.sources.health import HealthNotices, health_message
+from mien.sources.source import Source
+from mien.stops import ending
 from mien.version import VERSION
+from mien.views.factory import open_view
+from mien.views.screenshot import save_screenshot
+from mien.views.view import Command, NoView, View
 from mien.vision.bundles import bundle_path
-from mien.vision.detector import Detector, HaarDetector, open_detector
+from mien.vision.detector_choice import detector_notice, open_detector
 from mien.vision.predictor import Predictor
+from mien.vision.tracker import name_source
 
 _SHOW_EVERY_S: Final = 1 / 60
 _NOTICE_S: Final = 4.0
+_CONSENT_EVERY_S: Final = 1.0
 _SUGGESTION_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """The parts of a session, opened but not started."""
+
+    oversight: Oversight
+    source: Source
+    pipeline: Pipeline
+    insight: Insight
+    recorder: SessionRecorder
+    view: View
+    record: SessionRecord
+    model_hash: str
+    notices: list[str]
+
+
+def _wire(settings: LiveSettings) -> _Parts:
+    """Open the parts of a session. The policy is checked first."""
+    oversight = Oversight(settings.deployment, SESSIONS, settings.person)
+    policy, bundle = oversight.policy, bundle_path(settings.model)
+    model_hash = file_hash(bundle)
+    reader = open_reader(policy, lambda: Predictor(bundle))
+    detector = open_detector()
+    options = CameraOptions(settings.camera_size, settings.camera_fps)
+    source, source_notice = open_source(settings.source, options, settings.patience_s)
+    view = open_view(settings.view)
+    start = datetime.now().astimezone()
+    record = SessionRecord(
+        session_id_of(settings.out.name, start),
+        start,
+        source=source.name,
+        model=model_name(reader),
+        detector=detector.name,
+        version=VERSION,
+        folder=str(settings.out),
+        policy=policy.level.value,
+        rule=policy.rule.name,
+        person=oversight.person,
+    )
+    recorder = open_recorder(oversight, record, settings.database)
+    insight = Insight(settings.rules, settings.states, policy, bundle)
+    pipeline = Pipeline(detector, reader, name_source(source.seed), settings.smoothing_s, insight.drift)
+    notices = [source_notice, *oversight.sentences, detector_notice(detector), *insight.notices]
+    return _Parts(
+        oversight=oversight,
+        source=source,
+        pipeline=pipeline,
+        insight=insight,
+        recorder=recorder,
+        view=view,
+        record=record,
+        model_hash=model_hash,
+        notices=[notice for notice in notices if notice],
+    )
+
+
+class _Controls:
+    """Carries out the user's commands during a session, and holds the notice on screen.
+
+    Args:
+        settings: of the session.
+        parts: of the session.
+        lock: around what one thread reads and another writes.
+        facts: returns further values for ``summary.json``.
+
+    Attributes:
+        paused: whether frames are skipped.
+        quit: whether the session is to end.
+        withdrawn: whether it is to be erased, too.
+    """
+
+    def __init__(self, settings: LiveSettings, parts: _Parts, lock: threading.Lock, facts: Callable[[], dict[str, Any]]) -> None:
+        self.paused = self.quit = self.withdrawn = False
+        self._settings, self._parts, self._lock, self._facts = settings, parts, lock, facts
+        self._asked_to_withdraw_s = self._consent_checked_s = -math.inf
+        self._notice, self._notice_until = "", 0.0
+
+    @property
+    def notice(self) -> str:
+        """The notice on screen, or ""."""
+        return self._notice if time.monotonic() < self._notice_until else ""
+
+    def say(self, notice: str, seconds: float = _NOTICE_S) -> None:
+        """Show a notice on screen for a while."""
+        self._notice, self._notice_until = notice, time.monotonic() + seconds
+
+    def stop(self) -> None:
+        """End the session with its next frame."""
+        self.quit = True
+
+    def check_consent(self) -> None:
+        """About once a second, check whether consent was withdrawn; end or erase the session accordingly."""
+        if time.monotonic() - self._consent_checked_s < _CONSENT_EVERY_S:
+            return
+        self._consent_checked_s = time.monotonic()
+        withdrawn = self._parts.oversight.withdrawn()
+        if withdrawn == SHOW:
+            self.withdrawn = self.quit = True
+        elif withdrawn == KEEP and self._parts.recorder.keeps:
+            self.erase()
+            self.say("consent to storage was withdrawn; the data of this session has been erased")
+
+    def erase(self) -> None:
+        """Erase the session and store nothing from now on."""
+        self._parts.oversight.erased(self._parts.recorder.erase())
+
+    def carry_out(self, command: Command, frame: Frame, faces: tuple[FaceReading, ...], snapshot: Snapshot) -> None:
+        """Carry out a command.
+
+        Args:
+            command: the command.
+            frame: the frame on screen.
+            faces: all faces of that frame; the snapshot of a lost camera has none.
+            snapshot: the rest of what is on screen.
+        """
+        match command:
+            case Command.QUIT:
+                self.stop()
+            case Command.PAUSE:
+                self.paused = not self.paused
+            case Command.WITHDRAW:
+                self._withdraw()
+            case Command.RESET:
+                with self._lock:
+                    self._parts.insight.reset_screen()
+                    self._parts.recorder.tally.reset_screen()
+                self.say("statistics on screen were reset; the files keep everything")
+            case Command.EXPORT:
+                names = self._parts.recorder.export(self._facts())
+                self.say(f"exported to {self._settings.out}" if names else "cannot export: this session is not stored")
+            case Command.SCREENSHOT:
+                self._save_screenshot(frame, faces, snapshot)
+
+    def _save_screenshot(self, frame: Frame, faces: tuple[FaceReading, ...], snapshot: Snapshot) -> None:
+        if not self._parts.recorder.keeps:
+            self.say("no screenshot: this session is not stored")
+            return
+        hidden = () if self._settings.keep_faces else faces
+        try:
+            self.say(f"screenshot saved: {save_screenshot(self._settings.out, frame, snapshot, hidden)}")
+        except DeviceError as error:  # the session goes on
+            self.say(str(error))
+
+    def _withdraw(self) -> None:
+        """End the session and erase it, if asked twice."""
+        if time.monotonic() - self._asked_to_withdraw_s > _NOTICE_S:
+            self._asked_to_withdraw_s = time.monotonic()
+            self.say("press w again to end this session and erase its data")
+            return
+        self._parts.oversight.withdraw()
+        self.withdrawn = self.quit = True
 
 
 class Session:
     """One run over one source.
 
     Args:
-        settings: what to watch and how.
+        settings: source, model, output and view.
 
     Attributes:
-        notices: sentences the user should read before the run.
-        headless: whether nobody watches.
+        notices: notices for the user before the run.
+        headless: whether there is no view.
 
     Raises:
-        NotPermittedError: the declared deployment permits nothing.
-        MienError: the source, the model, the detector or the screen is not to be had.
+        NotPermittedError: the policy permits no reading.
+        MienError: the source, the model, the detector or the screen is unavailable.
     """
 
     def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
-        self._oversight = Oversight(settings.deployment, SESSIONS, settings.person)
-        self._policy = self._oversight.policy
-        permit = permit_expressions(self._policy)
-        bundle = bundle_path(settings.model)
-        self._model_hash = file_hash(bundle)
-        reader = None if permit is None else ExpressionReader(Predictor(bundle), permit)
-        self._model = "no model" if reader is None else reader.predictor.card.name
-        self._detector: Detector = open_detector()
-        wishes = Wishes(settings.camera_size, settings.camera_fps)
-        self._source, notice = open_source(settings.source, wishes, settings.patience_s)
-        self.notices = [notice] if notice else []
-        self.notices += self._oversight.sentences
-        if isinstance(self._detector, HaarDetector):
-            self.notices.append("Using the slower Haar face detector; for YuNet (233 kB, fetched once) run: mien fetch")
-        # names must not be guessed, but a replay of a recording must give the same bytes
-        random = SystemRandom() if self._source.seed is None else Random(self._source.seed)  # noqa: S311  a recording's names must replay
-        self._view = open_view(settings.view)
+        self._parts = parts = _wire(settings)
+        self._oversight, self._policy = parts.oversight, parts.oversight.policy
+        self._source, self._pipeline, self._view = parts.source, parts.pipeline, parts.view
+        self._insight, self._recorder = parts.insight, parts.recorder
+        self.notices = parts.notices
         self.headless = isinstance(self._view, NoView)
-        self._seconds = settings.seconds
-        if self.headless and not self._seconds and self._source.preview_s:
-            self._seconds = self._source.preview_s
-        start = datetime.now().astimezone()
-        self._record = SessionRecord(
-            settings.out.name if start_of(settings.out.name) else new_session_id(start),
-            start,
-            source=self._source.name,
-            model=self._model,
-            detector=self._detector.name,
-            version=VERSION,
-            folder=str(settings.out),
-            policy=self._policy.level.value,
-            rule=self._policy.rule.name,
-            person=self._oversight.person,
-        )
-        self._keeping = Keeping(self._oversight, self._record, settings.database)
+        self._seconds = settings.seconds or (self._source.preview_s or 0.0 if self.headless else 0.0)
         self._flow = Flow(0, 0, Rate(), Rate())
-        self._insight = Insight(settings.rules, settings.states, self._policy, bundle)
-        self.notices += self._insight.notices
-        self._pipeline = Pipeline(self._detector, reader, random, settings.smoothing_s, self._insight.drift)
         self._lock = threading.Lock()  # around what one thread reads and another writes
-        self._news = News(self._source.name)
-        self._paused = self._quit = self._withdrawn = False
-        self._asked_to_withdraw_s = -math.inf
-        self._notice, self._notice_until = "", 0.0
+        self._controls = _Controls(settings, parts, self._lock, self._facts)
+        self._news = HealthNotices(self._source.name)
+        self._missing: list[str] = []
         self._started = self._zero = time.monotonic()
         self._ended = 0.0
-        # until the first frame there is a dark one to show, so that a slow camera leaves no dead window
+        self._time_is_up = self._source_ended = False
+        # a dark frame is shown until the first one, so that the window responds while a camera starts
         self._frame = Frame(0, 0.0, np.zeros((480, 640, 3), np.uint8))
         self._result = FrameResult(0, 0.0, (640, 480), ())
 
     def run(
         self, progress: Callable[[int, int], None] | None = None, tell: Callable[[str], object] | None = None
     ) -> dict[str, Any]:
-        """Run to the source's end, the time limit, ``q`` or Ctrl-C; return the summary.
+        """Run to the source's end, the time limit, ``q``, Ctrl-C, SIGTERM or SIGHUP; return the summary.
 
-        Whatever ends the run, what was read is saved; a source that gave no frame leaves no
-        file. A place that refuses later on is given up and named, and the run goes on.
+        Whatever ends the run, all readings are saved; a source without frames leaves no file. A sink that fails
+        later is switched off with a notice, and the run continues; ``missing`` lists what was not stored.
 
         Args:
             progress: called with (frames done, frames in all) where the source knows its length.
-            tell: called with a sentence whenever the source is lost, black, or back again; for
-                runs that nobody watches.
+            tell: called with a notice when the state of the source changes; for runs without a view.
 
         Raises:
-            MienError: the source or the disk failed.
+            MienError: the source failed, or the session's folder cannot be written.
         """
-        self._oversight.begin(self._model_hash)
+        self._oversight.begin(self._parts.model_hash)
         self._started = self._zero = time.monotonic()
         self._progress, self._tell = progress, tell
         state = "ended"
         try:
-            if self.headless:
-                self._read()
-            else:
-                beside(self._read, self._show, lambda: setattr(self, "_quit", True), _SHOW_EVERY_S)
+            try:
+                if self.headless:
+                    self._read()
+                else:
+                    run_in_background(self._read, self._show, self._controls.stop, _SHOW_EVERY_S)
+                    self._hold()
+            finally:
+                ending()
         except KeyboardInterrupt:
             state = "interrupted"
+        except StorageError as error:  # no space for the first frame
+            self._missing.append(str(error))
         finally:
-            self._ended = time.monotonic()
-            self._view.close()
             document = self._end(state)
         return document
 
     def _read(self) -> None:
-        """Read the source to its end, or until the user has had enough."""
+        """Read the source until it ends or the user quits."""
         run(self._source, self._flow, self._step, paced=not self.headless, idle=self._idle)
+        self._source_ended = not (self._controls.quit or self._time_is_up)
+
+    def _hold(self) -> None:
+        """Keep a window open at the end of a recording or a picture until the user closes it."""
+        self._ended = time.monotonic()
+        if self._source.is_live or not self._source_ended or not self._view.stays:
+            return
+        self._controls.quit = False  # what ended the reading was not the user
+        self._controls.say(f"end of {self._source.name}; q closes", math.inf)
+        with suppress(KeyboardInterrupt):  # nothing is interrupted any more
+            while not self._controls.quit:
+                self._controls.check_consent()
+                self._show()
+                time.sleep(_SHOW_EVERY_S)
 
     def _step(self, frame: Frame) -> bool:
         """Process one frame; return whether to go on."""
         if self._seconds and frame.t_s >= self._seconds:
+            self._time_is_up = True
             return False
         self._zero = time.monotonic() - frame.t_s
-        if not (self._paused and self._source.is_live):
+        if not (self._controls.paused and self._source.is_live):
             result = self._pipeline.update(frame)
             with self._lock:
                 self._frame, self._result = frame, result
                 released = release(self._policy, result)
-                self._keeping.update(released, self._flow.captured, self._flow.dropped)
+                self._recorder.update(released, self._flow.captured, self._flow.dropped)
                 for event in self._insight.update(result, released):
-                    self._keeping.add(event)
-                    self._say(suggestion(event), _SUGGESTION_S)
+                    self._recorder.add(event)
+                    self._controls.say(suggestion(event), _SUGGESTION_S)
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
         if self.headless:
             self._hear_news()
-        self._heed_withdrawal()
-        while self._paused and not self._source.is_live and not self._quit:
+        self._controls.check_consent()
+        while self._controls.paused and not self._source.is_live and not self._controls.quit:
             time.sleep(_SHOW_EVERY_S)
-        return not self._quit
+        return not self._controls.quit
 
     def _idle(self) -> bool:
-        """Note that nothing new has come; return whether to go on."""
+        """Called while there is no new frame; return whether to go on."""
         if self.headless:
             self._hear_news()
-        self._heed_withdrawal()
+        self._controls.check_consent()
         t_s = time.monotonic() - self._zero  # the clock of a live source goes on without frames
         time_is_up = self._source.is_live and 0 < self._seconds <= t_s
-        return not (time_is_up or self._quit)
-
-    def _heed_withdrawal(self) -> None:
-        """Stop at once where the person has taken their consent back."""
-        taken_back = self._keeping.heed()
-        if taken_back == SHOW:
-            self._withdrawn = self._quit = True
-        elif taken_back == KEEP:
-            self._say("consent to keeping was taken back: what was kept of this session is erased")
+        return not (time_is_up or self._controls.quit)
 
     def _hear_news(self) -> None:
-        """Pass on what has happened to the source, and to the places where the session is kept."""
+        """Pass on notices of the source and of the recorder."""
         news = self._news.update(self._source.health)
-        for sentence in ([news] if news else []) + [*self._keeping.take_notices()]:
-            self._say(sentence)
+        for sentence in ([news] if news else []) + [*self._recorder.take_notices()]:
+            self._controls.say(sentence)
             if self._tell is not None:
                 self._tell(sentence)
 
     def _show(self) -> None:
-        """Show the newest state, and do what the user asks."""
+        """Show the newest state and carry out the user's commands."""
         self._hear_news()
         with self._lock:
             frame, faces, snapshot = self._frame, self._result.faces, self._snapshot()
         for command in self._view.show(frame, snapshot):
-            if command is Command.QUIT:
-                self._quit = True
-            elif command is Command.PAUSE:
-                self._paused = not self._paused
-            elif command is Command.WITHDRAW:
-                self._withdraw()
-            elif command is Command.RESET:
-                with self._lock:
-                    self._insight.analytics.reset_screen()
-                self._say("statistics on screen start anew; the files keep everything")
-            elif command is Command.EXPORT:
-                names = self._keeping.export(self._facts())
-                self._say(f"exported to {self._settings.out}" if names else "nothing is exported: nothing is kept")
-            elif command is Command.SCREENSHOT and not self._keeping.keeps:
-                self._say("no screenshot: nothing is kept")
-            elif command is Command.SCREENSHOT:
-                hidden = () if self._settings.keep_faces else faces  # those of the frame: a lost camera's snapshot has none
-                self._say(f"screenshot saved: {save_screenshot(self._settings.out, frame, snapshot, hidden)}")
-
-    def _withdraw(self) -> None:
-        """End the session and erase it, when asked twice."""
-        if time.monotonic() - self._asked_to_withdraw_s > _NOTICE_S:
-            self._asked_to_withdraw_s = time.monotonic()
-            self._say("press w again to end this session and erase all of it")
-            return
-        self._oversight.withdraw()
-        self._withdrawn = self._quit = True
-
-    def _say(self, notice: str, seconds: float = _NOTICE_S) -> None:
-        """Show a sentence on screen for a while."""
-        self._notice, self._notice_until = notice, time.monotonic() + seconds
+            self._controls.carry_out(command, frame, faces, snapshot)
 
     def _snapshot(self) -> Snapshot:
         health = self._source.health
-        waiting = "" if self._insight.analytics.totals.frames else f"waiting for the first picture of {self._source.name}"
-        silent = health.state in ("stalled", "lost")  # who was in the last picture may be gone by now
-        now = self._insight.now(silent)
+        waiting = "" if self._recorder.tally.frames else f"waiting for the first frame of {self._source.name}"
+        silent = health.state in ("stalled", "lost")  # the faces of the last frame may be gone
+        now = {**self._insight.now(silent), **self._recorder.tally.now(silent)}
         return Snapshot(
             result=replace(self._result, faces=()) if silent else self._result,
             **now,
             source=self._source.name,
-            detector=self._detector.name,
-            model=self._model,
+            detector=self._parts.record.detector,
+            model=self._parts.record.model,
             captured_fps=self._flow.captured_rate.per_s,
             processed_fps=self._flow.processed_rate.per_s,
             dropped=self._flow.dropped,
-            paused=self._paused,
-            notice=self._notice
-            if time.monotonic() < self._notice_until
-            else words(self._source.name, health) or waiting or " · ".join(now["signs"]),
+            paused=self._controls.paused,
+            notice=self._controls.notice or health_message(self._source.name, health) or waiting or " · ".join(now["signs"]),
             health=health,
             expressions=self._policy.level is Level.FULL,
         )
 
     def _facts(self) -> dict[str, Any]:
-        """Return what the summary says beyond what every place keeps."""
-        wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # writing the summary is not reading
+        """Return further values for ``summary.json``."""
+        wall_s = max(1e-9, (self._ended or time.monotonic()) - self._started)  # without the time for writing the summary
         return {
-            "fps": round(self._insight.analytics.totals.frames / wall_s, 2),
+            "fps": round(self._recorder.tally.frames / wall_s, 2),
             "source_health": health_counts(self._source.health),
             **self._insight.facts(),
         }
 
     def _end(self, state: str) -> dict[str, Any]:
-        """Let everything go, save what was read, and return the summary."""
-        self._ended = time.monotonic()
+        """Release everything, store the session, and return the summary."""
+        self._ended = self._ended or time.monotonic()
         self._view.close()
-        totals = self._insight.analytics.totals
-        self._oversight.end(totals.elapsed_s, totals.frames)
-        if self._withdrawn:
-            self._keeping.erase()
-            return {**summary_document(KeptSession(self._record)), "files": [], "withdrawn": True}
-        kept = self._keeping.finish(state, self._facts())
-        if self._keeping.files:
-            with suppress(MienError):  # the place has refused before, and was named
-                self._keeping.files += self._insight.write(self._settings.out, self._source.name)
-        for sentence in self._keeping.take_notices():
+        tally = self._recorder.tally
+        self._unless_refused(lambda: self._oversight.end(tally.elapsed_s, tally.frames))
+        if self._controls.withdrawn:
+            self._controls.erase()
+            return {**summary_document(KeptSession(self._parts.record)), "files": [], "withdrawn": True, "missing": self._missing}
+        kept = self._recorder.finish(state, self._facts())
+        if self._recorder.files:
+            write = self._insight.write
+            self._unless_refused(lambda: self._recorder.files.extend(write(self._settings.out, self._source.name)))
+        for sentence in self._recorder.take_notices():
             (self._tell or self.notices.append)(sentence)
-        return {**summary_document(kept), "files": self._keeping.files}
+        self._missing += [failure.reason for failure in self._recorder.failures]
+        return {**summary_document(kept), "files": self._recorder.files, "missing": self._missing}
 
-
-def report(summary: dict[str, Any]) -> str:
-    """Return the text a person reads at the end of a session."""
-    if summary.get("withdrawn"):
-        return "Consent was taken back: the session has ended, and what was kept of it is erased."
-    return summary_text(summary, summary["files"])
+    def _unless_refused(self, keep: Callable[[], object]) -> None:
+        """Run ``keep``; note an error in ``missing`` and go on."""
+        try:
+            keep()
+        except DeviceError as error:
+            self._missing.append(str(error))

@@ -1,12 +1,12 @@
-"""Wires drift monitoring: a reference from a bundle and a data set; a folder of pictures, or stored sessions, as a stream.
+"""Drift monitoring: references from a bundle and a data set, and streams from pictures or stored sessions.
 
-A composition like ``session`` and ``lifecycle``: it joins the stages, which do not know one another.
+Like ``session`` and ``lifecycle``, this module connects stages that do not know one another.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -17,29 +17,34 @@ from numpy.typing import NDArray
 from mien.audit.faces import FACE_CHECKS, find_faces
 from mien.data.dataset import FaceDataset
 from mien.data.decoding import decode_face
+from mien.data.fer2013 import has_fer2013_labels
 from mien.data.fer_folders import Progress
+from mien.data.votes import read_votes
 from mien.errors import DataError
 from mien.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mien.evaluation.truths import available_truths
 from mien.files import file_hash
-from mien.live.decoder import read_picture
-from mien.live.recorded import IMAGE_ENDINGS
-from mien.monitoring.accuracy_estimate import Condition, fit_accuracy
+from mien.modelcard import ModelCard
+from mien.monitoring.accuracy_estimate import CorruptionLevel, fit_accuracy
 from mien.monitoring.features import FeatureMap, random_features
-from mien.monitoring.live_drift import LOOK_EVERY_S
+from mien.monitoring.live_drift import SAMPLE_EVERY_S
 from mien.monitoring.monitor import DriftMonitor
-from mien.monitoring.observation import MEASURES, FaceBatch, FaceObservation, measure, observe, pose_measures
+from mien.monitoring.observation import MEASURES, FaceBatch, FaceObservation, Scope, measure, observe, pose_measures
 from mien.monitoring.reference import Reference
 from mien.monitoring.trigger import DriftTrigger
 from mien.monitoring.verdict import WindowVerdict
 from mien.preprocess import CANONICAL_LANDMARKS
-from mien.records import Detection
-from mien.store.answers import StoredSession, answers_of
+from mien.records import Detection, Prediction
+from mien.sessions.archive import Archive, StoredSession
+from mien.sessions.layout import observations_path
+from mien.sessions.observations import read_answers
+from mien.sources.files import IMAGE_ENDINGS, read_picture
 from mien.vision.aligner import align_faces
 from mien.vision.detector import Detector
 from mien.vision.predictor import Predictor
 
 SUITE_FACES: Final = 1000
-"""Faces that are spoilt in sixty ways to learn where the model fails."""
+"""Default number of faces for the accuracy estimate, each degraded in sixty ways."""
 _BATCH: Final = 64
 _BETWEEN_S: Final = 60.0
 
@@ -50,30 +55,37 @@ def make_reference(
     split: str,
     weights: Path | None = None,
     *,
+    votes: Path | None = None,
     suite_faces: int = SUITE_FACES,
     seed: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Reference:
-    """Return the reference of a bundle on one split of a data set, with a learnt estimate of accuracy.
+    """Return the drift reference of a bundle on one split of a data set, with a fitted accuracy estimate.
+
+    The truth is given by the votes, or by the labels if the bundle's first head predicts them; without either, there
+    is no accuracy estimate.
 
     Args:
         bundle: the model's file.
         dataset: the data set.
-        split: of it, one that the model was not trained on.
-        weights: YuNet's file, by which poses are measured; None leaves them unknown.
-        suite_faces: how many faces are spoilt in sixty ways for the estimate of accuracy; 0 leaves it out.
-        seed: of everything random.
-        progress: called with (faces read, in all).
+        split: a split that the model was not trained on.
+        weights: YuNet's file, to measure head poses; None leaves them unknown.
+        votes: the FER+ votes; None without votes.
+        suite_faces: number of faces for the accuracy estimate, each degraded in sixty ways; 0 omits the estimate.
+        seed: random seed.
+        progress: called with (faces done, total faces).
 
     Raises:
-        UsageError: no such split, or it is empty.
+        UsageError: the split is unknown or empty.
         DataError: too few faces.
         BundleError: the bundle is broken.
     """
     predictor = Predictor(bundle)
     part = dataset.split(split)
-    part = part.take(np.random.default_rng(seed).permutation(len(part)))  # data sets are sorted by class
-    spoilt = min(suite_faces, len(part))
+    part = part.take(np.random.default_rng(seed).permutation(len(part)))  # data sets may be sorted by class
+    part = replace(part, labels=_true_labels(part, votes, predictor.card))
+    judged = np.flatnonzero(part.labels >= 0)
+    spoilt = min(suite_faces, len(judged))
     total = len(part) + spoilt * len(CORRUPTIONS) * len(SEVERITIES)
     faces = read_faces(predictor, part.images, lambda done, _: progress(done, total))
     points = np.tile(CANONICAL_LANDMARKS, (len(part), 1, 1))
@@ -93,9 +105,10 @@ def make_reference(
     )
     if not spoilt:
         return reference
-    suite = spoilt_conditions(predictor, reference.features, part.take(np.arange(spoilt)), points[:spoilt], faces, seed)
+    chosen = judged[:spoilt]
+    suite = corruption_levels(predictor, reference.features, part.take(chosen), points[chosen], faces.take(chosen), seed)
 
-    def counted() -> Iterator[Condition]:
+    def counted() -> Iterator[CorruptionLevel]:
         for number, condition in enumerate(suite):
             progress(len(part) + spoilt * number, total)
             yield condition
@@ -103,45 +116,51 @@ def make_reference(
     return replace(reference, accuracy=fit_accuracy(counted()))
 
 
-def spoilt_conditions(
+def _true_labels(part: FaceDataset, votes: Path | None, card: ModelCard) -> NDArray[np.int64]:
+    """Return (N,) true classes for the first head of a bundle; -1 if unknown."""
+    truths = available_truths(part, read_votes(votes, part) if votes else None, card.heads, has_fer2013_labels(part))
+    of_first = [truth.labels for truth in truths if truth.head == card.heads[0]]
+    return of_first[0] if of_first else np.full(len(part), -1, np.int64)
+
+
+def corruption_levels(
     predictor: Predictor,
     features: FeatureMap,
     part: FaceDataset,
     points: NDArray[np.float32],
     plain: FaceBatch,
     seed: int,
-) -> Iterator[Condition]:
-    """Yield what the model makes of faces as they are, then under each corruption at each severity.
+) -> Iterator[CorruptionLevel]:
+    """Yield the model's results on the original faces, then under each corruption at each severity.
 
     Args:
         predictor: the model.
-        features: from a face to features.
-        part: N labelled faces in no order.
-        points: (N, 5, 2) float32, their landmarks.
-        plain: what the model makes of them, these first.
-        seed: of the corruptions.
+        features: maps faces to features.
+        part: N labelled faces in random order.
+        points: (N, 5, 2) float32 landmarks.
+        plain: the model's output for the original faces.
+        seed: seed of the corruptions.
     """
-    n = len(part)
-    yield condition_of("", features, plain.take(np.arange(n)), part.labels)
+    yield corruption_level("", features, plain, part.labels)
     for name in CORRUPTIONS:
         for severity in SEVERITIES:
             faces = read_faces(predictor, corrupt(part.images, name, severity, points, seed))
-            yield condition_of(name, features, faces, part.labels)
+            yield corruption_level(name, features, faces, part.labels)
 
 
-def condition_of(family: str, features: FeatureMap, faces: FaceBatch, labels: NDArray[np.int64]) -> Condition:
-    """Return what the estimate of accuracy learns from faces whose classes are known."""
-    answers = faces.probabilities
-    return Condition(
+def corruption_level(family: str, features: FeatureMap, faces: FaceBatch, labels: NDArray[np.int64]) -> CorruptionLevel:
+    """Return the training data of the accuracy estimate for faces whose classes are known."""
+    probabilities = faces.probabilities
+    return CorruptionLevel(
         family,
         random_features(features(faces).astype(np.float64)).astype(np.float32),
-        answers.argmax(1) == labels,
-        float(answers.max(1).mean()),
+        probabilities.argmax(1) == labels,
+        float(probabilities.max(1).mean()),
     )
 
 
 def read_faces(predictor: Predictor, images: NDArray[np.uint8], progress: Progress = lambda done, total: None) -> FaceBatch:
-    """Return what the model makes of (N, 48, 48) uint8 crops; size and pose are unknown."""
+    """Return the model's output for (N, 48, 48) uint8 crops; size and pose are unknown."""
     parts = []
     for start in range(0, len(images), _BATCH):
         crops = images[start : start + _BATCH]
@@ -152,16 +171,16 @@ def read_faces(predictor: Predictor, images: NDArray[np.uint8], progress: Progre
 
 
 @dataclass(slots=True)
-class Watched:
-    """What came of watching a folder or stored sessions.
+class WatchResult:
+    """Result of monitoring a folder of pictures or stored sessions.
 
     Attributes:
-        pictures: files that could be read.
-        broken: files that could not be.
-        faceless: pictures without a face.
-        faces: faces found.
-        verdicts: of every window, in order.
-        sessions: name and start of each stored session, in seconds of the stream.
+        pictures: number of pictures read.
+        broken: number of unreadable files.
+        faceless: number of pictures without a face.
+        faces: number of faces found.
+        verdicts: verdicts of all windows, in order.
+        sessions: (name, start in seconds of the stream) of each stored session.
     """
 
     pictures: int = 0
@@ -178,13 +197,13 @@ class Watched:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures in a folder and below it, by name.
+    """Return all pictures in a folder and its subfolders, sorted by name.
 
     Raises:
-        DataError: no such folder, or no picture in it.
+        DataError: the folder is missing or contains no pictures.
     """
     if not folder.is_dir():
-        raise DataError(f"no folder {folder}. Name a folder of pictures")
+        raise DataError(f"no folder at {folder}. Pass a folder of pictures")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS and path.is_file())
     if not found:
         raise DataError(f"no pictures in the folder {folder} (looked for {', '.join(sorted(IMAGE_ENDINGS))})")
@@ -193,21 +212,21 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def observe_pictures(
     paths: Sequence[Path],
-    predictor: Predictor,
+    predict: Callable[[NDArray[np.uint8]], Prediction],
     detector: Detector | None,
     every_s: float,
-    watched: Watched,
+    watched: WatchResult,
     progress: Progress = lambda done, total: None,
 ) -> Iterator[FaceObservation]:
-    """Yield the faces of pictures as a stream, each picture standing for ``every_s`` seconds and each face for someone new.
+    """Yield the faces in pictures as a stream with ``every_s`` seconds between pictures; every face counts as a new person.
 
     Args:
         paths: pictures in order.
-        predictor: the model.
-        detector: finds the faces; None where each picture is one face that is cut out already.
-        every_s: seconds from picture to picture.
-        watched: what is counted on the way.
-        progress: called with (pictures done, in all).
+        predict: the model, for (N, 1, 48, 48) uint8 crops.
+        detector: the face detector; None if each picture is a face crop.
+        every_s: time between pictures in seconds.
+        watched: counters, updated in place.
+        progress: called with (pictures done, total pictures).
     """
     for number, path in enumerate(paths):
         progress(number, len(paths))
@@ -227,16 +246,28 @@ def observe_pictures(
         watched.faceless += not len(crops)
         if len(crops):
             names = [f"{number}-{k}" for k in range(len(crops))]
-            yield from observe(number * every_s, names, crops, predictor.predict(crops), detections)
+            yield from observe(number * every_s, names, crops, predict(crops), detections)
 
 
-def observe_sessions(sessions: Sequence[StoredSession], base: Reference, watched: Watched) -> Iterator[FaceObservation]:
-    """Yield the answers of stored sessions as one stream without the time between them, each face once a second.
+def sessions_with_observations(root: Path) -> list[StoredSession]:
+    """Return the sessions below a folder that have observations, oldest first, including running ones.
+
+    Raises:
+        DataError: the folder is missing.
+        DeviceError: the folder cannot be read.
+    """
+    if not root.is_dir():
+        raise DataError(f"no folder at {root}. Pass the folder of your sessions with --sessions")
+    return [each for each in Archive(root).sessions() if each.folder is not None and observations_path(each.folder) is not None]
+
+
+def observe_sessions(sessions: Sequence[StoredSession], base: Reference, watched: WatchResult) -> Iterator[FaceObservation]:
+    """Yield the predictions of stored sessions as one stream without gaps, at most one per face and second.
 
     Args:
         sessions: in order.
-        base: the reference of the model that gave the answers.
-        watched: what is counted on the way; a file that cannot be read counts as broken and is passed over.
+        base: reference of the model that made the predictions.
+        watched: counters, updated in place; unreadable files are counted as broken and skipped.
     """
     embedding = np.full(len(base.features.centre), np.nan, np.float32)
     measures = np.full(len(MEASURES), np.nan, np.float32)
@@ -244,9 +275,10 @@ def observe_sessions(sessions: Sequence[StoredSession], base: Reference, watched
     for session in sessions:
         watched.sessions.append((session.name, from_s))
         looked: dict[str, float] = {}
+        path = observations_path(session.folder) if session.folder is not None else None
         try:
-            for answer in answers_of(session):
-                if 0 <= answer.t_s - looked.get(answer.track_id, -math.inf) < LOOK_EVERY_S:
+            for answer in read_answers(path) if path is not None else ():
+                if 0 <= answer.t_s - looked.get(answer.track_id, -math.inf) < SAMPLE_EVERY_S:
                     continue
                 looked[answer.track_id] = answer.t_s
                 watched.faces += 1
@@ -258,8 +290,8 @@ def observe_sessions(sessions: Sequence[StoredSession], base: Reference, watched
         from_s = last_s + _BETWEEN_S
 
 
-def watch(faces: Iterator[FaceObservation], monitor: DriftMonitor, trigger: DriftTrigger, watched: Watched) -> None:
-    """Run a stream through monitor and trigger to its end."""
+def watch(faces: Iterator[FaceObservation], monitor: DriftMonitor, trigger: DriftTrigger, watched: WatchResult) -> None:
+    """Process a whole stream with the monitor and the trigger."""
     for face in faces:
         verdict = monitor.update(face)
         if verdict is not None:
@@ -267,22 +299,31 @@ def watch(faces: Iterator[FaceObservation], monitor: DriftMonitor, trigger: Drif
             trigger.update(verdict)
 
 
-def own_reference(faces: Iterator[FaceObservation], base: Reference, minutes: float, source: str) -> Reference:
-    """Return the reference that the first minutes of a stream make; the stream goes on behind them.
+def reference_from_start(
+    faces: Iterator[FaceObservation], base: Reference, minutes: float, source: str, scope: Scope = "all"
+) -> Reference:
+    """Return a reference made from the first minutes of a stream, which are consumed.
 
     Raises:
-        DataError: too few faces in that time.
+        DataError: there are too few faces in that time.
     """
     start: list[FaceObservation] = []
     for face in faces:
         start.append(face)
         if face.t_s - start[0].t_s >= 60 * minutes:
             break
-    return Reference.from_stream(start, base, source=f"the first {minutes:g} minutes of {source}")
+    try:
+        return Reference.from_stream(start, base, source=f"the first {minutes:g} minutes of {source}", scope=scope)
+    except DataError as error:
+        if not start:
+            raise DataError(
+                f"no face in the first {minutes:g} minutes of {source}, so there is nothing to compare with"
+            ) from error
+        raise DataError(f"{error}. Start from more minutes: a larger --first-minutes") from error
 
 
 def _read_crop(path: Path) -> NDArray[np.uint8] | None:
-    """Return a face that is cut out already as (48, 48) uint8, None where the file is no picture."""
+    """Return a face crop as (48, 48) uint8, None if the file is not a picture."""
     try:
         found = decode_face(path.read_bytes())
     except OSError:

@@ -12,8 +12,8 @@ from mien.recordings.settings import AnalyzeSettings
 RESULTS = ("observations.csv", "observations.parquet", "summary.json", "summary.html", "summary.png", "privacy.json")
 
 
-def analysed(out: Path, *films: Path, **more: Any) -> RunReport:
-    return Analysis(AnalyzeSettings(films, out, **more)).run()
+def analysed(out: Path, *recordings: Path, **more: Any) -> RunReport:
+    return Analysis(AnalyzeSettings(recordings, out, **more)).run()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

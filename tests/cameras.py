@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.live.decoder import Decoder
+from mien.sources.decoder import Decoder
 
 MISS = None
 """A read that fails."""
@@ -78,7 +78,7 @@ class ScriptedDevice:
             self._hang.wait()
         return self._decoders.pop(0) if self._decoders else ScriptedDecoder([], opens=False)
 
-    def trouble(self) -> str:
+    def problem(self) -> str:
         return "the cable is out"
 
 

@@ -51,6 +51,12 @@ def fer2013(shared: Path) -> FaceDataset:
     return read_dataset(shared / "data" / "fer2013.zip").dataset
 
 
+@pytest.fixture(scope="session")
+def votes_file(shared: Path) -> Path:
+    """What ten people saw in each image of FER2013."""
+    return shared / "data" / "ferplus_votes.csv"
+
+
 @pytest.fixture
 def fer_folder(tmp_path: Path) -> Path:
     """A folder in Kaggle's layout: 3 images a class in Training, 2 in PublicTest, 1 in PrivateTest."""
@@ -112,7 +118,12 @@ def school(here: Path) -> Path:
     """A declaration under which no expression may be read."""
     path = here / "deployment.toml"
     declared = Deployment(
-        "education-institution", "EU", "feedback-to-the-learner", "a school", "office@example.org", legal_basis="public-task"
+        "education-institution",
+        "EU",
+        "feedback-to-the-learner",
+        operator="a school",
+        contact="office@example.org",
+        legal_basis="public-task",
     )
     path.write_text(deployment_text(declared))
     return path
@@ -127,6 +138,7 @@ def no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local/share"))
     monkeypatch.delenv("MIEN_DB", raising=False)
+    monkeypatch.delenv("MIEN_DEPLOYMENT", raising=False)
     return home
 
 

@@ -1,4 +1,4 @@
-"""Made-up faces for the tests of drift: seven clusters of embeddings with answers and measures that fit them."""
+"""Synthetic faces for drift tests: seven clusters of embeddings with matching predictions and measures."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ WINDOW = CHUNK_BLOCKS * WINDOW_CHUNKS
 MORE_HAPPY = np.where(np.arange(len(EMOTIONS)) == EMOTIONS.index("happy"), 0.4, 0.1)
 
 
-def crowd(
+def make_faces(
     n: int, seed: int, *, shift: float = 0.0, darker: float = 0.0, doubt: float = 1.0, shares: NDArray[np.float64] = EVEN
 ) -> tuple[FaceBatch, NDArray[np.int64]]:
     """Return n faces and their classes.
 
     Args:
-        n: how many.
-        seed: of everything random.
-        shift: how far the embeddings are moved aside, in standard deviations.
-        darker: how far brightness has fallen, in standard deviations.
-        doubt: temperature of the answers.
-        shares: of the classes.
+        n: number of faces.
+        seed: of the random generator.
+        shift: shift of the embeddings, in standard deviations.
+        darker: decrease of brightness, in standard deviations.
+        doubt: temperature of the predictions.
+        shares: class shares.
     """
     random = np.random.default_rng(seed)
     centres = 2.0 * np.random.default_rng(7).normal(size=(len(EMOTIONS), DEPTH))
@@ -40,13 +40,13 @@ def crowd(
     embedding = centres[labels] + random.normal(size=(n, DEPTH))
     logits = -((embedding[:, None] - centres) ** 2).sum(2) / 8 / doubt
     powers = np.exp(logits - logits.max(1, keepdims=True))
-    aside = np.random.default_rng(8).normal(size=DEPTH)
+    direction = np.random.default_rng(8).normal(size=DEPTH)
     measures = random.normal(size=(n, len(MEASURES))).astype(np.float32) * 10 + 100
     measures[:, 0] -= 10 * darker
     measures[:, 3:] = np.nan
-    moved = embedding + shift * aside / np.linalg.norm(aside)
-    answers = powers / powers.sum(1, keepdims=True)
-    return FaceBatch(moved.astype(np.float32), answers.astype(np.float32), measures), labels
+    moved = embedding + shift * direction / np.linalg.norm(direction)
+    probabilities = powers / powers.sum(1, keepdims=True)
+    return FaceBatch(moved.astype(np.float32), probabilities.astype(np.float32), measures), labels
 
 
 def reference_of(faces: FaceBatch, labels: NDArray[np.int64], **changes: Any) -> Reference:
@@ -58,16 +58,16 @@ def reference_of(faces: FaceBatch, labels: NDArray[np.int64], **changes: Any) ->
 
 
 def monitor_of(reference: Reference, windows: float = 400.0, **settings: object) -> DriftMonitor:
-    """Return a monitor that may raise one false alarm in so many windows."""
+    """Return a monitor with a false-alarm interval in windows."""
     return DriftMonitor(reference, 1.0, windows * CHUNK_BLOCKS, **settings)  # type: ignore[arg-type]
 
 
 def stream(faces: FaceBatch, *, start_s: float = 0.0, step_s: float = 1.0, name: str = "n") -> Iterator[FaceObservation]:
-    """Yield the faces one after the other, each someone new."""
+    """Yield the faces in order, each with a new track."""
     for k in range(len(faces)):
         yield FaceObservation(start_s + k * step_s, f"{name}{k}", faces.embedding[k], faces.probabilities[k], faces.measures[k])
 
 
 def verdicts(monitor: DriftMonitor, observations: Iterable[FaceObservation]) -> list[WindowVerdict]:
-    """Return the verdicts that a stream leads to."""
+    """Return the verdicts on a stream."""
     return [verdict for face in observations if (verdict := monitor.update(face)) is not None]

@@ -29,7 +29,7 @@ def reading(
     spots = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.78], [0.65, 0.78]], np.float32)
     points = (spots * (w, h) + (x, y)).astype(np.float32) if landmarks else None
     row = probabilities(label, confidence)
-    return FaceReading(track_id, Detection(Box(x, y, w, h), 0.95, points), row, row, label)
+    return FaceReading(track_id=track_id, detection=Detection(Box(x, y, w, h), 0.95, points), raw=row, smoothed=row, label=label)
 
 
 def trend(seconds: float = 10.0, points: int = 101) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mien.emotions import EMOTIONS
-from mien.store.session_records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord, TransitionRecord
+from mien.sessions.records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord, TransitionRecord
 
 START = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
 

@@ -234,7 +234,7 @@ class Ralph:
         scopes = ["-s", "statements/write", "-s", "statements/read/mine", "-s", "statements/read"]
         command = [python, "-m", "ralph", "auth", "-u", USER, "-p", PASSWORD, *scopes, "-A", "mien", "https://lrs.example", "-w"]
         done = subprocess.run(
-            command, env=self._environment, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+            command, env=self._environment, cwd=folder, capture_output=True, text=True, check=False, timeout=900
         )
         assert done.returncode == 0, done.stderr
 
@@ -242,7 +242,7 @@ class Ralph:
         command = [self.python, "-c", RALPH_PROGRAM, str(self.port)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment, cwd=self.folder, stdout=log, stderr=log)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/__heartbeat__", timeout=5):
@@ -255,7 +255,7 @@ class Ralph:
     def close(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=900)
             self._process = None
 
     def stored(self) -> list[dict[str, Any]]:

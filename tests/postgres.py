@@ -44,7 +44,7 @@ def running_postgres() -> Iterator[PostgresServer]:
     def call(*command: str) -> None:
         # pg_ctl's server keeps the descriptors it is given, so its output goes to a file
         with (folder / "log").open("ab") as log:
-            done = subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=False, timeout=120, **as_user)
+            done = subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=False, timeout=900, **as_user)
         assert done.returncode == 0, (folder / "log").read_text()
 
     data = str(folder / "data")

@@ -1,4 +1,4 @@
-"""A session whose news leaves the machine, and looks into the queue, for tests."""
+"""A session with a sink, and access to the message queue, for tests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from factories import reading, released
 from kept_sessions import START
 
+from mien.messaging.outbox import Outbox
+from mien.messaging.sinks import WebhookSink, XapiSink
 from mien.records import FaceReading, HeadPose
-from mien.store.keeper import SessionKeeper
-from mien.store.outbox import Outbox
-from mien.store.outgoing import WebhookSink, XapiSink
-from mien.store.session_records import EventRecord, SessionRecord
+from mien.sessions.recorder import SessionRecorder
+from mien.sessions.records import EventRecord, SessionRecord
 
 SESSION = SessionRecord(
     "2026-03-04_09-30-00-k3f9", START, source="camera in room 4", model="mien-s", version="0.4", folder="/home/ada"
@@ -26,7 +26,7 @@ SECRET = "whsec_" + base64.b64encode(b"known to both sides, never sent").decode(
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
@@ -40,13 +40,13 @@ def count(queue: Path, state: str = "waiting", destination: str = "lrs") -> int:
 
 
 def face(second: int) -> FaceReading:
-    shown = reading("happy" if second % 4 else "sad", 0.8, (1.0, 1.0, 9.0, 9.0))
-    return replace(shown, pose=HeadPose(0.0 if second % 10 else 50.0, 0.0, 0.0))
+    found = reading("happy" if second % 4 else "sad", 0.8, (1.0, 1.0, 9.0, 9.0))
+    return replace(found, pose=HeadPose(0.0 if second % 10 else 50.0, 0.0, 0.0))
 
 
-def watch(sink: XapiSink | WebhookSink, length_s: int = 200) -> SessionKeeper:
-    """Run a session of one frame a second with an intervention each minute."""
-    running = SessionKeeper(SESSION, [sink], clock=partial(next, itertools.count()))
+def watch(sink: XapiSink | WebhookSink, length_s: int = 200) -> SessionRecorder:
+    """Run a session at one frame per second with an intervention each minute."""
+    running = SessionRecorder(SESSION, lambda: [sink], clock=partial(next, itertools.count()))
     for second in range(length_s + 1):
         running.update(released(second, float(second), [face(second)], 1.0))
         if second % 60 == 30:

@@ -1,4 +1,4 @@
-"""Frames, faces and two small rules, for the tests of learning states."""
+"""Frames, faces and two small rules for tests of learning states."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 from factories import probabilities
 
 from mien.privacy.deployment import Deployment
-from mien.privacy.permit import permit_expressions
-from mien.privacy.policy import decide
+from mien.privacy.policy import decide, permit_expressions
 from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose
-from mien.states.answers import Answer
+from mien.states.answers import RuleAnswer
 from mien.states.engine import StateEngine
 from mien.states.interventions import Intervention
 from mien.states.rules import Rule, RuleSet
@@ -19,7 +18,9 @@ from mien.states.rules_file import parse_rules
 
 POLICY = decide()
 PERMIT = permit_expressions(POLICY)
-SCHOOL = decide(Deployment("education-institution", "EU", "feedback-to-the-learner", "a", "b", legal_basis="consent"))
+SCHOOL = decide(
+    Deployment("education-institution", "EU", "feedback-to-the-learner", operator="a", contact="b", legal_basis="consent")
+)
 RULES = """
 [interventions]
 max_per_hour = {per_hour}
@@ -75,7 +76,16 @@ def face(
 ) -> FaceReading:
     row = np.full(7, np.nan, np.float32) if unread else probabilities(label, confidence)
     pose = None if yaw is None else HeadPose(yaw, 0, 0)
-    return FaceReading(name, Detection(Box(0, 0, 60, 60), 0.9, None), row, row, "" if unread else label, 0.4, pose, unread)
+    return FaceReading(
+        track_id=name,
+        detection=Detection(Box(0, 0, 60, 60), 0.9, None),
+        raw=row,
+        smoothed=row,
+        label="" if unread else label,
+        uncertain_below=0.4,
+        pose=pose,
+        unread=unread,
+    )
 
 
 def frame(t_s: float, faces: Sequence[FaceReading] = (), interval_s: float = 0.1) -> FrameResult:
@@ -90,7 +100,7 @@ def feed(engine: StateEngine, results: Iterable[FrameResult]) -> list[Interventi
     return [due for result in results for due in engine.update(result)]
 
 
-def answer(engine: StateEngine, rule: str) -> Answer:
+def answer(engine: StateEngine, rule: str) -> RuleAnswer:
     (found,) = [each for each in engine.now if each.rule == rule]
     return found
 

@@ -13,28 +13,30 @@ from analysing import analysed, rows, stop_after
 
 from mien.cli import main
 from mien.errors import NotPermittedError
-from mien.live.recorded import VideoSource
+from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger
 from mien.privacy.notice import notice_for
 from mien.privacy.policy import decide
-from mien.privacy.sessions import state_folder
 from mien.recordings.analysis import Analysis
-from mien.recordings.film_times import film_times
+from mien.recordings.frame_times import frame_times
 from mien.recordings.settings import AnalyzeSettings
-from mien.store.archive import Archive
-from mien.store.place import SESSIONS
-from mien.vision.detector import open_detector
+from mien.sessions.archive import Archive
+from mien.sessions.layout import SESSIONS
+from mien.sources.recorded import VideoSource
+from mien.vision.detector_choice import open_detector
 
 
 @pytest.mark.parametrize("blur", [False, True])
 def test_an_annotated_video_has_every_frame_at_the_right_rate(blur: bool, clips: Path, yunet: Path, here: Path) -> None:
-    film = clips / "neutral_smile_neutral.mp4"
-    analysed(Path("out"), film)
+    recording = clips / "neutral_smile_neutral.mp4"
+    analysed(Path("out"), recording)
     assert not (here / "out/neutral_smile_neutral/annotated.mp4").exists()
-    analysed(Path("out"), film, annotate=True, blur_faces=blur)
-    drawn = film_times(here / "out/neutral_smile_neutral/annotated.mp4")
-    assert drawn.t_s == pytest.approx(film_times(film).t_s, abs=2e-3)
-    before, after = (next(VideoSource(path).frames()).image for path in (film, here / "out/neutral_smile_neutral/annotated.mp4"))
+    analysed(Path("out"), recording, annotate=True, blur_faces=blur)
+    drawn = frame_times(here / "out/neutral_smile_neutral/annotated.mp4")
+    assert drawn.t_s == pytest.approx(frame_times(recording).t_s, abs=2e-3)
+    before, after = (
+        next(VideoSource(path).frames()).image for path in (recording, here / "out/neutral_smile_neutral/annotated.mp4")
+    )
     assert before.shape == after.shape
     row = rows(here / "out/neutral_smile_neutral")[0]
     x, y, h = (round(float(row[name])) for name in ("x", "y", "h"))
@@ -43,23 +45,23 @@ def test_an_annotated_video_has_every_frame_at_the_right_rate(blur: bool, clips:
     assert np.abs(before[outside].astype(int) - after[outside]).mean() < 12
     rim = np.abs(before[y : y + h, x - 2 : x + 3].astype(int) - after[y : y + h, x - 2 : x + 3]).mean()
     assert rim > 12
-    for found in Archive(here / "out", None).sessions():
-        assert Archive(here / "out", None).delete(found) == []
+    for found in Archive(here / "out").sessions():
+        assert Archive(here / "out").erase([found], spare_foreign=True).left == ()
     assert not (here / "out/neutral_smile_neutral").exists()
 
 
 def test_where_only_observables_are_permitted_nothing_else_is_kept_or_drawn(
     clips: Path, yunet: Path, school: Path, here: Path
 ) -> None:
-    film = clips / "neutral_smile_neutral.mp4"
-    report = analysed(Path("out"), film, deployment=school, annotate=True, segment_s=1.0)
+    recording = clips / "neutral_smile_neutral.mp4"
+    report = analysed(Path("out"), recording, deployment=school, annotate=True, segment_s=1.0)
     assert report.policy == "observables"
     found = rows(here / "out/neutral_smile_neutral")
     assert len(found) == 72
     assert len({row["track_id"] for row in found}) == 1
     kept = {name for row in found for name, value in row.items() if value}
     assert kept == {"t_s", "frame", "track_id", "unread", "facing"}
-    assert len(film_times(here / "out/neutral_smile_neutral/annotated.mp4").t_s) == 72
+    assert len(frame_times(here / "out/neutral_smile_neutral/annotated.mp4").t_s) == 72
 
 
 def test_the_rows_of_an_unfinished_segment_hold_no_more_than_is_released(
@@ -83,17 +85,17 @@ def test_consent_that_is_taken_back_erases_what_was_made(clips: Path, yunet: Pat
     ledger, notice = ConsentLedger(state_folder(SESSIONS)), notice_for(decide())
     for purpose in ("show", "keep"):
         ledger.record("Ada", purpose, "granted", notice)
-    film = clips / "sad_to_happy.mp4"
+    recording = clips / "sad_to_happy.mp4"
 
     def withdraw(done: int, total: int) -> None:
         if done:
             ledger.record("Ada", "keep", "withdrawn", notice)
 
-    with pytest.raises(NotPermittedError, match="took their consent back"):
-        Analysis(AnalyzeSettings((film,), Path("out"), person="Ada", segment_s=5.0)).run(withdraw)
+    with pytest.raises(NotPermittedError, match="withdrew consent"):
+        Analysis(AnalyzeSettings((recording,), Path("out"), person="Ada", segment_s=5.0)).run(withdraw)
     assert not (here / "out/sad_to_happy").exists()
-    with pytest.raises(NotPermittedError, match="not agreed to being kept"):
-        Analysis(AnalyzeSettings((film,), Path("out"), person="Ada"))
+    with pytest.raises(NotPermittedError, match="not consented to storage"):
+        Analysis(AnalyzeSettings((recording,), Path("out"), person="Ada"))
 
 
 def test_the_rights_of_a_person_reach_recordings(clips: Path, yunet: Path, here: Path, capsys: Any, monkeypatch: Any) -> None:
@@ -110,4 +112,4 @@ def test_the_rights_of_a_person_reach_recordings(clips: Path, yunet: Path, here:
         main()
     assert ended.value.code == 0, capsys.readouterr()
     assert [path.name for path in (here / "results/analyses").iterdir()] == ["no_face"]
-    assert len(film_times(ada).t_s) == 72  # the recording itself is not Mien's
+    assert len(frame_times(ada).t_s) == 72  # the recording itself is not Mien's

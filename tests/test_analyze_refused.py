@@ -11,44 +11,44 @@ from typing import Any
 
 import pytest
 from analysing import analysed
-from films import cut_short
+from videos import cut_short
 
 from mien.cli import main
 from mien.errors import DataError, DeviceError, UsageError
 from mien.recordings.analysis import Analysis
-from mien.recordings.settings import AnalyzeSettings, named_films
+from mien.recordings.settings import AnalyzeSettings, named_recordings
 
 
 def test_other_options_or_another_file_are_refused_by_name(clips: Path, yunet: Path, here: Path) -> None:
-    film = here / "lesson.mp4"
-    shutil.copy(clips / "neutral_smile_neutral.mp4", film)
-    film.chmod(0o644)
-    analysed(Path("out"), film)
-    with pytest.raises(UsageError, match=r"smoothing was 0\.4, is 0\.8\).*--again"):
-        analysed(Path("out"), film, smoothing_s=0.8)
+    recording = here / "lesson.mp4"
+    shutil.copy(clips / "neutral_smile_neutral.mp4", recording)
+    recording.chmod(0o644)
+    analysed(Path("out"), recording)
+    with pytest.raises(UsageError, match=r"smoothing was 0\.4, is 0\.8\).*--overwrite"):
+        analysed(Path("out"), recording, smoothing_s=0.8)
     with pytest.raises(UsageError, match=r"model was \w+, is \w+\)"):
-        analysed(Path("out"), film, model="mien-xs")
-    shutil.copy(clips / "no_face.mp4", film)
+        analysed(Path("out"), recording, model="mien-xs")
+    shutil.copy(clips / "no_face.mp4", recording)
     with pytest.raises(UsageError, match="content was"):
-        analysed(Path("out"), film)
-    report = analysed(Path("out"), film, again=True)
-    assert report.films[0].frames == 95
+        analysed(Path("out"), recording)
+    report = analysed(Path("out"), recording, again=True)
+    assert report.recordings[0].frames == 95
     assert json.loads((here / "out/lesson/earlier-1/summary.json").read_text())["frames"] == 72
     assert json.loads((here / "out/lesson/earlier-1/analysis.json").read_text())["frames"] == 72
 
 
 def test_a_half_finished_recording_is_not_mixed_with_other_options(clips: Path, yunet: Path, here: Path) -> None:
-    film = clips / "sad_to_happy.mp4"
+    recording = clips / "sad_to_happy.mp4"
 
     def stop(done: int, total: int) -> None:
         if done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Analysis(AnalyzeSettings((film,), Path("out"), segment_s=5.0)).run(stop)
+        Analysis(AnalyzeSettings((recording,), Path("out"), segment_s=5.0)).run(stop)
     with pytest.raises(UsageError, match=r"segment was 5\.0, is 30\.0"):
-        analysed(Path("out"), film)
-    assert analysed(Path("out"), film, again=True).films[0].frames == 472
+        analysed(Path("out"), recording)
+    assert analysed(Path("out"), recording, again=True).recordings[0].frames == 472
 
 
 def test_broken_files_do_not_stop_the_others(clips: Path, yunet: Path, here: Path, capsys: Any, monkeypatch: Any) -> None:
@@ -67,8 +67,8 @@ def test_broken_files_do_not_stop_the_others(clips: Path, yunet: Path, here: Pat
     assert "3 of 4" in said.err
     line = json.loads(said.out.splitlines()[-1])
     assert line["failed"] == ["a_noise.mp4", "b_cut.mp4", "c_empty.mp4"]
-    assert set(line) == {"files", "frames", "video_s", "times_real_time", "policy", "failed"}
-    assert "s are missing at its end" in said.out
+    assert set(line) == {"files", "frames", "video_s", "times_real_time", "policy", "failed", "missing"}
+    assert "s missing at the end" in said.out
     half = json.loads((here / "out/b_cut/summary.json").read_text())
     assert 100 < half["frames"] < 400
     assert "missing" in half["damage"]
@@ -77,15 +77,15 @@ def test_broken_files_do_not_stop_the_others(clips: Path, yunet: Path, here: Pat
 
 
 def test_two_runs_do_not_write_into_one_folder(clips: Path, yunet: Path, here: Path) -> None:
-    film = clips / "neutral_smile_neutral.mp4"
+    recording = clips / "neutral_smile_neutral.mp4"
     seen: list[str] = []
 
     def also(done: int, total: int) -> None:
         if not seen:
             seen.append("")
-            seen[0] = analysed(Path("out"), film, segment_s=1.0).films[0].error
+            seen[0] = analysed(Path("out"), recording, segment_s=1.0).recordings[0].error
 
-    Analysis(AnalyzeSettings((film,), Path("out"), segment_s=1.0)).run(also)
+    Analysis(AnalyzeSettings((recording,), Path("out"), segment_s=1.0)).run(also)
     assert "another analysis" in seen[0]
     assert json.loads((here / "out/neutral_smile_neutral/summary.json").read_text())["frames"] == 72
 
@@ -95,7 +95,7 @@ def test_a_folder_removed_meanwhile_stays_removed(clips: Path, yunet: Path, here
         shutil.rmtree(here / "out", ignore_errors=True)
 
     report = Analysis(AnalyzeSettings((clips / "sad_to_happy.mp4",), Path("out"), segment_s=5.0)).run(remove)
-    assert "was removed while" in report.films[0].error
+    assert "was removed while" in report.recordings[0].error
     assert not (here / "out").exists()
 
 
@@ -104,27 +104,27 @@ def test_a_folder_removed_meanwhile_stays_removed(clips: Path, yunet: Path, here
     [
         ({"workers": 0}, "workers is 0"),
         ({"smoothing_s": -1.0}, "smoothing is -1 s"),
-        ({"blur_faces": True}, "ask for that with --annotate"),
+        ({"blur_faces": True}, "so it needs --annotate"),
         ({"dask": "somewhere"}, "dask is 'somewhere'"),
-        ({"films": ()}, "no recording is named"),
+        ({"recordings": ()}, "no recording"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(more: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        AnalyzeSettings(**{"films": (Path("a.mp4"),), **more})
+        AnalyzeSettings(**{"recordings": (Path("a.mp4"),), **more})
 
 
 def test_recordings_of_one_name_are_refused(here: Path) -> None:
     for name in ("a/lesson.mp4", "b/lesson.mkv"):
         (here / name).parent.mkdir()
         (here / name).touch()
-    assert len(named_films([Path("a"), Path("a/lesson.mp4")], Path("out"))) == 1
-    with pytest.raises(UsageError, match=r"a/lesson\.mp4 and .*b/lesson\.mkv would both go to out/lesson"):
-        named_films([Path("a"), Path("b")], Path("out"))
+    assert len(named_recordings([Path("a"), Path("a/lesson.mp4")], Path("out"))) == 1
+    with pytest.raises(UsageError, match=r"a/lesson\.mp4 and .*b/lesson\.mkv would both be written to out/lesson"):
+        named_recordings([Path("a"), Path("b")], Path("out"))
     with pytest.raises(DataError, match="no videos in the folder"):
-        named_films([here], Path("out"))
+        named_recordings([here], Path("out"))
     with pytest.raises(DataError, match="no file or folder called c"):
-        named_films([Path("c")], Path("out"))
+        named_recordings([Path("c")], Path("out"))
 
 
 def test_a_cluster_that_is_not_there_is_named(clips: Path, here: Path) -> None:

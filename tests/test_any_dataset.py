@@ -297,7 +297,7 @@ def test_an_entry_that_is_too_large_broken_or_a_lie_is_left_out(tmp_path: Path) 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"no zip", encoded(NOISE)])
 def test_what_is_no_zip_says_what_a_data_set_is(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "faces.jpg").write_bytes(data)
-    with pytest.raises(DataError, match=r"not a whole zip archive.*folder, a zip of it, or FER2013's CSV"):
+    with pytest.raises(DataError, match=r"not a complete zip archive.*folder, a zip of it, or FER2013's CSV"):
         read_dataset(tmp_path / "faces.jpg")
 
 

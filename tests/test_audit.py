@@ -1,4 +1,4 @@
-"""The audit as a whole, its manifest and its weights."""
+"""The complete audit, the manifest and class weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mien.emotions import EMOTIONS
 from mien.metrics import area_under_curve
 
 
-def test_a_manifest_tells_content_and_steps_and_not_order() -> None:
+def test_a_manifest_depends_on_content_and_steps_and_not_on_order() -> None:
     dataset = make_dataset((3, 1, 1))
     ours = manifest(dataset)
     assert manifest(dataset.take(np.random.default_rng(0).permutation(len(dataset)))) == ours
@@ -35,23 +35,23 @@ def test_a_manifest_tells_content_and_steps_and_not_order() -> None:
     images[5, 3, 3] ^= 1
     changed = manifest(replace(dataset, images=images))
     (line,) = manifest_differences(ours, changed)
-    assert line.startswith("data set: hash " + ours["dataset_hash"][:12])
+    assert ours["dataset_hash"][:12] in line
     later = json.loads(json.dumps(ours))
     later["steps"]["crop"]["version"] = "later"
     (line,) = manifest_differences(ours, later)
-    assert line.startswith("step crop: version ")
-    assert "'later' there" in line
+    assert "crop" in line
+    assert "'later'" in line
     assert manifest_differences(ours, json.loads(json.dumps(ours))) == []
 
 
 @contextmanager
-def bars(heading: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(heading: str) -> Iterator[Callable[[int, int], None]]:
     assert heading
     yield lambda done, total: None
 
 
 def nearest_mean(dataset: FaceDataset, folds: NDArray[np.int64], progress: Callable[[int, int], None]) -> NDArray[np.float32]:
-    """A label model that takes a moment: likeness to the mean picture of each class in the other folds of Training."""
+    """A fast label model: similarity to the mean image of each class in the other folds of Training."""
     pixels = dataset.images.reshape(len(dataset), -1).astype(np.float64) / 255
     found = np.zeros((len(dataset), len(EMOTIONS)))
     for fold in range(FOLDS):
@@ -65,7 +65,7 @@ def nearest_mean(dataset: FaceDataset, folds: NDArray[np.int64], progress: Calla
 
 def audited(dataset: FaceDataset, **options: Any) -> Audit:
     audit = run_audit(
-        dataset, ("broken.png",), bars, label_model=("nearest mean", nearest_mean), seconds={"read": 1.0}, **options
+        dataset, ("broken.png",), progress_bar, label_model=("nearest mean", nearest_mean), seconds={"read": 1.0}, **options
     )
     facts = json.loads(json.dumps(audit.facts, allow_nan=False))
     assert facts["images"]["total"] == len(dataset)
@@ -77,12 +77,12 @@ def audited(dataset: FaceDataset, **options: Any) -> Audit:
 
 
 def photos(per_split: tuple[int, int, int]) -> FaceDataset:
-    """Return photographs that all differ, labels in turn."""
+    """Return distinct photographs with labels in turn."""
     splits = np.repeat(np.arange(3), per_split).tolist()
     return data_of([k % 7 for k in range(len(splits))], splits)
 
 
-def test_the_audit_finds_what_was_planted() -> None:
+def test_the_audit_finds_planted_faults() -> None:
     dataset = photos((70, 14, 14))
     images = dataset.images.copy()
     images[1], images[75], images[2], images[90] = (
@@ -107,7 +107,7 @@ def test_the_audit_finds_what_was_planted() -> None:
     assert "claims" not in audit.facts
 
 
-def test_an_audit_decides_about_training_without_the_test_labels() -> None:
+def test_decisions_about_training_do_not_depend_on_test_labels() -> None:
     dataset = photos((70, 14, 14))
     dataset = dataset.take(np.random.default_rng(4).permutation(len(dataset)))
     ours, theirs = audited(dataset), audited(relabelled_tests(dataset))
@@ -123,7 +123,7 @@ def without_contrast(dataset: FaceDataset) -> FaceDataset:
 
 
 @pytest.mark.parametrize(
-    ("take", "judged"),
+    ("take", "has_label_model"),
     [
         (lambda data: data.take(data.labels != EMOTIONS.index("disgust")), True),
         (lambda data: replace(data, labels=np.where(data.labels == 1, 2, data.labels) - (np.arange(98) == 2)), True),
@@ -135,10 +135,10 @@ def without_contrast(dataset: FaceDataset) -> FaceDataset:
     ],
     ids=["no disgust", "one disgust", "Training alone", "PublicTest alone", "one image", "one blank image", "all blank"],
 )
-def test_an_audit_copes_with_what_is_not_there(take: Callable[[FaceDataset], FaceDataset], judged: bool) -> None:
+def test_an_audit_handles_incomplete_data(take: Callable[[FaceDataset], FaceDataset], has_label_model: bool) -> None:
     audit = audited(take(photos((70, 14, 14))))
-    assert (audit.labels is not None) == judged
-    assert (audit.facts["label_noise"]["model"] is not None) == judged
+    assert (audit.labels is not None) == has_label_model
+    assert (audit.facts["label_noise"]["model"] is not None) == has_label_model
 
 
 def test_effective_numbers_are_milder_than_inverse_frequency() -> None:
@@ -155,7 +155,7 @@ def test_effective_numbers_are_milder_than_inverse_frequency() -> None:
 
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))
-def test_area_under_curve_is_scikit_learns_with_ties(rows: list[tuple[int, bool]]) -> None:
+def test_area_under_curve_matches_scikit_learn_with_ties(rows: list[tuple[int, bool]]) -> None:
     scores, positive = np.array([s for s, _ in rows], float), np.array([p for _, p in rows])
     if positive.all() or not positive.any():
         assert math.isnan(area_under_curve(scores, positive))

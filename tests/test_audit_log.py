@@ -1,4 +1,4 @@
-"""The audit log: whatever is changed, removed, reordered or cut off is found; writers do not hurt one another."""
+"""The audit log detects changed, removed, reordered and truncated lines, and supports concurrent writers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_events_come_back_in_order(tmp_path: Path) -> None:
     assert (verdict.head.lines, verdict.fault, verdict.note) == (3, "", "")
 
 
-def test_a_log_that_is_not_there_yet_is_whole(tmp_path: Path) -> None:
+def test_a_missing_log_is_intact(tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "none")
     assert log.verify().head == Head()
     assert list(log.events()) == []
@@ -61,7 +61,7 @@ def rehashed(lines: list[bytes]) -> list[bytes]:
 
 ATTACKS = {
     "changed": (changed, 2),
-    "changed and hashed anew": (rehashed, 3),
+    "changed and rehashed": (rehashed, 3),
     "removed": (lambda lines: [*lines[:2], *lines[3:]], 2),
     "first removed": (lambda lines: lines[1:], 0),
     "reordered": (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], 2),
@@ -103,7 +103,7 @@ def test_no_single_byte_can_be_changed_unseen(data: st.DataObject, tmp_path: Pat
         log.path.write_bytes(whole)
 
 
-def test_a_head_kept_elsewhere_finds_a_log_written_anew(tmp_path: Path) -> None:
+def test_a_head_stored_elsewhere_detects_a_rewritten_log(tmp_path: Path) -> None:
     log = filled(tmp_path)
     kept = log.verify().head
     log.record("exported", sessions=1)
@@ -112,27 +112,27 @@ def test_a_head_kept_elsewhere_finds_a_log_written_anew(tmp_path: Path) -> None:
     log.path.with_name("audit.jsonl.head").unlink()
     filled(tmp_path, 9, first=5)  # another first event, then the same ones
     assert log.verify().fault == ""
-    assert "was cut or written anew" in log.verify(kept).fault
-    with pytest.raises(DataError, match="no head of a log"):
+    assert str(kept) in log.verify(kept).fault
+    with pytest.raises(DataError, match="7:abc"):
         head_from("7:abc")
 
 
 def test_a_missing_head_is_found(tmp_path: Path) -> None:
     log = filled(tmp_path)
     log.path.with_name("audit.jsonl.head").unlink()
-    assert "is missing" in log.verify().fault
+    assert "audit.jsonl.head" in log.verify().fault
     log.path.with_name("audit.jsonl.head").write_text("nonsense")
-    with pytest.raises(DataError, match="no head of a log"):
+    with pytest.raises(DataError, match="nonsense"):
         log.verify()
 
 
-def test_a_kill_in_the_middle_of_a_line_loses_that_line_alone(tmp_path: Path) -> None:
+def test_a_kill_within_a_line_loses_only_that_line(tmp_path: Path) -> None:
     log = filled(tmp_path)
     with log.path.open("ab") as handle:
         handle.write(b'{"n":7,"at":"2026-')
     verdict = log.verify()
     assert (verdict.fault, verdict.head.lines) == ("", 6)
-    assert "cut short" in verdict.note
+    assert verdict.note
     log.record("exported", sessions=1)
     assert [row["n"] for row in log.events()] == [1, 2, 3, 4, 5, 6, 7]
     assert log.verify().note == ""
@@ -144,17 +144,17 @@ def test_a_kill_between_the_line_and_the_head_loses_nothing(tmp_path: Path) -> N
     before = head_path.read_text()
     log.record("exported", sessions=1)
     head_path.write_text(before)
-    assert "1 of its lines stand after the head" in log.verify().note
+    assert log.verify().note.startswith("1 ")
     log.record("exported", sessions=2)
     assert [row.get("sessions") for row in log.events()][-2:] == [1, 2]
     assert log.verify().note == ""
 
 
-def test_nothing_is_added_to_a_log_that_was_cut(tmp_path: Path) -> None:
+def test_nothing_is_appended_to_a_truncated_log(tmp_path: Path) -> None:
     log = filled(tmp_path)
     cut = b"".join(log.path.read_bytes().splitlines(keepends=True)[:-1])
     log.path.write_bytes(cut)
-    with pytest.raises(DataError, match="Nothing was added"):
+    with pytest.raises(DataError, match=r"audit\.jsonl, line 6"):
         log.record("exported", sessions=1)
     assert log.path.read_bytes() == cut
 
@@ -178,9 +178,9 @@ for thread in threads:
 """
 
 
-def test_many_writers_make_one_whole_log(tmp_path: Path) -> None:
+def test_concurrent_writers_make_one_intact_log(tmp_path: Path) -> None:
     runs = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(k)], cwd=REPOSITORY) for k in range(4)]
-    assert [run.wait(timeout=120) for run in runs] == [0] * 4
+    assert [run.wait(timeout=900) for run in runs] == [0] * 4
     log = AuditLog(tmp_path)
     assert log.verify().fault == ""
     rows = list(log.events())
@@ -210,22 +210,22 @@ def test_no_field_takes_free_text(event: str, tmp_path: Path) -> None:
 
 
 def test_another_event_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="events are"):
+    with pytest.raises(ValueError, match="was-sad"):
         AuditLog(tmp_path).record("was-sad")
-    with pytest.raises(ValueError, match="own keys"):
+    with pytest.raises(ValueError, match="'n'"):
         Chain(tmp_path / "x.jsonl").append({"n": 3})
-    with pytest.raises(ValueError, match="at most"):
+    with pytest.raises(ValueError, match="65536"):
         Chain(tmp_path / "x.jsonl").append({"text": "x" * 100_000})
 
 
-def test_the_command_says_whole_or_what_is_wrong(tmp_path: Path) -> None:
+def test_the_command_verifies_the_log_and_reports_faults(tmp_path: Path) -> None:
     log = filled(tmp_path / "results" / "sessions" / "privacy")
-    answer = mien("audit", "verify", cwd=tmp_path)
+    answer = mien("privacy", "log", "verify", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
-    assert "whole, 6 events" in answer.stdout
+    assert "6 events" in answer.stdout
     head = answer.stdout.splitlines()[-1].removeprefix("head ")
-    assert mien("audit", "verify", "--head", head, cwd=tmp_path).returncode == 0
-    shown = mien("audit", "show", cwd=tmp_path).stdout.splitlines()
+    assert mien("privacy", "log", "verify", "--head", head, cwd=tmp_path).returncode == 0
+    shown = mien("privacy", "log", "show", cwd=tmp_path).stdout.splitlines()
     assert json.loads(shown[-1]) == {
         "n": 6,
         "at": "2026-03-01T12:00:05Z",
@@ -235,7 +235,8 @@ def test_the_command_says_whole_or_what_is_wrong(tmp_path: Path) -> None:
     }
     lines = log.path.read_bytes().splitlines(keepends=True)
     log.path.write_bytes(b"".join([*lines[:2], *lines[3:]]))
-    broken = mien("audit", "verify", cwd=tmp_path)
+    broken = mien("privacy", "log", "verify", cwd=tmp_path)
     assert broken.returncode == 3
-    assert "after 2 whole lines: its number is 4" in broken.stderr
-    assert mien("audit", "verify", "--head", "12:zz", cwd=tmp_path).returncode == 3
+    assert "audit.jsonl" in broken.stderr
+    assert "expected 3" in broken.stderr
+    assert mien("privacy", "log", "verify", "--head", "12:zz", cwd=tmp_path).returncode == 3

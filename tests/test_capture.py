@@ -13,10 +13,10 @@ import pytest
 from cameras import MISS, NetworkCamera, ScriptedDecoder, ScriptedDevice, grey, network_camera
 
 from mien.errors import DeviceError
-from mien.live.capture import CaptureSource, Stream, Timing
-from mien.live.health import News, Watch, is_black, words
-from mien.live.runner import Flow, Rate, run
 from mien.records import LONGEST_INTERVAL_S, Frame, SourceHealth
+from mien.runner import Flow, Rate, run
+from mien.sources.capture import CaptureSource, Stream, Timing
+from mien.sources.health import HealthMonitor, HealthNotices, health_message, is_black
 
 QUICK = Timing(first_s=2, lost_s=1, failing_s=0.05, retry_s=0.02, longest_retry_s=0.1, patience_s=20)
 IMPATIENT = replace(QUICK, first_s=0.5, patience_s=0.5)
@@ -81,7 +81,7 @@ def test_a_gap_counts_as_absence() -> None:
 def test_patience_ends_and_the_reason_is_said() -> None:
     device = ScriptedDevice(ScriptedDecoder([*SHOT * 3]))
     source, seen = CaptureSource(device, IMPATIENT), []
-    with pytest.raises(DeviceError, match=r"camera 7 delivers no frames any more, for 0\.5 s: the cable is out\."):
+    with pytest.raises(DeviceError, match=r"camera 7 has sent no frame for 0\.5 s: the cable is out\."):
         run(source, new_flow(), lambda frame: not seen.append(frame), paced=False)
     assert [frame.index for frame in seen] == [0, 1, 2]
     assert 2 <= device.openings <= 12  # again and again, and ever less often
@@ -143,7 +143,7 @@ def test_black_pictures_and_new_sizes_are_passed_on_and_counted() -> None:
 
 def test_health_follows_the_clock() -> None:
     now = [0.0]
-    watch, news = Watch(lambda: now[0]), News("camera 7")
+    watch, news = HealthMonitor(lambda: now[0]), HealthNotices("camera 7")
 
     def at(t_s: float, level: int | None = None) -> str:
         now[0] = t_s
@@ -154,18 +154,18 @@ def test_health_follows_the_clock() -> None:
     now[0] = 30.0
     assert watch.health == SourceHealth()  # before the first frame there is nothing to miss
     assert [at(30.0, 90), at(30.9), at(31.1), at(33.0)] == ["ok", "ok", "stalled", "stalled"]
-    assert words("camera 7", watch.health) == "camera 7: no picture for 3 s"
+    assert health_message("camera 7", watch.health) == "camera 7: no picture for 3 s"
     assert news.update(watch.health) == ""
-    watch.lose()
-    watch.lose()
+    watch.mark_lost()
+    watch.mark_lost()
     assert at(34.0) == "lost"
-    assert news.update(watch.health) == words("camera 7", watch.health) == "camera 7 is lost for 4 s, trying again"
+    assert news.update(watch.health) == health_message("camera 7", watch.health) == "camera 7: no signal for 4 s, reconnecting"
     assert news.update(watch.health) == ""
     assert at(42.0, 90) == "ok"
     assert news.update(watch.health) == "camera 7 is back after 4 s"
     assert (watch.health.losses, watch.health.reopenings, watch.health.lost_s) == (1, 1, 12.0)
     assert [at(42.1 + k / 10, 0) for k in range(12)] == ["ok"] * 10 + ["black"] * 2
-    assert "covered, or switched off by a key?" in news.update(watch.health)
+    assert "black" in news.update(watch.health)
     assert at(43.5, 90) == "ok"
     assert "back" in news.update(watch.health)
 

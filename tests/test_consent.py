@@ -1,4 +1,4 @@
-"""Notice and consent: what is said fits what is done; silence is no yes; a no has consequences."""
+"""Notice and consent: the notice matches the policy, and decisions have the right consequences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from test_policy import ROWS
 
 from mien.errors import DataError, UsageError
-from mien.privacy.consent import NEEDS, PURPOSES, STATES, ConsentLedger, Consequences
+from mien.privacy.consent import PURPOSES, REQUIRES, STATES, ConsentLedger, Consequences
 from mien.privacy.level import Level
 from mien.privacy.notice import Notice, notice_for
 from mien.privacy.policy import decide
@@ -25,7 +25,7 @@ def ledger(tmp_path: Path) -> ConsentLedger:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_notice_says_what_the_policy_does(name: str) -> None:
+def test_the_notice_matches_the_policy(name: str) -> None:
     deployment, level, _ = ROWS[name]
     text = notice_for(decide(deployment)).text
     assert ("which of seven expressions" in text) == (level is Level.FULL)
@@ -51,7 +51,7 @@ def test_silence_is_no_consent(ledger: ConsentLedger) -> None:
     assert ledger.states("Ada") == {}
 
 
-def test_a_yes_holds_for_its_purpose_and_its_notice(ledger: ConsentLedger) -> None:
+def test_consent_applies_to_its_purpose_and_notice_only(ledger: ConsentLedger) -> None:
     assert ledger.record("Ada", "show", "granted", NOTICE) == Consequences()
     assert ledger.allows("Ada", "show", NOTICE)
     assert not ledger.allows("Ada", "show", OTHER)
@@ -59,7 +59,7 @@ def test_a_yes_holds_for_its_purpose_and_its_notice(ledger: ConsentLedger) -> No
     assert not ledger.allows("Bob", "show", NOTICE)
 
 
-def test_a_purpose_needs_what_it_rests_on(ledger: ConsentLedger) -> None:
+def test_a_purpose_requires_other_purposes(ledger: ConsentLedger) -> None:
     ledger.record("Ada", "research", "granted", NOTICE)
     ledger.record("Ada", "keep", "granted", NOTICE)
     assert not ledger.allows("Ada", "research", NOTICE)
@@ -80,15 +80,15 @@ def test_a_purpose_needs_what_it_rests_on(ledger: ConsentLedger) -> None:
     ],
 )
 @pytest.mark.parametrize("state", ["refused", "withdrawn"])
-def test_what_a_no_means(purpose: str, state: str, expected: Consequences, ledger: ConsentLedger) -> None:
+def test_consequences_of_a_refusal_or_withdrawal(purpose: str, state: str, expected: Consequences, ledger: ConsentLedger) -> None:
     for each in PURPOSES:
         ledger.record("Ada", each, "granted", NOTICE)
     assert ledger.record("Ada", purpose, state, NOTICE) == expected
     assert not any(ledger.allows("Ada", each, NOTICE) for each in expected.stop)
-    assert not any(ledger.allows("Ada", each, NOTICE) for each in PURPOSES if purpose in NEEDS[each])
+    assert not any(ledger.allows("Ada", each, NOTICE) for each in PURPOSES if purpose in REQUIRES[each])
 
 
-def test_the_ledger_only_grows_and_names_nobody(ledger: ConsentLedger, tmp_path: Path) -> None:
+def test_the_ledger_is_append_only_and_pseudonymous(ledger: ConsentLedger, tmp_path: Path) -> None:
     at = datetime(2026, 3, 1, 12, tzinfo=UTC)
     for state in STATES:
         ledger.record("Ada Lovelace", "keep", state, NOTICE, at)
@@ -103,11 +103,11 @@ def test_the_ledger_only_grows_and_names_nobody(ledger: ConsentLedger, tmp_path:
     assert b"Ada" not in lines
     assert (tmp_path / "privacy" / "people.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "privacy" / "consents.jsonl").write_bytes(lines.replace(b"refused", b"granted"))
-    with pytest.raises(DataError, match="it was changed"):
+    with pytest.raises(DataError, match=r"consents\.jsonl, line 2"):
         ledger.states("Ada Lovelace")
 
 
-def test_forgetting_a_person_leaves_lines_that_name_nobody(ledger: ConsentLedger, tmp_path: Path) -> None:
+def test_forgetting_a_person_leaves_pseudonymous_lines(ledger: ConsentLedger, tmp_path: Path) -> None:
     ledger.record("Ada", "keep", "granted", NOTICE)
     ledger.record("Bob", "keep", "granted", NOTICE)
     before = (tmp_path / "privacy" / "consents.jsonl").read_bytes()
@@ -120,23 +120,23 @@ def test_forgetting_a_person_leaves_lines_that_name_nobody(ledger: ConsentLedger
 
 
 @pytest.mark.parametrize(
-    ("person", "purpose", "state", "said"),
+    ("person", "purpose", "state", "named"),
     [
-        ("Ada", "watch", "granted", "purpose is 'watch'; it must be one of show, keep"),
-        ("Ada", "show", "yes", "consent is 'yes'; it must be one of granted"),
-        ("", "show", "granted", "person is ''"),
-        ("a\nb", "show", "granted", "one line"),
+        ("Ada", "watch", "granted", "'watch'.* show, keep"),
+        ("Ada", "show", "yes", "'yes'.* granted"),
+        ("", "show", "granted", "''"),
+        ("a\nb", "show", "granted", r"a\\nb"),
         ("x" * 201, "show", "granted", "200"),
     ],
 )
-def test_a_wrong_word_is_named(person: str, purpose: str, state: str, said: str, ledger: ConsentLedger) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_an_invalid_value_is_named(person: str, purpose: str, state: str, named: str, ledger: ConsentLedger) -> None:
+    with pytest.raises(UsageError, match=named):
         ledger.record(person, purpose, state, NOTICE)
     assert ledger.people() == {}
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"Ada": 3}), "\udcff"])
-def test_a_broken_list_of_people_is_said(text: str, ledger: ConsentLedger, tmp_path: Path) -> None:
+def test_a_broken_people_file_is_reported(text: str, ledger: ConsentLedger, tmp_path: Path) -> None:
     (tmp_path / "privacy").mkdir()
     (tmp_path / "privacy" / "people.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError, match=r"people\.json"):

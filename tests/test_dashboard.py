@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.drawing import CLASS_RGB, Rgb
 from mien.emotions import EMOTIONS
-from mien.live.dashboard import render
+from mien.views.dashboard import render
 
 HAPPY = EMOTIONS.index("happy")
 NO_TREND = {"trend_t_s": np.zeros(0), "trend": np.zeros((0, 7))}

@@ -110,7 +110,7 @@ def test_a_cut_zip_and_no_data_say_what_to_do(fer_zip: Path, tmp_path: Path) -> 
     whole = fer_zip.read_bytes()
     cut = tmp_path / "cut.zip"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="not a whole zip archive"):
+    with pytest.raises(DataError, match="not a complete zip archive"):
         read_dataset(cut)
     with pytest.raises(DataError, match=r"kaggle\.com.*data/fer2013\.zip"):
         read_dataset(tmp_path / "nowhere")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,10 +15,10 @@ from kept_sessions import START, kept, seconds
 from sqlalchemy import create_engine, inspect
 
 from mien.errors import DataError, DeviceError, UsageError
-from mien.store import schema
-from mien.store.database import Database
-from mien.store.place import database_file, database_url, open_database
-from mien.store.session_records import EventRecord, IntervalRecord, SessionRecord, TrackRecord
+from mien.sessions import schema
+from mien.sessions.database import Database
+from mien.sessions.database_url import database_file, database_url, open_database
+from mien.sessions.records import EventRecord, IntervalRecord, SessionRecord, TrackRecord
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ import sys
 from dataclasses import replace
 sys.path.insert(0, sys.argv[3])
 from kept_sessions import kept
-from mien.store.database import Database
+from mien.sessions.database import Database
 database = Database(sys.argv[1])
 for k in range(20):
     for events in (3, 7):
@@ -103,7 +104,7 @@ def test_four_processes_that_write_at_once_lose_nothing(database_url: str) -> No
         subprocess.Popen([*command, name, str(Path(__file__).parent)], stderr=subprocess.PIPE, text=True) for name in "abcd"
     ]
     for writer in writers:
-        _, said = writer.communicate(timeout=200)
+        _, said = writer.communicate(timeout=900)
         assert writer.returncode == 0, said
     database = Database(database_url)
     assert len(database.sessions()) == 80
@@ -138,7 +139,7 @@ def test_a_writer_waits_for_another_programs_lock(tmp_path: Path) -> None:
     holder.stdout.readline()
     database.save(kept())
     assert database.load("s1") == kept()
-    assert holder.wait(timeout=20) == 0
+    assert holder.wait(timeout=900) == 0
     holder.stdout.close()
     database.close()
 
@@ -159,7 +160,7 @@ def test_places_and_urls(monkeypatch: pytest.MonkeyPatch, no_home: Path) -> None
     assert database_file() == no_home / ".local/share/mien/sessions.db"
     assert database_url() == f"sqlite:///{database_file()}"
     monkeypatch.setenv("MIEN_DB", "postgresql://u@h/d")
-    assert database_url() == "postgresql+psycopg://u@h/d"
+    assert database_url() == database_url("postgres://u@h/d") == "postgresql+psycopg://u@h/d"
     assert database_url("mine.db") == "sqlite:///mine.db"
     with pytest.raises(UsageError, match="of the kind 'mysql'"):
         database_url("mysql://u@h/d")
@@ -182,9 +183,15 @@ def test_what_cannot_be_used_is_said_without_the_password(tmp_path: Path) -> Non
     with pytest.raises(DeviceError, match="cannot use the database postgresql") as caught:
         open_database("postgresql://u:secret@127.0.0.1:9/d?connect_timeout=2")
     assert "secret" not in str(caught.value)
-    with pytest.raises(UsageError, match="not a database's URL") as wrong:
+    with pytest.raises(UsageError, match="not a database URL") as wrong:
         open_database("postgresql://u:secret@host:port/d")
     assert "secret" not in str(wrong.value)
+
+
+def test_a_server_that_says_nothing_ends_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.sessions.postgres._CONNECT_S", 2)  # libpq's least
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(DeviceError, match="timeout"):
+        open_database(f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d")
 
 
 FIRST_SCHEMA = """
@@ -259,12 +266,12 @@ def test_an_older_database_keeps_all_its_rows_and_takes_new_ones(database_url: s
 
 def test_several_programs_may_find_an_older_database_at_once(database_url: str) -> None:
     write_first_schema(database_url)
-    opening = "import sys; from mien.store.database import Database; Database(sys.argv[1]).close()"
+    opening = "import sys; from mien.sessions.database import Database; Database(sys.argv[1]).close()"
     programs = [
         subprocess.Popen([sys.executable, "-c", opening, database_url], stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]
     for program in programs:
-        _, said = program.communicate(timeout=200)
+        _, said = program.communicate(timeout=900)
         assert program.returncode == 0, said
     database = Database(database_url)
     check_first_schema(database)

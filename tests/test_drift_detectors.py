@@ -1,4 +1,4 @@
-"""What drift is measured by: features of faces, distances between distributions, and the detectors over them."""
+"""Features, distances and detectors of drift."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from drifting import EVEN, crowd, reference_of
+from drifting import EVEN, make_faces, reference_of
 from hypothesis import given
 from hypothesis import strategies as st
 from photos import few
 
-from mien.monitoring.baseline import Baseline, Window
+from mien.monitoring.baseline import Baseline, FaceWindow
 from mien.monitoring.detectors import DETECTORS, make_detectors
 from mien.monitoring.distances import jensen_shannon, ks_p_value, stability_index
 from mien.monitoring.features import FEATURES, FeatureMap, averages, distribution, random_features
@@ -23,15 +23,15 @@ from mien.records import Box, Detection
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    return reference_of(*crowd(1600, seed=0))
+    return reference_of(*make_faces(1600, seed=0))
 
 
 # --- features and detectors ---------------------------------------------------------------------
 
 
-def test_the_embedding_detector_estimates_the_discrepancy_of_a_gaussian_kernel(reference: Reference) -> None:
-    first, _ = crowd(300, seed=1)
-    second, _ = crowd(300, seed=2, shift=2.0)
+def test_random_features_approximate_the_gaussian_kernel(reference: Reference) -> None:
+    first, _ = make_faces(300, seed=1)
+    second, _ = make_faces(300, seed=2, shift=2.0)
     features = reference.features
     gap = random_features(features(first).astype(np.float64).mean(0) - features(second).astype(np.float64).mean(0))
 
@@ -44,14 +44,14 @@ def test_the_embedding_detector_estimates_the_discrepancy_of_a_gaussian_kernel(r
     assert float(gap @ gap) == pytest.approx(exact, rel=0.2)
 
 
-def test_the_kernel_is_as_wide_as_two_faces_are_apart() -> None:
-    faces, _ = crowd(300, seed=1)
+def test_the_kernel_width_is_the_median_distance() -> None:
+    faces, _ = make_faces(300, seed=1)
     distances = np.linalg.norm(faces.embedding[:, None] - faces.embedding, axis=2)
     assert FeatureMap.fit(faces).width == pytest.approx(np.median(distances[np.triu_indices(300, 1)]), rel=1e-3)
 
 
-def test_faces_that_are_all_alike_make_features_that_are_numbers() -> None:
-    faces, _ = crowd(1, seed=1)
+def test_equal_faces_have_finite_features() -> None:
+    faces, _ = make_faces(1, seed=1)
     alike = faces.take(np.zeros(50, np.int64))
     features = FeatureMap.fit(alike)
     assert features.width == 1
@@ -60,12 +60,12 @@ def test_faces_that_are_all_alike_make_features_that_are_numbers() -> None:
 
 
 def test_means_of_features_are_distribution_functions_and_averages(reference: Reference) -> None:
-    faces, _ = crowd(2000, seed=3)
+    faces, _ = make_faces(2000, seed=3)
     mean = reference.features(faces).astype(np.float64).mean(0)
     shares = distribution(mean, ("brightness", "confidence", "turn"))
     grid = reference.features.grid
     assert shares[0, 19] == pytest.approx((faces.measures[:, 0] <= grid[12, 19]).mean(), abs=1e-5)
-    assert np.isnan(shares[2]).all()  # nobody knows the pose here
+    assert np.isnan(shares[2]).all()  # pose is unknown
     assert averages(mean)["brightness"] == pytest.approx(faces.measures[:, 0].mean(), rel=1e-4)
     assert averages(mean)["confidence"] == pytest.approx(faces.probabilities.max(1).mean(), rel=1e-4)
     assert "turn" not in averages(mean)
@@ -74,11 +74,11 @@ def test_means_of_features_are_distribution_functions_and_averages(reference: Re
 @few
 @given(st.integers(0, 10_000))
 def test_the_nearest_mix_is_the_planted_one(seed: int) -> None:
-    faces, _ = crowd(2000, seed=0)
+    faces, _ = make_faces(2000, seed=0)
     features = FeatureMap.fit(faces)
     baseline = Baseline.of(features(faces), faces.probabilities)
     shares = np.random.default_rng(seed).dirichlet(np.full(7, 1.0))
-    others, labels = crowd(2000, seed=seed + 1, shares=shares)
+    others, labels = make_faces(2000, seed=seed + 1, shares=shares)
     found = baseline.nearest_mix(features(others).astype(np.float64).mean(0))
     assert found.sum() == pytest.approx(1)
     assert found == pytest.approx(np.bincount(labels, minlength=7) / 2000, abs=0.06)
@@ -87,14 +87,14 @@ def test_the_nearest_mix_is_the_planted_one(seed: int) -> None:
 def test_chi_square_agrees_with_scipy(reference: Reference) -> None:
     from scipy.stats import chisquare
 
-    faces, _ = crowd(200, seed=5)
+    faces, _ = make_faces(200, seed=5)
     mean = reference.features(faces).astype(np.float64).mean(0)
     detector = make_detectors(reference.baseline)[DETECTORS.index("expressions")]
-    detector.update(Window(0, 1, 200, mean, EVEN))
+    detector.update(FaceWindow(0, 1, 200, mean, EVEN))
     counts = np.bincount(faces.probabilities.argmax(1), minlength=7)
     expected = 200 * reference.baseline.overall[-14:-7]
-    assert detector.reading is not None
-    assert detector.reading.score == pytest.approx(chisquare(counts, expected / expected.sum() * 200).statistic, rel=1e-3)
+    assert detector.result is not None
+    assert detector.result.score == pytest.approx(chisquare(counts, expected / expected.sum() * 200).statistic, rel=1e-3)
 
 
 def test_distances_agree_with_scipy() -> None:
@@ -107,18 +107,18 @@ def test_distances_agree_with_scipy() -> None:
     assert ks_p_value(0.08, 500) == pytest.approx(kstwo.sf(0.08, 500), rel=0.1)
     even = (np.arange(39) + 1) / 40
     assert stability_index(even, even) == 0
-    moved = np.clip(even + 0.05, 0, 1)  # the lowest tenth has half as many again, the highest half as many
+    moved = np.clip(even + 0.05, 0, 1)  # the lowest bin has 1.5 times its share, the highest half
     assert stability_index(moved, even) == pytest.approx(0.05 * np.log(1.5) + 0.05 * np.log(2), abs=1e-9)
     assert math.isfinite(stability_index(np.zeros(39), even))
 
 
-def test_the_detectors_stand_in_their_order(reference: Reference) -> None:
+def test_detectors_have_a_fixed_order(reference: Reference) -> None:
     detectors = make_detectors(reference.baseline)
     assert tuple(detector.name for detector in detectors) == DETECTORS
-    assert all(detector.reading is None for detector in detectors)
+    assert all(detector.result is None for detector in detectors)
 
 
-def test_what_is_measured_of_a_picture() -> None:
+def test_quality_measures() -> None:
     dark = np.full((2, 48, 48), 30, np.uint8)
     dark[1, 24:] = 90
     detection = Detection(Box(0, 0, 80.0, 90.0), 0.9, CANONICAL_LANDMARKS * 3)
@@ -133,7 +133,7 @@ def test_what_is_measured_of_a_picture() -> None:
     assert measure(dark[:0]).shape == (0, len(MEASURES))
 
 
-def test_a_turned_head_turns_the_measure() -> None:
+def test_yaw_is_measured() -> None:
     turned = CANONICAL_LANDMARKS.copy()
     turned[2, 0] += 5
     assert pose_measures(turned[None])[0, 0] == pytest.approx(2 * 5 / 17.4, abs=0.02)

@@ -1,4 +1,4 @@
-"""What drift monitoring reads and writes: references, requests, pages, metrics; and when it speaks up."""
+"""Files of drift monitoring (references, requests, pages, metrics) and the trigger."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drifting import crowd, reference_of, stream, verdicts
+from drifting import make_faces, reference_of, stream, verdicts
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.monitoring.accuracy_estimate import AccuracyModel
-from mien.monitoring.detector import Reading
-from mien.monitoring.detectors import DETECTORS
+from mien.monitoring.detectors import DETECTORS, DetectorResult
 from mien.monitoring.monitor import DriftMonitor
 from mien.monitoring.page import drift_page, write_page
 from mien.monitoring.prometheus import metrics_text
@@ -38,7 +37,7 @@ ERRORS = {"new_photographs_p90": 0.05, "new_damage_p90": 0.1, "confidence_p90": 
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    made = reference_of(*crowd(800, seed=0))
+    made = reference_of(*make_faces(800, seed=0))
     weights = np.append(np.random.default_rng(0).normal(size=512), 0.5)
     return replace(made, accuracy=AccuracyModel(weights, ERRORS))
 
@@ -53,7 +52,7 @@ def file(reference: Reference, tmp_path: Path) -> Path:
 # --- references as files ------------------------------------------------------------------------
 
 
-def test_a_reference_comes_back_as_it_was(reference: Reference, file: Path, tmp_path: Path) -> None:
+def test_a_reference_is_read_back(reference: Reference, file: Path, tmp_path: Path) -> None:
     found = read_reference(file, OWNER)
     for name in ("bundle", "source", "dataset_hash", "faces", "repeat_s"):
         assert getattr(found, name) == getattr(reference, name)
@@ -62,7 +61,7 @@ def test_a_reference_comes_back_as_it_was(reference: Reference, file: Path, tmp_
     assert found.baseline.means == pytest.approx(reference.baseline.means, abs=1e-5, rel=1e-5)
     assert found.accuracy is not None
     assert found.accuracy.errors == ERRORS
-    faces = stream(crowd(300, seed=3, darker=1.0)[0])
+    faces = stream(make_faces(300, seed=3, darker=1.0)[0])
     one, other = (DriftMonitor(r, 1.0, 20_000) for r in (reference, found))
     assert one.level == pytest.approx(other.level, abs=0.1)
     for face in faces:
@@ -75,16 +74,16 @@ def test_a_reference_comes_back_as_it_was(reference: Reference, file: Path, tmp_
     assert again.read_bytes() == file.read_bytes()
 
 
-def test_a_streams_reference_comes_back_too(reference: Reference, tmp_path: Path) -> None:
-    own = Reference.from_stream(list(stream(crowd(900, seed=1)[0])), reference, source="camera 0", runs=3, steps=20)
+def test_a_stream_reference_is_read_back(reference: Reference, tmp_path: Path) -> None:
+    own = Reference.from_stream(list(stream(make_faces(900, seed=1)[0])), reference, source="camera 0", runs=3, steps=20)
     write_reference(tmp_path / "own.npz", own)
     found = read_reference(tmp_path / "own.npz", OWNER)
     assert found.repeat_s == own.repeat_s
     assert np.isnan(found.label_shares).all()
 
 
-def test_no_face_can_be_found_in_a_reference(reference: Reference, file: Path) -> None:
-    faces, _ = crowd(800, seed=0)
+def test_a_reference_contains_no_single_face(reference: Reference, file: Path) -> None:
+    faces, _ = make_faces(800, seed=0)
     with np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     assert all(len(faces) not in values.shape for values in arrays.values())
@@ -97,10 +96,10 @@ def test_no_face_can_be_found_in_a_reference(reference: Reference, file: Path) -
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.3, 0.9, -1])
-def test_a_file_cut_short_is_refused(file: Path, kept: float) -> None:
+def test_a_truncated_file_is_refused(file: Path, kept: float) -> None:
     data = file.read_bytes()
     file.write_bytes(data[: int(kept * len(data)) if 0 < kept < 1 else int(kept)])
-    with pytest.raises(DataError, match="not a whole drift reference"):
+    with pytest.raises(DataError, match=r"toy\.reference\.npz"):
         read_reference(file, OWNER)
 
 
@@ -108,12 +107,12 @@ def test_a_flipped_byte_is_refused(file: Path) -> None:
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0xFF
     file.write_bytes(bytes(data))
-    with pytest.raises(DataError, match="not a whole drift reference"):
+    with pytest.raises(DataError, match=r"toy\.reference\.npz"):
         read_reference(file, OWNER)
 
 
 def rewritten(file: Path, **changes: object) -> Path:
-    """Write the file anew with other arrays, or without those that are None; facts are given as a dictionary of changes."""
+    """Rewrite the file with changed arrays, without those that are None; ``facts`` is a dictionary of changes."""
     with np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     facts = json.loads(arrays["facts"].tobytes()) | (changes.pop("facts", None) or {})  # type: ignore[operator]
@@ -126,33 +125,33 @@ def rewritten(file: Path, **changes: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "named"),
     [
-        ({"means": np.full((7, 1), 0.0)}, "the array means is"),
-        ({"grid": None}, "the array grid is missing"),
-        ({"scores_all": np.empty((2, 0, 5))}, "its calibration is missing or does not fit"),
-        ({"scores_picture": np.empty((2, 5, 2))}, "its calibration is missing or does not fit"),
-        ({"shares": np.full(7, 0.5)}, "do not add up"),
-        ({"shares": np.full(7, np.nan)}, "not numbers"),
-        ({"components": np.full((12, 16), np.inf, np.float32)}, "not numbers"),
-        ({"centre": np.array(["a"] * 16)}, "not numbers"),
+        ({"means": np.full((7, 1), 0.0)}, "means"),
+        ({"grid": None}, "grid"),
+        ({"scores_all": np.empty((2, 0, 5))}, "scores_all"),
+        ({"scores_picture": np.empty((2, 5, 2))}, "scores_picture"),
+        ({"shares": np.full(7, 0.5)}, "shares"),
+        ({"shares": np.full(7, np.nan)}, "shares"),
+        ({"components": np.full((12, 16), np.inf, np.float32)}, "components"),
+        ({"centre": np.array(["a"] * 16)}, "toy.reference.npz"),
         ({"facts": {"version": 1}}, "version 1"),
-        ({"facts": {"detectors": ["other"]}}, "other columns, detectors or classes"),
+        ({"facts": {"detectors": ["other"]}}, "detectors"),
         ({"facts": {"width": -1.0}}, "width is -1.0"),
         ({"facts": {"seed": "x"}}, "seed is 'x'"),
         ({"facts": {"faces": True}}, "faces is True"),
         ({"facts": {"repeat_s": 0}}, "repeat_s is 0"),
-        ({"facts": {"source": None}}, "incomplete"),
+        ({"facts": {"source": None}}, "source is None"),
     ],
 )
-def test_arrays_and_facts_that_do_not_fit_are_refused(file: Path, changes: dict, words: str) -> None:
+def test_inconsistent_arrays_and_facts_are_refused(file: Path, changes: dict, named: str) -> None:
     with pytest.raises(DataError, match=r"mien monitor reference") as error:
         read_reference(rewritten(file, **changes), OWNER)
-    assert words in str(error.value)
+    assert named in str(error.value)
 
 
-def test_another_bundles_reference_is_refused(file: Path) -> None:
-    with pytest.raises(DataError, match=r"of another model \('toy'"):
+def test_a_reference_of_another_bundle_is_refused(file: Path) -> None:
+    with pytest.raises(DataError, match="'toy'"):
         read_reference(file, "c" * 64)
 
 
@@ -172,21 +171,21 @@ def test_nothing_is_unpickled(file: Path) -> None:
         read_reference(file, OWNER)
 
 
-def test_what_is_no_reference_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot read"):
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.npz"):
         read_reference(tmp_path / "none.npz", OWNER)
     huge = tmp_path / "huge.npz"
     huge.write_bytes(b"x" * (MAX_BYTES + 1))
-    with pytest.raises(DataError, match="at most 500,000"):
+    with pytest.raises(DataError, match="500,000"):
         read_reference(huge, OWNER)
     other = tmp_path / "other.npz"
     np.savez(other, a=np.zeros(3))
-    with pytest.raises(DataError, match="not a drift reference"):
+    with pytest.raises(DataError, match=r"other\.npz"):
         read_reference(other, OWNER)
 
 
 @pytest.mark.parametrize("name", bundle_names())
-def test_every_bundle_of_the_package_has_its_reference(name: str) -> None:
+def test_every_packaged_bundle_has_a_reference(name: str) -> None:
     bundle = bundle_path(name)
     record = read_record(bundle)
     assert record is not None
@@ -203,62 +202,62 @@ def test_every_bundle_of_the_package_has_its_reference(name: str) -> None:
 # --- the trigger --------------------------------------------------------------------------------
 
 
-def judged(
-    to_s: float, lasting: tuple[str, ...] = (), flagged: tuple[str, ...] | None = None, accuracy: float = 0.7
+def verdict_at(
+    to_s: float, persistent: tuple[str, ...] = (), flagged: tuple[str, ...] | None = None, accuracy: float = 0.7
 ) -> WindowVerdict:
     """Return a window of a hundred seconds that ends at ``to_s``."""
-    readings = {name: Reading(1.0, 0.5, {"part": 0.1}) for name in DETECTORS}
+    results = {name: DetectorResult(1.0, 0.5, {"part": 0.1}) for name in DETECTORS}
     surprises = dict.fromkeys(DETECTORS, 3.0)
     even = np.full(7, 1 / 7)
-    found = lasting if flagged is None else flagged
+    found = persistent if flagged is None else flagged
     return WindowVerdict(
-        to_s - 100, to_s, 200, readings, surprises, found, lasting, even, even,
+        to_s - 100, to_s, 200, results, surprises, found, persistent, even, even,
         {"brightness": 90.0}, {"brightness": 0.3}, 0.6, accuracy,
     )  # fmt: skip
 
 
-def test_an_event_comes_once_and_again_after_the_cooldown(reference: Reference) -> None:
+def test_an_event_is_repeated_after_the_cooldown(reference: Reference) -> None:
     trigger = DriftTrigger(reference, cooldown_h=1.0)
-    assert trigger.update(judged(100)) is None
-    assert trigger.update(judged(200, flagged=("quality",))) is None
-    event = trigger.update(judged(300, ("quality",)))
+    assert trigger.update(verdict_at(100)) is None
+    assert trigger.update(verdict_at(200, flagged=("quality",))) is None
+    event = trigger.update(verdict_at(300, ("quality",)))
     assert event is not None
     assert (event.since_s, event.by_s, event.t_s) == (100, 200, 300)
     assert trigger.exit_code == EXIT_DRIFT == 10
-    assert trigger.update(judged(3899, ("quality",))) is None
-    assert trigger.update(judged(3900, ("quality",))) is not None
+    assert trigger.update(verdict_at(3899, ("quality",))) is None
+    assert trigger.update(verdict_at(3900, ("quality",))) is not None
     assert len(trigger.events) == 2
 
 
-def test_an_interrupted_stretch_begins_anew(reference: Reference) -> None:
+def test_an_interrupted_run_restarts(reference: Reference) -> None:
     trigger = DriftTrigger(reference)
-    trigger.update(judged(200, flagged=("quality",)))
-    trigger.update(judged(300))
-    event = trigger.update(judged(900, ("quality",)))
+    trigger.update(verdict_at(200, flagged=("quality",)))
+    trigger.update(verdict_at(300))
+    event = trigger.update(verdict_at(900, ("quality",)))
     assert event is not None
     assert event.since_s == 800
 
 
 def test_a_clock_set_back_ends_the_cooldown(reference: Reference) -> None:
     trigger = DriftTrigger(reference, cooldown_h=24)
-    assert trigger.update(judged(90_000, ("embedding",))) is not None
-    assert trigger.update(judged(500, ("embedding",))) is not None
+    assert trigger.update(verdict_at(90_000, ("embedding",))) is not None
+    assert trigger.update(verdict_at(500, ("embedding",))) is not None
     assert trigger.events[1].since_s == 400
 
 
-def test_drift_that_costs_nothing_can_be_passed_over(reference: Reference) -> None:
+def test_drift_without_loss_of_accuracy_can_be_ignored(reference: Reference) -> None:
     assert reference.accuracy is not None
-    usual = reference.accuracy.estimate(reference.baseline.overall)
-    patient = DriftTrigger(reference, least_drop=0.05)
-    assert patient.update(judged(100, ("quality",), accuracy=usual - 0.04)) is None
-    assert patient.exit_code == EXIT_NONE == 0
-    assert patient.update(judged(200, ("quality",), accuracy=usual - 0.06)) is not None
-    assert DriftTrigger(reference).update(judged(100, ("quality",), accuracy=usual + 0.2)) is not None
-    assert DriftTrigger(replace(reference, accuracy=None), least_drop=0.5).update(judged(100, ("quality",))) is not None
+    expected = reference.accuracy.estimate(reference.baseline.overall)
+    trigger = DriftTrigger(reference, min_drop=0.05)
+    assert trigger.update(verdict_at(100, ("quality",), accuracy=expected - 0.04)) is None
+    assert trigger.exit_code == EXIT_NONE == 0
+    assert trigger.update(verdict_at(200, ("quality",), accuracy=expected - 0.06)) is not None
+    assert DriftTrigger(reference).update(verdict_at(100, ("quality",), accuracy=expected + 0.2)) is not None
+    assert DriftTrigger(replace(reference, accuracy=None), min_drop=0.5).update(verdict_at(100, ("quality",))) is not None
 
 
 @pytest.mark.parametrize(
-    ("lasting", "cause"),
+    ("persistent", "cause"),
     [
         (("expressions",), "content"),
         (("confidence",), "confidence"),
@@ -267,25 +266,25 @@ def test_drift_that_costs_nothing_can_be_passed_over(reference: Reference) -> No
         (("quality",), "picture"),
     ],
 )
-def test_the_cause_is_named_by_what_lasts(reference: Reference, lasting: tuple[str, ...], cause: str) -> None:
-    event = DriftTrigger(reference).update(judged(100, lasting))
+def test_the_cause_follows_from_the_persistent_detectors(reference: Reference, persistent: tuple[str, ...], cause: str) -> None:
+    event = DriftTrigger(reference).update(verdict_at(100, persistent))
     assert event is not None
-    assert event.looks_like == cause
+    assert event.cause == cause
 
 
-def test_a_small_effect_does_not_count_however_sure() -> None:
-    reference = reference_of(*crowd(800, seed=0))
+def test_a_small_effect_is_ignored_however_significant() -> None:
+    reference = reference_of(*make_faces(800, seed=0))
     monitor = DriftMonitor(reference, 1.0, 400 * 50)
     for detector in monitor._detectors:
         if detector.name == "quality":
-            detector.least_effect = 2.0  # type: ignore[misc]
-    found = verdicts(monitor, stream(crowd(400, seed=1, darker=2.0)[0]))
+            detector.min_effect = 2.0  # type: ignore[misc]
+    found = verdicts(monitor, stream(make_faces(400, seed=1, darker=2.0)[0]))
     assert found[-1].surprises["quality"] > monitor.level
     assert "quality" not in found[-1].flagged
 
 
-def test_a_request_says_what_since_when_how_much_and_what_to_do(reference: Reference, tmp_path: Path) -> None:
-    event = DriftTrigger(reference).update(judged(300, ("quality",)))
+def test_a_request_has_cause_time_size_and_commands(reference: Reference, tmp_path: Path) -> None:
+    event = DriftTrigger(reference).update(verdict_at(300, ("quality",)))
     assert event is not None
     path = write_request(tmp_path, retrain_request(event, reference, (), {"m": 3}))
     request = json.loads(path.read_text())
@@ -299,27 +298,27 @@ def test_a_request_says_what_since_when_how_much_and_what_to_do(reference: Refer
     assert "mien retrain --request retrain_request.json --new-data NEW_FACES" in request["commands"]
 
 
-def ask(folder: Path, names: list[str]) -> None:
-    """Write requests one after the other, as a monitor does."""
+def write_requests(folder: Path, names: list[str]) -> None:
+    """Write requests in order, as a monitor does."""
     for name in names:
         write_request(folder, {"what": name})
 
 
-def test_two_monitors_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_monitors_lose_no_request(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    wishes = [[f"{writer}-{k}" for k in range(25)] for writer in "ab"]
-    writers = [context.Process(target=ask, args=(tmp_path, names)) for names in wishes]
+    requests = [[f"{writer}-{k}" for k in range(25)] for writer in "ab"]
+    writers = [context.Process(target=write_requests, args=(tmp_path, names)) for names in requests]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0]
     written = [json.loads(path.read_text())["what"] for path in tmp_path.glob("retrain_request*.json")]
-    assert sorted(written) == sorted(wishes[0] + wishes[1])
+    assert sorted(written) == sorted(requests[0] + requests[1])
     assert json.loads((tmp_path / "retrain_request.json").read_text())["what"] in ("a-24", "b-24")
 
 
-def test_the_same_request_is_kept_once_and_a_broken_one_is_set_aside(tmp_path: Path) -> None:
+def test_an_equal_request_is_kept_once_and_an_invalid_one_renamed(tmp_path: Path) -> None:
     for _ in range(3):
         write_request(tmp_path, {"what": "picture", "pair": (1, 2)})
     assert [path.name for path in tmp_path.glob("*.json")] == ["retrain_request.json"]
@@ -333,19 +332,20 @@ def test_the_same_request_is_kept_once_and_a_broken_one_is_set_aside(tmp_path: P
 
 def facts_of(reference: Reference, faces: int, **planted: object) -> dict:
     monitor, trigger = DriftMonitor(reference, 1.0, 20_000), DriftTrigger(reference)
-    found = verdicts(monitor, stream(crowd(faces, seed=2, **planted)[0]))  # type: ignore[arg-type]
+    found = verdicts(monitor, stream(make_faces(faces, seed=2, **planted)[0]))  # type: ignore[arg-type]
     for verdict in found:
         trigger.update(verdict)
-    promise = {"false_alarm_every_h": 1.0, "faces_per_h": 20_000.0, "m": 3, "n": 4, "cooldown_h": 24.0}
-    return summarise("a <stream>", reference, monitor, trigger, found, {"faces": faces}, promise)
+    settings = {"false_alarm_every_h": 1.0, "faces_per_h": 20_000.0, "m": 3, "n": 4, "cooldown_h": 24.0}
+    return summarise("a <stream>", reference, monitor, trigger, found, {"faces": faces}, settings)
 
 
-def test_the_page_says_what_was_found_and_loads_nothing(reference: Reference, tmp_path: Path) -> None:
+def test_the_page_is_complete_and_self_contained(reference: Reference, tmp_path: Path) -> None:
     facts = facts_of(reference, 600, darker=1.5)
     json.dumps(facts, allow_nan=False)
     write_page(tmp_path / "drift.html", facts)
     page = (tmp_path / "drift.html").read_text()
-    assert "the camera or its picture has changed" in page
+    assert facts["what"] == "picture"
+    assert facts["in_words"].lower() in page.lower()
     assert "a &lt;stream&gt;" in page
     assert "<img" not in page
     assert "src=" not in page
@@ -353,28 +353,28 @@ def test_the_page_says_what_was_found_and_loads_nothing(reference: Reference, tm
     for anchor in ("verdict", "timelines", "statistics", "accuracy", "expressions", "method"):
         assert f'id="{anchor}"' in page
     assert page.count("<svg") >= len(DETECTORS) + 4
-    assert "brightness: mean of the window" in page
+    assert "brightness" in page
 
 
-def test_without_drift_the_page_says_so(reference: Reference) -> None:
+def test_a_page_without_drift(reference: Reference) -> None:
     facts = facts_of(reference, 400)
     assert not facts["drift"]
-    assert "no drift" in drift_page(facts)
+    assert facts["in_words"].lower() in drift_page(facts).lower()
 
 
-def test_too_few_faces_are_said_to_be_too_few(reference: Reference) -> None:
+def test_too_few_faces_are_reported(reference: Reference) -> None:
     facts = facts_of(reference, 150)
     assert facts["what"] == TOO_FEW
-    assert "50 more are needed" in facts["in_words"]
-    assert "too few faces" in drift_page(facts)
+    assert "50" in facts["in_words"]
+    assert TOO_FEW in drift_page(facts)
     assert "mien_drift_windows_total" in metrics_text(facts)
     assert "mien_drift_surprise" not in metrics_text(facts)
 
 
-def test_a_reference_without_estimate_makes_a_page_too(reference: Reference) -> None:
+def test_a_page_without_accuracy_estimates(reference: Reference) -> None:
     facts = facts_of(replace(reference, accuracy=None), 400)
     assert facts["windows"][-1]["estimated_accuracy"] is None
-    assert "No learnt estimate of accuracy" in drift_page(facts)
+    assert "Estimated accuracy</h3>" not in drift_page(facts)
     assert "mien_drift_estimated_accuracy" not in metrics_text(facts)
 
 
@@ -391,16 +391,19 @@ def test_metrics_are_in_prometheus_format(reference: Reference) -> None:
             assert sample.match(line), line
             assert line.split("{")[0] in typed
     assert text.endswith("\n")
-    assert re.search(r"^mien_drift\{.*\} 1$", text, re.MULTILINE)
+    assert re.search(r"^mien_drift\{.*\} 1\.0$", text, re.MULTILINE)
     assert sum(line.startswith("mien_drift_expression_share{") for line in text.splitlines()) == len(EMOTIONS)
 
 
-def test_a_timeline_stays_inside_its_box() -> None:
+def test_a_timeline_stays_within_its_bounds() -> None:
     drawn = timeline([0.0, 1.0, 2.0], [0.0, 100.0, 5.0], mark=3.0, mark_text="limit", beyond=[False, True, False], top=8.0)
-    for pair in re.search(r'points="([^"]+)"', drawn).group(1).split():  # type: ignore[union-attr]
+    assert drawn is not None
+    for pair in drawn.points.split():
         x, y = map(float, pair.split(","))
-        assert 0 <= x <= 420
-        assert 0 <= y <= 120
-    assert drawn.count("<circle") == 1
-    assert timeline([], []) == ""
-    assert "nan" not in timeline([1.0], [math.pi])
+        assert 0 <= x <= drawn.width
+        assert 0 <= y <= drawn.height
+    assert len(drawn.beyond) == 1
+    assert timeline([], []) is None
+    flat = timeline([1.0], [math.pi])
+    assert flat is not None
+    assert "nan" not in flat.points

@@ -1,4 +1,4 @@
-"""Drift in a live session: the light, the sentence, the files; and what a pipeline hands to whoever looks on."""
+"""Drift detection in a live session: status, text and files; and the observer interface of the pipeline."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from datasets import pattern
 from photos import photo
 
 from mien.errors import UsageError
-from mien.live.pipeline import ExpressionReader, Pipeline
-from mien.live.recorded import VideoSource
 from mien.monitoring.live_drift import LiveDrift, LiveDriftSettings
 from mien.monitoring.open_live import NoDrift, open_live_drift
 from mien.monitoring.reference_file import reference_path, write_reference
+from mien.pipeline import ExpressionReader, Pipeline
 from mien.privacy.level import Level
-from mien.privacy.permit import permit_expressions
-from mien.privacy.policy import decide
+from mien.privacy.policy import decide, permit_expressions
 from mien.records import Box, Detection, Prediction
+from mien.sources.recorded import VideoSource
 from mien.vision.bundles import bundle_path
-from mien.vision.detector import open_detector
+from mien.vision.detector_choice import open_detector
 from mien.vision.predictor import Predictor
 
 PEOPLE = 10
-LEARNT = 80  # rounds of ten people, two seconds apart, until the start is learnt
+BASELINE = 80  # rounds of ten people, two seconds apart, until the baseline is learned
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def predictor() -> Predictor:
 
 
 def rounds(count: int, first: int = 0, light: float = 1.0, every_s: float = 2.0) -> Iterator[tuple]:
-    """Yield what a pipeline hands over: ten people, each with a picture of the moment."""
+    """Yield frames as the pipeline passes them to an observer: ten people, each with a new crop."""
     names = [f"p{k}" for k in range(PEOPLE)]
     places = [Detection(Box(10.0 * k, 0, 80 + k, 80 + k), 0.9, None) for k in range(PEOPLE)]
     for number in range(first, first + count):
@@ -56,42 +55,40 @@ def play(drift: LiveDrift, predictor: Predictor | None, frames: Iterator[tuple])
 
 
 def idle(drift: LiveDrift) -> None:
-    """Give it frames without a face until the limits are worked out."""
+    """Pass frames without faces until the limits are computed."""
     nobody = np.zeros((0, 1, 48, 48), np.uint8)
     for _ in range(20_000):
         if drift.start is not None:
             return
-        drift.observe(LEARNT * 2.0, [], nobody, [], None)
+        drift.observe(BASELINE * 2.0, [], nobody, [], None)
     raise AssertionError(drift.sentence)
 
 
 @pytest.mark.parametrize("level", [Level.FULL, Level.OBSERVABLES])
-def test_a_session_learns_its_start_and_notices_when_the_light_goes(level: Level, predictor: Predictor, tmp_path: Path) -> None:
+def test_a_session_learns_its_baseline_and_detects_low_light(level: Level, predictor: Predictor, tmp_path: Path) -> None:
     drift = open_live_drift(bundle_path("mien-xs"), level)
     assert isinstance(drift, LiveDrift)
     reads = predictor if level is Level.FULL else None
     assert drift.status == "watching"
-    assert drift.sentence == "learning how this session looks: 0 of 800 looks at faces"
-    play(drift, reads, rounds(LEARNT))
-    assert drift.sentence == "watching for drift: working out limits from the session's start"
+    assert "0 of 800" in drift.sentence
+    play(drift, reads, rounds(BASELINE))
     assert drift.write(tmp_path, "short") == ()
     idle(drift)
     assert "the first 3 minutes" in drift.facts()["held_against"]
-    assert drift.sentence == "watching for drift: 200 looks at faces until the first verdict"
-    play(drift, reads, rounds(60, LEARNT))
+    assert "200" in drift.sentence
+    play(drift, reads, rounds(60, BASELINE))
     assert drift.status == "ok", drift.sentence
     assert drift.new_events() == ()
     assert drift.write(tmp_path, "a lesson") == ("drift.html", "drift.json")
 
-    play(drift, reads, rounds(40, LEARNT + 60, light=0.35))
+    play(drift, reads, rounds(40, BASELINE + 60, light=0.35))
     assert drift.status == "drift"
-    assert drift.sentence == "drift: the camera or its picture has changed"
     (event,) = drift.new_events()
     assert drift.new_events() == ()
-    assert event.looks_like == "picture"
+    assert event.cause == "picture"
     facts = drift.facts()
     assert facts["events"][0]["what"] == "picture"
-    assert facts["looks"] == (LEARNT + 100) * PEOPLE
+    assert facts["looks"] == (BASELINE + 100) * PEOPLE
     assert (facts["estimated_accuracy"] is None) == (level is Level.OBSERVABLES)
     assert "retrain_request.json" in drift.write(tmp_path, "a lesson")
     written = json.loads((tmp_path / "drift.json").read_text())
@@ -99,23 +96,23 @@ def test_a_session_learns_its_start_and_notices_when_the_light_goes(level: Level
     assert set(written["detectors"]) == expected
     assert json.loads((tmp_path / "retrain_request.json").read_text())["what"] == "picture"
     page = (tmp_path / "drift.html").read_text()
-    assert ("no model may read faces here" in page) == (level is Level.OBSERVABLES)
+    assert ('id="expressions"' in page) == (level is Level.FULL)
     json.dumps(facts, allow_nan=False)
 
 
-def test_nobody_is_looked_at_more_than_once_a_second(predictor: Predictor) -> None:
+def test_a_face_is_sampled_at_most_once_a_second(predictor: Predictor) -> None:
     drift = open_live_drift(bundle_path("mien-xs"), Level.FULL)
     play(drift, predictor, rounds(31, every_s=1 / 30))
     assert drift.facts()["looks"] == 2 * PEOPLE
     _, names, crops, places = next(rounds(1))
-    drift.observe(0.1, names, crops, places, predictor.predict(crops))  # the clock was set back: a look like any other
+    drift.observe(0.1, names, crops, places, predictor.predict(crops))  # the clock was set back
     assert drift.facts()["looks"] == 3 * PEOPLE
 
 
-def test_what_a_session_learnt_serves_the_next_one(predictor: Predictor, tmp_path: Path) -> None:
+def test_the_baseline_of_a_session_can_be_reused(predictor: Predictor, tmp_path: Path) -> None:
     first = open_live_drift(bundle_path("mien-xs"), Level.FULL)
     assert isinstance(first, LiveDrift)
-    play(first, predictor, rounds(LEARNT))
+    play(first, predictor, rounds(BASELINE))
     idle(first)
     assert first.start is not None
     write_reference(tmp_path / "start.npz", first.start)
@@ -124,14 +121,14 @@ def test_what_a_session_learnt_serves_the_next_one(predictor: Predictor, tmp_pat
     play(second, predictor, rounds(30, 500))
     assert second.status == "ok"
     other = open_live_drift(bundle_path("mien-s"), Level.FULL, start=tmp_path / "start.npz")
-    assert "another model" in other.sentence
+    assert other.status == "unavailable"
     narrower = open_live_drift(bundle_path("mien-xs"), Level.OBSERVABLES, start=tmp_path / "start.npz")
     assert narrower.status == "unavailable"
-    assert "no limits for 'picture'" in narrower.sentence
+    assert "'picture'" in narrower.sentence
 
 
-def test_what_is_missing_is_said_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert "nothing may be read" in open_live_drift(bundle_path("mien-xs"), Level.REFUSED).sentence
+def test_missing_parts_are_reported_and_raise_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert open_live_drift(bundle_path("mien-xs"), Level.REFUSED).status == "unavailable"
     bundle = tmp_path / "mine.onnx"
     shutil.copy(bundle_path("mien-xs"), bundle)
     drift = open_live_drift(bundle, Level.FULL)
@@ -141,56 +138,56 @@ def test_what_is_missing_is_said_and_nothing_breaks(monkeypatch: pytest.MonkeyPa
     shutil.copy(reference_path(bundle_path("mien-xs")), reference_path(bundle))
     assert open_live_drift(bundle, Level.FULL).status == "watching"
     reference_path(bundle).write_bytes(b"broken")
-    assert "cut short or damaged" in open_live_drift(bundle, Level.FULL).sentence
+    assert reference_path(bundle).name in open_live_drift(bundle, Level.FULL).sentence
     monkeypatch.setitem(sys.modules, "scipy", None)
     drift = open_live_drift(bundle_path("mien-xs"), Level.FULL)
-    assert drift.facts() == {
-        "status": "unavailable",
-        "in_words": "drift is not watched: scipy is not installed. Install it with: pip install 'mien[monitor]'",
-    }
+    facts = drift.facts()
+    assert facts["status"] == "unavailable"
+    assert "pip install" in facts["in_words"]
+    assert "[monitor]'" in facts["in_words"]
     drift.observe(0.0, ["a"], np.zeros((1, 1, 48, 48), np.uint8), [], None)
     assert drift.write(tmp_path, "x") == ()
     assert drift.new_events() == ()
 
 
-def test_a_promise_that_a_session_cannot_give_is_refused() -> None:
-    with pytest.raises(UsageError, match="1 hour or more"):
+def test_a_false_alarm_interval_below_an_hour_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"0\.1"):
         LiveDriftSettings(false_alarm_every_h=0.1)
 
 
-def test_answers_that_are_no_numbers_are_left_out(predictor: Predictor) -> None:
+def test_nan_predictions_are_ignored(predictor: Predictor) -> None:
     drift = open_live_drift(bundle_path("mien-xs"), Level.FULL)
     for t_s, names, crops, places in rounds(20):
         found = predictor.predict(crops)
         drift.observe(t_s, names, crops, places, Prediction(found.probabilities * np.nan, found.embedding))
-    assert drift.sentence == "learning how this session looks: 0 of 800 looks at faces"
+    assert "0 of 800" in drift.sentence
 
 
-class Notes:
-    """An observer that remembers what it was handed."""
+class RecordingObserver:
+    """An observer that records its calls."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple] = []
+        self.calls: list[tuple] = []
 
-    def observe(self, *given: object) -> None:
-        self.seen.append(given)
+    def observe(self, *arguments: object) -> None:
+        self.calls.append(arguments)
 
 
 @pytest.mark.parametrize("permitted", [True, False])
-def test_a_pipeline_hands_over_what_can_be_read(
+def test_a_pipeline_passes_permitted_predictions_to_its_observer(
     permitted: bool, yunet: Path, shared: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIEN_MODELS", str(yunet.parent))
     permit = permit_expressions(decide(None))
     assert permit is not None
     reader = ExpressionReader(predictor, permit) if permitted else None
-    notes = Notes()
-    watched = Pipeline(open_detector(), reader, Random(0), 0.4, notes)
+    observer = RecordingObserver()
+    watched = Pipeline(open_detector(), reader, Random(0), 0.4, observer)
     plain = Pipeline(open_detector(), reader, Random(0), 0.4)
     for _, frame in zip(range(5), VideoSource(shared / "media" / "neutral_smile_neutral.mp4").frames(), strict=False):
         result, same = watched.update(frame), plain.update(frame)
         assert [face.track_id for face in result.faces] == [face.track_id for face in same.faces]
-        t_s, names, crops, places, prediction = notes.seen[-1]
+        t_s, names, crops, places, prediction = observer.calls[-1]
         assert t_s == frame.t_s
         assert names == [face.track_id for face in result.faces]
         assert crops.shape == (1, 1, 48, 48)

@@ -1,4 +1,4 @@
-"""Drift over stored sessions: what is read of them, what is held against what, and what goes wrong."""
+"""Drift over stored sessions: input, comparison and errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from mien.cli import app
-from mien.cli.monitor_sessions import parse_since
+from mien.cli.monitor_sessions import parse_time
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, MienError, UsageError
-from mien.store.answers import answers_of, sessions_in
-from mien.store.observations import COLUMNS
+from mien.sessions.archive import StoredSession
+from mien.sessions.layout import observations_path
+from mien.sessions.observations import COLUMNS, FaceAnswer, read_answers
+from mien.watch import sessions_with_observations
 
 NOW = datetime.now().astimezone().replace(microsecond=0)
 USUAL = np.array([0.08, 0.02, 0.06, 0.3, 0.34, 0.12, 0.08])
@@ -23,7 +25,7 @@ SAD = np.array([0.15, 0.02, 0.15, 0.03, 0.2, 0.4, 0.05])
 
 
 def row(t_s: float, track: str, answer: np.ndarray | None) -> str:
-    """Return a line of observations.csv; without an answer the face was not read."""
+    """Return a line of observations.csv; None is an unread face."""
     values = dict.fromkeys(COLUMNS, "")
     values |= {"t_s": f"{t_s:.4f}", "frame": str(int(25 * t_s)), "track_id": track, "x": "1", "y": "1", "w": "90", "h": "90"}
     values |= {"unread": "too dark"} if answer is None else {"label": EMOTIONS[int(answer.argmax())], "confidence": "0.5"}
@@ -39,15 +41,15 @@ def session(
     *,
     shares: np.ndarray = USUAL,
     doubt: float = 0.6,
-    looks: int = 400,
+    samples: int = 400,
     model: str = "mien-xs",
 ) -> Path:
-    """Write a session of four people, each answered every two seconds."""
+    """Write a session of four people, each with a prediction every two seconds."""
     folder = root / f"{NOW - timedelta(hours=hours_ago):%Y-%m-%d_%H-%M-%S}-ab{seed:02d}"
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     lines = [",".join(COLUMNS)]
-    for number in range(looks):
+    for number in range(samples):
         shown = random.choice(7, p=shares)
         answer = random.dirichlet(np.where(np.arange(7) == shown, 6, doubt))
         lines.append(row(2.0 * (number // 4), f"t{number % 4}", answer))
@@ -57,27 +59,34 @@ def session(
 
 
 def run(root: Path, out: Path, *more: object, code: int = 0) -> dict:
-    options = ("--since", "7d", "--sessions", root, "--model", "mien-xs", "--out", out, *more)
-    answer = CliRunner().invoke(app, ["monitor", *(str(a) for a in options)])
+    options = ("--from", "7d", "--sessions", root, "--model", "mien-xs", "--out", out, *more)
+    answer = CliRunner().invoke(app, ["monitor", "sessions", *(str(a) for a in options)])
     assert answer.exit_code == code, answer.output
     return json.loads(answer.stdout.splitlines()[-1])
 
 
 def error_of(*arguments: object) -> str:
-    answer = CliRunner().invoke(app, ["monitor", *(str(a) for a in arguments)])
+    answer = CliRunner().invoke(app, ["monitor", "sessions", *(str(a) for a in arguments)])
     assert isinstance(answer.exception, MienError), answer.output
     return str(answer.exception)
 
 
+def answers(stored: StoredSession) -> list[FaceAnswer]:
+    assert stored.folder is not None
+    path = observations_path(stored.folder)
+    assert path is not None
+    return list(read_answers(path))
+
+
 @pytest.fixture
 def usual(tmp_path: Path) -> Path:
-    """Ten sessions of earlier weeks."""
+    """Ten earlier sessions."""
     for number in range(10):
         session(tmp_path / "sessions", 24 * (8 + 3 * number), number)
     return tmp_path / "sessions"
 
 
-def test_other_expressions_than_before_are_noticed(usual: Path, tmp_path: Path) -> None:
+def test_changed_expressions_are_detected(usual: Path, tmp_path: Path) -> None:
     for number in range(3):
         session(usual, 24 * (number + 1), 50 + number, shares=SAD)
     last = run(usual, tmp_path / "out", "--prometheus", tmp_path / "mien.prom", code=10)
@@ -88,22 +97,20 @@ def test_other_expressions_than_before_are_noticed(usual: Path, tmp_path: Path) 
     assert [s["from_s"] for s in facts["sessions"]] == [0, 258, 516]
     assert facts["windows"][-1]["estimated_accuracy"] is None
     assert facts["events"][0]["drifted"][0]["detector"] == "expressions"
-    assert "Answers alone do not tell" in facts["in_words"]
-    assert "Look at the camera first" in facts["events"][0]["advice"]
     page = (tmp_path / "out" / "drift.html").read_text()
-    assert "stored sessions hold no picture and no embedding, by design" in page
+    assert 'id="statistics"' not in page  # stored sessions have no pictures
     assert facts["sessions"][0]["name"] in page
     assert 'mien_drift{model="mien-xs"} 1' in (tmp_path / "mien.prom").read_text()
     assert (tmp_path / "out" / "retrain_request.json").exists()
 
 
-def test_a_model_that_doubts_more_is_noticed(usual: Path, tmp_path: Path) -> None:
+def test_lower_confidence_is_detected(usual: Path, tmp_path: Path) -> None:
     for number in range(3):
         session(usual, 24 * (number + 1), 50 + number, doubt=2.0)
     assert run(usual, tmp_path / "out", code=10)["what"] == "confidence"
 
 
-def test_more_of_the_same_is_no_drift(usual: Path, tmp_path: Path) -> None:
+def test_similar_sessions_are_no_drift(usual: Path, tmp_path: Path) -> None:
     for number in range(3):
         session(usual, 24 * (number + 1), 50 + number)
     last = run(usual, tmp_path / "out")
@@ -111,13 +118,13 @@ def test_more_of_the_same_is_no_drift(usual: Path, tmp_path: Path) -> None:
     assert last["faces"] == 1200
 
 
-def test_other_models_broken_files_and_unread_faces_are_left_out(usual: Path, tmp_path: Path) -> None:
+def test_other_models_invalid_files_and_unread_faces_are_skipped(usual: Path, tmp_path: Path) -> None:
     for number in range(2):
         session(usual, 24 * (number + 1), 50 + number)
     session(usual, 5, 60, shares=SAD, model="mien-s")
     broken = session(usual, 4, 61)
     (broken / "observations.csv").write_text("a,b\n1,2\n")
-    running = session(usual, 3, 62, looks=40)
+    running = session(usual, 3, 62, samples=40)
     (running / "observations.csv").rename(running / "observations.partial.csv")
     with (running / "observations.partial.csv").open("a") as handle:
         handle.write(row(90.0, "t0", None) + "\n" + row(91.0, "t0", USUAL)[:30])
@@ -126,54 +133,54 @@ def test_other_models_broken_files_and_unread_faces_are_left_out(usual: Path, tm
     assert last["faces"] == 840
 
 
-def test_too_little_to_go_by_is_said(tmp_path: Path) -> None:
+def test_too_few_sessions_are_reported(tmp_path: Path) -> None:
     root = tmp_path / "sessions"
-    assert "no folder" in error_of("--since", "7d", "--sessions", root)
+    assert str(root) in error_of("--from", "7d", "--sessions", root)
     root.mkdir()
-    assert "no session of mien-xs" in error_of("--since", "7d", "--sessions", root, "--model", "mien-xs")
+    assert "mien-xs" in error_of("--from", "7d", "--sessions", root, "--model", "mien-xs")
     session(root, 5, 1)
-    assert "Start from more minutes" in error_of("--since", "7d", "--sessions", root, "--model", "mien-xs")
-    session(root, 24 * 9, 2, looks=4)
-    assert "a reference needs 16" in error_of("--since", "7d", "--sessions", root, "--model", "mien-xs")
+    assert "800" in error_of("--from", "7d", "--sessions", root, "--model", "mien-xs")
+    session(root, 24 * 9, 2, samples=4)
+    assert "800" in error_of("--from", "7d", "--sessions", root, "--model", "mien-xs")
 
 
-def test_without_a_verb_the_help_is_shown() -> None:
+def test_without_a_subcommand_the_help_is_shown() -> None:
     answer = CliRunner().invoke(app, ["monitor"])
     assert answer.exit_code == 2
-    assert "--since" in answer.output
+    assert all(name in answer.output for name in ("sessions", "images", "reference"))
 
 
-def test_spans_and_dates() -> None:
-    assert parse_since("12h", NOW) == NOW - timedelta(hours=12)
-    assert parse_since(" 2 w", NOW) == NOW - timedelta(weeks=2)
-    assert parse_since("2026-03-01", NOW).tzinfo is not None
+def test_times_are_parsed() -> None:
+    assert parse_time("--from", "12h", NOW) == NOW - timedelta(hours=12)
+    assert parse_time("--from", " 2 w", NOW) == NOW - timedelta(weeks=2)
+    assert parse_time("--from", "2026-03-01", NOW).tzinfo is not None
     for wrong in ("week", "7", "7y", "-3d", "31.12.2026"):
-        with pytest.raises(UsageError, match="as in 12h, 7d, 2w"):
-            parse_since(wrong, NOW)
+        with pytest.raises(UsageError, match="--from is "):
+            parse_time("--from", wrong, NOW)
 
 
-def test_a_session_is_dated_by_its_name_else_by_its_file(tmp_path: Path) -> None:
-    named = session(tmp_path, 30, 1, looks=4)
+def test_a_session_is_dated_by_its_name_else_by_its_folder(tmp_path: Path) -> None:
+    named = session(tmp_path, 30, 1, samples=4)
     other = named.with_name("lesson")
     (tmp_path / "empty").mkdir()
-    session(tmp_path, 40, 2, looks=4).rename(other)
+    session(tmp_path, 40, 2, samples=4).rename(other)
     (other / "summary.json").write_text("{")
-    first, second = sessions_in(tmp_path)
-    assert first.started_at == NOW - timedelta(hours=30)
-    assert (second.name, second.model) == ("lesson", "")
-    answers = list(answers_of(first))
-    assert [answer.track_id for answer in answers] == ["t0", "t1", "t2", "t3"]
-    assert answers[0].probabilities.sum() == pytest.approx(1, abs=1e-3)
+    first, second = sessions_with_observations(tmp_path)
+    assert first.record.started_at == NOW - timedelta(hours=30)
+    assert (second.name, second.record.model) == ("lesson", "")
+    found = answers(first)
+    assert [answer.track_id for answer in found] == ["t0", "t1", "t2", "t3"]
+    assert found[0].probabilities.sum() == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("damage", ["x" * 40, "nonsense\n", "1\x00,2\n"])
-def test_a_broken_line_is_named(damage: str, tmp_path: Path) -> None:
-    path = session(tmp_path, 30, 1, looks=4) / "observations.csv"
+def test_an_invalid_line_is_refused(damage: str, tmp_path: Path) -> None:
+    path = session(tmp_path, 30, 1, samples=4) / "observations.csv"
     with path.open("a") as handle:
         handle.write(damage)
-    (found,) = sessions_in(tmp_path)
+    (found,) = sessions_with_observations(tmp_path)
     if damage.endswith("\n"):
-        with pytest.raises(DataError, match="is no file of observations"):
-            list(answers_of(found))
+        with pytest.raises(DataError, match=r"observations\.csv"):
+            answers(found)
     else:  # a line that is still being written
-        assert len(list(answers_of(found))) == 4
+        assert len(answers(found)) == 4

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.live.decoder import read_picture
-from mien.live.sources import open_source
 from mien.records import Box, Detection
-from mien.vision.detector import HaarDetector, YuNetDetector, open_detector
+from mien.sources.factory import open_source
+from mien.sources.files import read_picture
+from mien.vision.detector_choice import open_detector
 from mien.vision.finder import MAX_FOLLOWED, FaceFinder
+from mien.vision.yunet import YuNetDetector
 
 
 class CountingYuNet(YuNetDetector):
@@ -136,12 +137,6 @@ def test_two_windows_on_one_face_mean_a_search(group: np.ndarray, detector: Coun
     finder._thumbs = [finder._thumbs[0], finder._thumbs[0] + np.int16(50)]  # something moves: they must be looked at
     assert len(finder.update(0.03, group)) == 5
     assert detector.searched == 2
-
-
-def test_a_detector_without_windows_searches_every_frame(group: np.ndarray) -> None:
-    haar = HaarDetector()
-    finder = FaceFinder(haar)
-    assert finder.update(0.0, group) == finder.update(0.01, group) == haar.detect(group)
 
 
 def test_a_crowd_is_searched_every_frame(detector: CountingYuNet, group: np.ndarray) -> None:

@@ -10,15 +10,15 @@ from kept_sessions import kept
 from test_cli import mien
 from test_policy import ROWS
 
+from mien.destinations import open_recorder
 from mien.errors import NotPermittedError, UsageError
+from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger
 from mien.privacy.deployment import Deployment, deployment_text
 from mien.privacy.level import Level
 from mien.privacy.notice import notice_for
 from mien.privacy.oversight import Oversight
 from mien.privacy.policy import decide
-from mien.privacy.sessions import state_folder
-from mien.store.keeping import Keeping
 
 SESSION = kept().session
 SECRET = "whsec_" + "A" * 44
@@ -57,24 +57,24 @@ def test_another_computer_is_refused_wherever_nothing_leaves_this_one(
     here = oversight(tmp_path, deployment)
     if row in ("own-use", "software-test"):
         with pytest.raises(NotPermittedError, match="is on another computer"):
-            Keeping(here, SESSION, database, environment)
+            open_recorder(here, SESSION, database, environment)
     elif not (database or "MIEN_DB" in environment):  # nobody listens there: the database would be asked at once
-        Keeping(here, SESSION, database, environment)
+        open_recorder(here, SESSION, database, environment)
 
 
 def test_this_computer_is_permitted_to_own_use(tmp_path: Path) -> None:
     here = {"MIEN_LRS": "http://127.0.0.1:9/xAPI", "MIEN_WEBHOOK": "http://localhost:9", "MIEN_WEBHOOK_SECRET": SECRET}
-    Keeping(Oversight(None, tmp_path), SESSION, str(tmp_path / "sessions.db"), here)
+    open_recorder(Oversight(None, tmp_path), SESSION, str(tmp_path / "sessions.db"), here)
     assert (tmp_path / "sessions.db").is_file()
 
 
 def test_a_wrong_server_is_refused_before_anything_is_watched(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="MIEN_LRS"):
-        Keeping(Oversight(None, tmp_path), SESSION, "", {"MIEN_LRS": "lrs.example.org"})
+        open_recorder(Oversight(None, tmp_path), SESSION, "", {"MIEN_LRS": "lrs.example.org"})
 
 
 def test_live_says_so_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    live = ("live", "--source", "demo", "--seconds", "0.2", "--headless", "--out", "out")
+    live = ("live", "--source", "demo", "--duration-s", "0.2", "--headless", "--out", "out")
     refused = mien(*live, cwd=tmp_path, MIEN_LRS="https://lrs.example.org/xAPI")
     assert refused.returncode == 2
     assert "the learning record store is on another computer" in refused.stderr
@@ -83,7 +83,7 @@ def test_live_says_so_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_session_stands_in_its_folder_and_in_the_database(tmp_path: Path) -> None:
-    live = ("live", "--source", "demo", "--seconds", "0.4", "--headless", "--db", "mine.db")
+    live = ("live", "--source", "demo", "--duration-s", "0.4", "--headless", "--db", "mine.db")
     ran = mien(*live, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     (folder,) = (tmp_path / "results" / "sessions").iterdir()
@@ -95,7 +95,7 @@ def test_a_session_stands_in_its_folder_and_in_the_database(tmp_path: Path) -> N
 
 
 def test_erasing_reaches_the_folder_and_the_database(tmp_path: Path) -> None:
-    ran = mien("live", "--source", "demo", "--seconds", "0.4", "--headless", "--db", "mine.db", cwd=tmp_path)
+    ran = mien("live", "--source", "demo", "--duration-s", "0.4", "--headless", "--db", "mine.db", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     (folder,) = (tmp_path / "results" / "sessions").iterdir()
     status = mien("privacy", "status", "--db", "mine.db", cwd=tmp_path)

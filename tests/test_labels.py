@@ -1,4 +1,4 @@
-"""Votes, folds and doubtful labels."""
+"""Votes, folds and label errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def original_order(dataset: FaceDataset) -> FaceDataset:
     return replace(dataset, names=tuple(f"fer2013.csv:{line}" for line in range(2, len(dataset) + 2)))
 
 
-def test_votes_are_matched_by_path_whatever_order_and_folder(tmp_path: Path) -> None:
+def test_votes_are_matched_by_path_in_any_order_and_folder(tmp_path: Path) -> None:
     dataset = data_of([3, 4, 2])
     rows: list[list[object]] = [[f"archive/{name}", 0, k + 3, 0, 0, 0, 0, 2, 0, 0, 5 * k] for k, name in enumerate(dataset.names)]
     votes = read_votes(write_votes(tmp_path / "v.csv", ["path", *FERPLUS], rows[1::-1]), dataset)
@@ -51,53 +51,53 @@ def test_votes_are_matched_by_path_whatever_order_and_folder(tmp_path: Path) -> 
 MICROSOFT = ["Usage", "Image name", *FERPLUS]
 
 
-def test_microsofts_own_file_is_matched_by_the_line(tmp_path: Path) -> None:
+def test_the_original_ferplus_file_is_matched_by_line(tmp_path: Path) -> None:
     dataset = original_order(make_dataset((2, 1, 1)))
     rows: list[list[object]] = [[SPLITS[s], f"fer{i:07}.png", i, *[0] * 9] for i, s in enumerate(dataset.splits)]
     path = write_votes(tmp_path / "fer2013new.csv", MICROSOFT, rows)
     order = np.random.default_rng(0).permutation(len(dataset))[:20]
     votes = read_votes(path, dataset.take(order))
     assert votes.counts[:, EMOTIONS.index("neutral")].tolist() == order.tolist()
-    with pytest.raises(DataError, match=r"not in the order of this CSV: line 2 is 'PrivateTest'"):
+    with pytest.raises(DataError, match=r"line 2 .*'PrivateTest'"):
         read_votes(write_votes(tmp_path / "turned.csv", MICROSOFT, rows[::-1]), dataset)
-    with pytest.raises(DataError, match="5 lines, the data set 28"):
+    with pytest.raises(DataError, match=r"\b5\b.*\b28\b"):
         read_votes(write_votes(tmp_path / "short.csv", MICROSOFT, rows[:5]), dataset)
-    with pytest.raises(DataError, match=r"no image names.*path column") as caught:
+    with pytest.raises(DataError, match=r"fer2013new\.csv") as caught:
         read_votes(path, make_dataset((2, 1, 1)))
     assert caught.value.exit_code == 3
 
 
 @pytest.mark.parametrize(
-    ("head", "row", "said"),
+    ("head", "row", "named"),
     [
-        (["path", *FERPLUS[:-1]], [0] * 9, "expected FER\\+'s ten answers"),
-        (["path", *FERPLUS], None, "are empty"),
+        (["path", *FERPLUS[:-1]], [0] * 9, "'path'"),
+        (["path", *FERPLUS], None, "v.csv"),
         (["path", *FERPLUS], ["many", *[0] * 9], "line 2: .*'many'"),
-        (["path", *FERPLUS], [0] * 9, "line 2: "),
-        (["path", *FERPLUS], ["inf", *[0] * 9], "not a number"),
-        (["path", *FERPLUS], ["nan", *[0] * 9], "not a number"),
-        (["file", *FERPLUS], [0] * 10, "no image names"),
+        (["path", *FERPLUS], [0] * 9, "line 2"),
+        (["path", *FERPLUS], ["inf", *[0] * 9], "v.csv"),
+        (["path", *FERPLUS], ["nan", *[0] * 9], "v.csv"),
+        (["file", *FERPLUS], [0] * 10, "v.csv"),
     ],
 )
-def test_votes_that_are_none_are_refused(tmp_path: Path, head: list[str], row: list[object] | None, said: str) -> None:
+def test_an_invalid_votes_file_is_refused(tmp_path: Path, head: list[str], row: list[object] | None, named: str) -> None:
     dataset = data_of([3])
     rows = [] if row is None else [[dataset.names[0], *row]]
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=named):
         read_votes(write_votes(tmp_path / "v.csv", head, rows), dataset)
 
 
-def test_votes_for_other_data_or_no_text_at_all_are_refused(tmp_path: Path) -> None:
+def test_votes_for_other_data_or_binary_files_are_refused(tmp_path: Path) -> None:
     dataset = data_of([3, 2])
-    with pytest.raises(DataError, match="cannot read the votes"):
+    with pytest.raises(DataError, match=r"none\.csv"):
         read_votes(tmp_path / "none.csv", dataset)
-    with pytest.raises(DataError, match="only 0 of 2 match"):
+    with pytest.raises(DataError, match="0 of 2"):
         read_votes(write_votes(tmp_path / "o.csv", ["path", *FERPLUS], [["train/happy/x.png", *[1] * 10]]), dataset)
     (tmp_path / "b.csv").write_bytes(b"\x89PNG\xff\xfe\x00")
-    with pytest.raises(DataError, match="not a text CSV"):
+    with pytest.raises(DataError, match=r"b\.csv"):
         read_votes(tmp_path / "b.csv", dataset)
 
 
-def test_a_line_of_votes_that_ends_before_its_path_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_line_of_votes_is_refused(tmp_path: Path) -> None:
     dataset = data_of([3, 2])
     rows: list[list[object]] = [[*[1] * 10, dataset.names[0]], [1] * 10]
     with pytest.raises(DataError, match="line 3"):
@@ -106,7 +106,7 @@ def test_a_line_of_votes_that_ends_before_its_path_is_refused(tmp_path: Path) ->
 
 @few
 @given(st.integers(0, 1000))
-def test_folds_keep_copies_together_and_spread_classes(seed: int) -> None:
+def test_folds_keep_copies_together_and_stratify_classes(seed: int) -> None:
     random = np.random.default_rng(seed)
     labels = random.integers(0, 7, 700)
     groups = np.arange(700)
@@ -121,7 +121,7 @@ def test_folds_keep_copies_together_and_spread_classes(seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def noisy() -> tuple[FaceDataset, NDArray[np.bool_], NDArray[np.int64], NDArray[np.float32]]:
-    """Patterns with every tenth Training label wrong: data set, what is wrong, folds, the small model's probabilities."""
+    """Patterns with a tenth of the Training labels wrong: data set, wrong labels, folds, the ridge classifier's probabilities."""
     random = np.random.default_rng(0)
     clean = make_dataset((60, 6, 0))
     wrong = (random.random(len(clean)) < 0.1) & (clean.splits == 0)
@@ -130,7 +130,7 @@ def noisy() -> tuple[FaceDataset, NDArray[np.bool_], NDArray[np.int64], NDArray[
     return dataset, wrong, folds, ridge_probabilities(dataset, folds)
 
 
-def test_planted_wrong_labels_are_suspected(noisy: tuple[Any, ...]) -> None:
+def test_planted_label_errors_are_found(noisy: tuple[Any, ...]) -> None:
     dataset, wrong, _, probabilities = noisy
     audit = judge_labels(dataset, probabilities, "ridge")
     training = dataset.splits == 0
@@ -142,7 +142,7 @@ def test_planted_wrong_labels_are_suspected(noisy: tuple[Any, ...]) -> None:
     assert (audit.suggestion[~training] == dataset.labels[~training]).mean() > 0.9
 
 
-def test_test_labels_teach_the_label_model_nothing(noisy: tuple[Any, ...]) -> None:
+def test_the_label_model_is_not_fitted_on_test_labels(noisy: tuple[Any, ...]) -> None:
     dataset, _, folds, probabilities = noisy
     other = relabelled_tests(dataset)
     training = dataset.splits == 0
@@ -151,8 +151,8 @@ def test_test_labels_teach_the_label_model_nothing(noisy: tuple[Any, ...]) -> No
     assert np.array_equal(ours.issue[training], theirs.issue[training])
 
 
-def test_the_small_model_never_saw_the_labels_it_judges(noisy: tuple[Any, ...]) -> None:
+def test_the_ridge_classifier_is_not_fitted_on_the_labels_it_predicts(noisy: tuple[Any, ...]) -> None:
     dataset, _, folds, probabilities = noisy
-    judged = folds == 2
-    other = replace(dataset, labels=np.where(judged, (dataset.labels + 1) % 7, dataset.labels))
-    assert np.array_equal(ridge_probabilities(other, folds)[judged].argmax(1), probabilities[judged].argmax(1))
+    held_out = folds == 2
+    other = replace(dataset, labels=np.where(held_out, (dataset.labels + 1) % 7, dataset.labels))
+    assert np.array_equal(ridge_probabilities(other, folds)[held_out].argmax(1), probabilities[held_out].argmax(1))

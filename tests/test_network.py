@@ -24,7 +24,7 @@ def forbid(event, args):
 
 sys.addaudithook(forbid)
 """
-LIVE = ("live", "--source", "demo", "--headless", "--seconds", "2")
+LIVE = ("live", "--source", "demo", "--headless", "--duration-s", "2")
 
 
 def with_sockets_forbidden(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +32,7 @@ def with_sockets_forbidden(tmp_path: Path, *command: str) -> subprocess.Complete
     (tmp_path / "forbid" / "sitecustomize.py").write_text(FORBID)
     paths = os.pathsep.join([str(tmp_path / "forbid"), str(REPOSITORY)])
     environment = os.environ | {"PYTHONPATH": paths}
-    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_live_runs_where_every_socket_is_forbidden(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_no_system_call_of_live_goes_to_the_network(tmp_path: Path) -> None:
     log = tmp_path / "calls.txt"
     command = ["strace", "-f", "-qq", "-e", "trace=%network", "-o", str(log), sys.executable, "-m", "mien", *LIVE]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False)
     if "ptrace" in answer.stderr.lower():
         pytest.skip(f"strace may not trace here: {answer.stderr.splitlines()[0]}")
     assert answer.returncode == 0, answer.stderr
@@ -73,7 +73,7 @@ sys.exit(1)
 def supply_chain(cwd: Path, *arguments: str, path: str = "") -> tuple[int, dict[str, object]]:
     command = [sys.executable, str(REPOSITORY / "tools" / "supply_chain.py"), *arguments]
     environment = os.environ | {"PYTHONPATH": path, "PIP_NO_INDEX": "1"}
-    answer = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=290, check=False)
+    answer = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
     return answer.returncode, json.loads(answer.stdout.splitlines()[-1])
 
 
@@ -89,14 +89,15 @@ def test_a_known_vulnerability_ends_with_1_and_what_was_not_checked_is_said(tmp_
     assert supply_chain(tmp_path, "--strict", path=str(tmp_path))[0] == 1
 
 
-def test_the_network_is_asked_for_by_mien_fetch_and_for_servers_that_are_named(tmp_path: Path) -> None:
+def test_the_network_is_used_by_doctor_fetch_and_for_servers_that_are_named(tmp_path: Path) -> None:
     users = [
         path.name
         for path in (REPOSITORY / "mien").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
-        if name.split(".")[0] in ("socket", "http", "urllib", "requests", "ftplib", "smtplib", "ssl", "asyncio")
+        if name.split(".")[0] in ("socket", "requests", "ftplib", "smtplib", "ssl", "asyncio")
+        or name in ("http.client", "http.server", "urllib.request", "urllib.error")
     ]
-    assert set(users) == {"weights.py", "http.py", "lrs.py"}  # the last two: servers that the user named
-    assert mien("fetch", "--help", cwd=tmp_path).returncode == 0
+    assert set(users) == {"weights.py", "http.py", "loopback.py"}  # the last two: servers that the user named
+    assert "--fetch" in mien("doctor", "--help", cwd=tmp_path).stdout

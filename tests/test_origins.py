@@ -1,4 +1,4 @@
-"""Networks to learn from and to go on from: checkpoints and bundles serve alike."""
+"""Teachers and initial networks, from checkpoints and bundles alike."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mien.training.origins import networks_from, origin_file, starting_network
 from mien.vision.bundles import bundle_path
 
 STILL = replace(TINY, epochs=1, peak_lr=1e-9, muon_lr=1e-9, ema_decay=0.0)
-"""A run that goes nowhere, so that it ends as it began."""
+"""Settings of a run that does not change the weights."""
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with its checkpoint, its bundle, and a committee of it and another."""
+    """A run's folder with its checkpoint, its bundle, and an ensemble of it and another."""
     folder = tmp_path_factory.mktemp("run")
     train_model(make_dataset(), TINY, folder, device="cpu", logs=folder / "logs")
     export_model([folder / "best.pt"], make_dataset(), folder / "one.onnx", "one")
@@ -36,46 +36,46 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_checkpoint_and_its_bundle_are_the_same_teacher(run: Path) -> None:
     training = make_dataset().split("Training")
-    answers = [logits_of(networks_from(str(run / name), training), training.images) for name in ("best.pt", "one.onnx")]
-    assert np.abs(answers[0] - answers[1]).max() < 1e-3
+    logits = [logits_of(networks_from(str(run / name), training), training.images).labels for name in ("best.pt", "one.onnx")]
+    assert np.abs(logits[0] - logits[1]).max() < 1e-3
     assert len(networks_from(str(run / "two.onnx"), training)) == 2
 
 
-def test_bundles_go_by_their_names(run: Path) -> None:
+def test_bundles_are_found_by_name(run: Path) -> None:
     assert origin_file("mien-xs") == bundle_path("mien-xs")
     assert origin_file(str(run / "best.pt")) == run / "best.pt"
     assert networks_from("mien-xs", make_dataset().split("Training"))[0].widths == (32, 48, 80)
 
 
-def test_a_leg_from_a_bundle_begins_as_good_as_one_from_its_checkpoint(run: Path, tmp_path: Path) -> None:
-    legs = {}
+def test_fine_tuning_a_bundle_starts_like_fine_tuning_its_checkpoint(run: Path, tmp_path: Path) -> None:
+    losses = {}
     for name in ("best.pt", "one.onnx"):
         rows = train_model(
             make_dataset(), STILL, tmp_path / name, device="cpu", logs=tmp_path, start=str(run / name), teachers=[str(run / name)]
         )
-        legs[name] = rows[0].train_loss
+        losses[name] = rows[0].train_loss
     fresh = train_model(make_dataset(), STILL, tmp_path / "fresh", device="cpu", logs=tmp_path, teachers=[str(run / "best.pt")])
-    # so short a run has moving statistics that lag; those of a bundle are measured anew
-    assert legs["one.onnx"] == pytest.approx(legs["best.pt"], rel=0.3)
-    assert legs["one.onnx"] < 0.7 * fresh[0].train_loss
+    # in so short a run the running statistics lag; those of a bundle are estimated anew
+    assert losses["one.onnx"] == pytest.approx(losses["best.pt"], rel=0.3)
+    assert losses["one.onnx"] < 0.7 * fresh[0].train_loss
     facts = load_checkpoint(tmp_path / "one.onnx" / "last.pt")["facts"]
     assert facts["start"] == file_hash(run / "one.onnx")
     assert facts["teachers"] == [file_hash(run / "one.onnx")]
 
 
-def test_what_a_run_cannot_begin_with_is_said(run: Path, tmp_path: Path) -> None:
+def test_unsuitable_initial_networks_are_refused(run: Path, tmp_path: Path) -> None:
     training = make_dataset().split("Training")
-    with pytest.raises(UsageError, match="committee of 2 networks"):
-        starting_network(str(run / "two.onnx"), TINY, training)
-    with pytest.raises(UsageError, match=r"mien-xs has widths \[32, 48, 80\], the recipe \[16, 16, 32\]"):
-        starting_network("mien-xs", TINY, training)
+    with pytest.raises(UsageError, match=r"two\.onnx.* 2 networks"):
+        starting_network(str(run / "two.onnx"), TINY, training, votes=False)
+    with pytest.raises(UsageError, match=r"mien-xs has widths \[32, 48, 80\].* \[16, 16, 32\]"):
+        starting_network("mien-xs", TINY, training, votes=False)
     for gone in ("gone.pt", "gone.onnx"):
         with pytest.raises(DataError, match="gone"):
             networks_from(str(tmp_path / gone), training)
 
 
-def test_dropout_is_the_recipes_own(run: Path) -> None:
-    network = starting_network(str(run / "one.onnx"), replace(TINY, dropout=0.35), make_dataset().split("Training"))
+def test_dropout_is_taken_from_the_recipe(run: Path) -> None:
+    network = starting_network(str(run / "one.onnx"), replace(TINY, dropout=0.35), make_dataset().split("Training"), votes=False)
     assert network.dropout.p == 0.35
-    assert not network.keeps_statistics
-    assert torch.isfinite(network(torch.zeros(1, 1, 48, 48))[0]).all()
+    assert not network.freeze_statistics
+    assert torch.isfinite(network(torch.zeros(1, 1, 48, 48)).labels).all()

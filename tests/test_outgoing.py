@@ -1,4 +1,4 @@
-"""What leaves the machine when a server is named: exactly once, in order, signed, and nothing private."""
+"""Outgoing messages: exactly once, in order, without private data."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from sending import SECRET, SESSION, count, until, watch
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, DeviceError, UsageError
-from mien.store import outbox as outbox_module
-from mien.store import xapi
-from mien.store.courier import Courier, Fate, Outcome
-from mien.store.http import check_url
-from mien.store.lrs import LrsSettings, StatementSender
-from mien.store.outbox import Outbox
-from mien.store.outgoing import XapiSink, outgoing_sinks
-from mien.store.webhook import WebhookSettings
-from mien.store.xapi import XapiSession
+from mien.messaging import outbox as outbox_module
+from mien.messaging import xapi
+from mien.messaging.delivery import DeliveryStatus, DeliveryWorker, Outcome
+from mien.messaging.http import check_url
+from mien.messaging.lrs import LrsSettings, StatementSender
+from mien.messaging.outbox import Outbox
+from mien.messaging.sinks import XapiSink, outgoing_sinks
+from mien.messaging.webhook import WebhookSettings
+from mien.messaging.xapi import XapiSession
 
 
 def lrs(port: int, password: str = PASSWORD) -> LrsSettings:
     return LrsSettings(f"http://127.0.0.1:{port}/xAPI", USER, password, 60.0)
 
 
-def courier(queue: Path, settings: LrsSettings) -> Courier:
-    return Courier(Outbox(queue, "lrs"), StatementSender(settings), "learning record store", 0.05, 0.3)
+def worker(queue: Path, settings: LrsSettings) -> DeliveryWorker:
+    return DeliveryWorker(Outbox(queue, "lrs"), StatementSender(settings), "learning record store", 0.05, 0.3)
 
 
 def check_statements(statements: list[dict[str, Any]]) -> None:
-    """Check that a watched session of 200 seconds arrived: whole, once, and with true sums."""
+    """Check that a session of 200 seconds arrived completely, once, and with correct totals."""
     for statement in statements:
         assert_valid({name: value for name, value in statement.items() if name not in ("stored", "authority")})
     assert len({statement["id"] for statement in statements}) == len(statements)
@@ -63,7 +63,7 @@ def check_statements(statements: list[dict[str, Any]]) -> None:
 
 @pytest.fixture(params=["strict", "ralph"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int, Callable[[], Any]]]:
-    """The port of a store that is still down, and a function that starts it."""
+    """The port of a stopped store, and a function that starts it."""
     port, started = free_port(), []
     python = os.environ.get("MIEN_RALPH_PYTHON", "")
     if request.param == "ralph" and not python:
@@ -85,82 +85,78 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int,
         running.close()
 
 
-def test_what_was_said_while_the_store_was_down_arrives_once(store: tuple[int, Callable[[], Any]], tmp_path: Path) -> None:
+def test_statements_queued_while_the_store_is_down_arrive_once(store: tuple[int, Callable[[], Any]], tmp_path: Path) -> None:
     port, start = store
     queue = tmp_path / "outbox.db"
-    sink = XapiSink(SESSION, lrs(port), queue, courier(queue, lrs(port)))
+    sink = XapiSink(SESSION, lrs(port), queue, worker(queue, lrs(port)))
     running = watch(sink)
-    until(
-        lambda: any("takes nothing now" in notice for notice in running.take_notices()), "the store was down and nobody said so"
-    )
-    assert count(queue) == 7  # begun, three periods, three interventions
+    until(lambda: bool(running.take_notices()), "no notice that the store is down")
+    assert count(queue) == 7  # start, three periods, three interventions
     there = start()
     running.finish("ended")
     until(lambda: len(there.stored()) == 9, "statements did not arrive")
     assert running.failures == ()
-    until(lambda: count(queue, "sent") == 9, "statements were not noted as sent")
+    until(lambda: count(queue, "sent") == 9, "statements were not marked as sent")
     check_statements(there.stored())
 
 
-def test_a_store_that_goes_down_and_comes_back_in_the_middle_gets_each_once(
-    store: tuple[int, Callable[[], Any]], tmp_path: Path
-) -> None:
+def test_statements_arrive_once_when_the_store_restarts(store: tuple[int, Callable[[], Any]], tmp_path: Path) -> None:
     port, start = store
     queue = tmp_path / "outbox.db"
     there = start()
-    sink = XapiSink(SESSION, lrs(port), queue, courier(queue, lrs(port)))
-    until(lambda: len(there.stored()) == 1, "the beginning did not arrive")
+    sink = XapiSink(SESSION, lrs(port), queue, worker(queue, lrs(port)))
+    until(lambda: len(there.stored()) == 1, "the first statement did not arrive")
     before = there.stored()
     there.close()
     running = watch(sink)
-    until(lambda: any("takes nothing now" in notice for notice in running.take_notices()), "nobody said that the store is down")
+    until(lambda: bool(running.take_notices()), "no notice that the store is down")
     again = start()
     running.finish("interrupted")
-    until(lambda: count(queue) == 0, "statements still wait")
+    until(lambda: count(queue) == 0, "statements are still queued")
     stored = again.stored()
     check_statements(stored if len(stored) == 9 else before + stored)
 
 
-def test_a_line_cut_after_storing_and_a_busy_store_double_nothing(tmp_path: Path) -> None:
+def test_lost_responses_and_a_busy_store_cause_no_duplicates(tmp_path: Path) -> None:
     queue = tmp_path / "outbox.db"
     with strict_store(free_port()) as there:
         there.cut_after_storing, there.failing = 3, 2
         settings = lrs(there.server.server_port)
-        watch(XapiSink(SESSION, settings, queue, courier(queue, settings))).finish("ended")
-        until(lambda: count(queue) == 0, "statements still wait")
-        assert len(there.arrivals) == 9 + 3  # three were sent twice, and known again
+        watch(XapiSink(SESSION, settings, queue, worker(queue, settings))).finish("ended")
+        until(lambda: count(queue) == 0, "statements are still queued")
+        assert len(there.arrivals) == 9 + 3  # three were sent twice and recognised
         assert there.faults == []
         check_statements(there.stored())
 
 
-def test_a_statement_that_is_wrong_is_put_aside_and_holds_up_no_other(tmp_path: Path) -> None:
+def test_a_rejected_statement_does_not_block_others(tmp_path: Path) -> None:
     queue = tmp_path / "outbox.db"
     with strict_store(free_port()) as there:
-        carrier = courier(queue, lrs(there.server.server_port))
+        delivery = worker(queue, lrs(there.server.server_port))
         names = XapiSession.new(SESSION)
-        wrong = names.began() | {"verb": {"id": "no iri"}}
-        carrier.put(wrong["id"], xapi.encoded(wrong))
-        right = names.ended(kept())
-        carrier.put(right["id"], xapi.encoded(right))
-        until(lambda: right["id"] in there.statements, "the right one did not arrive")
-        carrier.close()
+        wrong = names.initialized() | {"verb": {"id": "no iri"}}
+        delivery.put(wrong["id"], xapi.encoded(wrong))
+        right = names.terminated(kept())
+        delivery.put(right["id"], xapi.encoded(right))
+        until(lambda: right["id"] in there.statements, "the valid one did not arrive")
+        delivery.close()
         assert list(there.statements) == [right["id"]]
-        assert ["never will" in notice for notice in carrier.take_notices()] == [True]
+        assert len(delivery.take_notices()) == 1
         outbox = Outbox(queue, "lrs")
         assert "the verb's id is an IRI" in outbox.reasons()[0]
         outbox.close()
 
 
-def test_a_wrong_key_loses_nothing_and_says_what_to_do(tmp_path: Path) -> None:
+def test_wrong_credentials_lose_no_message_and_are_reported(tmp_path: Path) -> None:
     queue = tmp_path / "outbox.db"
     with strict_store(free_port()) as there:
         settings = lrs(there.server.server_port, "wrong")
-        carrier = courier(queue, settings)
-        carrier.put("1", "{}")
+        delivery = worker(queue, settings)
+        delivery.put("1", "{}")
         notices: list[str] = []
-        until(lambda: bool(notices.extend(carrier.take_notices()) or notices), "nobody complained")
-        assert "Check its user and password" in notices[0]
-        assert carrier.close() == 1
+        until(lambda: bool(notices.extend(delivery.take_notices()) or notices), "no notice")
+        assert "HTTP 401" in notices[0]
+        assert delivery.close() == 1
         assert there.arrivals == []
 
 
@@ -169,17 +165,17 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from sending import SESSION, watch
-from test_outgoing import courier, lrs, outbox_module
-outbox_module.LOAN_S = 2.0  # a killed program gives nothing back
-from mien.store.outgoing import XapiSink
-watch(XapiSink(SESSION, lrs(int(sys.argv[2])), Path(sys.argv[1]), courier(Path(sys.argv[1]), lrs(int(sys.argv[2])))))
+from test_outgoing import worker, lrs, outbox_module
+outbox_module.LEASE_S = 2.0  # a killed process releases no lease
+from mien.messaging.sinks import XapiSink
+watch(XapiSink(SESSION, lrs(int(sys.argv[2])), Path(sys.argv[1]), worker(Path(sys.argv[1]), lrs(int(sys.argv[2])))))
 print("watched", flush=True)
 time.sleep(60)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
-def test_what_waits_survives_a_kill_and_is_sent_by_the_next_program(tmp_path: Path) -> None:
+def test_queued_messages_survive_a_kill_and_are_sent_by_the_next_process(tmp_path: Path) -> None:
     queue, port = tmp_path / "outbox.db", free_port()
     command = [sys.executable, "-c", KILLED, str(queue), str(port), str(Path(__file__).parent)]
     run = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
@@ -188,22 +184,22 @@ def test_what_waits_survives_a_kill_and_is_sent_by_the_next_program(tmp_path: Pa
     run.send_signal(signal.SIGKILL)
     run.communicate()
     with strict_store(port) as there:
-        carriers = [courier(queue, lrs(port)) for _ in range(3)]  # several programs share the queue
-        until(lambda: count(queue) == 0, "statements still wait")
-        for carrier in carriers:
-            carrier.close()
+        deliveries = [worker(queue, lrs(port)) for _ in range(3)]  # several processes share the queue
+        until(lambda: count(queue) == 0, "statements are still queued")
+        for delivery in deliveries:
+            delivery.close()
         assert sorted(there.arrivals) == sorted(there.statements)
         assert len(there.statements) == 7
         assert there.faults == []
 
 
-def test_a_message_is_lent_to_one_program_at_a_time(tmp_path: Path) -> None:
+def test_a_message_is_leased_to_one_process_at_a_time(tmp_path: Path) -> None:
     now = [1000.0]
     first, second = (Outbox(tmp_path / "outbox.db", "x", lambda: now[0]) for _ in range(2))
     for k in range(5):
         first.put(str(k), f"body {k}")
         now[0] += 1
-    first.put("0", "another body")  # known already
+    first.put("0", "another body")  # known id
     taken = first.take(2) + second.take(10)
     assert [(message.message_id, message.body) for message in taken] == [(str(k), f"body {k}") for k in range(5)]
     assert second.take() == []
@@ -212,58 +208,72 @@ def test_a_message_is_lent_to_one_program_at_a_time(tmp_path: Path) -> None:
     first.postpone(taken[2], 30.0, "busy")
     now[0] += 31
     assert [(message.message_id, message.attempts) for message in second.take()] == [("2", 1)]
-    now[0] += outbox_module.LOAN_S
-    assert {message.message_id for message in second.take()} == {"2", "3", "4"}  # whoever took them is gone
+    now[0] += outbox_module.LEASE_S
+    assert {message.message_id for message in second.take()} == {"2", "3", "4"}  # leases have expired
     assert [first.count(state) for state in ("waiting", "sent", "refused")] == [3, 1, 1]
     assert count(tmp_path / "outbox.db", destination="y") == 0
     first.close()
     second.close()
 
 
-def test_a_full_queue_turns_the_sink_off_and_keeps_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_postponed_by_a_wrong_clock_is_due_after_correction(tmp_path: Path) -> None:
+    now = [1000.0]
+    outbox = Outbox(tmp_path / "outbox.db", "x", lambda: now[0])
+    outbox.put("1", "body")
+    now[0] += 10 * 365 * 86400
+    outbox.postpone(*outbox.take(), 300.0, "busy")
+    assert outbox.take() == []
+    now[0] = 1010.0
+    assert [message.message_id for message in outbox.take()] == ["1"]
+    outbox.close()
+
+
+def test_a_full_queue_turns_the_sink_off_and_keeps_its_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "MAX_WAITING", 3)
     queue = tmp_path / "outbox.db"
-    running = watch(XapiSink(SESSION, lrs(free_port()), queue, courier(queue, lrs(free_port()))))
+    running = watch(XapiSink(SESSION, lrs(free_port()), queue, worker(queue, lrs(free_port()))))
     notices = running.take_notices()
-    assert any("learning record store: nothing is saved any more" in notice and "3 messages wait" in notice for notice in notices)
+    assert any("learning record store" in notice and "3" in notice for notice in notices)
     assert count(queue) == 3
     running.finish("ended")
 
 
-def test_a_queue_that_is_none_and_a_disk_that_refuses_are_sentences(tmp_path: Path) -> None:
+def test_an_invalid_queue_file_or_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello " * 1000)
-    with pytest.raises(DataError, match="is not a queue of messages"):
+    with pytest.raises(DataError, match="text"):
         Outbox(tmp_path / "text", "x")
-    with pytest.raises(DeviceError, match="cannot make the folder"):
+    with pytest.raises(DeviceError, match="text"):
         Outbox(tmp_path / "text" / "below" / "outbox.db", "x")
 
 
-def test_waits_double_up_to_a_limit_and_are_uneven(tmp_path: Path) -> None:
-    carrier = Courier(Outbox(tmp_path / "outbox.db", "x"), lambda message: Outcome(Fate.TAKEN), "x", 1.0, 300.0)
+def test_backoff_is_exponential_with_jitter_and_a_limit(tmp_path: Path) -> None:
+    delivery = DeliveryWorker(
+        Outbox(tmp_path / "outbox.db", "x"), lambda message: Outcome(DeliveryStatus.DELIVERED), "x", 1.0, 300.0
+    )
     for failures, longest in ((0, 1.0), (1, 2.0), (5, 32.0), (9, 300.0), (1000, 300.0)):
-        waits = {carrier._wait_s(failures) for _ in range(50)}
+        waits = {delivery._backoff_s(failures) for _ in range(50)}
         assert longest / 2 <= min(waits) < max(waits) <= longest
-    carrier.close()
+    delivery.close()
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "named"),
     [
-        ("http://lrs.school.example/xAPI", "must be https://"),
-        ("ftp://lrs.school.example", "must begin with https://"),
-        ("file:///etc/passwd", "must begin with https://"),
-        ("https://user:geheim@lrs.school.example", "give these in their own settings"),
-        ("https://[::1", "no URL"),
-        ("https://", "must begin with https://"),
+        ("http://lrs.school.example/xAPI", "lrs.school.example"),
+        ("ftp://lrs.school.example", "https://"),
+        ("file:///etc/passwd", "https://"),
+        ("https://user:geheim@lrs.school.example", "the store"),
+        ("https://[::1", "the store"),
+        ("https://", "https://"),
     ],
 )
-def test_only_urls_that_others_cannot_read_along_with_are_taken(url: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_only_encrypted_or_local_urls_are_accepted(url: str, named: str) -> None:
+    with pytest.raises(UsageError, match=named) as caught:
         check_url(url, "the store")
     assert "geheim" not in str(caught.value)
 
 
-def test_nothing_is_sent_unless_a_server_is_named(monkeypatch: pytest.MonkeyPatch, no_home: Path) -> None:
+def test_nothing_is_sent_unless_a_server_is_configured(monkeypatch: pytest.MonkeyPatch, no_home: Path) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a connection was opened")
 
@@ -272,7 +282,7 @@ def test_nothing_is_sent_unless_a_server_is_named(monkeypatch: pytest.MonkeyPatc
     assert list(no_home.rglob("outbox*")) == []
 
 
-def test_settings_come_from_the_environment_and_say_what_is_wrong(no_home: Path) -> None:
+def test_settings_come_from_the_environment_and_are_validated(no_home: Path) -> None:
     port = free_port()
     named = {
         "MIEN_LRS": f"http://localhost:{port}/xAPI",
@@ -285,17 +295,34 @@ def test_settings_come_from_the_environment_and_say_what_is_wrong(no_home: Path)
     assert (settings.user, settings.password, settings.period_s) == ("u", "geheim", 120.0)
     assert "geheim" not in repr(settings)
     assert SECRET not in repr(WebhookSettings("https://h.example", SECRET))
-    for change, said in (
-        ({"MIEN_LRS_PERIOD": "often"}, "must be a number of seconds"),
-        ({"MIEN_LRS_PERIOD": "5"}, "must be 60 s or more"),
-        ({"MIEN_LRS_PERIOD": "nan"}, "must be 60 s or more"),
-        ({"MIEN_WEBHOOK": "https://h.example"}, "at least 24 random bytes"),
-        ({"MIEN_WEBHOOK": "https://h.example", "MIEN_WEBHOOK_SECRET": "whsec_c2hvcnQ="}, "at least 24 random bytes"),
+    for change, named_value in (
+        ({"MIEN_LRS_PERIOD": "often"}, "'often'"),
+        ({"MIEN_LRS_PERIOD": "5"}, "5 s"),
+        ({"MIEN_LRS_PERIOD": "nan"}, "nan s"),
+        ({"MIEN_WEBHOOK": "https://h.example"}, "MIEN_WEBHOOK_SECRET"),
+        ({"MIEN_WEBHOOK": "https://h.example", "MIEN_WEBHOOK_SECRET": "whsec_c2hvcnQ="}, "MIEN_WEBHOOK_SECRET"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=named_value):
             outgoing_sinks(SESSION, named | change)
     both = outgoing_sinks(SESSION, named | {"MIEN_WEBHOOK": "https://h.example", "MIEN_WEBHOOK_SECRET": SECRET})
     assert [sink.name for sink in both] == ["learning record store", "webhook"]
     assert (no_home / ".local/share/mien/outbox.db").is_file()
     for sink in both:
         sink.abandon()
+
+
+def test_drop_keeps_the_ids_of_sent_messages(tmp_path: Path) -> None:
+    """A known id prevents a message from being sent twice."""
+    outbox = Outbox(tmp_path / "outbox.db", "lrs")
+    for name in ("gone", "waits", "never", "others"):
+        outbox.put(name, f"the body of {name}")
+    messages = {message.message_id: message for message in outbox.take()}
+    outbox.sent(messages["gone"])
+    outbox.refused(messages["never"], "400 Bad Request")
+    assert outbox.drop(["gone", "waits", "never"]) == 2
+    assert {state: outbox.count(state) for state in ("waiting", "sent", "refused")} == {"waiting": 1, "sent": 1, "refused": 0}
+    outbox.put("gone", "a second time")
+    assert (outbox.count("waiting"), outbox.count("sent")) == (1, 1)
+    outbox.close()
+    remaining = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"the body of waits" not in remaining

@@ -20,8 +20,8 @@ from mien.data.reader import read_dataset
 from mien.data.tables import read_rows
 from mien.errors import DataError
 from mien.limits import MAX_PIXELS
-from mien.live.cameras import Wishes
-from mien.live.sources import open_source
+from mien.sources.cameras import CameraOptions
+from mien.sources.factory import open_source
 from mien.training.recipe import read_recipe
 from mien.vision.bundles import read_record
 from mien.vision.predictor import Predictor
@@ -72,7 +72,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from mien.data.decoding import decode_face
-from mien.live.decoder import read_picture
+from mien.sources.files import read_picture
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 path = Path(sys.argv[1])
 assert decode_face(path.read_bytes()) is None
@@ -149,7 +149,7 @@ def test_a_device_is_no_table() -> None:
 
 
 def test_a_recording_of_larger_pictures_than_are_read_is_refused_by_name(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.live.decoder.MAX_PIXELS", 10_000)
+    monkeypatch.setattr("mien.sources.video.MAX_PIXELS", 10_000)
     clip = str(shared / "media" / "no_face.mp4")
     with pytest.raises(DataError, match=r"no_face\.mp4 has pictures of .* at most 10,000"):
-        open_source(clip, Wishes(None, 0.0), 60.0)
+        open_source(clip, CameraOptions(None, 0.0), 60.0)

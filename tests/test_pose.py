@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.live.decoder import read_picture
 from mien.preprocess import CANONICAL_LANDMARKS
 from mien.records import HeadPose
-from mien.vision.detector import YuNetDetector
+from mien.sources.files import read_picture
 from mien.vision.pose import head_model, head_pose
+from mien.vision.yunet import YuNetDetector
 
 
 def seen(yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 0.0, size: float = 3.0) -> np.ndarray:

@@ -11,9 +11,7 @@ import pytest
 
 from mien.preprocess import (
     CANONICAL_LANDMARKS,
-    HAAR_FRAME,
     INPUT_SIZE,
-    similarity_from_box,
     similarity_from_landmarks,
     to_grey,
     warp_face,
@@ -34,10 +32,7 @@ def test_crops_are_the_golden_bytes() -> None:
     grey = to_grey(golden_picture())
     assert len(golden["crops"]) >= 3
     for case in golden["crops"]:
-        if "landmarks" in case:
-            transform = similarity_from_landmarks(np.array(case["landmarks"], np.float32))
-        else:
-            transform = similarity_from_box(*case["box"])
+        transform = similarity_from_landmarks(np.array(case["landmarks"], np.float32))
         assert warp_face(grey, transform).tobytes().hex() == case["crop_hex"]
 
 
@@ -61,16 +56,9 @@ def test_an_enlarged_face_comes_back_as_it_was() -> None:
     assert np.abs(crop.astype(int) - face)[2:-2, 2:-2].mean() < 2.0
 
 
-def test_the_haar_box_lands_on_its_frame() -> None:
-    transform = similarity_from_box(100, 50, 200)
-    left, top, side = HAAR_FRAME
-    corners = np.array([[100, 50], [300, 250]]) @ transform[:, :2].T + transform[:, 2]
-    assert np.allclose(corners, [[left, top], [left + side, top + side]])
-
-
 def test_faces_beyond_the_edge_are_filled_from_the_edge() -> None:
     white = np.full((40, 40), 200, np.uint8)
-    crop = warp_face(white, similarity_from_box(-30, -30, 90))
+    crop = warp_face(white, similarity_from_landmarks(CANONICAL_LANDMARKS * 2 - 30))
     assert crop.shape == (INPUT_SIZE, INPUT_SIZE)
     assert (crop == 200).all()
 

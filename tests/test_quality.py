@@ -1,4 +1,4 @@
-"""Picture quality, and whether there is a face."""
+"""Image quality checks and face checks."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ FAULTS: dict[str, tuple[Callable[[Grey], Grey], set[str]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_told_and_no_other(fault: str) -> None:
+def test_each_fault_is_flagged_and_no_other(fault: str) -> None:
     make, expected = FAULTS[fault]
     flags = quality.flag_all(quality.pixel_scores(make(astronaut())[None]))
     assert {name for name, flag in flags.items() if flag[0]} == expected
 
 
-def test_a_caption_is_told_from_the_smooth_picture_below_it() -> None:
+def test_a_caption_is_detected_on_a_smooth_image() -> None:
     smooth = np.stack([cv2.GaussianBlur(photo(k), (0, 0), 1.0) for k in range(8)])
     before = quality.pixel_scores(smooth)["text"]
     after = quality.pixel_scores(np.stack([captioned(image) for image in smooth]))["text"]
@@ -54,7 +54,7 @@ def test_a_caption_is_told_from_the_smooth_picture_below_it() -> None:
     assert (after > before + 0.1).all()
 
 
-def test_scores_of_many_images_are_those_of_each_and_always_finite() -> None:
+def test_scores_do_not_depend_on_the_batch_and_are_finite() -> None:
     images = (
         np.random.default_rng(3).integers(0, 256, (1100, 48, 48)).astype(np.uint8) // np.arange(1, 12).repeat(100)[:, None, None]
     )
@@ -97,7 +97,7 @@ def test_faces_are_found_in_real_crops_and_not_in_noise(fer2013: FaceDataset, yu
     assert np.median(scores["tilt_deg"][: len(real)][found.score[: len(real)] > 0.3]) < 15
 
 
-def test_a_turned_face_has_its_angle_and_a_missing_one_none() -> None:
+def test_a_rotated_face_has_its_angle_and_a_missing_face_has_none() -> None:
     upright = np.array([[15, 18], [33, 18], [24, 28], [17, 36], [31, 36]], np.float64) - 24
     angle = math.radians(30)
     turned = upright @ np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -16,6 +17,8 @@ from peers import ABSENT
 from race import log_once
 from scores import against, numbers
 from table import full_page, markdown_table, terminal_table
+
+from mien.vision.bundles import DEFAULT_BUNDLE
 
 # numbers
 
@@ -120,11 +123,11 @@ def test_the_table_holds_numbers_ratios_and_reasons(tmp_path: Path) -> None:
     assert lines[2].startswith("| mien 0.1.0 | 75.0% (30.1 to 95.4) | 0.667 |")
     assert "| 7.00 (×3.0) |" in lines[3]
     assert "| 400 (×10.0) |" in lines[3]
-    assert lines[4] == "| absent |" + " – |" * 10
+    assert lines[4] == "| absent |" + " – |" * 11
     assert len({line.count("|") for line in lines[:5]}) == 1
     assert "- absent: not to be had" in lines
     assert "- other: in its own way" in lines
-    assert "other on crops: -50.0 points against Mien" in full_page(whole)
+    assert "other on crops: -50.0 points compared with Mien" in full_page(whole)
     assert "other: thing 1.0" in full_page(whole)
     assert all(len(line) < 200 for line in terminal_table(whole).splitlines())
     place = tmp_path / "race.json"
@@ -157,10 +160,14 @@ def test_what_a_user_can_get_wrong_is_one_line(fer_zip: Path, tmp_path: Path) ->
 
 
 def test_a_scoring_of_privatetest_is_written_down_once(tmp_path: Path) -> None:
-    row = {**numbers(OURS, LABELS, 1.0), "dataset_hash": "of other data"}
+    truths = {"people": numbers(OURS, LABELS, 1.0)}
     for _ in range(2):  # the second time the same race was resumed
-        log_once(tmp_path / "work", tmp_path, row)
-    lines = (tmp_path / "private_test_log.csv").read_text().splitlines()
-    assert len(lines) == 2
-    assert ",mien-s," in lines[1]
-    assert ",4,0.7500," in lines[1]
+        log_once(tmp_path / "work", tmp_path, truths, "of other data")
+    with (tmp_path / "private_test_log.csv").open() as handle:
+        (row,) = csv.DictReader(handle)
+    assert (row["model"], row["people_n"], row["people"], row["accuracy"]) == (DEFAULT_BUNDLE, "4", "0.7500", "")
+
+
+def test_images_on_which_a_truth_says_nothing_are_left_out() -> None:
+    row = numbers(OURS, np.array([0, -1, 2, -1]), 1.0)
+    assert (row["n"], row["accuracy"], row["loop_n"], row["loop_accuracy"]) == (2, 1.0, 2, 1.0)

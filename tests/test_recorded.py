@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 from cameras import grey, shut_out
-from films import animation, matroska, transport_stream
+from videos import animation, matroska, transport_stream
 
 from mien.errors import DataError
-from mien.live.demo import FPS, DemoSource
-from mien.live.recorded import VideoSource
-from mien.live.runner import Flow, Rate, run
-from mien.live.sources import open_source
-from mien.live.stamps import Stamps
 from mien.records import Frame
+from mien.runner import Flow, Rate, run
+from mien.sources.demo import FPS, DemoSource
+from mien.sources.factory import open_source
+from mien.sources.recorded import VideoSource
+from mien.sources.stamps import TimestampRepair
 
 
 def test_a_variable_rate_keeps_its_times_and_each_frame_stands_until_the_next(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_glued_recordings_go_on_in_time(tmp_path: Path) -> None:
     ],
 )
 def test_times_never_run_back(stamps: list[float], times: list[float], repaired: int) -> None:
-    repair = Stamps(0.1)
+    repair = TimestampRepair(0.1)
     assert [repair.update(stamp) for stamp in stamps] == pytest.approx(times)
     assert repair.repaired == repaired
 
@@ -112,7 +112,7 @@ def test_black_frames_of_a_film_are_counted_and_nobody_is_asked_to_uncover_it(tm
 
 def test_a_recording_behind_a_url_is_read_like_a_file(tmp_path: Path) -> None:
     """Every frame once, at its own times; as a camera it would be raced through and half of it dropped."""
-    film = matroska(tmp_path / "lesson.mkv", range(20))
+    recording = matroska(tmp_path / "lesson.mkv", range(20))
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
@@ -126,7 +126,7 @@ def test_a_recording_behind_a_url_is_read_like_a_file(tmp_path: Path) -> None:
         server.shutdown()
     assert notice == ""
     assert not source.is_live
-    assert [frame.t_s for frame in frames] == pytest.approx([frame.t_s for frame in VideoSource(film).frames()])
+    assert [frame.t_s for frame in frames] == pytest.approx([frame.t_s for frame in VideoSource(recording).frames()])
     assert len(frames) == 20
 
 
@@ -137,8 +137,8 @@ def test_a_recording_behind_a_url_is_read_like_a_file(tmp_path: Path) -> None:
         ("AUTO", "Did you mean 'auto'?"),
         ("{folder}/lesosn.mp4", "Did you mean '{folder}/lesson.mp4'?"),
         ("{folder}/lesson.mp4/x", "no file, folder or camera called"),
-        ("x" * 5000, "which cannot be looked up"),
-        ("a\0b", "no file, folder or camera|which cannot be looked up"),
+        ("x" * 5000, "which cannot be opened"),
+        ("a\0b", "no file, folder or camera|which cannot be opened"),
     ],
 )
 def test_a_slip_of_the_pen_is_answered_with_what_was_meant(spec: str, said: str, tmp_path: Path) -> None:
@@ -148,14 +148,14 @@ def test_a_slip_of_the_pen_is_answered_with_what_was_meant(spec: str, said: str,
 
 
 def test_a_file_that_may_not_be_read_says_so(open_folder: Path) -> None:
-    film = animation(open_folder / "a.gif", [40, 40])
-    with shut_out(film), pytest.raises(DataError, match=r"may not be read by this user \(permission denied\)"):
-        VideoSource(film)
+    recording = animation(open_folder / "a.gif", [40, 40])
+    with shut_out(recording), pytest.raises(DataError, match=r"may not be read by this user \(permission denied\)"):
+        VideoSource(recording)
 
 
-def test_wishes_for_a_camera_are_answered_where_there_is_none(tmp_path: Path) -> None:
-    from mien.live.cameras import Wishes
+def test_camera_options_without_a_camera_are_reported(tmp_path: Path) -> None:
+    from mien.sources.cameras import CameraOptions
 
-    _, notice = open_source("demo", Wishes((1280, 720)))
-    assert notice == "demo is read as it is: --camera-size and --camera-fps are for cameras"
+    _, notice = open_source("demo", CameraOptions((1280, 720)))
+    assert notice == "demo is not a camera: --camera-size and --camera-fps are ignored"
     assert next(DemoSource().frames()).interval_s == 1 / FPS

@@ -1,4 +1,4 @@
-"""Only what is released goes on: no pixel, crop, landmark or embedding, and under observables no expression."""
+"""Released results contain no pixels, crops, landmarks or embeddings, and under observables no expressions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,19 @@ from mien.emotions import EMOTIONS
 from mien.errors import NotPermittedError
 from mien.privacy.deployment import Deployment
 from mien.privacy.level import Level
-from mien.privacy.permit import ExpressionPermit, permit_expressions
-from mien.privacy.policy import Policy, decide
+from mien.privacy.policy import ExpressionPermit, Policy, decide, permit_expressions
 from mien.privacy.release import ReleasedExpression, ReleasedFace, ReleasedResult, release
 from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose
 
-SCHOOL = Deployment("education-institution", "EU", "feedback-to-the-learner", "School", "x@example.org", False, "consent")
+SCHOOL = Deployment(
+    "education-institution",
+    "EU",
+    "feedback-to-the-learner",
+    operator="School",
+    contact="x@example.org",
+    minors=False,
+    legal_basis="consent",
+)
 FULL, OBSERVABLES, REFUSED = decide(), decide(SCHOOL), decide(replace(SCHOOL, purpose="grading"))
 
 
@@ -45,7 +52,9 @@ def rich_result(**changes: object) -> FrameResult:
     plain = reading("happy", 0.8, (100.0, 50.0, 60.0, 80.0))
     row = probabilities("happy", 0.8)
     values = {"pose": HeadPose(5.0, -3.0, 1.0)} | changes
-    face = RicherReading(plain.track_id, plain.detection, row, row, "happy", 0.5, **values)
+    face = RicherReading(
+        track_id=plain.track_id, detection=plain.detection, raw=row, smoothed=row, label="happy", uncertain_below=0.5, **values
+    )
     return FrameResult(4, 1.5, (640, 480), (face, replace(face, track_id="ab12cd")), 0.04)
 
 
@@ -125,15 +134,22 @@ def test_under_observables_all_expressions_look_alike(label: str, confidence: fl
 
 def test_a_face_that_was_not_read_has_no_expression() -> None:
     nothing = np.full(7, math.nan, np.float32)
-    face = FaceReading("a", Detection(Box(0, 0, 12, 9), 0.7, None), nothing, nothing, "", unread="too small")
+    face = FaceReading(
+        track_id="a",
+        detection=Detection(Box(0, 0, 12, 9), 0.7, None),
+        raw=nothing,
+        smoothed=nothing,
+        label="",
+        unread="too small",
+    )
     released = release(FULL, FrameResult(0, 0.0, (640, 480), (face,))).faces[0]
     assert (released.expression, released.unread, released.side_px, released.facing) == (None, "too small", 9, None)
 
 
 def test_where_nothing_is_permitted_nothing_is_released() -> None:
-    with pytest.raises(NotPermittedError, match="nothing may be read"):
+    with pytest.raises(NotPermittedError, match="excluded-purpose"):
         release(REFUSED, rich_result())
-    with pytest.raises(NotPermittedError, match="nothing may be read"):
+    with pytest.raises(NotPermittedError, match="excluded-purpose"):
         permit_expressions(REFUSED)
 
 
@@ -171,7 +187,7 @@ def test_who_faces_the_screen(pose: HeadPose, facing: bool) -> None:
 
 
 SINK = """
-from mien.privacy.permit import ExpressionPermit, permit_expressions
+from mien.privacy.policy import ExpressionPermit, permit_expressions
 from mien.privacy.policy import Policy
 from mien.privacy.release import ReleasedResult, release
 from mien.records import FrameResult

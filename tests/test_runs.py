@@ -1,4 +1,4 @@
-"""Runs as they really go: stopped, resumed, shared by processes, taught by others; and the recipes."""
+"""Training runs: stopping, resuming, several processes, distillation and fine-tuning; and the recipes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from datasets import GENTLE, TINY, make_dataset
 
-from mien.data.votes import Votes
 from mien.errors import BundleError, DataError, UsageError
 from mien.lifecycle import train_model
 from mien.training.augment import cutmix_box
@@ -27,7 +25,7 @@ from mien.training.network import network_from
 from mien.training.processes import Processes
 from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
 from mien.training.settings import TrainSettings
-from mien.training.targets import Teachers, label_rows, losses
+from mien.training.targets import Teachers, head_losses, smoothed_labels
 
 SHORT = replace(TINY, epochs=2, batch_size=28, augment=replace(GENTLE, cutmix=0.5), dropout=0.0)
 
@@ -122,7 +120,7 @@ def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
 def test_a_resume_on_other_data_votes_or_teachers_is_refused(unbroken: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="epochs was 2, now 3"):
         train(unbroken, replace(SHORT, epochs=3), resume=True)
-    with pytest.raises(UsageError, match="on other teachers"):
+    with pytest.raises(UsageError, match="teachers"):
         train(unbroken, resume=True, teachers=[str(unbroken / "best.pt")])
 
 
@@ -149,7 +147,7 @@ def test_two_processes_make_the_run_that_one_makes(unbroken: Path, tmp_path: Pat
         str(tmp_path),
     ]
     answer = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command, capture_output=True, text=True, timeout=900, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert answer.returncode == 0, answer.stderr
     two, one = load_checkpoint(tmp_path / "last.pt"), load_checkpoint(unbroken / "last.pt")
@@ -163,7 +161,7 @@ def test_two_processes_make_the_run_that_one_makes(unbroken: Path, tmp_path: Pat
 
 def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path) -> None:
     train_set, validation = (make_dataset().split(name) for name in ("Training", "PublicTest"))
-    with pytest.raises(UsageError, match="2 processes need a multiple of 4"):
+    with pytest.raises(UsageError, match=r"30.* 4"):
         Trainer(
             train_set, validation, replace(SHORT, batch_size=30), tmp_path, torch.device("cpu"), {}, processes=Processes(0, 2)
         )
@@ -183,11 +181,11 @@ def test_tensorboard_can_read_the_log(unbroken: Path) -> None:
 def test_a_student_learns_from_teachers_and_remembers_which(unbroken: Path, tmp_path: Path) -> None:
     train(tmp_path, teachers=[str(unbroken / "best.pt"), str(unbroken / "last.pt")])
     assert len(load_checkpoint(tmp_path / "best.pt")["facts"]["teachers"]) == 2
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match=r"gone\.pt"):
         train(tmp_path / "other", teachers=[str(tmp_path / "gone.pt")])
 
 
-def test_a_second_leg_begins_with_the_first_ones_average_and_remembers_it(unbroken: Path, tmp_path: Path) -> None:
+def test_fine_tuning_starts_from_the_averaged_weights_and_records_their_hash(unbroken: Path, tmp_path: Path) -> None:
     first = load_checkpoint(unbroken / "last.pt")
     still = replace(SHORT, epochs=1, peak_lr=1e-9, muon_lr=1e-9)
     begun = train(tmp_path, still, start=str(unbroken / "last.pt"))
@@ -199,12 +197,12 @@ def test_a_second_leg_begins_with_the_first_ones_average_and_remembers_it(unbrok
     assert begun[0]["train_loss"] < train(tmp_path / "fresh", still)[0]["train_loss"]
     assert leg["facts"]["start"]
     assert not first["facts"]["start"]
-    with pytest.raises(UsageError, match="on other first weights"):
+    with pytest.raises(UsageError, match="first weights"):
         train(tmp_path, still, resume=True)
 
 
-def test_a_second_leg_in_another_shape_is_refused(unbroken: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"has widths \[16, 16, 32\], the recipe \[8, 8, 16\]"):
+def test_fine_tuning_a_network_of_another_shape_is_refused(unbroken: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"widths \[16, 16, 32\].* \[8, 8, 16\]"):
         train(tmp_path, replace(SHORT, widths=(8, 8, 16)), start=str(unbroken / "best.pt"))
     with pytest.raises(DataError, match="gone"):
         train(tmp_path, start=str(tmp_path / "gone.pt"))
@@ -214,41 +212,31 @@ def test_teachers_answer_with_softened_probabilities(unbroken: Path) -> None:
     network = network_from(load_checkpoint(unbroken / "best.pt"))
     teachers = Teachers([network] * 2, torch.device("cpu"))
     faces = torch.from_numpy(make_dataset((1, 1, 1)).images)[:, None]
-    sharp, soft = teachers.probabilities(faces, 1.0), teachers.probabilities(faces, 5.0)
+    sharp, soft = teachers.probabilities(faces, 1.0).labels, teachers.probabilities(faces, 5.0).labels
+    assert sharp is not None
+    assert soft is not None
+    assert teachers.probabilities(faces, 1.0).people is None  # it learnt from labels alone
     assert torch.allclose(sharp.sum(1), torch.ones(len(faces)), atol=1e-5)
     assert float(soft.max()) < float(sharp.max())
     both = Teachers([network], torch.device("cpu"), mirror=True)
-    assert torch.allclose(both.probabilities(faces, 1.0), both.probabilities(faces.flip(3), 1.0), atol=1e-6)
-    assert not torch.allclose(sharp, teachers.probabilities(faces.flip(3), 1.0), atol=1e-6)
+    assert torch.allclose(both.probabilities(faces, 1.0).labels, both.probabilities(faces.flip(3), 1.0).labels, atol=1e-6)
+    assert not torch.allclose(sharp, teachers.probabilities(faces.flip(3), 1.0).labels, atol=1e-6)
 
 
 def test_the_loss_is_cross_entropy_and_vanishes_where_student_and_teacher_agree() -> None:
     logits = torch.tensor([[2.0, 0, 0, 0, 0, 0, 0], [0, 1.0, 0, 0, 0, 0, 0]])
     rows = torch.eye(7)[[0, 1]]
     plain = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]), reduction="none")
-    assert torch.allclose(losses(logits, rows, None, SHORT), plain)
+    assert torch.allclose(head_losses(logits, rows, None, SHORT), plain)
     only_teacher = replace(SHORT, teacher_share=1.0, teacher_temperature=2.0)
     agreeing = torch.softmax(logits / 2, 1)
-    assert torch.allclose(losses(logits, rows, agreeing, only_teacher), torch.zeros(2), atol=1e-6)
-    assert (losses(logits, rows, agreeing.flip(0), only_teacher) > 0.05).all()
+    assert torch.allclose(head_losses(logits, rows, agreeing, only_teacher), torch.zeros(2), atol=1e-6)
+    assert (head_losses(logits, rows, agreeing.flip(0), only_teacher) > 0.05).all()
 
 
-def test_labels_are_softened_and_mixed_with_votes_only_where_there_are_enough() -> None:
-    dataset = make_dataset((1, 1, 1)).split("Training")
-    counts = np.zeros((7, 10), np.float32)
-    counts[0, [0, 1]] = 5, 5
-    counts[1, 2] = 2  # two votes say nothing
-    counts[2, 9] = 10  # ten for "not a face" neither
-    rows = label_rows(dataset, replace(SHORT, label_smoothing=0.0, votes_share=0.4), Votes(counts))
-    assert rows[0] == pytest.approx([0.8, 0.2, 0, 0, 0, 0, 0])
-    assert np.array_equal(rows[1:], np.eye(7, dtype=np.float32)[1:])
-    smoothed = label_rows(dataset, replace(SHORT, label_smoothing=0.7))
+def test_labels_are_softened() -> None:
+    smoothed = smoothed_labels(make_dataset((1, 1, 1)).split("Training"), replace(SHORT, label_smoothing=0.7))
     assert smoothed[3] == pytest.approx([0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1])
-
-
-def test_a_recipe_that_asks_for_votes_needs_them(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--votes"):
-        train(tmp_path, replace(SHORT, votes_share=0.2))
 
 
 def test_the_square_of_cutmix_lies_within_the_face() -> None:
@@ -290,18 +278,29 @@ def test_a_recipe_of_ones_own_and_changes_on_the_command_line(tmp_path: Path) ->
     assert (description, settings.epochs, settings.widths, settings.augment.cutmix) == ("mine", 3, (16, 16, 16), 1.0)
     changed = with_changes(settings, parse_changes(["optimiser=sgd", "augment.rotation_deg=0", "blocks=[1,1,1]"]))
     assert (changed.optimiser, changed.augment.rotation_deg, changed.blocks) == ("sgd", 0.0, (1, 1, 1))
+    assert changed.augment.cutmix == 1.0
+    for wrong, said in (
+        ("augment.spin=1", "augment, spin is not a key"),
+        ("augment=1", "augment is 1"),
+        ("epochs=x", "epochs is 'x'"),
+    ):
+        with pytest.raises(UsageError, match=f"--set: {said}"):
+            with_changes(settings, parse_changes([wrong]))
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("epoch = 3\n", "unknown training setting 'epoch'"),
-        ('epochs = "three"\n', "epochs is 'three'"),
-        ("epochs = 2.5\n", r"epochs is 2\.5"),
-        ("dropout = 2\n", "dropout is 2.0; it must be 0 to 1"),
-        ("[augment]\nspin = 3\n", r"unknown training setting 'augment\.spin'"),
-        ("augment = 3\n", "must be a table"),
-        ("blocks = [0, 1, 1]\n", "three numbers of blocks"),
+        ("epoch = 3\n", r"line 1: epoch is not a key here.* Did you mean 'epochs'\?"),
+        ('epochs = "three"\n', "line 1: epochs is 'three'; it must be a whole number"),
+        ("epochs = 2.5\n", r"epochs is 2\.5; it must be a whole number"),
+        ("peak_lr = nan\n", "peak_lr is nan; it must be a number"),
+        ("\ndropout = 2\n", "line 2: dropout is 2.0; it must be 0 to 1"),
+        ("[augment]\nspin = 3\n", "line 2: augment, spin is not a key here"),
+        ("[augment]\ncamera = 2\n", "line 2: augment, camera is 2.0; it must be 0 to 1"),
+        ("augment = 3\n", "line 1: augment is 3; it must be a table"),
+        ("epochs = 0\nbatch_size = 1\n", r"\n  line 1: epochs is 0.*\n  line 2: batch_size is 1"),
+        ("blocks = [0, 1, 1]\n", r"blocks is \(0, 1, 1\)"),
     ],
 )
 def test_faults_in_a_recipe_are_named(text: str, said: str, tmp_path: Path) -> None:
@@ -312,10 +311,10 @@ def test_faults_in_a_recipe_are_named(text: str, said: str, tmp_path: Path) -> N
 
 
 def test_a_recipe_that_is_not_there_or_not_toml(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no recipe .fastest.\. The package has default"):
+    with pytest.raises(UsageError, match=r"'fastest'.* default"):
         read_recipe("fastest")
     (tmp_path / "broken.toml").write_text("epochs = = 3")
-    with pytest.raises(DataError, match="is not TOML"):
+    with pytest.raises(DataError, match=r"broken\.toml"):
         read_recipe(str(tmp_path / "broken.toml"))
     with pytest.raises(UsageError, match="KEY=VALUE"):
         parse_changes(["epochs"])
@@ -325,5 +324,5 @@ def test_a_checkpoint_from_before_steps_were_kept_is_refused(unbroken: Path, tmp
     state = load_checkpoint(unbroken / "last.pt")
     del state["step"]
     torch.save(state, tmp_path / "last.pt")
-    with pytest.raises(BundleError, match="does not fit this version"):
+    with pytest.raises(BundleError, match=r"last\.pt"):
         train(tmp_path, resume=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -12,16 +13,17 @@ from pathlib import Path
 
 import pytest
 from postgres import running_postgres
-from writing import Clock, frames, keeper, rows
+from writing import Clock, frames, recorder, rows
 
 from mien.errors import DeviceError
 from mien.locks import is_in_use
-from mien.store.append_file import AppendFile
-from mien.store.database import Database
-from mien.store.database_sink import DatabaseSink
-from mien.store.events import read_events
-from mien.store.recovery import recover
-from mien.store.session_records import EventRecord
+from mien.sessions.append_file import AppendFile
+from mien.sessions.database import Database
+from mien.sessions.database_sink import DatabaseSink
+from mien.sessions.events import read_events
+from mien.sessions.records import EventRecord
+from mien.sessions.recovery import recover
+from mien.summaries.views import write_views
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_turns_one_sink_off_with_one_sentence(small_disk: Path, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'sessions.db'}")
     folder = small_disk / "s"
-    running = keeper(folder, DatabaseSink(database, Clock()))
+    running = recorder(folder, DatabaseSink(database, Clock()))
     running.add(EventRecord(0.0, "note", details={"n": 1}))
     for result in frames(2000):
         running.update(result)
@@ -51,7 +53,7 @@ def test_a_full_disk_turns_one_sink_off_with_one_sentence(small_disk: Path, tmp_
     (notice,) = running.take_notices()
     assert str(folder) in notice
     assert "No space left on device" in notice
-    assert "The session goes on" in notice
+    assert "The session continues" in notice
     assert running.take_notices() == []
     assert running.finish("ended").session.frames == 2000
     assert len(running.failures) == 1
@@ -66,16 +68,35 @@ def test_a_full_disk_turns_one_sink_off_with_one_sentence(small_disk: Path, tmp_
     again.close()
     roomy = tmp_path / "rescued"
     shutil.copytree(folder, roomy)
-    assert recover(roomy).session.frames_with_face == len(saved)
+    assert recover(roomy, write_views).session.frames_with_face == len(saved)
+
+
+@pytest.mark.parametrize("name", ["summary.json", "summary.html", "summary.png", "observations.parquet"])
+def test_whatever_refuses_at_the_end_is_said(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(self, target)
+
+    running = recorder(tmp_path / "s")
+    for result in frames(20):
+        running.update(result)
+    monkeypatch.setattr(Path, "replace", full)
+    running.finish("ended")
+    (failure,) = running.failures
+    assert f"{name}: No space left on device" in failure.reason
+    assert len(rows(tmp_path / "s/observations.csv")) == 20
 
 
 LIMITED = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from writing import frames, keeper
+from writing import frames, recorder
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-running = keeper(Path(sys.argv[1]))
+running = recorder(Path(sys.argv[1]))
 for result in frames(2000):
     running.update(result)
 print(running.take_notices())
@@ -86,7 +107,7 @@ print(running.finish("ended").session.frames)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on file sizes")
 def test_a_limit_on_the_size_of_files_is_met_the_same_way(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "s"), str(Path(__file__).parent)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert answer.returncode == 0, answer.stderr
     said, processed = answer.stdout.splitlines()
     assert "File too large" in said
@@ -98,7 +119,7 @@ def test_a_limit_on_the_size_of_files_is_met_the_same_way(tmp_path: Path) -> Non
 
 def test_a_folder_removed_while_the_session_runs_is_said_once_and_not_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    running = keeper(folder)
+    running = recorder(folder)
     for result in frames(30):
         running.update(result)
     shutil.rmtree(folder)
@@ -113,7 +134,7 @@ def test_a_folder_removed_while_the_session_runs_is_said_once_and_not_made_again
 
 def test_a_database_that_is_gone_does_not_end_the_session(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'sessions.db'}")
-    running = keeper(tmp_path / "s", DatabaseSink(database, Clock()))
+    running = recorder(tmp_path / "s", DatabaseSink(database, Clock()))
     for result in frames(10):
         running.update(result)
     for path in tmp_path.glob("sessions.db*"):
@@ -133,10 +154,10 @@ def test_a_database_server_that_stops_does_not_end_the_session(tmp_path: Path) -
     with running_postgres() as server:
         url = server.new_database()
         database = Database(url)
-        running = keeper(tmp_path / "s", DatabaseSink(database, Clock()))
+        running = recorder(tmp_path / "s", DatabaseSink(database, Clock()))
         for result in frames(50):
             running.update(result)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not database.sessions() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert database.sessions()[0].state == "running"

@@ -9,20 +9,22 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 from kept_sessions import kept
-from writing import frames, keeper, rows
+from writing import frames, kill, recorder, rows
 
 from mien.errors import DataError, DeviceError
-from mien.store.append_file import end_of_last_line
-from mien.store.events import EventsFile, read_events
-from mien.store.observations import COLUMNS
-from mien.store.recovery import find_sessions, load_folder, recover
-from mien.store.session_records import EventRecord
-from mien.store.summary_document import read_summary, summary_document
+from mien.sessions.append_file import end_of_last_line
+from mien.sessions.archive import Archive
+from mien.sessions.document import read_summary, summary_document
+from mien.sessions.events import EventsFile, read_events
+from mien.sessions.observations import COLUMNS
+from mien.sessions.records import EventRecord
+from mien.sessions.recovery import load_folder, recover
+from mien.summaries.views import write_views
 
 
 def test_a_whole_session_leaves_its_files_and_nothing_partial(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    running = keeper(folder)
+    running = recorder(folder)
     for result in frames(100):
         running.update(result, captured=result.index + 3, dropped=2)
     assert {path.name for path in folder.iterdir()} == {"observations.partial.csv", "session.partial.json"}
@@ -39,7 +41,7 @@ def test_a_whole_session_leaves_its_files_and_nothing_partial(tmp_path: Path) ->
 
 
 def test_the_parquet_file_is_the_csv_with_types(tmp_path: Path) -> None:
-    running = keeper(tmp_path / "s")
+    running = recorder(tmp_path / "s")
     for result in frames(3000):
         running.update(result)
     running.finish("ended")
@@ -73,7 +75,7 @@ def test_a_summary_comes_back_as_what_was_kept(tmp_path: Path) -> None:
 
 
 def test_what_else_is_known_of_a_session_stays_in_its_summary(tmp_path: Path) -> None:
-    running = keeper(tmp_path / "s")
+    running = recorder(tmp_path / "s")
     for result in frames(30):
         running.update(result)
     running.finish("ended", {"fps": 12.5, "valence": 0.25, "frames": -1, "source_health": {"losses": 2}})
@@ -85,7 +87,7 @@ def test_what_else_is_known_of_a_session_stays_in_its_summary(tmp_path: Path) ->
 
 
 def test_a_summary_of_an_older_mien_is_completed_from_the_readings(tmp_path: Path) -> None:
-    running = keeper(tmp_path / "s")
+    running = recorder(tmp_path / "s")
     for result in frames(100):
         running.update(result)
     whole = running.finish("ended")
@@ -109,25 +111,25 @@ def test_a_broken_summary_is_an_error_that_says_so_and_hides_no_other_session(te
     (tmp_path / "broken" / "summary.json").write_text(text)
     with pytest.raises(DataError, match="broken"):
         load_folder(tmp_path / "broken")
-    assert sorted(Path(session.folder).name for session in find_sessions(tmp_path)) == ["broken", "good"]
+    assert sorted(session.name for session in Archive(tmp_path).sessions()) == ["broken", "good"]
 
 
 def test_a_second_session_in_the_same_folder_harms_neither_a_whole_nor_a_killed_one(tmp_path: Path) -> None:
-    first = keeper(tmp_path)
+    first = recorder(tmp_path)
     for result in frames(10):
         first.update(result)
     first.finish("ended")
     before = (tmp_path / "observations.csv").read_bytes()
-    killed = keeper(tmp_path)
+    killed = recorder(tmp_path)
     assert (tmp_path / "earlier-1" / "observations.csv").read_bytes() == before
     for result in frames(20):
         killed.update(result)
     with pytest.raises(DeviceError, match="is being written by another session"):
-        keeper(tmp_path)
-    killed._sinks._sinks[0].abandon()  # lets go of the file as a kill does, and finishes nothing
-    third = keeper(tmp_path)
+        recorder(tmp_path)
+    kill(killed)  # lets go of the file as a kill does, and finishes nothing
+    third = recorder(tmp_path)
     assert len(rows(tmp_path / "earlier-2" / "observations.partial.csv")) == 20
-    assert recover(tmp_path / "earlier-2").session.frames == 20
+    assert recover(tmp_path / "earlier-2", write_views).session.frames == 20
     third.finish("ended")
 
 
@@ -142,7 +144,7 @@ def test_events_survive_a_line_cut_off(tmp_path: Path) -> None:
         (tmp_path / "events.jsonl").write_bytes(whole[:-cut])
         assert list(read_events(tmp_path / "events.jsonl")) == events[:2]
     (tmp_path / "events.jsonl").write_bytes(b"{}\n" + whole)
-    with pytest.raises(DataError, match="line 1 is no event"):
+    with pytest.raises(DataError, match="line 1 is not an event"):
         list(read_events(tmp_path / "events.jsonl"))
 
 

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from writing import frames, keeper
+from writing import frames, kill, recorder
 
 from mien.errors import DeviceError
-from mien.store.recovery import find_sessions, load_folder, recover
+from mien.sessions.archive import Archive
+from mien.sessions.recovery import load_folder, recover
+from mien.summaries.views import write_views
 
 
 def wait_for_rows(path: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         if path.is_file() and path.read_bytes().count(b"\n") > count:
             return
@@ -29,7 +31,7 @@ def wait_for_rows(path: Path, count: int) -> None:
 
 def live_demo(out: Path, seconds: str) -> subprocess.Popen[str]:
     """Start a real live run on the demo with the detector that is always there."""
-    command = [sys.executable, "-m", "mien", "live", "--source", "demo", "--headless", "--out", str(out), "--seconds", seconds]
+    command = [sys.executable, "-m", "mien", "live", "--source", "demo", "--headless", "--out", str(out), "--duration-s", seconds]
     environment = {name: value for name, value in os.environ.items() if name != "MIEN_MODELS"} | {"XDG_CACHE_HOME": str(out)}
     return subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
@@ -41,7 +43,7 @@ def whole_demo(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The readings of the first 5 seconds of the demo: every run of it gives these bytes."""
     out = tmp_path_factory.mktemp("demo") / "out"
     with live_demo(out, "5") as run:
-        assert run.wait(timeout=280) == 0
+        assert run.wait(timeout=900) == 0
     return (out / "observations.csv").read_bytes()
 
 
@@ -54,12 +56,12 @@ def test_a_killed_live_run_opens_with_all_it_had_written(seed: int, whole_demo: 
     wait_for_rows(partial, 3)
     time.sleep(random.Random(seed).uniform(0, 2))
     with pytest.raises(DeviceError, match="still running"):
-        recover(out)
-    assert find_sessions(tmp_path)[0].state == "running"
+        recover(out, write_views)
+    assert Archive(tmp_path).sessions()[0].record.state == "running"
     seen = partial.read_bytes()
     run.send_signal(signal.SIGKILL)
     run.wait()
-    found = recover(out)
+    found = recover(out, write_views)
     saved = (out / "observations.csv").read_bytes()
     assert not partial.exists()
     assert saved.startswith(seen[: seen.rfind(b"\n") + 1])
@@ -71,18 +73,18 @@ def test_a_killed_live_run_opens_with_all_it_had_written(seed: int, whole_demo: 
     assert found.face_s == pytest.approx(lines / 25, abs=0.05)
     made = {"observations.csv", "observations.parquet", "privacy.json", "summary.json", "summary.html", "summary.png"}
     assert {path.name for path in out.iterdir()} == made
-    assert recover(out).session == load_folder(out).session  # a second time changes nothing
-    (listed,) = find_sessions(tmp_path)
-    assert (listed.state, listed.frames_with_face) == ("recovered", lines)
+    assert recover(out, write_views).session == load_folder(out).session  # a second time changes nothing
+    (listed,) = Archive(tmp_path).sessions()
+    assert (listed.record.state, listed.record.frames_with_face) == ("recovered", lines)
 
 
 EVENTS = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from writing import frames, keeper
-from mien.store.session_records import EventRecord
-running = keeper(Path(sys.argv[1]))
+from writing import frames, kill, recorder
+from mien.sessions.records import EventRecord
+running = recorder(Path(sys.argv[1]))
 for result in frames(10**6):
     running.update(result, captured=2 * result.index, dropped=result.index)
     running.add(EventRecord(result.t_s, "note", details={"n": result.index}))
@@ -102,7 +104,7 @@ def test_no_event_that_was_added_is_lost_by_a_kill(seed: int, tmp_path: Path) ->
     time.sleep(random.Random(seed).uniform(0.5, 2.5))
     run.send_signal(signal.SIGKILL)
     said = [int(line) for line in run.communicate()[0].splitlines() if line]
-    found = recover(out)
+    found = recover(out, write_views)
     numbers = [event.details["n"] for event in found.events]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= said[-1]  # the line that was on its way may be cut
@@ -112,13 +114,13 @@ def test_no_event_that_was_added_is_lost_by_a_kill(seed: int, tmp_path: Path) ->
 
 def test_recovering_may_itself_be_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    killed = keeper(out)
+    killed = recorder(out)
     for result in frames(50):
         killed.update(result)
-    killed._sinks._sinks[0].abandon()
-    monkeypatch.setattr("mien.store.session_folder.write_text", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    kill(killed)
+    monkeypatch.setattr("mien.summaries.views.write_text", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        recover(out)
+        recover(out, write_views)
     monkeypatch.undo()
-    assert recover(out).session.frames == 50
+    assert recover(out, write_views).session.frames == 50
     assert (out / "summary.html").is_file()

@@ -15,9 +15,10 @@ from mien.errors import RulesError, UsageError
 from mien.privacy.deployment import deployment_text
 from mien.recordings.analysis import Analysis
 from mien.recordings.settings import AnalyzeSettings
-from mien.session import Session, report
+from mien.session import Session
+from mien.sessions.events import read_events
 from mien.settings import LiveSettings
-from mien.store.events import read_events
+from mien.summaries.text import summary_text
 
 RULES = """
 [interventions]
@@ -68,7 +69,7 @@ def watch(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     rules = tmp_path / "rules.toml"
     rules.write_text(RULES)
     settings = {"view": "none", "seconds": 6.0, "rules": rules, "states": True} | changes
-    return Session(LiveSettings("demo", tmp_path / "out", "mien-xs", **settings)).run()
+    return Session(LiveSettings(source="demo", out=tmp_path / "out", model="mien-xs", **settings)).run()
 
 
 def test_a_suggestion_is_an_event_everywhere_and_a_sign_a_sum(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_under_observables_no_state_is_computed_though_it_was_asked_for(row: str
     page = (tmp_path / "out" / "summary.html").read_text()
     assert "no expression was read, by the rule" in page
     assert "Shares" not in page
-    text = report(summary)
+    text = summary_text(summary)
     assert "observables only" in text
     assert "happy" not in text
 
@@ -108,7 +109,7 @@ def test_under_observables_no_state_is_computed_though_it_was_asked_for(row: str
 def test_wrong_rules_are_refused_before_anything_is_watched(tmp_path: Path) -> None:
     (tmp_path / "rules.toml").write_text(RULES.replace("window_s = 2", "window_s = 9999"))
     with pytest.raises(RulesError, match="window_s"):
-        Session(LiveSettings("demo", tmp_path / "out", "mien-xs", view="none", rules=tmp_path / "rules.toml"))
+        Session(LiveSettings(source="demo", out=tmp_path / "out", model="mien-xs", view="none", rules=tmp_path / "rules.toml"))
     refused = mien("live", "--source", "demo", "--headless", "--rules", "rules.toml", cwd=tmp_path)
     assert (refused.returncode, "window_s" in refused.stderr, "Traceback" in refused.stderr) == (2, True, False)
     unsure = mien("live", "--source", "demo", "--headless", "--states", "on", cwd=tmp_path)
@@ -118,7 +119,7 @@ def test_wrong_rules_are_refused_before_anything_is_watched(tmp_path: Path) -> N
 def test_a_recording_is_asked_by_the_same_rules(shared: Path, yunet: Path, tmp_path: Path) -> None:
     clip, out, rules = shared / "media" / "neutral_smile_neutral.mp4", tmp_path / "out", tmp_path / "rules.toml"
     rules.write_text(RULES)
-    wish = AnalyzeSettings((clip,), out, "mien-xs", states=True, rules=rules)
+    wish = AnalyzeSettings((clip,), out, model="mien-xs", states=True, rules=rules)
     Analysis(wish).run()
     summary = json.loads((out / clip.stem / "summary.json").read_text())
     assert summary["states"]["rules"]["may-be-confusion"]["holds_s"] > 0  # the clip smiles, and that is what this rule asks for

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-import mien.live.sources
+import mien.sources.factory
 from mien.errors import DataError, DeviceError
-from mien.live.cameras import Camera
-from mien.live.demo import FPS, DemoSource
-from mien.live.recorded import PictureSource, VideoSource
-from mien.live.runner import Flow, Rate, run
-from mien.live.sources import open_source
 from mien.records import Frame
+from mien.runner import Flow, Rate, run
+from mien.sources.cameras import Camera
+from mien.sources.demo import FPS, DemoSource
+from mien.sources.factory import open_source
+from mien.sources.recorded import PictureSource, VideoSource
 
 
 def new_flow() -> Flow:
@@ -79,7 +79,7 @@ def test_a_folder_of_pictures_is_read_by_name_and_broken_ones_are_skipped(tmp_pa
         (lambda p: _written(p / "text.mp4", b"hello\n" * 500), "not a video that can be read"),
         (lambda p: _written(p / "empty.mp4", b""), "not a video that can be read"),
         (lambda p: _folder(p / "empty"), "no pictures in the folder"),
-        (lambda p: _written(p / "broken.png", b"\x89PNG"), "not a picture that can be read"),
+        (lambda p: _written(p / "broken.png", b"\x89PNG"), "cannot be decoded as a picture"),
     ],
 )
 def test_what_is_no_source_is_named(tmp_path: Path, make: object, said: str) -> None:
@@ -103,7 +103,7 @@ def test_no_camera_and_no_stream_say_what_to_do() -> None:
 
 def test_a_camera_goes_by_its_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """No machine that runs tests has a camera, so one that is listed and gone has to do."""
-    monkeypatch.setattr(mien.live.sources, "cameras_here", lambda: (Camera(97, "HD Pro Webcam C920"),))
+    monkeypatch.setattr(mien.sources.factory, "list_cameras", lambda: (Camera(97, "HD Pro Webcam C920"),))
     with pytest.raises(DeviceError, match="no camera 97"):
         open_source("c920")
     with pytest.raises(DeviceError, match="no camera 97"):

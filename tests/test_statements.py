@@ -1,4 +1,4 @@
-"""The statements for a record store: defined in the profile, valid, and true sums."""
+"""xAPI statements: valid, defined in the profile, with correct totals."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from lrs_servers import assert_valid, faults
 from sending import SESSION
 
 from mien.emotions import EMOTIONS
-from mien.store import xapi
-from mien.store.outgoing import difference
-from mien.store.session_records import IntervalRecord, KeptSession
-from mien.store.xapi import XapiSession, duration, sums
+from mien.messaging import xapi
+from mien.messaging.sinks import difference
+from mien.messaging.xapi import XapiSession, duration, sums
+from mien.sessions.records import IntervalRecord, KeptSession
 
 
-def test_every_word_of_the_statements_is_defined_in_the_profile() -> None:
-    profile = json.loads((REPOSITORY / "docs" / "xapi" / "mien.jsonld").read_text())
+def test_the_vocabulary_is_defined_in_the_profile() -> None:
+    profile = json.loads((REPOSITORY / "docs" / "reference" / "mien.jsonld").read_text())
     names = XapiSession.new(SESSION)
     whole = replace(kept(), intervals=(IntervalRecord(0.0, 90.0, seconds(happy=60), facing_s=50, away_s=10),))
-    statements = [names.began(), names.ended(whole), names.showed(0, 0.0, whole), names.was_offered(0, kept().events[0], 1.0)]
+    statements = [
+        names.initialized(),
+        names.terminated(whole),
+        names.showed(0, 0.0, whole),
+        names.was_offered(0, kept().events[0], 1.0),
+    ]
     defined = {concept["id"]: concept for concept in profile["concepts"]}
     assert (profile["id"], profile["versions"][0]["id"]) == (xapi.BASE, xapi.PROFILE)
     used = {statement["verb"]["id"] for statement in statements} | {s["object"]["definition"]["type"] for s in statements}
@@ -40,36 +45,36 @@ def test_every_word_of_the_statements_is_defined_in_the_profile() -> None:
     assert templates == {(statement["verb"]["id"], statement["object"]["definition"]["type"]) for statement in statements}
 
 
-def test_statements_keep_the_rules_and_their_ids() -> None:
+def test_statements_are_valid_with_stable_ids() -> None:
     names = XapiSession.new(SESSION)
-    for make in (names.began, lambda: names.ended(kept()), lambda: names.was_offered(2, kept().events[0], 3.25)):
+    for make in (names.initialized, lambda: names.terminated(kept()), lambda: names.was_offered(2, kept().events[0], 3.25)):
         assert_valid(make())
         assert make()["id"] == make()["id"]
     assert names.was_offered(2, kept().events[0], 3.25)["timestamp"] == "2026-03-04T09:30:03.250+00:00"
     assert XapiSession.new(SESSION).account != names.account
-    broken = names.began()
+    broken = names.initialized()
     for change in ({"actor": {"account": {"name": "x"}}}, {"timestamp": "now"}, {"result": None}, {"extra": 1}, {"id": "7"}):
-        assert faults(broken | change)  # the store of the tests is not blind
+        assert faults(broken | change)  # the validator of the tests detects errors
 
 
-def test_little_face_time_says_nothing_of_expressions() -> None:
+def test_little_face_time_gives_no_expression_shares() -> None:
     short = KeptSession(SESSION, intervals=(IntervalRecord(0.0, 60.0, seconds(sad=9.0)),))
     assert set(sums(short)) == {f"{xapi.EXTENSIONS}/face-seconds"}
     assert duration(59.999) == "PT60S"
 
 
-def test_a_difference_is_what_was_added() -> None:
-    early = KeptSession(
+def test_difference_of_sessions() -> None:
+    earlier = KeptSession(
         replace(SESSION, duration_s=60.0, readings=60, uncertain=6),
         intervals=(IntervalRecord(0.0, 60.0, seconds(happy=40), 1, 2, 3, 4),),
     )
-    late = KeptSession(
+    later = KeptSession(
         replace(SESSION, duration_s=120.0, readings=110, uncertain=8),
         intervals=(
             IntervalRecord(0.0, 60.0, seconds(happy=40), 1, 2, 3, 4),
             IntervalRecord(60.0, 120.0, seconds(sad=50), 5, 6, 7, 8),
         ),
     )
-    part = difference(late, early)
+    part = difference(later, earlier)
     assert part.intervals == (IntervalRecord(60.0, 120.0, seconds(sad=50), 5, 6, 7, 8),)
     assert (part.session.duration_s, part.session.readings, part.session.uncertain) == (60.0, 50, 2)

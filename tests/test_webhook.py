@@ -1,4 +1,4 @@
-"""The webhook: once, signed, to that server alone."""
+"""The webhook: once, signed, without redirects."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from typing import Any
 import pytest
 from sending import SECRET, SESSION, count, until, watch
 
-from mien.store.courier import Courier, Fate
-from mien.store.http import send
-from mien.store.outbox import Message, Outbox
-from mien.store.outgoing import WebhookSink
-from mien.store.session_records import EventRecord
-from mien.store.webhook import WebhookSender, WebhookSettings, sign
+from mien.messaging.delivery import DeliveryStatus, DeliveryWorker
+from mien.messaging.http import send
+from mien.messaging.outbox import Message, Outbox
+from mien.messaging.sinks import WebhookSink
+from mien.messaging.webhook import WebhookSender, WebhookSettings, sign
+from mien.sessions.records import EventRecord
 
 
 class Receiver:
-    """A server of the user's own that checks signatures as the specification says, and may be busy."""
+    """A webhook receiver that verifies signatures by the specification, and may be busy."""
 
     def __init__(self, failing: int = 0, status: int = 503) -> None:
-        self.taken: list[tuple[str, dict[str, Any]]] = []
+        self.received: list[tuple[str, dict[str, Any]]] = []
         self.attempts: list[tuple[str, str, str]] = []
         receiver = self
 
@@ -40,15 +40,15 @@ class Receiver:
                 receiver.attempts.append((name, sent_s, signature))
                 key = base64.b64decode(SECRET.removeprefix("whsec_"))
                 signed = f"{name}.{sent_s}.".encode() + body
-                wanted = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-                good = hmac.compare_digest(wanted, signature) and abs(time.time() - int(sent_s)) < 300
+                expected = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+                good = hmac.compare_digest(expected, signature) and abs(time.time() - int(sent_s)) < 300
                 if failing:
                     failing -= 1
                     self.send_response(status)
                 else:
                     self.send_response(204 if good else 401)
                     if good:
-                        receiver.taken.append((name, json.loads(body)))
+                        receiver.received.append((name, json.loads(body)))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -72,23 +72,23 @@ class Receiver:
 def hook(queue: Path, url: str, clock: Callable[[], float] = time.time) -> WebhookSink:
     settings = WebhookSettings(url, SECRET)
     return WebhookSink(
-        SESSION, settings, queue, Courier(Outbox(queue, "hook"), WebhookSender(settings, clock), "webhook", 0.05, 0.2)
+        SESSION, settings, queue, DeliveryWorker(Outbox(queue, "hook"), WebhookSender(settings, clock), "webhook", 0.05, 0.2)
     )
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_the_webhook_tells_each_intervention_once_and_signs_each_attempt(status: int, tmp_path: Path) -> None:
+def test_the_webhook_sends_each_intervention_once_and_signs_each_attempt(status: int, tmp_path: Path) -> None:
     ticking = iter(range(int(time.time()), int(time.time()) + 200))
     with Receiver(failing=4, status=status) as receiver:
         running = watch(hook(tmp_path / "outbox.db", receiver.url, lambda: next(ticking)))
         running.finish("ended")
-        until(lambda: len(receiver.taken) == 3, "messages did not arrive")
+        until(lambda: len(receiver.received) == 3, "messages did not arrive")
         assert running.failures == ()
-    assert len({name for name, _ in receiver.taken}) == 3
+    assert len({name for name, _ in receiver.received}) == 3
     assert len(receiver.attempts) == 3 + 4
-    assert len({signature for _, _, signature in receiver.attempts}) == 7  # the time is signed, so no two are alike
-    assert {name for name, _, _ in receiver.attempts} == {name for name, _ in receiver.taken}
-    document = next(document for _, document in receiver.taken if document["data"]["t_s"] == 90.0)
+    assert len({signature for _, _, signature in receiver.attempts}) == 7  # timestamps are signed, so all differ
+    assert {name for name, _, _ in receiver.attempts} == {name for name, _ in receiver.received}
+    document = next(document for _, document in receiver.received if document["data"]["t_s"] == 90.0)
     assert document == {
         "type": "mien.intervention",
         "timestamp": "2026-03-04T09:31:30.000+00:00",
@@ -96,22 +96,22 @@ def test_the_webhook_tells_each_intervention_once_and_signs_each_attempt(status:
     }
 
 
-def test_a_server_that_wants_no_more_is_left_alone(tmp_path: Path) -> None:
+def test_a_server_that_responds_gone_is_not_retried(tmp_path: Path) -> None:
     with Receiver(failing=99, status=410) as receiver:
         sink = hook(tmp_path / "outbox.db", receiver.url)
         sink.add(EventRecord(1.0, "intervention"))
-        until(lambda: count(tmp_path / "outbox.db", "refused", "hook") == 1, "it was asked again and again")
+        until(lambda: count(tmp_path / "outbox.db", "refused", "hook") == 1, "the message was retried")
         sink.abandon()
     assert len(receiver.attempts) == 1
 
 
 def test_a_redirect_is_not_followed() -> None:
-    elsewhere: list[str] = []
+    paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            elsewhere.append(self.path)
+            paths.append(self.path)
             self.send_response(302)
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
@@ -126,16 +126,16 @@ def test_a_redirect_is_not_followed() -> None:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/here"
-    answer = send("POST", url, {}, b"secret")
+    response = send("POST", url, {}, b"secret")
     outcome = WebhookSender(WebhookSettings(url, SECRET))(Message("m", "{}", 0.0))
     server.shutdown()
     server.server_close()
     thread.join()
-    assert answer.status == 302
-    assert (outcome.fate, elsewhere) == (Fate.CLOSED, ["/here", "/here"])
+    assert response.status == 302
+    assert (outcome.status, paths) == (DeliveryStatus.UNAVAILABLE, ["/here", "/here"])
 
 
-def test_the_signature_is_the_specifications_own_example() -> None:
+def test_the_signature_equals_the_example_of_the_specification() -> None:
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     signature = sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="

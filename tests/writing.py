@@ -12,10 +12,10 @@ from kept_sessions import START
 
 from mien.emotions import EMOTIONS
 from mien.privacy.release import ReleasedResult
-from mien.store.keeper import SessionKeeper
-from mien.store.session_folder import SessionFolder
-from mien.store.session_records import KeptSession, SessionRecord
-from mien.store.sinks import Sink
+from mien.sessions.folder import SessionFolder
+from mien.sessions.recorder import SessionRecorder, Sink
+from mien.sessions.records import KeptSession, SessionRecord
+from mien.summaries.views import write_views
 
 BOX = (10.0, 10.0, 80.0, 100.0)
 SESSION = SessionRecord("2026-03-04_09-30-00-k3f9", START, source="camera 0", model="mien-s", detector="yunet", version="0.4")
@@ -38,9 +38,17 @@ class Clock:
         return self.now_s
 
 
-def keeper(folder: Path, *more: Sink) -> SessionKeeper:
+def recorder(folder: Path, *more: Sink) -> SessionRecorder:
     session = replace(SESSION, folder=str(folder))
-    return SessionKeeper(session, [SessionFolder(folder, KeptSession(session)), *more], clock=Clock())
+    running = SessionRecorder(session, lambda: [SessionFolder(folder, KeptSession(session), write_views), *more], clock=Clock())
+    running.open()
+    return running
+
+
+def kill(running: SessionRecorder) -> None:
+    """Let go of the folder as a kill does: nothing is finished."""
+    assert running._sinks is not None
+    running._sinks[0].abandon()
 
 
 def rows(path: Path) -> list[dict[str, str]]:

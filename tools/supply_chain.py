@@ -1,11 +1,10 @@
-"""What is installed, and what is known against it: a CycloneDX bill of materials, and pip-audit.
+"""Bill of materials (CycloneDX) and known vulnerabilities (pip-audit) of the installed packages.
 
     python tools/supply_chain.py --out results/supply_chain
 
-Works without a network and without either tool, and then says what was not checked instead of
-saying that all is well: pip-audit itself reports "no known vulnerabilities" when it could look
-nothing up. Ends with 1 where a vulnerability is known; with --strict also where anything was
-not checked. The last line printed is one JSON document.
+Works without a network and without either tool, and then reports what was not checked. (pip-audit
+itself reports "no known vulnerabilities" if it cannot look anything up.) The exit code is 1 if a
+vulnerability is known and, with --strict, if anything was not checked. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ def main() -> int:
     """Write the bill of materials and the audit; return the exit code."""
     parser = argparse.ArgumentParser(description="Bill of materials (CycloneDX) and known vulnerabilities (pip-audit).")
     parser.add_argument("--out", type=Path, default=Path("results/supply_chain"), help="folder for sbom.cdx.json and audit.json")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter whose packages are looked at")
-    parser.add_argument("--strict", action="store_true", help="end with 1 where something was not checked, too")
+    parser.add_argument("--python", default=sys.executable, help="interpreter whose packages are checked")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 also if something was not checked")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     not_done: list[str] = []
@@ -33,7 +32,7 @@ def main() -> int:
     found = audit(arguments.python, arguments.out / "audit.json", not_done)
     for package, version, names in found["vulnerable"]:
         print(f"KNOWN VULNERABILITY  {package} {version}: {', '.join(names)}")
-    print(f"bill of materials: {components} components" if components else "bill of materials: not made")
+    print(f"bill of materials: {components} components" if components else "bill of materials: failed")
     print(f"packages checked: {found['checked']}, not checked: {found['unchecked']}, vulnerable: {len(found['vulnerable'])}")
     for reason in not_done:
         print(f"not done: {reason}")
@@ -43,7 +42,7 @@ def main() -> int:
 
 
 def bill_of_materials(python: str, target: Path, not_done: list[str]) -> int:
-    """Write the bill of materials of an interpreter's packages; return the number of components, 0 where it failed."""
+    """Write the bill of materials of an interpreter's packages; return the number of components, 0 on failure."""
     command = [
         sys.executable,
         "-m",
@@ -66,7 +65,7 @@ def bill_of_materials(python: str, target: Path, not_done: list[str]) -> int:
 
 
 def audit(python: str, target: Path, not_done: list[str]) -> dict[str, Any]:
-    """Return the packages with known vulnerabilities, and how many were checked and not; write pip-audit's answer."""
+    """Return the vulnerable packages and the numbers of checked and unchecked ones; write pip-audit's report."""
     where = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
     path = where.stdout.strip() if where else ""
     answer = run([sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off", "--path", path])
@@ -80,15 +79,13 @@ def audit(python: str, target: Path, not_done: list[str]) -> dict[str, Any]:
     target.write_text(json.dumps(packages, indent=2) + "\n", encoding="utf-8")
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     if skipped:
-        not_done.append(
-            f"{len(skipped)} packages were not found where vulnerabilities are looked up (offline, or a mirror without them)"
-        )
+        not_done.append(f"{len(skipped)} packages were not found in the vulnerability service (offline, or a mirror without it)")
     vulnerable = [(p["name"], p["version"], [v["id"] for v in p["vulns"]]) for p in packages if p.get("vulns")]
     return {"vulnerable": vulnerable, "checked": len(packages) - len(skipped), "unchecked": len(skipped)}
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
-    """Return what a command answered, None where it could not run or took too long."""
+    """Return the result of a command, or None if it could not run or took too long."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -96,13 +93,13 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
 
 
 def why(answer: subprocess.CompletedProcess[str] | None, module: str, package: str) -> str:
-    """Return why a tool gave no result, in a few words."""
+    """Return the reason why a tool gave no result."""
     if answer is None:
         return f"{package} could not be run, or took longer than {TIMEOUT_S} s"
     if f"No module named {module}" in answer.stderr:
         return f"{package} is not installed: pip install {package}"
     last = answer.stderr.strip().splitlines()
-    return f"{package}: {last[-1][:200]}" if last else f"{package} ended with {answer.returncode}"
+    return f"{package}: {last[-1][:200]}" if last else f"{package} failed with exit code {answer.returncode}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""An isolated environment for each peer, made once and kept, with its size and the versions in it.
+"""An isolated environment for each peer, created once and kept, with its size and package versions.
 
-A Python peer gets a virtual environment, a Node peer a folder with ``node_modules``. A record that is
-written last says that an environment is whole: one without it is thrown away and made again.
+A Python peer gets a virtual environment, a Node peer a folder with ``node_modules``. A record is
+written last and marks an environment as complete; one without it is deleted and created again.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _LIST_VERSIONS: Final = (
     "import importlib.metadata as m, json, platform; "
     "print(json.dumps({'python': platform.python_version(), **{d.metadata['Name']: d.version for d in m.distributions()}}))"
 )
-# a worker must see its own environment only, and the machine's settings of threads are no default
+# a worker must see only its own environment, and thread settings of the machine are not defaults
 _KEPT_VARIABLES: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "LOCALAPPDATA", "XDG_CACHE_HOME")
 
 
 class EnvironmentFailure(Exception):  # noqa: N818  it says why a row is empty
-    """An environment cannot be made; the message says why."""
+    """An environment cannot be created; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where a peer is installed.
+    """The environment of a peer.
 
     Attributes:
-        command: what starts its worker.
+        command: command that starts its worker.
         variables: environment variables of the worker.
         size_mb: megabytes (10^6 bytes) that the install added.
-        version: of the peer itself.
-        versions: of every package in it, the interpreter included.
-        note: what a reader must know of the install, or "".
-        key: says what was installed; another key means another race.
+        version: version of the peer itself.
+        versions: versions of all packages and of the interpreter.
+        note: remark on the installation for readers of the table, or "".
+        key: hash of what was installed; another key means another comparison.
     """
 
     command: tuple[str, ...]
@@ -60,15 +60,15 @@ class Environment:
 
 
 def prepare(peer: Peer, cache: Path, say: Callable[[str], None]) -> Environment:
-    """Return the peer's environment below ``cache``, made now if it is not there.
+    """Return the peer's environment below ``cache``; create it if missing.
 
     Args:
-        peer: whose.
-        cache: folder that holds one folder a peer.
-        say: takes sentences about what is going on.
+        peer: the peer.
+        cache: folder with one folder per peer.
+        say: receives progress messages.
 
     Raises:
-        EnvironmentFailure: no recipe worked.
+        EnvironmentFailure: no recipe succeeded.
     """
     folder = cache / (peer.folder or peer.name)
     record = _read_record(folder)
@@ -93,7 +93,7 @@ def prepare(peer: Peer, cache: Path, say: Callable[[str], None]) -> Environment:
 
 
 def size_bytes(folder: Path) -> int:
-    """Return the bytes of all files below ``folder``; links count nothing, a file with two names counts once."""
+    """Return the bytes of all files below ``folder``, without links; a file with two names counts once."""
     seen: dict[tuple[int, int], int] = {}
     for place, _, names in os.walk(folder):
         for name in names:
@@ -104,15 +104,15 @@ def size_bytes(folder: Path) -> int:
 
 
 def _install(peer: Peer, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Make the environment by one recipe and return its record."""
+    """Create the environment by one recipe and return its record."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if peer.runtime == "python":
         _run([sys.executable, "-m", "venv", str(folder)], folder)
-        before = size_bytes(folder)  # an empty environment with pip, which is no part of the peer
+        before = size_bytes(folder)  # an empty environment with pip, which does not belong to the peer
         for step in recipe.steps:
             _run([str(_python(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *step], folder)
-        if peer.name == "mien" and (yunet := find_yunet()) is not None:  # what `mien fetch` adds
+        if peer.name == "mien" and (yunet := find_yunet()) is not None:  # added by `mien doctor --fetch`
             (folder / "models").mkdir()
             shutil.copyfile(yunet, folder / "models" / YUNET_NAME)
         versions = json.loads(_run([str(_python(folder)), "-c", _LIST_VERSIONS], folder))
@@ -134,7 +134,7 @@ def _install(peer: Peer, recipe: Recipe, folder: Path) -> dict[str, Any]:
 
 
 def _run(command: list[str], folder: Path) -> str:
-    """Run an installer and return what it printed."""
+    """Run an installer and return its output."""
     try:
         answer = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_LIMIT_S, check=False, env=_installer_variables()
@@ -144,14 +144,14 @@ def _run(command: list[str], folder: Path) -> str:
     except OSError as error:
         raise EnvironmentFailure(f"{command[0]} cannot be started ({error.strerror})") from error
     if answer.returncode != 0:
-        said = [line for line in (answer.stderr + answer.stdout).splitlines() if line.strip()] or ["it said nothing"]
+        said = [line for line in (answer.stderr + answer.stdout).splitlines() if line.strip()] or ["no output"]
         lines = [line for line in said if "error" in line.lower()] or said[-1:]
         raise EnvironmentFailure(f"{' '.join(command[-3:])}: {lines[0].strip()[:200]}")
     return answer.stdout
 
 
 def _installer_variables() -> dict[str, str]:
-    """Return this process's variables without those that would lead Python elsewhere."""
+    """Return this process's variables without those that redirect Python."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
 
 
@@ -160,13 +160,13 @@ def _python(folder: Path) -> Path:
 
 
 def _npm_versions(folder: Path) -> dict[str, str]:
-    """Return the version of every package that npm put below ``folder``."""
+    """Return the version of every package that npm installed below ``folder``."""
     lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
     return {path.rpartition("node_modules/")[2]: entry["version"] for path, entry in lock["packages"].items() if path}
 
 
 def _key(peer: Peer, recipe: Recipe) -> str:
-    """Return a hash of what the environment is made of: the recipe, and the code of Mien for Mien itself."""
+    """Return a hash of the environment's input: the recipe, and Mien's code for Mien itself."""
     digest = hashlib.sha256(repr([recipe.steps, sys.version]).encode())
     if peer.name == "mien":
         digest.update(str(find_yunet()).encode())

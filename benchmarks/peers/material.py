@@ -1,6 +1,6 @@
-"""What all peers are shown: the same crops, canvases and frames, as raw files that any language can read.
+"""The input of all peers: the same crops, canvases and frames, as raw files readable in any language.
 
-Pixels are uint8, one picture after the other; colours are red-green-blue.
+Pixels are uint8, one picture after another, in RGB order.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from mien.files import atomic_path, file_hash, write_json
 WIDTH, HEIGHT, SIDE = 640, 480, 200
 GREY: Final = 127
 APART_S: Final = 2.0
-"""Time between pictures that are no film: so long that no tracker takes one for the next frame of the other."""
+"""Seconds between unrelated pictures: too long for any tracker to treat them as consecutive frames."""
 CLIP_S: Final = 10.0
-"""Clips are read for at most so long, in seconds of their own time: every peer reads them in every round."""
+"""Maximum length of a clip in seconds, because every peer processes all clips in every round."""
 CLIPS: Final = ("sad_to_happy.mp4", "neutral_smile_neutral.mp4")
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """A raw file, and how to ask a worker for it.
+    """A raw file of pictures and the request for it.
 
     Attributes:
         path: the file.
-        shape: of all its pictures together, the number of them first.
+        shape: shape of all pictures together, their number first.
         times_s: time of each picture in seconds.
-        video: whether they follow one another as a film does.
+        video: whether they are consecutive frames of a video.
     """
 
     path: Path
@@ -52,18 +52,18 @@ class Pictures:
         if len(self.shape) == 3:
             return {"do": "faces", **part}
         times = list(self.times_s[first : first + count])
-        # pictures that are no film have nothing to do with one another, whatever came before
+        # unrelated pictures never continue what came before
         return {"do": "frames", **part, "times_s": times, "video": self.video, "new": first == 0 or not self.video}
 
 
 def sample(part: FaceDataset, count: int) -> FaceDataset:
-    """Return ``count`` images of ``part`` in a seeded order of chance, all of them for 0."""
+    """Return ``count`` images of ``part`` in a seeded random order; 0 means all."""
     order = np.random.default_rng(0).permutation(len(part))
     return part.take(order[: count or len(part)])
 
 
 def on_canvas(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a (480, 640, 3) grey canvas with ``face`` (48, 48) enlarged to 200x200 in its middle."""
+    """Return a (480, 640, 3) grey canvas with ``face`` (48, 48) enlarged to 200x200 in its centre."""
     canvas = np.full((HEIGHT, WIDTH, 3), GREY, np.uint8)
     left, top = (WIDTH - SIDE) // 2, (HEIGHT - SIDE) // 2
     canvas[top : top + SIDE, left : left + SIDE] = cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)[..., None]
@@ -72,14 +72,14 @@ def on_canvas(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @contextmanager
 def crops_file(faces: NDArray[np.uint8]) -> Iterator[Pictures]:
-    """Yield crops (N, 48, 48) as a file that is gone afterwards."""
+    """Yield crops (N, 48, 48) as a temporary file."""
     with TemporaryDirectory(prefix="race-") as folder:
         yield _written(Path(folder) / "crops.raw", np.ascontiguousarray(faces))
 
 
 @contextmanager
 def canvases_file(faces: NDArray[np.uint8]) -> Iterator[Pictures]:
-    """Yield the canvases of crops (N, 48, 48) as a file that is gone afterwards: all together would be gigabytes."""
+    """Yield the canvases of crops (N, 48, 48) as a temporary file; all canvases together take gigabytes."""
     with TemporaryDirectory(prefix="race-") as folder:
         yield _written(Path(folder) / "canvases.raw", np.stack([on_canvas(face) for face in faces]))
 
@@ -94,7 +94,7 @@ def clip_files(clips: Path, cache: Path) -> dict[str, Pictures]:
     for name in CLIPS:
         source = clips / name
         if not source.is_file():
-            raise DataError(f"no clip {source}. Name the folder that has {' and '.join(CLIPS)} with --clips")
+            raise DataError(f"no clip {source}. Pass the folder with {' and '.join(CLIPS)} with --clips")
         decoded[name] = _decoded(source, cache / f"{source.stem}-{file_hash(source)[:12]}")
     return decoded
 
@@ -111,7 +111,7 @@ def _decoded(source: Path, place: Path) -> Pictures:
                 file.write(np.ascontiguousarray(read[1][..., ::-1]).tobytes())
         video.release()
         if not times:
-            raise DataError(f"{source} is not a video that can be read (wrong format, or cut short)")
+            raise DataError(f"{source} is not a video that can be read (wrong format or truncated)")
         write_json(facts, {"shape": [len(times), *shape], "times_s": times})
     known = json.loads(facts.read_text(encoding="utf-8"))
     return Pictures(raw, tuple(known["shape"]), tuple(known["times_s"]), video=True)

@@ -1,7 +1,7 @@
-"""Who runs: how each peer is installed, which script drives it, and who cannot run and why.
+"""The peers: how each is installed, which script drives it, and why some cannot run.
 
-Versions of the peers themselves are fixed, so that two races are about the same programs; what they
-depend on is resolved by the package manager, as a user's install would, and written down.
+Versions of the peers themselves are pinned, so that two comparisons cover the same programs. Their
+dependencies are resolved by the package manager, as in a user's installation, and recorded.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Recipe:
     """One way to install a peer.
 
     Attributes:
-        steps: arguments of ``pip install`` or ``npm install``, one tuple a call.
-        note: what a reader of the table must know of it, or "".
+        steps: arguments of ``pip install`` or ``npm install``, one tuple per call.
+        note: remark for readers of the table, or "".
     """
 
     steps: tuple[tuple[str, ...], ...]
@@ -32,13 +32,13 @@ class Peer:
     """A program that reads expressions.
 
     Attributes:
-        name: as ``--peers`` takes it.
+        name: name in ``--peers``.
         runtime: ``python`` or ``node``.
-        script: the worker's file in this folder.
-        package: the distribution that carries the peer's own version.
-        recipes: ways to install it; the first that works is used.
-        arguments: for the script, where one peer runs in two ways.
-        folder: its environment's, where that is another peer's; "" for its own.
+        script: file of its worker in this folder.
+        package: distribution with the peer's version.
+        recipes: ways to install it; the first that succeeds is used.
+        arguments: arguments of the script, if one peer runs in two configurations.
+        folder: folder of another peer's environment to share, or "".
     """
 
     name: str
@@ -52,7 +52,7 @@ class Peer:
 
 _FER: Final = "fer==25.10.3"
 _TFJS: Final = "4.22.0"
-# fer asks for setuptools without a bound and imports pkg_resources, which newer ones no longer have
+# fer requires setuptools without a bound and imports pkg_resources, which newer versions lack
 _SETUPTOOLS: Final = "setuptools<81"
 _FACE_API: Final = (
     Recipe((("@vladmandic/face-api@1.7.15", f"@tensorflow/tfjs@{_TFJS}", f"@tensorflow/tfjs-backend-wasm@{_TFJS}"),)),
@@ -72,7 +72,7 @@ PEERS: Final[tuple[Peer, ...]] = (
         "worker_fer.py",
         "fer",
         (
-            Recipe(((_FER, _SETUPTOOLS),), f"with {_SETUPTOOLS}: newer ones lack pkg_resources, which it imports"),
+            Recipe(((_FER, _SETUPTOOLS),), f"with {_SETUPTOOLS}: newer versions lack pkg_resources, which it imports"),
             Recipe(
                 (
                     ("--no-deps", _FER),
@@ -87,7 +87,7 @@ PEERS: Final[tuple[Peer, ...]] = (
                         "tqdm",
                     ),
                 ),
-                "reduced install, without PyTorch and with TensorFlow for CPUs: the plain one did not succeed here",
+                "reduced installation without PyTorch and with TensorFlow for CPUs, because the plain one failed here",
             ),
         ),
     ),
@@ -113,7 +113,7 @@ PEERS: Final[tuple[Peer, ...]] = (
     Peer("face-api-tiny", "node", "worker_faceapi.mjs", "@vladmandic/face-api", _FACE_API, ("tiny",), "face-api"),
 )
 
-_WEIGHTS: Final = "not raced: a plain install holds no weights of its expression network; at first use it fetches them from"
+_WEIGHTS: Final = "not run: the installation has no weights of the expression network; they are downloaded at first use from"
 
 ABSENT: Final[dict[str, str]] = {
     "deepface": f"{_WEIGHTS} a GitHub release (wheel of 0.0.103: 0.3 MB)",
@@ -121,4 +121,4 @@ ABSENT: Final[dict[str, str]] = {
     "emotiefflib": f"{_WEIGHTS} a GitHub repository (wheel of 1.1.1: 0.04 MB)",
     "py-feat": f"{_WEIGHTS} a model hub (2.1.5)",
 }
-"""Peers that package registries alone do not bring, by name, and why. A race touches nothing else."""
+"""Peers that cannot be installed from package registries alone, and why. The comparison uses no other source."""

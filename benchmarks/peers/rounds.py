@@ -1,7 +1,7 @@
-"""The running of the race: rounds in which every peer takes its turn, each turn in a fresh process.
+"""Rounds of the comparison: in each, every peer takes a turn in a fresh process.
 
-A turn goes from the start of the process to the first result, over the clips, then through this round's
-share of the images. A finished turn is kept as a file, so that a race that was stopped goes on there.
+A turn covers the start of the process to the first result, the clips, and this round's share of the
+images. A finished turn is saved as a file, so that a stopped run resumes there.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from mien.emotions import EMOTIONS
 from mien.files import write_json
 
 FIRST_LIMIT_S: Final = 300.0
-"""How long a peer may take to import, load and read its first frame."""
+"""Time limit in seconds to import, load and read the first frame."""
 REQUEST_LIMIT_S: Final = 300.0
 PORTION: Final = 50
-"""Pictures of one request."""
+"""Pictures per request."""
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A peer that stands at the start.
+    """An installed peer.
 
     Attributes:
-        name: of the peer.
-        environment: where it is installed.
+        name: name of the peer.
+        environment: its environment.
     """
 
     name: str
@@ -46,13 +46,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What the peers are shown.
+    """The input of the peers.
 
     Attributes:
-        clips: by file name.
-        images: (N, 48, 48) uint8, cut into one share a round.
-        rounds: how many.
-        canvases: how many of the images are shown on canvases as well.
+        clips: clips by file name.
+        images: (N, 48, 48) uint8, split into one share per round.
+        rounds: number of rounds.
+        canvases: number of images that are also run with detection.
     """
 
     clips: Mapping[str, Pictures]
@@ -61,23 +61,23 @@ class Course:
     canvases: int
 
     def share(self, number: int) -> tuple[int, int, int]:
-        """Return where round ``number``, from 0, begins and ends in the images, and where its canvases end."""
+        """Return the bounds of round ``number`` (from 0) in the images, and the end of its canvases."""
         start, end = _bounds(len(self.images), self.rounds, number)
         first, last = _bounds(self.canvases, self.rounds, number)
         return start, end, start + last - first
 
 
 def turns(entries: list[Entry], rounds: int) -> Iterator[tuple[int, Entry]]:
-    """Yield (round, peer); another peer begins each round, since the first one warms nothing but itself."""
+    """Yield (round, peer); each round begins with another peer, so that no peer always goes first."""
     for number in range(rounds):
         yield from ((number, entries[(k + number) % len(entries)]) for k in range(len(entries)))
 
 
 def run_turn(entry: Entry, number: int, course: Course, logs: Path, progress: Progress) -> dict[str, Any]:
-    """Return what one peer did in one round: raw answers and milliseconds.
+    """Return the result of one peer in one round: raw answers and milliseconds.
 
     Raises:
-        WorkerFailure: it died, hung or talked nonsense.
+        WorkerFailure: it crashed, hung or gave an invalid answer.
     """
     environment = entry.environment
     with Worker(environment.command, logs / f"{entry.name}-{number}.log", environment.variables) as worker:
@@ -102,13 +102,13 @@ def run_turn(entry: Entry, number: int, course: Course, logs: Path, progress: Pr
 
 
 def run(entries: list[Entry], course: Course, work: Path, say: Callable[[str], None], progress: Progress) -> dict[str, Any]:
-    """Return the turns of every peer, or why it has none, by name: ``{"turns": [...], "failure": ""}``.
+    """Return the turns of every peer, or the reason for none, by name: ``{"turns": [...], "failure": ""}``.
 
     Args:
-        entries: who runs.
-        course: what they are shown.
-        work: folder of this race: finished turns are found and left there.
-        say: takes a sentence for each finished turn.
+        entries: the peers.
+        course: their input.
+        work: folder of this run, with the finished turns.
+        say: receives a message for each finished turn.
         progress: called with (peer and part, done, total).
     """
     found: dict[str, Any] = {entry.name: {"turns": [], "failure": ""} for entry in entries}
@@ -120,7 +120,7 @@ def run(entries: list[Entry], course: Course, work: Path, say: Callable[[str], N
         kept = work / f"{entry.name}-{number}-{entry.environment.key[:12]}.json"
         if kept.is_file():
             mine["turns"].append(json.loads(kept.read_text(encoding="utf-8")))
-            say(f"round {number + 1} of {course.rounds}, {entry.name}: done before")
+            say(f"round {number + 1} of {course.rounds}, {entry.name}: already done")
             continue
         started = time.perf_counter()
         title = f"round {number + 1} of {course.rounds}, {entry.name}"
@@ -141,12 +141,12 @@ def run(entries: list[Entry], course: Course, work: Path, say: Callable[[str], N
 
 
 def _bounds(count: int, rounds: int, number: int) -> tuple[int, int]:
-    """Return where part ``number`` of ``rounds`` equal parts of ``count`` things begins and ends."""
+    """Return the bounds of part ``number`` when ``count`` items are split into ``rounds`` equal parts."""
     return count * number // rounds, count * (number + 1) // rounds
 
 
 def _ask_all(worker: Worker, pictures: Pictures, progress: Callable[[int, int], None]) -> dict[str, list[Any]]:
-    """Return scores and milliseconds of all pictures of a file, asked for in portions."""
+    """Return scores and milliseconds of all pictures of a file, requested in batches."""
     answer: dict[str, list[Any]] = {"scores": [], "ms": []}
     total = pictures.shape[0]
     for first in range(0, total, PORTION):
@@ -159,10 +159,10 @@ def _ask_all(worker: Worker, pictures: Pictures, progress: Callable[[int, int], 
 
 
 def _checked(answer: dict[str, Any], count: int) -> dict[str, Any]:
-    """Return an answer as it is, if it is one about ``count`` pictures."""
+    """Return an answer if it is valid for ``count`` pictures."""
     scores, milliseconds = answer.get("scores"), answer.get("ms")
     fits = isinstance(scores, list) and isinstance(milliseconds, list) and len(scores) == len(milliseconds) == count
     fits = fits and all(row is None or (isinstance(row, list) and len(row) == len(EMOTIONS)) for row in scores or [])
     if not fits:
-        raise WorkerFailure(f"its answer is not about {count} pictures with {len(EMOTIONS)} scores each: {str(answer)[:80]}")
+        raise WorkerFailure(f"invalid answer, expected {count} pictures with {len(EMOTIONS)} scores each: {str(answer)[:80]}")
     return answer

@@ -1,7 +1,7 @@
-"""From raw turns to the numbers of a row, and from two rows to their ratio.
+"""Numbers of a row from raw turns, and ratios of two rows.
 
-Times of a round stand beside Mien's of the same round, since a busy moment of the machine hits both: a
-ratio is the median of the rounds' ratios.
+Times are compared with Mien's of the same round, because load on the machine affects both. A ratio is
+the median of the ratios of all rounds.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from mien.emotions import EMOTIONS
 from mien.evaluation.significance import bootstrap_difference
 
 TIMES: Final = ("face_ms", "frame_ms", "frame_p95_ms", "picture_ms", "first_result_s")
-"""Numbers of every round that are compared round by round."""
+"""Numbers that are compared per round."""
 
 
 def answers(turns: Sequence[dict[str, Any]], part: str) -> NDArray[np.int64]:
-    """Return the class answered for each image, -1 where no face was found, the rounds one after the other.
+    """Return the predicted class of each image, -1 if no face was found, concatenated over the rounds.
 
     Args:
-        turns: of one peer, in the order of the rounds.
+        turns: turns of one peer, in the order of the rounds.
         part: ``crops`` or ``canvases``.
     """
     rows = [row for turn in turns for row in turn[part]["scores"]]
@@ -32,10 +32,10 @@ def answers(turns: Sequence[dict[str, Any]], part: str) -> NDArray[np.int64]:
 
 
 def truth(turns: Sequence[dict[str, Any]], part: str, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the labels that belong to ``answers``: of canvases a round may have had only the first of its images.
+    """Return the labels that match ``answers``; a round may have run only its first images with detection.
 
     Args:
-        turns: of one peer, in the order of the rounds.
+        turns: turns of one peer, in the order of the rounds.
         part: ``crops`` or ``canvases``.
         labels: (N,) int64, the truth of all images.
     """
@@ -45,33 +45,46 @@ def truth(turns: Sequence[dict[str, Any]], part: str, labels: NDArray[np.int64])
 
 
 def numbers(turns: Sequence[dict[str, Any]], labels: NDArray[np.int64], size_mb: float) -> dict[str, Any]:
-    """Return every number of a peer's row as plain values; None where it was not measured.
+    """Return the numbers of a peer's row as plain values; None if not measured.
 
     Args:
-        turns: what it did, one entry a round.
-        labels: (N,) int64, the truth of the images.
-        size_mb: of its install.
+        turns: its turns, one per round.
+        labels: (N,) int64, the truth of the images; -1 if unknown.
+        size_mb: size of its installation.
     """
-    direct, loop, loop_labels = answers(turns, "crops"), answers(turns, "canvases"), truth(turns, "canvases", labels)
-    probabilities = np.array([row for turn in turns for row in turn["crops"]["scores"]], np.float64)
-    matrix = metrics.confusion_matrix(labels, direct, len(EMOTIONS))
+    loop = answers(turns, "canvases")
     clips = [row for turn in turns for clip in turn["clips"].values() for row in clip["scores"]]
     memory = [turn["memory_mb"] for turn in turns if turn["memory_mb"] is not None]
-    n = len(labels)
     return {
-        "n": n,
-        "accuracy": metrics.accuracy(labels, direct),
-        "accuracy_ci": list(metrics.wilson_interval(int((direct == labels).sum()), n)),
-        "macro_f1": metrics.macro_f1(matrix),
-        "ece": metrics.expected_calibration_error(probabilities, labels),
-        "loop_n": len(loop),
-        "loop_accuracy": metrics.accuracy(loop_labels, loop),
-        "loop_accuracy_ci": list(metrics.wilson_interval(int((loop == loop_labels).sum()), len(loop))),
+        **agreement(turns, labels),
         "detection_rate": float((loop >= 0).mean()),
         "clip_detection_rate": sum(row is not None for row in clips) / len(clips),
         **{name: float(np.median(values)) for name, values in times(turns).items()},
         "size_mb": size_mb,
         "memory_mb": max(memory, default=None),
+    }
+
+
+def agreement(turns: Sequence[dict[str, Any]], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """Return a peer's accuracy against a truth, on crops and with detection.
+
+    Args:
+        turns: its turns, one per round.
+        labels: (N,) int64, the truth of the images; -1 if unknown.
+    """
+    known, loop_labels = labels >= 0, truth(turns, "canvases", labels)
+    direct, loop = answers(turns, "crops")[known], answers(turns, "canvases")[loop_labels >= 0]
+    probabilities = np.array([row for turn in turns for row in turn["crops"]["scores"]], np.float64)[known]
+    labels, loop_labels = labels[known], loop_labels[loop_labels >= 0]
+    return {
+        "n": len(labels),
+        "accuracy": metrics.accuracy(labels, direct),
+        "accuracy_ci": list(metrics.wilson_interval(int((direct == labels).sum()), len(labels))),
+        "macro_f1": metrics.macro_f1(metrics.confusion_matrix(labels, direct, len(EMOTIONS))),
+        "ece": metrics.expected_calibration_error(probabilities, labels),
+        "loop_n": len(loop),
+        "loop_accuracy": metrics.accuracy(loop_labels, loop),
+        "loop_accuracy_ci": list(metrics.wilson_interval(int((loop == loop_labels).sum()), len(loop))),
     }
 
 
@@ -94,11 +107,11 @@ def against(
     row: dict[str, Any],
     our_row: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return how a peer stands against Mien: above 1 in a ratio it takes more, below 0 in a difference it is worse.
+    """Compare a peer with Mien: a ratio above 1 means more, a difference below 0 means worse.
 
     Args:
-        turns: of the peer.
-        ours: of Mien, the same rounds.
+        turns: turns of the peer.
+        ours: turns of Mien in the same rounds.
         labels: (N,) int64, the truth.
         row: the peer's numbers.
         our_row: Mien's numbers.
@@ -112,7 +125,8 @@ def against(
         if row[name] is not None and our_row[name]:
             result[name] = {"ratio": row[name] / our_row[name]}
     for name, part in (("accuracy", "crops"), ("loop_accuracy", "canvases")):
-        right, our_right = (answers(who, part) == truth(who, part, labels) for who in (turns, ours))
+        judged = truth(turns, part, labels)
+        right, our_right = ((answers(who, part) == judged)[judged >= 0] for who in (turns, ours))
         low, high = bootstrap_difference(right, our_right)
         result[name] = {"difference": row[name] - our_row[name], "ci": [low, high]}
     return result

@@ -1,6 +1,6 @@
-"""The result of a race as a table: for a terminal, for a document, for the README.
+"""The result of a comparison as a table: for a terminal, a document and the README.
 
-It takes the document that a race writes and computes nothing but what is shown.
+The input is the document that a comparison writes; only the presentation is computed here.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ _HEADS: Final = (
     "",
     "accuracy on crops",
     "macro-F1",
-    "accuracy, face found by itself",
-    "faces found and read",
-    "ms a face",
-    "ms a frame of a clip (p95)",
-    "ms a picture on its own",
+    "accuracy on crops, FER2013 labels",
+    "accuracy with detection",
+    "faces detected and read",
+    "ms per face",
+    "ms per video frame (p95)",
+    "ms per picture",
     "first result, s",
     "installed, MB",
     "memory, MB",
@@ -24,7 +25,7 @@ _HEADS: Final = (
 
 
 def cells(name: str, peer: dict[str, Any]) -> list[str]:
-    """Return a peer's row, as long as the heads; dashes where it did not run."""
+    """Return a peer's row with one cell per heading; dashes if it did not run."""
     title = f"{name} {peer['version']}".strip()
     row = peer.get("numbers")
     if row is None:
@@ -38,6 +39,7 @@ def cells(name: str, peer: dict[str, Any]) -> list[str]:
         title,
         _share(row["accuracy"], row["accuracy_ci"]),
         f"{row['macro_f1']:.3f}",
+        NONE if "labels" not in peer else f"{peer['labels']['accuracy']:.1%}",
         _share(row["loop_accuracy"], row["loop_accuracy_ci"]),
         f"{row['detection_rate']:.1%}",
         timed("face_ms", ".2f"),
@@ -56,15 +58,15 @@ def rows(document: dict[str, Any]) -> list[list[str]]:
 
 
 def markdown_table(document: dict[str, Any]) -> str:
-    """Return the table and the notes under it in Markdown."""
+    """Return the table and its notes as Markdown."""
     lines = ["| " + " | ".join(_HEADS) + " |", "|---" * len(_HEADS) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows(document)]
     return "\n".join([*lines, "", _legend(document), "", *(f"- {note}" for note in notes(document))]) + "\n"
 
 
 def terminal_table(document: dict[str, Any]) -> str:
-    """Return the same for people at a terminal: a peer a column, a measure a line."""
-    columns = [row for row in rows(document) if row[1] != NONE]  # the notes say of the others why
+    """Return the table for a terminal: one column per peer, one line per measure."""
+    columns = [row for row in rows(document) if row[1] != NONE]  # the notes give the reasons of the others
     widths = [max(len(value) for value in column) for column in columns]
     first = max(map(len, _HEADS))
     lines = [
@@ -75,7 +77,7 @@ def terminal_table(document: dict[str, Any]) -> str:
 
 
 def notes(document: dict[str, Any]) -> list[str]:
-    """Return what must be said of each peer: how it ran, or why it did not."""
+    """Return a note for each peer: how it ran, or why it did not."""
     said = []
     for name, peer in document["peers"].items():
         text = peer["failure"] if peer["failure"] else "; ".join(filter(None, peer["notes"]))
@@ -85,17 +87,17 @@ def notes(document: dict[str, Any]) -> list[str]:
 
 
 def full_page(document: dict[str, Any]) -> str:
-    """Return the page that is kept of a race, in Markdown."""
+    """Return the full page of a comparison as Markdown."""
     race, machine = document["race"], document["machine"]
-    shown = f"{race['images']} images of {race['split']}, {race['rounds']} rounds in turns; clips {', '.join(race['clips'])}."
+    shown = f"{race['images']} images of {race['split']}, {race['rounds']} rounds; clips {', '.join(race['clips'])}."
     cores = f"{machine['cores_used']} of {machine['cores']} cores, {machine['memory_gb']:.0f} GB, {machine['system']}"
     parts = [
-        f"# The race of {race['date']}",
+        f"# Comparison with other programs, {race['date']}",
         f"`{race['command']}`",
         f"{shown} Data set {race['dataset_hash']}.",
         f"{machine['cpu']}, {cores}; load {machine['load_before']:.2f} before, {machine['load_after']:.2f} after.",
         markdown_table(document).rstrip(),
-        "## Accuracy on the same images",
+        "## Difference in accuracy on the same images",
         _differences(document),
         "## Versions",
         *(_versions(name, peer) for name, peer in document["peers"].items() if peer["versions"]),
@@ -105,22 +107,25 @@ def full_page(document: dict[str, Any]) -> str:
 
 def _legend(document: dict[str, Any]) -> str:
     race = document["race"]
-    images = f"{race['images']} images, {race['canvases']} of them with detection in the loop"
+    images = f"{race['images']} images, {race['canvases']} of them with detection"
+    truths = {"people": "agreement with people", "fer2013": "FER2013 labels"}
     return (
-        f"{race['split']}, {images}; 95 % intervals; in brackets behind a time or a size how many times Mien's it is. "
+        f"{race['split']}, {images}; truth: "
+        f"{truths[race.get('truth', 'fer2013')]}; 95 % intervals; times and "
+        "sizes are followed by their ratio to Mien's. "
         f"{document['machine']['cpu']}, {document['machine']['cores_used']} cores, {race['date']}."
     )
 
 
 def _differences(document: dict[str, Any]) -> str:
-    """Return the differences in accuracy from Mien's, on the same images."""
+    """Return the differences in accuracy from Mien on the same images."""
     lines = []
     for name, peer in document["peers"].items():
-        for key, what in (("accuracy", "on crops"), ("loop_accuracy", "with detection in the loop")):
+        for key, what in (("accuracy", "on crops"), ("loop_accuracy", "with detection")):
             found = (peer.get("against") or {}).get(key)
             if found:
                 points, low, high = (f"{100 * value:+.1f}" for value in (found["difference"], *found["ci"]))
-                lines.append(f"- {name} {what}: {points} points against Mien ({low} to {high})")
+                lines.append(f"- {name} {what}: {points} points compared with Mien ({low} to {high})")
     return "\n".join(lines)
 
 

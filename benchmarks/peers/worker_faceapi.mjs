@@ -1,10 +1,10 @@
-// face-api in the race: detection, landmarks and expressions as its tutorial chains them for frames, its expression
-// network alone for crops, on the WebAssembly backend. The argument `tiny` takes its tiny detector instead of the default.
+// Worker for face-api: detection, landmarks and expressions as in its tutorial for frames, its expression network alone
+// for crops, on the WebAssembly backend. The argument `tiny` selects its tiny detector instead of the default.
 
 import path from 'node:path';
 import { largest, packages, require, serve } from './worker_loop.mjs';
 
-/** Its names of the seven, by ours. */
+/** Its class names by Mien's. */
 const NAMES = { angry: 'angry', disgust: 'disgusted', fear: 'fearful', happy: 'happy', neutral: 'neutral', sad: 'sad', surprise: 'surprised' };
 
 function inOurNames(expressions) {
@@ -28,7 +28,7 @@ class FaceApiReader {
     const { ssdMobilenetv1, tinyFaceDetector, faceLandmark68Net, faceExpressionNet } = this.faceapi.nets;
     for (const net of [this.tiny ? tinyFaceDetector : ssdMobilenetv1, faceLandmark68Net, faceExpressionNet]) await net.loadFromDisk(models);
     const { SsdMobilenetv1Options, TinyFaceDetectorOptions } = this.faceapi;
-    this.options = this.tiny ? new TinyFaceDetectorOptions() : new SsdMobilenetv1Options(); // what it takes when nothing is said
+    this.options = this.tiny ? new TinyFaceDetectorOptions() : new SsdMobilenetv1Options(); // its default
     return this;
   }
 
@@ -37,9 +37,9 @@ class FaceApiReader {
     return { note: `WebAssembly backend, detectAllFaces().withFaceLandmarks().withFaceExpressions() with ${detector}` };
   }
 
-  begin() {} // it holds nothing from frame to frame
+  begin() {} // it keeps no state between frames
 
-  /** It takes colours only: grey crops get three equal ones. */
+  /** It accepts colour only: grey crops get three equal channels. */
   tensor(pixels, shape) {
     if (shape.length === 3) return this.tf.tensor3d(pixels, shape, 'int32');
     return this.tf.tidy(() => this.tf.tile(this.tf.tensor3d(pixels, [...shape, 1], 'int32'), [1, 1, 3]));

@@ -1,4 +1,4 @@
-"""``fer`` in the race: its public ``detect_emotions`` for frames, its classifier alone for crops."""
+"""Worker for ``fer``: its public ``detect_emotions`` for frames, its classifier alone for crops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from worker_loop import serve
 
 
 class FerReader:
-    """``FER()`` as its manual shows it."""
+    """``FER()`` as in its manual."""
 
     def __init__(self) -> None:
         from fer.fer import FER
@@ -27,7 +27,7 @@ class FerReader:
     def read_face(self, face: np.ndarray) -> dict[str, float]:
         import cv2
 
-        # the same steps as in detect_emotions() from the cut face on: 64x64, grey, -1 to 1
+        # the steps of detect_emotions() after cropping: 64x64, grey, -1 to 1
         pixels = cv2.resize(face, (64, 64)).astype("float32")
         answer = np.asarray(self._fer._classify_emotions((pixels / 255.0 - 0.5)[None] * 2.0))[0]
         return dict(zip(self._names, answer))  # noqa: B905  its environment may hold an older Python

@@ -1,7 +1,7 @@
-// Human in the race: its `detect()` for frames, its emotion network alone for crops, on the WebAssembly backend.
+// Worker for Human: its `detect()` for frames, its emotion network alone for crops, on the WebAssembly backend.
 //
-// Only what an expression needs is switched on (face detection, mesh, emotion), which is in its favour; everything else
-// is left at its defaults. Its cache of frames stays on for films and is off for pictures that do not belong together.
+// Only the modules that expressions need are enabled (face detection, mesh, emotion), which is in its favour; all other
+// settings are defaults. Its frame cache is on for videos and off for unrelated pictures.
 
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -38,7 +38,7 @@ class HumanReader {
   begin(video) {
     if (!video && !this.cached) {
       const { cachedFrames, totalFrames } = this.human.performance;
-      this.cached = `; its cache took part in ${cachedFrames} of ${totalFrames} frames of the clips`;
+      this.cached = `; its cache was used for ${cachedFrames} of ${totalFrames} frames of the clips`;
     }
     this.human.config.cacheSensitivity = video ? this.cacheSensitivity : 0;
   }
@@ -47,7 +47,7 @@ class HumanReader {
     return this.tf.tensor(pixels, shape, 'int32');
   }
 
-  /** The same steps as in Human's own emotion module: enlarged to 64x64, grey, -1 to 1. */
+  /** The steps of Human's emotion module: enlarged to 64x64, grey, -1 to 1. */
   async readFace(face) {
     const { tf } = this;
     const answer = tf.tidy(() => {
@@ -63,7 +63,7 @@ class HumanReader {
     const { face } = await this.human.detect(frame);
     const emotion = face[0]?.emotion; // at most one face, by default
     if (!emotion?.length) return null;
-    // unlikely expressions are left out of its answer
+    // its answer omits unlikely expressions
     return { ...Object.fromEntries(NAMES.map((name) => [name, 0])), ...Object.fromEntries(emotion.map((one) => [one.emotion, one.score])) };
   }
 }

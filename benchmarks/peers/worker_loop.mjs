@@ -1,5 +1,5 @@
-// What every Node worker does: read requests, hand pictures over one by one, time the peer's own call.
-// It speaks as worker_loop.py does; see there for requests and answers.
+// Main loop of the Node workers: read requests, pass on pictures one by one, time the peer's call.
+// The protocol is that of worker_loop.py; see there for requests and answers.
 
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,13 +7,13 @@ import path from 'node:path';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** Where the peer is installed, and `require` as seen from there. */
+/** Folder of the peer, and its `require`. */
 export const packages = path.join(process.env.PEER_FOLDER, 'node_modules');
 export const require = createRequire(path.join(process.env.PEER_FOLDER, 'package.json'));
 
-for (const name of ['log', 'info', 'warn', 'debug']) console[name] = console.error; // answers alone go to standard output
+for (const name of ['log', 'info', 'warn', 'debug']) console[name] = console.error; // only answers go to standard output
 
-// the WebAssembly builds load models by fetch, and Node's fetch knows no files
+// the WebAssembly builds load models by fetch, and Node's fetch does not read files
 const overNetwork = globalThis.fetch;
 globalThis.fetch = async (address, options) => {
   const url = String(address);
@@ -21,11 +21,11 @@ globalThis.fetch = async (address, options) => {
 };
 
 /**
- * Answer requests until there are no more; the peer is imported and loaded at the first.
+ * Answer requests until the input ends; the peer is imported and loaded on the first.
  *
  * A reader has `about()`, `begin(video)`, `tensor(pixels, shape)`, `readFace(tensor)` and `readFrame(tensor)`; the
- * last two give a score for each of the seven names, `readFrame` null where no face was found. Making the tensor
- * is not timed, since a program that has a camera holds its frames in another form anyway.
+ * last two return a score for each of the seven names, `readFrame` null if no face was found. Creating the tensor
+ * is not timed, because a program with a camera has its frames in another form anyway.
  */
 export async function serve(openReader) {
   let reader = null;
@@ -60,7 +60,7 @@ async function read(reader, request) {
   return answer;
 }
 
-/** Return where the largest of some things with a `width` and a `height` stands, -1 for none. */
+/** Return the index of the largest box, -1 for none. */
 export function largest(boxes) {
   return boxes.reduce((best, box, k) => (best < 0 || box.width * box.height > boxes[best].width * boxes[best].height ? k : best), -1);
 }

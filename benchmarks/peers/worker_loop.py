@@ -1,14 +1,14 @@
-"""What every Python worker does: read requests, hand pictures over one by one, time the peer's own call.
+"""Main loop of the Python workers: read requests, pass on pictures one by one, time the peer's call.
 
-It runs in the peer's environment and so needs numpy alone, never Mien. Pictures are raw uint8 files, read
-one at a time and outside of the timed part. Requests:
+It runs in the peer's environment, so it needs only NumPy, not Mien. Pictures are raw uint8 files, read
+one at a time outside the timed part. Requests:
 
     {"do": "faces",  "path", "shape": [N, 48, 48],    "first", "count"}
     {"do": "frames", "path", "shape": [N, H, W, 3],   "first", "count", "times_s": […], "new": true, "video": true}
     {"do": "about"}
 
-Both that read have ``order`` as well, the seven names. Answers hold one entry a picture: ``scores`` (seven numbers
-in that order, or null where no face was found) and ``ms``.
+The first two also have ``order``, the seven names. Answers have one entry per picture: ``scores`` (seven numbers
+in that order, or null if no face was found) and ``ms``.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ import numpy as np
 
 
 class Reader(Protocol):
-    """A peer, ready to read."""
+    """A loaded peer."""
 
     def about(self) -> dict[str, Any]:
-        """Return facts for the table, such as ``{"note": "Haar cascade"}``."""
+        """Return notes for the table, such as ``{"note": "Haar cascade"}``."""
 
     def begin(self, video: bool) -> None:
-        """Get ready for frames that have nothing to do with those before."""
+        """Prepare for frames that are unrelated to earlier ones."""
 
     def read_face(self, face: np.ndarray) -> Mapping[str, float]:
         """Return a score for each of the seven names of a (48, 48) uint8 grey crop, from the emotion network alone."""
 
     def read_frame(self, frame: np.ndarray, t_s: float) -> Mapping[str, float] | None:
-        """Return the same of the largest face in a (H, W, 3) uint8 BGR frame, None where none was found."""
+        """Return the scores of the largest face in a (H, W, 3) uint8 BGR frame, or None if there is none."""
 
 
 def serve(open_reader: Callable[[], Reader]) -> None:
-    """Answer requests until there are no more; the peer is imported and loaded at the first."""
+    """Answer requests until the input ends; the peer is imported and loaded on the first."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a peer prints must not stand between the answers
+    os.dup2(2, 1)  # output of the peer must not mix with the answers
     reader: Reader | None = None
     for line in sys.stdin:
         request = json.loads(line)
@@ -66,7 +66,7 @@ def _read(reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
         for k in range(request["count"]):
             picture = np.fromfile(file, np.uint8, size).reshape(shape)
             if not faces:
-                picture = np.ascontiguousarray(picture[..., ::-1])  # files hold red-green-blue
+                picture = np.ascontiguousarray(picture[..., ::-1])  # files are RGB
             started = time.perf_counter()
             read = reader.read_face(picture) if faces else reader.read_frame(picture, request["times_s"][k])
             milliseconds.append(round(1000 * (time.perf_counter() - started), 4))

@@ -1,63 +1,56 @@
-"""Mien in the race: the live pipeline for frames, the bundle alone for crops."""
+"""Worker for Mien, through its public calls: ``Analyzer.stream`` for clips, ``.image`` for pictures, ``.faces`` for crops."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from worker_loop import serve
 
+if TYPE_CHECKING:
+    from mien import FaceReading, Frame, FrameResult
+
 
 class MienReader:
-    """The default bundle and the detector that live would take, with live's own settings."""
+    """The library with its defaults, which are those of the live view."""
 
     def __init__(self) -> None:
-        from pathlib import Path
+        from mien import Analyzer
+        from mien.vision.bundles import DEFAULT_BUNDLE
 
-        from mien.settings import LiveSettings
-        from mien.vision.bundles import DEFAULT_BUNDLE, bundle_path
-        from mien.vision.detector import open_detector
-        from mien.vision.predictor import Predictor
-
-        self._settings = LiveSettings("auto", Path("out"), DEFAULT_BUNDLE)
-        self._predictor = Predictor(bundle_path(DEFAULT_BUNDLE))
-        self._detector = open_detector()
+        self._analyzer, self._model = Analyzer(DEFAULT_BUNDLE), DEFAULT_BUNDLE
         self.begin(video=True)
 
     def about(self) -> dict[str, Any]:
-        return {
-            "note": f"the live pipeline with its defaults: detector {self._detector.name}, bundle {self._predictor.card.name}"
-        }
+        calls = "Analyzer.image(picture), Analyzer.stream(frames) for clips and Analyzer.faces([crop])"
+        detector = self._analyzer.detector
+        return {"note": f"timed: {calls} with their defaults, one picture per call: detector {detector}, bundle {self._model}"}
 
     def begin(self, video: bool) -> None:
-        from random import Random
-
-        from mien.live.pipeline import ExpressionReader, Pipeline
-        from mien.privacy.permit import permit_expressions
-        from mien.privacy.policy import decide
-
-        permit = permit_expressions(decide())
-        assert permit is not None  # own use, as on a developer's machine
-        # names for faces of a recording; a picture is read as one of a folder is, each for itself
-        reader = ExpressionReader(self._predictor, permit)
-        self._pipeline = Pipeline(self._detector, reader, Random(0), self._settings.smoothing_s)  # noqa: S311
+        self._results: Iterator[FrameResult] | None = self._analyzer.stream(self._frames()) if video else None
         self._index = 0
 
+    def _frames(self) -> Iterator[Frame]:
+        while True:  # the stream requests a frame when its next result is requested
+            yield self._next
+
     def read_face(self, face: np.ndarray) -> dict[str, float]:
-        return self._named(self._predictor.predict(face[None, None]).probabilities[0])
+        return self._analyzer.faces([face])[0].probabilities
 
     def read_frame(self, frame: np.ndarray, t_s: float) -> dict[str, float] | None:
-        from mien.records import Frame
+        from mien import Frame
 
-        result = self._pipeline.update(Frame(self._index, t_s, frame))
-        self._index += 1
-        faces = [face for face in result.faces if not face.unread]
+        if self._results is None:
+            result = self._analyzer.image(frame)
+        else:
+            self._next = Frame(self._index, t_s, frame)
+            self._index += 1
+            result = next(self._results)
+        faces: list[FaceReading] = [face for face in result.faces if not face.unread]
         if not faces:
             return None
-        return self._named(max(faces, key=lambda face: face.detection.box.w * face.detection.box.h).smoothed)
-
-    def _named(self, probabilities: np.ndarray) -> dict[str, float]:
-        return dict(zip(self._predictor.card.labels, probabilities.tolist(), strict=True))
+        return max(faces, key=lambda face: face.detection.box.w * face.detection.box.h).probabilities
 
 
 if __name__ == "__main__":

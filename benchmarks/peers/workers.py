@@ -1,8 +1,8 @@
-"""A peer at work in a process of its own, spoken to in lines of JSON.
+"""A peer in its own process, controlled by lines of JSON.
 
 A request is one line on the process's standard input, its answer one line on its standard output. A
-process that dies, hangs or says something else than asked ends in ``WorkerFailure``, whose message
-becomes the reason in the table. Nothing here knows what is asked.
+process that crashes, hangs or gives an invalid answer raises ``WorkerFailure``, whose message becomes
+the reason in the table. This module does not depend on the content of requests.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _GRACE_S: Final = 5.0
 
 
 class WorkerFailure(Exception):  # noqa: N818  it says why a row is empty
-    """The worker cannot go on; the message says why."""
+    """The worker failed; the message gives the reason."""
 
 
 class Worker:
-    """A worker's process.
+    """The process of a worker.
 
     Args:
-        command: what starts it.
-        log: file that takes its standard error.
+        command: command that starts it.
+        log: file for its standard error.
         variables: its environment variables; None for those of this process.
 
     Attributes:
-        started_s: when it was started, on the clock of ``time.perf_counter``.
+        started_s: start time on the clock of ``time.perf_counter``.
 
     Raises:
         WorkerFailure: it cannot be started.
@@ -65,8 +65,8 @@ class Worker:
         """Return the answer to ``request``.
 
         Raises:
-            WorkerFailure: the process died, was silent for ``timeout_s`` seconds, answered with an error, or
-                with something that is no JSON object. It is ended.
+            WorkerFailure: the process crashed, was silent for ``timeout_s`` seconds, answered with an error, or
+                with something other than a JSON object. It is terminated.
         """
         line = json.dumps(request).encode() + b"\n"
         assert self._process.stdin is not None
@@ -81,12 +81,12 @@ class Worker:
             raise WorkerFailure(f"no answer to '{request.get('do')}' in {timeout_s:g} s") from None
         if answer is _END:
             self._end(_GRACE_S)
-            raise WorkerFailure(f"ended at '{request.get('do')}' with exit code {self._process.returncode}{self._last_words()}")
+            raise WorkerFailure(f"ended at '{request.get('do')}' with exit code {self._process.returncode}{self._end_message()}")
         return self._understood(answer, str(request.get("do")))
 
     @property
     def peak_memory_mb(self) -> float | None:
-        """The most memory the process has held so far (resident, 10^6 bytes); None where the system does not say."""
+        """Peak resident memory of the process (10^6 bytes), or None if the system does not report it."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
         except OSError:
@@ -97,19 +97,19 @@ class Worker:
         return None
 
     def close(self) -> None:
-        """End the process: it ends by itself when nothing more can be asked. Safe to call twice."""
+        """End the process, which exits when its input ends. Safe to call twice."""
         self._end(_GRACE_S)
 
     def _end(self, grace_s: float) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError):  # it may be gone already, with a request unread
+        with suppress(OSError):  # it may have exited with a request unread
             self._process.stdin.close()
         try:
             self._process.wait(grace_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._listener.join(_GRACE_S)  # what the process started may hold its output open for longer
+        self._listener.join(_GRACE_S)  # child processes may keep its output open for longer
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -125,14 +125,14 @@ class Worker:
             document = None
         if not isinstance(document, dict):
             self._end(0)
-            raise WorkerFailure(f"answered '{asked}' with something that is no JSON object: {answer[:80]!r}")
+            raise WorkerFailure(f"answered '{asked}' with something other than a JSON object: {answer[:80]!r}")
         if "error" in document:
             self._end(0)
             raise WorkerFailure(f"'{asked}' failed: {str(document['error'])[:300]}")
         return document
 
-    def _last_words(self) -> str:
-        """Return the last error it wrote to standard error, else the last line, with a colon before it, or ""."""
+    def _end_message(self) -> str:
+        """Return the last error on standard error, else the last line, after a colon, or ""."""
         lines = [line.strip() for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]
         return f": {(errors or lines)[-1][:200]}" if lines else ""

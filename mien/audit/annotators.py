@@ -1,9 +1,9 @@
-"""Do the people who label agree with one another? Chance-corrected agreement, for any number of them.
+"""Chance-corrected agreement between annotators.
 
-Cohen's kappa for two (Cohen 1960, doi:10.1177/001316446002000104), Fleiss' for as many on every
-image (Fleiss 1971, doi:10.1037/h0031619), Krippendorff's alpha where not everybody saw everything
+Cohen's kappa for two annotators (Cohen 1960, doi:10.1177/001316446002000104), Fleiss' for equally many labels on
+every image (Fleiss 1971, doi:10.1037/h0031619), Krippendorff's alpha where labels are missing
 (Krippendorff 2011, "Computing Krippendorff's alpha-reliability"). All are 1 for perfect
-agreement and 0 for what chance alone would make. It knows nothing of faces.
+agreement and 0 for agreement by chance.
 """
 
 from __future__ import annotations
@@ -16,27 +16,26 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.names import short_name
-from mien.data.tables import read_rows
+from mien.data.tables import read_rows, short_name
 from mien.emotions import EMOTIONS, canonical_name
 from mien.errors import DataError
 
 MISSING: Final = -1
-LEAST_SHARED: Final = 10
-"""Two people who saw fewer images in common get no number."""
+MIN_SHARED: Final = 10
+"""Pairs of annotators with fewer images in common are not scored."""
 _DRAWS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """What A people said of N images.
+    """Labels of N images by A annotators.
 
     Attributes:
-        people: A names.
-        labels: (N, A) int64, index into ``EMOTIONS``; -1 where someone did not say.
+        annotators: A names.
+        labels: (N, A) int64, index into ``EMOTIONS``; -1 where an annotator gave no label.
     """
 
-    people: tuple[str, ...]
+    annotators: tuple[str, ...]
     labels: NDArray[np.int64]
 
 
@@ -45,36 +44,36 @@ def read_annotations(path: Path, names: tuple[str, ...]) -> Annotations:
 
     Args:
         path: the file.
-        names: the images' names; the last three parts of a name are enough in the file.
+        names: names of the images; in the file, the last three path components of a name are enough.
 
     Raises:
-        DataError: no such file or columns, an image that is not there, an unknown label, or someone who labelled an image twice.
+        DataError: missing file or columns, an unknown image or label, or two labels by one annotator for one image.
     """
     rows = read_rows(path, "the annotations")
     columns = ("image", "annotator", "label")
     if not rows or not set(columns) <= set(rows[0]):
         raise DataError(f"the annotations {path} must have the columns {','.join(columns)} and at least one line")
     place = {short_name(name): i for i, name in enumerate(names)} | {name: i for i, name in enumerate(names)}
-    people = tuple(sorted({(row["annotator"] or "").strip() for row in rows}))
-    labels = np.full((len(names), len(people)), MISSING, np.int64)
+    annotators = tuple(sorted({(row["annotator"] or "").strip() for row in rows}))
+    labels = np.full((len(names), len(annotators)), MISSING, np.int64)
     for line, row in enumerate(rows, start=2):
-        image, person, word = ((row[column] or "").strip() for column in columns)
+        image, annotator, word = ((row[column] or "").strip() for column in columns)
         at, label = place.get(image, place.get(short_name(image))), canonical_name(word)
         if at is None:
             raise DataError(f"the annotations {path}, line {line}: no image {image!r} in this data; names look like {names[0]!r}")
-        if not person or label is None:
+        if not annotator or label is None:
             raise DataError(
-                f"the annotations {path}, line {line}: annotator {person!r}, label {word!r}; expected a name and one of "
+                f"the annotations {path}, line {line}: annotator {annotator!r}, label {word!r}; expected a name and one of "
                 f"{', '.join(EMOTIONS)}"
             )
-        if labels[at, people.index(person)] != MISSING:
-            raise DataError(f"the annotations {path}, line {line}: {person!r} labelled {image!r} twice. Keep one of the lines")
-        labels[at, people.index(person)] = EMOTIONS.index(label)
-    return Annotations(people, labels)
+        if labels[at, annotators.index(annotator)] != MISSING:
+            raise DataError(f"the annotations {path}, line {line}: {annotator!r} labelled {image!r} twice. Keep one of the lines")
+        labels[at, annotators.index(annotator)] = EMOTIONS.index(label)
+    return Annotations(annotators, labels)
 
 
 def cohen_kappa(first: NDArray[np.int64], second: NDArray[np.int64], classes: int) -> float:
-    """Return Cohen's kappa of two people's (N,) labels; NaN where both only ever gave one and the same label.
+    """Return Cohen's kappa of two annotators' (N,) labels; NaN if both used one and the same label throughout.
 
     >>> round(cohen_kappa(np.array([0, 0, 1, 1, 0]), np.array([0, 1, 1, 1, 0]), 2), 3)
     0.615
@@ -85,7 +84,7 @@ def cohen_kappa(first: NDArray[np.int64], second: NDArray[np.int64], classes: in
 
 
 def fleiss_kappa(counts: NDArray[np.int64]) -> float:
-    """Return Fleiss' kappa of (N, K) counts of answers, as many for each image, at least two; NaN where it is not defined."""
+    """Return Fleiss' kappa of (N, K) label counts, equally many labels per image and at least two; NaN if it is undefined."""
     raters = counts.sum(1)
     if not len(counts) or raters[0] < 2 or (raters != raters[0]).any():
         return math.nan
@@ -96,9 +95,9 @@ def fleiss_kappa(counts: NDArray[np.int64]) -> float:
 
 
 def krippendorff_alpha(counts: NDArray[np.int64]) -> float:
-    """Return Krippendorff's alpha for nominal labels of (N, K) counts of answers; images with one answer say nothing.
+    """Return Krippendorff's alpha for nominal data from (N, K) label counts; images with a single label are ignored.
 
-    NaN where nothing can disagree: no image with two answers, or one label only.
+    NaN if it is undefined: no image with two labels, or only one class used.
     """
     pairable = counts[counts.sum(1) >= 2].astype(np.float64)
     raters = pairable.sum(1, keepdims=True)
@@ -112,43 +111,48 @@ def krippendorff_alpha(counts: NDArray[np.int64]) -> float:
 
 
 def summarise(annotations: Annotations, seed: int = 0) -> dict[str, Any]:
-    """Return the agreement of all and of each pair as plain values; None where a number is not defined.
+    """Return the agreement of all annotators and of each pair as a JSON-compatible dict; undefined numbers are None.
 
     ``krippendorff_ci`` is a 95 % percentile bootstrap interval over images.
     """
-    counts = answer_counts(annotations.labels)
+    counts = label_counts(annotations.labels)
     shared = counts[counts.sum(1) >= 2]
     interval = None
-    if len(shared) >= LEAST_SHARED:
+    if len(shared) >= MIN_SHARED:
         random = np.random.default_rng(seed)
         draws = [krippendorff_alpha(shared[random.integers(0, len(shared), len(shared))]) for _ in range(_DRAWS)]
-        known = [value for value in draws if math.isfinite(value)]
-        interval = [float(end) for end in np.percentile(known, (2.5, 97.5))] if known else None
+        defined = [value for value in draws if math.isfinite(value)]
+        interval = [float(end) for end in np.percentile(defined, (2.5, 97.5))] if defined else None
     pairs = []
-    for i, one in enumerate(annotations.people):
-        for j in range(i + 1, len(annotations.people)):
+    for i, one in enumerate(annotations.annotators):
+        for j in range(i + 1, len(annotations.annotators)):
             both = (annotations.labels[:, [i, j]] != MISSING).all(1)
-            if both.sum() >= LEAST_SHARED:
+            if both.sum() >= MIN_SHARED:
                 first, second = annotations.labels[both, i], annotations.labels[both, j]
                 kappa = cohen_kappa(first, second, len(EMOTIONS))
                 agree = float((first == second).mean())
                 pairs.append(
-                    {"pair": [one, annotations.people[j]], "images": int(both.sum()), "agree": agree, "cohen": _known(kappa)}
+                    {
+                        "pair": [one, annotations.annotators[j]],
+                        "images": int(both.sum()),
+                        "agree": agree,
+                        "cohen": _or_none(kappa),
+                    }
                 )
     return {
-        "annotators": len(annotations.people),
+        "annotators": len(annotations.annotators),
         "images_with_two_or_more": len(shared),
-        "krippendorff": _known(krippendorff_alpha(counts)),
+        "krippendorff": _or_none(krippendorff_alpha(counts)),
         "krippendorff_ci": interval,
-        "fleiss": _known(fleiss_kappa(counts[counts.sum(1) > 0])),
+        "fleiss": _or_none(fleiss_kappa(counts[counts.sum(1) > 0])),
         "pairs": sorted(pairs, key=lambda pair: math.inf if pair["cohen"] is None else pair["cohen"]),
     }
 
 
-def answer_counts(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (N, 7) how many people gave each answer, of (N, A) labels."""
+def label_counts(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (N, 7) int64 label counts per image from (N, A) labels."""
     return np.stack([(labels == k).sum(1) for k in range(len(EMOTIONS))], axis=1).astype(np.int64)
 
 
-def _known(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The audit as a whole: each part in its turn, timed, and every finding as plain values."""
+"""The data audit: runs every check and collects the findings."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from mien.data.preparation import findings
 from mien.data.split_file import SplitFile
 from mien.data.votes import Votes
 
-Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Opens a progress bar with a heading; yields a function of (done, total)."""
+ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""Opens a progress bar with a heading and yields a callback ``(done, total)``."""
 LabelModel = Callable[[FaceDataset, NDArray[np.int64], Callable[[int, int], None]], NDArray[np.float32]]
-"""Gives (N, 7) out-of-fold probabilities for (data set, (N,) fold numbers, progress)."""
+"""Returns (N, 7) out-of-fold probabilities from ``(dataset, (N,) fold numbers, progress)``."""
 
 
 _SIZES_KEPT: Final = 20
@@ -34,18 +34,18 @@ _SIZES_KEPT: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """All that was found out about a data set.
+    """Findings of a data audit.
 
     Attributes:
-        dataset: what was looked at.
+        dataset: the audited data set of N images.
         copies: exact and near duplicates.
         scores: (N,) float32 quality scores by name.
-        checks: the checks that were made.
-        flags: (N,) bool by name of the check.
-        labels: the label model's opinion, None if it was left out.
-        votes: the crowd's, None if there are none.
-        decisions: what to do with each image.
-        facts: every number, as written to ``audit.json``.
+        checks: the quality checks that were run.
+        flags: (N,) bool by check name, True where the check fails.
+        labels: label-error estimates, None if no label model was run.
+        votes: the raters' votes, None without votes.
+        decisions: action, weight and reasons for each image.
+        facts: all results, as written to ``audit.json``.
     """
 
     dataset: FaceDataset
@@ -62,7 +62,7 @@ class Audit:
 def run_audit(
     dataset: FaceDataset,
     unreadable: Sequence[str],
-    bars: Bars,
+    progress_bar: ProgressBar,
     *,
     detector: Path | None = None,
     votes: Votes | None = None,
@@ -75,27 +75,27 @@ def run_audit(
     Args:
         dataset: at least one image.
         unreadable: names of images that could not be read.
-        bars: progress.
-        detector: YuNet's file; None leaves the face checks out.
-        votes: the crowd's votes for these images.
-        label_model: name and function of the label model; None leaves it out.
-        sizes: how many images had which (width, height) before they were scaled.
-        seconds: stages timed before, such as reading; the audit's own are added.
+        progress_bar: opens a progress bar for each stage.
+        detector: ONNX file of YuNet; None skips the face checks.
+        votes: the raters' votes for these images.
+        label_model: name and function of the label model; None skips the label check.
+        sizes: number of images by original (width, height) in pixels.
+        seconds: durations of earlier stages in seconds; the audit adds its own.
 
     Raises:
-        DeviceError: a package of the extra ``audit`` is missing.
-        BundleError: the detector's file is broken.
+        DeviceError: a package of the ``audit`` extra is missing.
+        BundleError: the detector file cannot be loaded.
     """
-    timed = dict(seconds or {})
+    durations = dict(seconds or {})
 
     @contextmanager
     def stage(key: str, heading: str) -> Iterator[Callable[[int, int], None]]:
         started = time.perf_counter()
-        with bars(heading) as progress:
+        with progress_bar(heading) as progress:
             yield progress
-        timed[key] = round(time.perf_counter() - started, 2)
+        durations[key] = round(time.perf_counter() - started, 2)
 
-    with stage("statistics", "counting"):
+    with stage("statistics", "counting images"):
         contents = manifest(dataset)
         found = findings(dataset, unreadable, contents["dataset_hash"])
     with stage("exact_duplicates", "exact duplicates"):
@@ -109,19 +109,19 @@ def run_audit(
         scores = quality.pixel_scores(dataset.images, progress)
     checks = quality.CHECKS
     if detector is not None:
-        with stage("faces", "looking for faces") as progress:
+        with stage("faces", "detecting faces") as progress:
             scores |= faces.find_faces(dataset.images, detector, progress).scores(scores["flatness"])
             checks += faces.FACE_CHECKS
     flags = quality.flag_all(scores, checks)
-    opinion = None
+    label_audit = None
     if label_model is not None and dataset.split_counts()["Training"] >= labels.MIN_IMAGES:
         name, model = label_model
-        with stage("labels", f"labels, by a {name}") as progress:
-            training_labels = np.where(dataset.training, dataset.labels, -1)  # no test label moves a fold
+        with stage("labels", f"label errors ({name})") as progress:
+            training_labels = np.where(dataset.training, dataset.labels, -1)  # folds must not depend on test labels
             folds = labels.assign_folds(duplicates.photo, training_labels)
-            opinion = labels.judge_labels(dataset, model(dataset, folds, progress), name)
-    with stage("decisions", "deciding"):
-        decisions = verdicts.decide(dataset, duplicates, flags, opinion, votes)
+            label_audit = labels.judge_labels(dataset, model(dataset, folds, progress), name)
+    with stage("decisions", "decisions"):
+        decisions = verdicts.decide(dataset, duplicates, flags, label_audit, votes)
         facts = {
             **found,
             "source_sizes": {f"{w}x{h}": n for (w, h), n in Counter(dict(sizes or {})).most_common(_SIZES_KEPT)},
@@ -129,7 +129,7 @@ def run_audit(
             "exact_duplicates": copies.summarise(exact, dataset),
             "near_duplicates": copies.summarise_near(duplicates, dataset),
             "quality": {**quality.summarise(flags, scores, checks), "faces": _face_facts(scores, flags, votes)},
-            "label_noise": labels.summarise(dataset, opinion, votes),
+            "label_noise": labels.summarise(dataset, label_audit, votes),
             "balance": balance.compare(dataset, scores),
             "clean_split": {
                 "version": verdicts.VERDICTS_VERSION,
@@ -140,25 +140,25 @@ def run_audit(
         }
     if contents["dataset_hash"] == FER2013_HASH:
         facts["claims"] = {"low_quality_share": CLAIMED_LOW_QUALITY, "near_duplicate_share": CLAIMED_NEAR_DUPLICATES}
-    facts["seconds"] = timed | {"total": round(sum(timed.values()), 2)}
-    return Audit(dataset, duplicates, scores, checks, flags, opinion, votes, decisions, facts)
+    facts["seconds"] = durations | {"total": round(sum(durations.values()), 2)}
+    return Audit(dataset, duplicates, scores, checks, flags, label_audit, votes, decisions, facts)
 
 
 def _face_facts(
     scores: dict[str, NDArray[np.float32]], flags: dict[str, NDArray[np.bool_]], votes: Votes | None
 ) -> dict[str, Any] | None:
-    """Return how the face checks agree with the crowd's "not a face", None without a detector."""
+    """Return how the face checks agree with the raters' "not a face" votes; None without a detector."""
     if "no_face" not in flags:
         return None
     found: dict[str, Any] = {"without_face": int(flags["no_face"].sum()), "mean_score": round(float(scores["face"].mean()), 4)}
     if votes is not None:
-        crowd, ours = votes.not_a_face, flags["no_face"] | flags["placeholder"] | flags["blank"]
-        both = int((crowd & ours).sum())
+        voted, flagged = votes.not_a_face, flags["no_face"] | flags["placeholder"] | flags["blank"]
+        both = int((voted & flagged).sum())
         found["against_not_a_face_votes"] = {
-            "votes": int(crowd.sum()),
+            "votes": int(voted.sum()),
             "found": both,
-            "recall": both / max(1, int(crowd.sum())),
-            "precision": both / max(1, int(ours.sum())),
-            "auc": labels.area_under_curve_or_none(-scores["face"], crowd),
+            "recall": both / max(1, int(voted.sum())),
+            "precision": both / max(1, int(flagged.sum())),
+            "auc": labels.area_under_curve_or_none(-scores["face"], voted),
         }
     return found

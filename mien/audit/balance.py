@@ -1,4 +1,4 @@
-"""How classes and splits differ in light and pose: what a model could learn instead of expressions."""
+"""Differences in lighting and pose between classes and splits: shortcuts a model could learn."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mien.emotions import EMOTIONS
 MEASURES: Final[dict[str, str]] = {
     "brightness": "mean grey level, 0 to 255",
     "contrast": "standard deviation of grey levels",
-    "turn": "sideways pose: size of the nose's offset between the eyes, 0 straight, 1 at an eye",
-    "nod": "up and down pose: the nose between eyes and mouth, 0 as in the mean face",
-    "tilt_deg": "turn of the eyes' line, degrees",
+    "turn": "yaw: absolute offset of the nose between the eyes, 0 centred, 1 at an eye",
+    "nod": "pitch: position of the nose between eyes and mouth, 0 as in the mean face",
+    "tilt_deg": "roll: rotation of the line between the eyes, degrees",
 }
 NOTABLE_EFFECT: Final = 0.2
-"""Cohen (1988): from here on an effect is small but no longer nothing."""
+"""Smallest effect reported: a small effect by Cohen (1988)."""
 
 
 def compare(dataset: FaceDataset, scores: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
-    """Return mean, spread and effect size of each measure by class and by split.
+    """Return mean, standard deviation and effect size of each measure by class and by split.
 
-    The effect is Cohen's d of the part against all the rest: the difference of means over
-    the pooled standard deviation.
+    The effect is Cohen's d of the class or split against the rest: the difference of means over
+    the pooled standard deviation. A class or split with fewer than two known values is None.
     """
     found: dict[str, Any] = {}
     for measure, meaning in MEASURES.items():
@@ -41,7 +41,7 @@ def compare(dataset: FaceDataset, scores: dict[str, NDArray[np.float32]]) -> dic
 
 
 def notable(balance: dict[str, Any]) -> list[tuple[float, str, str, str]]:
-    """Return (effect, measure, class or split, its name) where the effect is notable, strongest first."""
+    """Return (effect, measure, ``class`` or ``split``, its name) for effects of at least ``NOTABLE_EFFECT``, largest first."""
     found = [
         (part["effect"], measure, kind, name)
         for measure, facts in balance.items()
@@ -53,7 +53,7 @@ def notable(balance: dict[str, Any]) -> list[tuple[float, str, str, str]]:
 
 
 def _part(values: NDArray[np.float32], here: NDArray[np.bool_]) -> dict[str, float] | None:
-    """Return the numbers of one part, None where it has fewer than two known values."""
+    """Return the statistics of one class or split; None if it has fewer than two known values."""
     known = np.isfinite(values)
     inside, outside = values[here & known].astype(np.float64), values[~here & known].astype(np.float64)
     if len(inside) < 2:

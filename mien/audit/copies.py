@@ -1,4 +1,4 @@
-"""Exact and near duplicates of a data set, as groups, within splits and across them."""
+"""Groups of exact and near duplicates, within and across splits."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mien.errors import missing_extra
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Which images stand in the data more than once.
+    """Groups of duplicate images.
 
     Attributes:
-        exact: (N,) int64, group ids by equal pixels; an id is the position of the first image.
-        photo: (N,) int64, group ids by photograph: exact and near duplicates joined, also
-            over several steps (a like b, b like c).
-        pairs: the near pairs, between first images of exact groups.
+        exact: (N,) int64, group ids by equal pixels; an id is the index of the group's first image.
+        photo: (N,) int64, group ids by photograph: the transitive closure of exact and
+            near duplicates.
+        pairs: the near-duplicate pairs, between the first images of exact groups.
     """
 
     exact: NDArray[np.int64]
@@ -30,7 +30,11 @@ class Copies:
 
 
 def join_copies(exact: NDArray[np.int64], pairs: NearPairs) -> Copies:
-    """Return the groups that exact ids and near pairs make together."""
+    """Return the groups from (N,) exact group ids and near-duplicate pairs.
+
+    Raises:
+        DeviceError: scipy is not installed.
+    """
     try:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
@@ -46,30 +50,30 @@ def join_copies(exact: NDArray[np.int64], pairs: NearPairs) -> Copies:
 
 
 def photos_among(copies: Copies, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return (N,) int64 photograph ids that hold among the ``chosen`` images alone: others link nothing."""
-    stands = np.zeros(len(chosen), np.bool_)
-    stands[copies.exact[chosen]] = True
+    """Return (N,) int64 photograph ids computed from the ``chosen`` images alone; (N,) bool, other images link no groups."""
+    present = np.zeros(len(chosen), np.bool_)
+    present[copies.exact[chosen]] = True
     pairs = copies.pairs
-    both = stands[pairs.first] & stands[pairs.second]
+    both = present[pairs.first] & present[pairs.second]
     return join_copies(
         copies.exact, NearPairs(pairs.first[both], pairs.second[both], pairs.score[both], pairs.mirrored[both])
     ).photo
 
 
 def group_sizes(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (N,) int64: how many images share each image's group."""
+    """Return (N,) int64: the size of each image's group."""
     return np.bincount(groups, minlength=len(groups))[groups]
 
 
 def in_earlier_split(groups: NDArray[np.int64], splits: NDArray[np.int64], earlier: int) -> NDArray[np.bool_]:
-    """Return (N,) bool: the image's group has a member in split ``earlier``, which comes before its own."""
+    """Return (N,) bool: whether the image's group has a member in split ``earlier``, which precedes the image's own."""
     present = np.zeros(len(groups), np.bool_)
     present[groups[splits == earlier]] = True
     return present[groups] & (splits > earlier)
 
 
 def leaked(groups: NDArray[np.int64], splits: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return (N,) bool: the image also stands in an earlier split, so testing on it measures memory."""
+    """Return (N,) bool: whether the image's group has a member in an earlier split; testing on it measures memorisation."""
     found = np.zeros(len(groups), np.bool_)
     for earlier in range(len(SPLITS) - 1):
         found |= in_earlier_split(groups, splits, earlier)
@@ -79,7 +83,7 @@ def leaked(groups: NDArray[np.int64], splits: NDArray[np.int64]) -> NDArray[np.b
 def summarise(groups: NDArray[np.int64], dataset: FaceDataset) -> dict[str, Any]:
     """Return counts of groups, images in them, redundant images, conflicting labels, and copies across splits.
 
-    ``cross_split`` counts the images of the later split that also stand in the earlier one.
+    ``cross_split`` counts the images of the later split that also occur in the earlier one.
     """
     members = group_sizes(groups) > 1
     ids = np.unique(groups[members])
@@ -107,7 +111,7 @@ def summarise(groups: NDArray[np.int64], dataset: FaceDataset) -> dict[str, Any]
 
 
 def summarise_near(copies: Copies, dataset: FaceDataset) -> dict[str, Any]:
-    """Return the counts for near duplicates; groups hold exact copies as well."""
+    """Return the counts for near duplicates; groups include exact copies."""
     pairs = copies.pairs
     in_pairs = np.zeros(len(dataset), np.bool_)
     touched = np.unique(np.concatenate([pairs.first, pairs.second]))

@@ -1,8 +1,7 @@
-"""A datasheet after Gebru et al. (2018, arXiv:1803.09010), its numbers filled in from the audit.
+"""A datasheet after Gebru et al. (2018, arXiv:1803.09010), with numbers from the audit.
 
-What only the collectors can know is answered where the data is FER2013, from what has been
-published, and left as a question for any other data set: better an open question than an
-invented answer.
+Questions that only the collectors can answer are answered for FER2013 from publications and left open
+for any other data set.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 from mien.data.fer2013 import FER2013_ANSWERS, FER2013_HASH
 
-OPEN: Final = "*To be answered by whoever collected this data.*"
+OPEN: Final = "*To be answered by the people who collected this data.*"
 
 _QUESTIONS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
     (
@@ -38,7 +37,7 @@ _QUESTIONS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
         "Collection process",
         (
             ("acquisition", "How was the data acquired?"),
-            ("consent", "Were the people told, and did they consent?"),
+            ("consent", "Were the people informed, and did they consent?"),
         ),
     ),
     (
@@ -66,8 +65,8 @@ _QUESTIONS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
 
 
 def datasheet_text(facts: dict[str, Any]) -> str:
-    """Return the datasheet as Markdown; ``facts`` are those of ``audit.json``."""
-    known = FER2013_ANSWERS if facts["dataset_hash"] == FER2013_HASH else {}
+    """Return the datasheet as Markdown; ``facts`` is the content of ``audit.json``."""
+    published = FER2013_ANSWERS if facts["dataset_hash"] == FER2013_HASH else {}
     measured = _measured(facts)
     lines = [
         "# Datasheet",
@@ -78,13 +77,13 @@ def datasheet_text(facts: dict[str, Any]) -> str:
     for heading, questions in _QUESTIONS:
         lines += [f"## {heading}", ""]
         for key, question in questions:
-            answers = [text for text in (measured.get(key), known.get(key)) if text]
+            answers = [text for text in (measured.get(key), published.get(key)) if text]
             lines += [f"**{question}** " + (" ".join(answers) or OPEN), ""]
     return "\n".join(lines)
 
 
 def _measured(facts: dict[str, Any]) -> dict[str, str]:
-    """Return the answers that the audit itself can give."""
+    """Return the answers that follow from the audit."""
     exact, near, quality = facts["exact_duplicates"], facts["near_duplicates"], facts["quality"]
     noise, clean = facts["label_noise"], facts["clean_split"]
     classes = facts["classes"]["total"]
@@ -102,31 +101,32 @@ def _measured(facts: dict[str, Any]) -> dict[str, str]:
     ]
     if noise["votes"]:
         errors.append(
-            f"{noise['votes']['winner_differs_share']:.1%} of the labels differ from the crowd's first answer, "
-            f"{noise['votes']['clear_winner_differs_share']:.1%} where the crowd has a majority."
+            f"{noise['votes']['winner_differs_share']:.1%} of the labels differ from the raters' most frequent answer, "
+            f"{noise['votes']['clear_winner_differs_share']:.1%} where the raters have a majority."
         )
     if noise["model"]:
         errors.append(
-            f"Confident learning ({noise['model']['name']}) doubts {noise['model']['likely_wrong_share']:.1%} of the labels."
+            f"Confident learning ({noise['model']['name']}) marks {noise['model']['likely_wrong_share']:.1%} "
+            "of the labels as likely errors."
         )
     actions = clean["actions"]
     leaks = [
-        f"{pair.replace('>', ' > ')} {n:,} exact, {near['cross_split'][pair]:,} with near copies"
+        f"{pair.replace('>', ' > ')} {n:,} exact copies, {near['cross_split'][pair]:,} including near copies"
         for pair, n in exact["cross_split"].items()
         if near["cross_split"][pair]
     ]
     return {
-        "instances": f"{facts['images']['total']:,} grey pictures of one face each, {width}x{height} pixels.",
+        "instances": f"{facts['images']['total']:,} greyscale images of one face each, {width}x{height} pixels.",
         "labels": "One of seven expressions: " + ", ".join(f"{name} {n:,}" for name, n in classes.items()) + ".",
-        "missing": f"{len(facts['images']['unreadable'])} pictures could not be read.",
+        "missing": f"{len(facts['images']['unreadable'])} images could not be read.",
         "relations": (
-            f"No. The audit finds {near['groups']:,} groups of pictures that show the same photograph, up to "
-            f"{near['largest_group']} in one."
+            f"No. The audit finds {near['groups']:,} groups of images that show the same photograph; the largest has "
+            f"{near['largest_group']}."
         ),
         "splits": (
             ", ".join(f"{name} {n:,}" for name, n in splits.items())
             + ". "
-            + (f"Images that also stand in an earlier split: {'; '.join(leaks)}." if leaks else "No image stands in two splits.")
+            + (f"Images that also occur in an earlier split: {'; '.join(leaks)}." if leaks else "No image occurs in two splits.")
         ),
         "errors": " ".join(errors),
         "cleaning": (

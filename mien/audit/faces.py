@@ -1,8 +1,7 @@
-"""Is there a face, and does it stand as a face should? The live detector, asked about the data.
+"""Face checks on the data with YuNet, the detector that ``mien live`` uses.
 
-Crops of 48 pixels are smaller than the detector likes and end at the chin, so each is
-enlarged and its border continued. Most are clear at twice the size; the others get a second
-look at four times.
+Crops of 48 pixels are too small for the detector and end at the chin, so each is enlarged and
+its border replicated: by two, and by four if no face is found with confidence.
 """
 
 from __future__ import annotations
@@ -19,47 +18,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.audit.quality import Check
-from mien.cores import worker_count
+from mien.limits import worker_count
 from mien.preprocess import INPUT_SIZE, similarity_from_landmarks
-from mien.vision.detector import YUNET_SCORE, YuNetDetector
+from mien.vision.yunet import YUNET_SCORE, YuNetDetector
 
 FACES_VERSION: Final = "1"
 FACE_CHECKS: Final[tuple[Check, ...]] = (
-    Check("no_face", "face", 0.30, False, False, "the detector's score for its best face, over two sizes"),
+    Check("no_face", "face", 0.30, False, False, "highest detector score over two scales"),
     Check(
-        "placeholder", "faceless_flatness", 0.40, True, True, "no face, and a large part of one grey level: an icon or a notice"
+        "placeholder", "faceless_flatness", 0.40, True, True, "no face, and a large area of one grey level: an icon or a notice"
     ),
-    Check("tilted", "tilt_deg", 25.0, True, False, "the line of the eyes is turned by so many degrees"),
-    Check("badly_framed", "zoom_off", 1.0, True, False, "the face is half or twice as large as the mean face: log2 of the zoom"),
+    Check("tilted", "tilt_deg", 25.0, True, False, "rotation of the line between the eyes, degrees"),
+    Check(
+        "badly_framed",
+        "zoom_off",
+        1.0,
+        True,
+        False,
+        "face at most half or at least twice the size of the mean face: absolute log2 of the scale",
+    ),
 )
-"""Checks that need the face detector."""
+"""Quality checks that need the face detector."""
 
-_LOOKS: Final[tuple[tuple[int, int], ...]] = ((2, 8), (4, 8))
-"""Enlargement, and border in pixels of the crop, of the first and the second look."""
+_ATTEMPTS: Final[tuple[tuple[int, int], ...]] = ((2, 8), (4, 8))
+"""Scale, and border in pixels of the crop, of the first and the second attempt."""
 _LOWEST_SCORE: Final = 0.1
 _CHUNK: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class FaceGeometry:
-    """What the detector says of N images; not a number where it finds nothing.
+    """Detector results for N images; landmarks are NaN without a detection.
 
     Attributes:
-        score: (N,) float32, 0 (nothing found) to 1.
-        landmarks: (N, 5, 2) float32, pixels of the crop.
+        score: (N,) float32, 0 (no face) to 1.
+        landmarks: (N, 5, 2) float32, pixels of the crop: eyes, nose, mouth corners.
     """
 
     score: NDArray[np.float32]
     landmarks: NDArray[np.float32]
 
     def scores(self, flatness: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Return what the checks and the balance look at, each (N,) float32.
+        """Return the geometry scores by name, each (N,) float32; NaN without a face.
 
-        ``tilt_deg``: how far the eyes' line is turned, without sign. ``turn``: where the
-        nose stands between the eyes, 0 in the middle, ±1 at an eye: the sideways pose.
-        ``nod``: the same between eyes and mouth, 0 as in the mean face. ``zoom_off``: log2,
-        without sign, of the zoom that would bring the face to the size of the mean face; ``zoom``: its size
-        against the mean face. ``faceless_flatness``: ``flatness`` where no face is found, else 0.
+        ``tilt_deg``: absolute roll in degrees. ``turn``: yaw, as the position of the nose between
+        the eyes, 0 in the middle, ±1 at an eye. ``nod``: pitch, as the position of the nose between
+        eyes and mouth, 0 as in the mean face. ``zoom``: size of the face relative to the mean face.
+        ``zoom_off``: absolute log2 of ``zoom``. ``face``: the detector's score.
+        ``faceless_flatness``: ``flatness`` (N,) where no face is found, else 0.
         """
         found = {name: np.full(len(self.score), np.nan, np.float32) for name in ("tilt_deg", "turn", "nod", "zoom_off", "zoom")}
         for i in np.flatnonzero(self.score >= FACE_CHECKS[0].threshold):
@@ -82,7 +88,7 @@ class FaceGeometry:
 
 
 _MEAN_NOSE: Final = 10 / 17.6
-"""Where the nose of the canonical landmarks stands between eyes and mouth."""
+"""Position of the nose between eyes and mouth in the canonical landmarks."""
 
 
 def find_faces(
@@ -91,9 +97,9 @@ def find_faces(
     """Return score and landmarks of the best face in each of (N, 48, 48) uint8 images.
 
     Args:
-        images: what to look at.
-        weights: YuNet's ONNX file.
-        progress: called with (images done, in all).
+        images: grey crops.
+        weights: ONNX file of YuNet.
+        progress: called with (images done, total).
 
     Raises:
         BundleError: OpenCV cannot load the weights.
@@ -102,12 +108,12 @@ def find_faces(
     landmarks = np.full((len(images), 5, 2), np.nan, np.float32)
     chunks = [np.arange(start, min(len(images), start + _CHUNK)) for start in range(0, len(images), _CHUNK)]
     threads_before = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # one detector a thread is faster than one on all cores
+    cv2.setNumThreads(1)  # one detector per thread is faster than one detector on all cores
 
-    def look(detector: YuNetDetector, chunk: NDArray[np.int64]) -> None:
+    def detect(detector: YuNetDetector, chunk: NDArray[np.int64]) -> None:
         for i in chunk:
-            for zoom, border in _LOOKS:
-                found, points = _look(detector, images[i], zoom, border)
+            for zoom, border in _ATTEMPTS:
+                found, points = _detect(detector, images[i], zoom, border)
                 if found > score[i]:
                     score[i], landmarks[i] = found, points
                 if score[i] >= YUNET_SCORE:
@@ -119,15 +125,15 @@ def find_faces(
         with ThreadPoolExecutor(workers) as pool:
             for start in range(0, len(chunks), workers):
                 group = chunks[start : start + workers]
-                list(pool.map(look, detectors, group))
+                list(pool.map(detect, detectors, group))
                 progress(int(group[-1][-1]) + 1, len(images))
     finally:
         cv2.setNumThreads(threads_before)
     return FaceGeometry(score, landmarks)
 
 
-def _look(detector: YuNetDetector, image: NDArray[np.uint8], zoom: int, border: int) -> tuple[float, NDArray[np.float32]]:
-    """Return score and landmarks, in pixels of the crop, of the best face in one image, enlarged."""
+def _detect(detector: YuNetDetector, image: NDArray[np.uint8], zoom: int, border: int) -> tuple[float, NDArray[np.float32]]:
+    """Return score and landmarks, in pixels of the crop, of the best face in one image, enlarged by ``zoom`` with a border."""
     side = INPUT_SIZE * zoom
     large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
     edge = border * zoom

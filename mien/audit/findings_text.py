@@ -1,4 +1,4 @@
-"""The findings for a terminal: at most thirty lines, the worst first."""
+"""Findings as text for the terminal, most severe first."""
 
 from __future__ import annotations
 
@@ -10,40 +10,39 @@ MAX_LINES: Final = 30
 
 
 def worst_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (headline number, sentence) of what most endangers training and testing on this data, worst first.
+    """Return (number, sentence) for at most three findings, most severe first.
 
-    The order is by the share of images concerned, counted where it does the harm; imbalance,
-    which concerns no image in particular and is easily weighed, comes in for a little.
+    The order is by the share of affected images; class imbalance, which class weights correct, ranks low.
     """
     tests = sum(facts["splits"][name] for name in ("PublicTest", "PrivateTest"))
     actions, near, noise = facts["clean_split"]["actions"], facts["near_duplicates"], facts["label_noise"]
     candidates: list[tuple[float, str, str]] = []
     if tests and actions["leaked"]:
         share = actions["leaked"] / tests
-        candidates.append((share, f"{share:.0%}", f"of the test images ({actions['leaked']:,}) also stand in an earlier split"))
+        candidates.append((share, f"{share:.0%}", f"of the test images ({actions['leaked']:,}) also occur in an earlier split"))
     total = facts["images"]["total"]
     if near["redundant"]:
         share = near["redundant"] / total
         candidates.append(
-            (share, f"{share:.0%}", f"of all images ({near['redundant']:,}) repeat a photograph that is there already")
+            (share, f"{share:.0%}", f"of all images ({near['redundant']:,}) repeat the photograph of another image")
         )
     if noise["votes"]:
         share = noise["votes"]["clear_winner_differs_share"]
-        candidates.append((share, f"{share:.0%}", "of the labels differ from what most of ten people saw, where these agree"))
+        candidates.append((share, f"{share:.0%}", "of the labels differ from the majority vote, where there is one"))
     elif noise["model"]:
         share = noise["model"]["likely_wrong_share"]
-        candidates.append((share, f"{share:.0%}", "of the labels are doubtful by confident learning"))
+        candidates.append((share, f"{share:.0%}", "of the labels are likely errors by confident learning"))
     low = facts["quality"]["low_quality"]
     if low["images"]:
         candidates.append(
-            (low["share"], f"{low['share']:.1%}", f"of the images ({low['images']:,}) are of low quality by one check or more")
+            (low["share"], f"{low['share']:.1%}", f"of the images ({low['images']:,}) fail at least one quality check")
         )
     filled = {name: n for name, n in facts["classes"]["train"].items() if n}
     if len(filled) > 1:
         few, many = min(filled, key=lambda k: filled[k]), max(filled, key=lambda k: filled[k])
         ratio = filled[many] / filled[few]
         if ratio >= 2:
-            candidates.append((ratio / 1000, f"{ratio:.0f} to 1", f"is how {many} outnumbers {few} in Training"))
+            candidates.append((ratio / 1000, f"{ratio:.0f} to 1", f"is the ratio of {many} to {few} in Training"))
     return [(number, text) for _, number, text in sorted(candidates, key=lambda c: -c[0])[:3]]
 
 
@@ -52,7 +51,7 @@ def findings_text(facts: dict[str, Any]) -> str:
     exact, near = facts["exact_duplicates"], facts["near_duplicates"]
     quality, noise, clean = facts["quality"], facts["label_noise"], facts["clean_split"]
     total, claims = facts["images"]["total"], facts.get("claims", {})
-    lines = ["WHAT IS WRONG WITH THIS DATA", "=" * 60]
+    lines = ["FINDINGS", "=" * 60]
     lines += [f"  {number:>8}  {text}" for number, text in worst_facts(facts)]
     lines += [
         "",
@@ -65,37 +64,37 @@ def findings_text(facts: dict[str, Any]) -> str:
         f"Near duplicates:  {near['pairs']:,} pairs; {near['beyond_exact']['redundant']:,} more redundant images, "
         f"{near['beyond_exact']['share']:.1%}{claim}"
     )
-    lines.append(f"  across splits:  {_across(near['cross_split'])} (with the exact ones)")
+    lines.append(f"  across splits:  {_across(near['cross_split'])} (including exact copies)")
     claim = f" (often claimed: {claims['low_quality_share']:.0%})" if claims else ""
     lines.append(f"Low quality:      {quality['low_quality']['images']:,} images, {quality['low_quality']['share']:.1%}{claim}")
     shown = [f"{name} {check['images']:,}" for name, check in quality["checks"].items() if check["images"]]
     for start in range(0, len(shown), 6):
         lines.append("  " + ", ".join(shown[start : start + 6]))
     if quality["faces"] is None:
-        lines.append("  faces were not looked for")
+        lines.append("  face detection was skipped")
     if noise["model"] is not None:
         model = noise["model"]
         lines.append(
-            f"Labels:           {model['likely_wrong']:,} likely wrong ({model['likely_wrong_share']:.1%}) by confident learning"
+            f"Labels:           {model['likely_wrong']:,} likely errors ({model['likely_wrong_share']:.1%}) by confident learning"
         )
-        lines.append(f"  model:          {model['name']}, {model['accuracy_out_of_fold']:.1%} right out of fold")
+        lines.append(f"  model:          {model['name']}, out-of-fold accuracy {model['accuracy_out_of_fold']:.1%}")
     if noise["votes"] is not None:
         votes = noise["votes"]
         lines.append(
-            f"Crowd:            {votes['winner_differs_share']:.1%} of labels differ from the vote, "
-            f"{votes['clear_winner_differs_share']:.1%} where it is clear; {votes['not_a_face']} not a face"
+            f"Raters:           {votes['winner_differs_share']:.1%} of labels differ from their vote, "
+            f"{votes['clear_winner_differs_share']:.1%} where they have a majority; {votes['not_a_face']} not a face"
         )
     if noise["agreement"] is not None and noise["agreement"]["auc_clear_votes_differ"] is not None:
         lines.append(
-            f"  suspicion predicts the crowd's disagreement: AUC {noise['agreement']['auc_votes_differ']:.3f}, "
-            f"{noise['agreement']['auc_clear_votes_differ']:.3f} where it is clear"
+            f"  suspicion predicts their disagreement: AUC {noise['agreement']['auc_votes_differ']:.3f}, "
+            f"{noise['agreement']['auc_clear_votes_differ']:.3f} where they have a majority"
         )
     uneven = [f"{name} {measure} {effect:+.2f}" for effect, measure, _, name in notable(facts["balance"])[:4]]
-    lines.append("Uneven:           " + (", ".join(uneven) + " (Cohen's d)" if uneven else "nothing notable in light or pose"))
+    lines.append("Imbalance:        " + (", ".join(uneven) + " (Cohen's d)" if uneven else "none in lighting or pose"))
     actions = clean["actions"]
     training = facts["splits"]["Training"]
     lines.append(
-        f"Handled:          Training {training:,} images: keep {actions['keep']:,}, down-weight {actions['down-weight']:,}, "
+        f"Clean split:      Training {training:,} images: keep {actions['keep']:,}, down-weight {actions['down-weight']:,}, "
         f"drop {actions['drop']:,}"
     )
     if total - training:
@@ -104,5 +103,5 @@ def findings_text(facts: dict[str, Any]) -> str:
 
 
 def _across(counts: dict[str, int]) -> str:
-    """Return copies across splits in one line."""
+    """Return the counts by pair of splits on one line."""
     return ", ".join(f"{pair.replace('>', ' > ')} {n:,}" for pair, n in counts.items())

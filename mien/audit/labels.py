@@ -1,12 +1,11 @@
-"""Which labels are likely wrong: confident learning on out-of-fold predictions.
+"""Label errors by confident learning on out-of-fold predictions.
 
-Every image is judged by a model that never saw it, nor a copy of it: folds keep all copies
-of a photograph together. Confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125)
-then estimates how labels are confused and which are wrong, by cleanlab.
+Predictions for an image come from a model that was trained without it and its copies: folds keep all
+copies of a photograph together. cleanlab then finds likely label errors by confident learning
+(Northcutt et al. 2021, doi:10.1613/jair.1.12125).
 
-The small model here is a ridge classifier on histograms of oriented gradients: half a
-minute for FER2013, without a deep-learning framework. Any other may take its place, as long
-as its probabilities are out of fold.
+The default model is a ridge classifier on histograms of oriented gradients: half a minute for FER2013,
+without a deep-learning framework. Any model with out-of-fold probabilities can replace it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from mien.metrics import area_under_curve
 
 FOLDS: Final = 5
 MIN_IMAGES: Final = 10 * FOLDS
-"""With fewer images the label model is left out."""
+"""Fewest Training images for the label check."""
 
 _COMPONENTS: Final = 600
 _THUMBNAIL_SIDE: Final = 12
@@ -37,13 +36,13 @@ _SHARPNESS: Final = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class LabelAudit:
-    """What the label model thinks of N labels.
+    """Label-error estimates for N labels.
 
     Attributes:
         probabilities: (N, 7) float32, out of fold.
         suspicion: (N,) float32, 1 minus the probability of the given label.
-        issue: (N,) bool, the label is likely wrong by confident learning.
-        model: name of the model.
+        issue: (N,) bool, whether confident learning marks the label as a likely error.
+        model: name of the label model.
     """
 
     probabilities: NDArray[np.float32]
@@ -53,14 +52,17 @@ class LabelAudit:
 
     @property
     def suggestion(self) -> NDArray[np.int64]:
-        """(N,) int64: the class the model would give."""
+        """(N,) int64: the predicted class."""
         return np.asarray(self.probabilities.argmax(1), np.int64)
 
 
 def assign_folds(groups: NDArray[np.int64], labels: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
-    """Return (N,) int64 fold numbers: copies together, each class spread evenly.
+    """Return (N,) int64 fold numbers, 0 to ``FOLDS`` - 1: groups are kept together, classes are stratified.
 
-    A group takes its first image's label for the balance.
+    Args:
+        groups: (N,) group ids; an id is the index of the group's first image, whose label stratifies the group.
+        labels: (N,) class indices.
+        seed: of the random assignment.
     """
     random = np.random.default_rng(seed)
     ids = np.unique(groups)
@@ -74,32 +76,32 @@ def assign_folds(groups: NDArray[np.int64], labels: NDArray[np.int64], seed: int
 def ridge_probabilities(
     dataset: FaceDataset, folds: NDArray[np.int64], progress: Callable[[int, int], None] = lambda done, total: None
 ) -> NDArray[np.float32]:
-    """Return (N, 7) float32 out-of-fold class probabilities of the small model.
+    """Return (N, 7) float32 out-of-fold class probabilities of the ridge classifier.
 
-    It learns from Training alone; test images are judged by the model of their fold.
-    Ridge regression on one-hot labels has a closed form whose sums add up over folds, so
-    leaving a fold out costs a subtraction and one solution.
+    It is fitted on Training alone; test images are predicted by the model of their fold. The normal
+    equations of ridge regression are sums over folds, so leaving a fold out costs one subtraction and
+    one linear solve.
     """
     features = _features(dataset.images, progress)
     n, width = features.shape
     targets = (2 * np.eye(len(EMOTIONS))[dataset.labels] - 1).astype(np.float32)
-    learn = [(folds == f) & dataset.training for f in range(FOLDS)]
-    squares = [features[rows].T @ features[rows] for rows in learn]
-    products = [features[rows].T @ targets[rows] for rows in learn]
+    fitted = [(folds == f) & dataset.training for f in range(FOLDS)]
+    squares = [features[rows].T @ features[rows] for rows in fitted]
+    products = [features[rows].T @ targets[rows] for rows in fitted]
     scores = np.zeros((n, len(EMOTIONS)), np.float32)
     for f in range(FOLDS):
         system = sum(squares) - squares[f] + _RIDGE * np.eye(width, dtype=np.float32)
         scores[folds == f] = features[folds == f] @ np.linalg.solve(system, sum(products) - products[f])
     candidates = [_softmax(sharpness * scores) for sharpness in _SHARPNESS]
-    known = np.flatnonzero(dataset.training)
-    return min(candidates, key=lambda p: float(-np.log(p[known, dataset.labels[known]] + 1e-9).mean()))
+    training = np.flatnonzero(dataset.training)
+    return min(candidates, key=lambda p: float(-np.log(p[training, dataset.labels[training]] + 1e-9).mean()))
 
 
 def judge_labels(dataset: FaceDataset, probabilities: NDArray[np.float32], model: str) -> LabelAudit:
-    """Return suspicion and likely issues for (N, 7) out-of-fold probabilities.
+    """Return suspicion scores and likely label errors from (N, 7) out-of-fold probabilities.
 
-    Training and the test splits are judged apart, so that test labels do not move the
-    thresholds that training labels are held against.
+    Training and the test splits are processed separately, so that test labels do not affect the thresholds
+    for Training.
 
     Raises:
         DeviceError: cleanlab is not installed.
@@ -117,27 +119,27 @@ def _likely_wrong(labels: NDArray[np.int64], probabilities: NDArray[np.float32])
     try:
         from cleanlab.filter import find_label_issues
     except ImportError as error:
-        raise missing_extra("cleanlab", "audit", "Judging labels") from error
+        raise missing_extra("cleanlab", "audit", "Finding label errors") from error
     present = np.unique(labels)
     if len(present) < 2:
         return np.zeros(len(labels), np.bool_)
-    narrow = probabilities[:, present].astype(np.float64)  # cleanlab counts classes from the labels it sees
+    narrow = probabilities[:, present].astype(np.float64)  # cleanlab takes the classes from the labels it is given
     narrow /= narrow.sum(1, keepdims=True)
     return np.asarray(find_label_issues(np.searchsorted(present, labels), narrow, n_jobs=1, min_examples_per_class=0), np.bool_)
 
 
 def summarise(dataset: FaceDataset, audit: LabelAudit | None, votes: Votes | None) -> dict[str, Any]:
-    """Return label-noise facts as plain values; parts that were not looked at are None."""
+    """Return label-noise statistics as a JSON-compatible dict; checks that were not run are None."""
     found: dict[str, Any] = {"model": None, "votes": None, "agreement": None}
     if audit is not None:
-        hits = audit.suggestion == dataset.labels
+        correct = audit.suggestion == dataset.labels
         by_class = {
             name: _share(audit.issue, dataset.labels == k) for k, name in enumerate(EMOTIONS) if (dataset.labels == k).any()
         }
         found["model"] = {
             "name": audit.model,
             "folds": FOLDS,
-            "accuracy_out_of_fold": float(hits.mean()),
+            "accuracy_out_of_fold": float(correct.mean()),
             "likely_wrong": int(audit.issue.sum()),
             "likely_wrong_share": float(audit.issue.mean()),
             "likely_wrong_share_by_class": by_class,
@@ -173,13 +175,13 @@ def summarise(dataset: FaceDataset, audit: LabelAudit | None, votes: Votes | Non
 
 
 def area_under_curve_or_none(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float | None:
-    """Return the area under the curve, None where it is not defined: JSON has no NaN."""
+    """Return the area under the ROC curve, None if it is undefined: JSON has no NaN."""
     value = area_under_curve(scores, positive)
     return value if np.isfinite(value) else None
 
 
 def _features(images: NDArray[np.uint8], progress: Callable[[int, int], None]) -> NDArray[np.float32]:
-    """Return (N, D) float32: principal components of gradient histograms at two sizes, a thumbnail, and a one."""
+    """Return (N, D) float32: principal components of gradient histograms at two scales, a thumbnail, and a constant 1."""
     histograms = [cv2.HOGDescriptor((48, 48), (2 * c, 2 * c), (c, c), (c, c), 9) for c in (8, 6)]
     rows = []
     for i, image in enumerate(images):
@@ -198,7 +200,7 @@ def _features(images: NDArray[np.uint8], progress: Callable[[int, int], None]) -
 
 
 def _principal_components(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the scores of (N, D) centred rows on their leading components; the smaller side is decomposed."""
+    """Return the scores of (N, D) centred rows on their leading components, from the smaller Gram matrix."""
     if len(rows) > rows.shape[1]:
         _, vectors = np.linalg.eigh(rows.T @ rows)
         return np.asarray(rows @ vectors[:, -_COMPONENTS:], np.float32)
@@ -214,12 +216,12 @@ def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
-    """Return the share of ``among`` that is flagged, 0 where there is none."""
+    """Return the share of ``among`` that is flagged, 0 if ``among`` is empty."""
     return float(flags[among].mean()) if among.any() else 0.0
 
 
 def _matrix(given: NDArray[np.int64], other: NDArray[np.int64], all_labels: NDArray[np.int64], columns: int) -> list[list[float]]:
-    """Return the share of each given class (row) that goes to each answer (column)."""
+    """Return the share of each labelled class (row) by the other label (column)."""
     counts = np.zeros((len(EMOTIONS), columns))
     np.add.at(counts, (given, other), 1)
     totals = np.bincount(all_labels, minlength=len(EMOTIONS))[:, None]

@@ -1,20 +1,19 @@
-"""Near duplicates: the same photograph again, re-encoded, re-lit, shifted, re-scaled or mirrored.
+"""Near duplicates: photographs re-encoded, re-lit, shifted, re-scaled or mirrored.
 
-Two steps. *Search*: every image becomes a 12x12 band-passed, normalised descriptor, and all
-pairs are compared in blocks by matrix products. A picture is the sum of a left-right
-symmetric and an antisymmetric part; mirroring changes the sign of the second, so the products
-of the parts, added and subtracted, give the correlation with the image and with its mirror
-image for the price of one. *Proof*: a pair that passes is compared at full resolution:
-the zero-mean normalised correlation of the two high-passed images, the best over small
-shifts and scales. High-passing takes the lighting away, in which strangers agree.
+Two steps. *Search*: every image becomes a 12x12 band-passed, normalised descriptor, and an index
+(``mien.audit.similar``) finds the pairs whose descriptors are alike. A picture is the sum of a left-right
+symmetric and an antisymmetric part; mirroring changes the sign of the second, so the same index answers
+for mirror images. *Proof*: a pair that passes is compared at half the resolution, then at full resolution:
+the zero-mean normalised correlation of the two high-passed images, the best over small shifts and scales.
+High-passing takes the lighting away, in which strangers agree.
 
-Time grows with the square of the number of images, memory only in proportion to it.
-Thresholds are measured by ``benchmarks/near_duplicates.py``.
+No more than the images, a descriptor and a half-size picture of each are in memory. Thresholds are measured
+by ``benchmarks/near_duplicates.py``, time and memory by ``benchmarks/near_growth.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -24,23 +23,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.cores import worker_count
+from mien.audit.similar import EXACT_UP_TO, ExactSearch, SimilarityIndex, sample_size
+from mien.limits import worker_count
 
 SEARCH_SIDE: Final = 12
 SEARCH_SIGMA_PX: Final = 8.0
-"""The descriptor leaves out what is coarser than this blur."""
+"""Standard deviation of the blur that is subtracted from the descriptor, pixels."""
 SEARCH_THRESHOLD: Final = 0.80
 PROOF_SIGMA_PX: Final = 2.5
-"""The proof compares what is finer than this blur."""
+"""Standard deviation of the blur that is subtracted for the full comparison, pixels."""
 PROOF_THRESHOLD: Final = 0.75
 MAX_SHIFT_PX: Final = 4
 SCALES: Final = (0.90, 0.95, 1.05, 1.10)
 GLANCE_THRESHOLD: Final = 0.45
-"""Pairs below this at half the resolution are strangers: a quick look before the slow one."""
+"""Pairs below this correlation at half resolution are rejected without the full comparison."""
 RESCUE_THRESHOLD: Final = 0.50
-"""Pairs between this and the proof are tried at other scales as well."""
+"""Pairs between this and ``PROOF_THRESHOLD`` are compared at other scales as well."""
 MIN_STD: Final = 6.0
-"""Images with less contrast (grey levels) are blank and look like everything; they take no part."""
+"""Images with a lower standard deviation (grey levels) are blank and are not compared."""
 
 _BLOCK: Final = 1024
 _SCALE_MARGIN_PX: Final = 6
@@ -65,43 +65,147 @@ class NearPairs:
         return len(self.first)
 
 
-def find_near_duplicates(images: NDArray[np.uint8], progress: Callable[[int, int], None] = lambda done, total: None) -> NearPairs:
-    """Return all near-duplicate pairs among (N, 48, 48) uint8 images.
+def find_near_duplicates(
+    images: NDArray[np.uint8], progress: Callable[[int, int], None] = lambda done, total: None, share: float = 1.0
+) -> NearPairs:
+    """Return the near-duplicate pairs among (N, 48, 48) uint8 images; beyond ``EXACT_UP_TO`` images, 99 % of them or more.
 
-    Give each exact copy once only: copies of a copied image multiply the pairs.
+    Exact copies should be removed first: they multiply the pairs.
 
     Args:
-        images: what to search.
-        progress: called with (comparisons done, in all).
+        images: the images to compare.
+        progress: called with (images compared, total).
+        share: of the images whose partners are looked for; below 1 to measure the time of a long search.
+
+    Raises:
+        DeviceError: there are more than ``EXACT_UP_TO`` images, and Faiss is not installed.
     """
     useful = np.flatnonzero(contrast(images) >= MIN_STD)
-    even, odd = _symmetric_parts(descriptors(images[useful]))
-    details = high_passed(images[useful])
-    halves = halved(details)
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]] = []
-    total = len(useful) * (len(useful) + 1) // 2
+    count = len(useful)
+    found: list[NearPairs] = []
+    if not count:
+        return _in_order(found)
     threads_before = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # many tiny calls: the pool shares them out better
+    cv2.setNumThreads(1)  # many small calls: the thread pool parallelises them better
     try:
+        index = _index_of(images, useful)
+        halves = _Halves.of(images, useful)
         with ThreadPoolExecutor(worker_count()) as pool:
-            done = 0
-            for start, first, second, mirrored in _candidates(even, odd):
-                parts = np.array_split(np.arange(len(first)), worker_count())
-                shares = ([column[part] for part in parts] for column in (first, second, mirrored))
-                scores = pool.map(prove, repeat(details), repeat(halves), *shares)
-                score = np.concatenate(list(scores))
-                keep = score >= PROOF_THRESHOLD
-                found.append((useful[first[keep]], useful[second[keep]], score[keep], mirrored[keep]))
-                rows = min(_BLOCK, len(useful) - start)
-                done += rows * (len(useful) - start) - rows * (rows - 1) // 2
-                progress(done, total)
+            for start in range(0, round(share * count), _BLOCK):
+                block = search_vectors(images[useful[start : start + _BLOCK]])
+                for first, second, mirrored in index.pairs(start, block, SEARCH_THRESHOLD):
+                    turns = np.full(len(first), mirrored)
+                    likely = halves.glance(first, second, mirrored, pool) >= GLANCE_THRESHOLD
+                    first, second, turns = useful[first[likely]], useful[second[likely]], turns[likely]
+                    parts = np.array_split(np.arange(len(first)), worker_count())
+                    shares = [[column[part] for part in parts] for column in (first, second, turns)]
+                    score = np.concatenate(list(pool.map(prove, repeat(images), *shares)))
+                    keep = score >= PROOF_THRESHOLD
+                    found.append(NearPairs(first[keep], second[keep], score[keep], turns[keep]))
+                progress(min(start + _BLOCK, count), count)
     finally:
         cv2.setNumThreads(threads_before)
-    if not found:
-        return NearPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.bool_))
-    firsts, seconds, scores_, mirrors = (np.concatenate(column) for column in zip(*found, strict=True))
-    order = np.lexsort((seconds, firsts))
-    return NearPairs(firsts[order], seconds[order], scores_[order], mirrors[order])
+    return _in_order(found)
+
+
+def _in_order(found: Sequence[NearPairs]) -> NearPairs:
+    """Return several parts as one, in order of positions; of a pair that is alike both ways, plain and mirrored, the better."""
+    empty = NearPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.bool_))
+    parts = [empty, *found]
+    first, second = np.concatenate([part.first for part in parts]), np.concatenate([part.second for part in parts])
+    score, mirrored = np.concatenate([part.score for part in parts]), np.concatenate([part.mirrored for part in parts])
+    order = np.lexsort((-score, second, first))
+    same = (np.diff(first[order], prepend=-1) == 0) & (np.diff(second[order], prepend=-1) == 0)
+    order = order[~same]
+    return NearPairs(first[order], second[order], score[order], mirrored[order])
+
+
+def _index_of(images: NDArray[np.uint8], useful: NDArray[np.int64]) -> ExactSearch | SimilarityIndex:
+    """Return a search among the descriptors of the ``useful`` images, in that order."""
+    index: ExactSearch | SimilarityIndex = ExactSearch(len(useful))
+    if len(useful) > EXACT_UP_TO:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(useful))[: sample_size(len(useful))])
+        index = SimilarityIndex(len(useful), search_vectors(images[useful[chosen]]))
+    for start in range(0, len(useful), _BLOCK):
+        index.add(search_vectors(images[useful[start : start + _BLOCK]]))
+    return index
+
+
+class _Halves:
+    """High-passed images at half the resolution, for a quick look at pairs.
+
+    The correlations of one image with another at all shifts are one product: the first image's middle, put at
+    each shift into a matrix, times the second image.
+
+    Args:
+        pictures: (N, 24, 24) uint8.
+    """
+
+    def __init__(self, pictures: NDArray[np.uint8]) -> None:
+        self._pictures = pictures
+        side = pictures.shape[1]
+        self._reach = MAX_SHIFT_PX // 2
+        self._window = side - 2 * self._reach
+        places = [(down, right) for down in range(2 * self._reach + 1) for right in range(2 * self._reach + 1)]
+        inside = np.zeros((len(places), side, side), np.float32)
+        for mask, (down, right) in zip(inside, places, strict=True):
+            mask[down : down + self._window, right : right + self._window] = 1
+        masks = inside.reshape(len(places), -1)
+        self._columns = np.nonzero(masks)[1].reshape(len(places), -1)  # of each shift's window, row by row
+        self._lengths = np.concatenate(
+            [self._window_lengths(pictures[k : k + _BLOCK], masks) for k in range(0, len(pictures), _BLOCK)]
+            or [np.empty((0, len(places)), np.float32)]
+        )  # (N, shifts)
+
+    def _window_lengths(self, pictures: NDArray[np.uint8], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (B, shifts): the length of each window's deviation from its mean."""
+        flat = pictures.reshape(len(pictures), -1).astype(np.float32) - 128
+        sums, squares = flat @ masks.T, (flat * flat) @ masks.T
+        return np.asarray(np.sqrt(np.maximum(squares - sums * sums / self._window**2, 1e-6)), np.float32)
+
+    @classmethod
+    def of(cls, images: NDArray[np.uint8], useful: NDArray[np.int64]) -> _Halves:
+        """Return the halves of the ``useful`` images."""
+        parts = [halved(high_passed(images[useful[start : start + _BLOCK]])) for start in range(0, len(useful), _BLOCK)]
+        side = images.shape[1] // 2
+        return cls(np.concatenate(parts or [np.empty((0, side, side), np.uint8)]))
+
+    def glance(
+        self, first: NDArray[np.int64], second: NDArray[np.int64], mirrored: bool, pool: ThreadPoolExecutor
+    ) -> NDArray[np.float32]:
+        """Return (P,) float32: the best correlation of each pair over small shifts, -1 to 1.
+
+        Args:
+            first, second: (P,) positions.
+            mirrored: whether the second image is mirrored.
+            pool: shares the work.
+        """
+        order = np.argsort(first, kind="stable")
+        starts = np.flatnonzero(np.diff(first[order], prepend=-1))
+        groups = np.split(order, starts[1:]) if len(order) else []
+        scores = np.empty(len(first), np.float32)
+
+        def look(part: Sequence[NDArray[np.int64]]) -> None:
+            for group in part:
+                scores[group] = self._against(int(first[group[0]]), second[group], mirrored)
+
+        chunks = [groups[k :: worker_count()] for k in range(worker_count())]
+        list(pool.map(look, chunks))
+        return scores
+
+    def _against(self, one: int, others: NDArray[np.int64], mirrored: bool) -> NDArray[np.float32]:
+        """Return (P,) the best correlation of one image's middle with each of the others, over all shifts."""
+        reach, window = self._reach, self._window
+        picture = self._pictures[one][:, ::-1] if mirrored else self._pictures[one]
+        middle = picture[reach : reach + window, reach : reach + window].astype(np.float32).ravel()
+        middle -= middle.mean()
+        length = np.sqrt(middle @ middle)
+        if length == 0:
+            return np.zeros(len(others), np.float32)
+        placed = np.zeros((len(self._columns), self._pictures[0].size), np.float32)
+        np.put_along_axis(placed, self._columns, (middle / length)[None], 1)
+        partners = self._pictures[others].reshape(len(others), -1).astype(np.float32) - 128
+        return np.asarray((partners @ placed.T / self._lengths[others]).max(1), np.float32)
 
 
 def contrast(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -123,9 +227,9 @@ def descriptors(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def high_passed(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return (N, 48, 48) uint8 images less their blur, 128 for no difference.
+    """Return (N, 48, 48) uint8 images minus their blur, 128 for no difference.
 
-    Kept in a byte a pixel, so that a million images stay in memory.
+    One byte a pixel, so that a million images fit in memory.
     """
     blur = _blur_matrix(images.shape[1], PROOF_SIGMA_PX)
     found = np.empty_like(images)
@@ -135,23 +239,9 @@ def high_passed(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return found
 
 
-def _candidates(
-    even: NDArray[np.float32], odd: NDArray[np.float32]
-) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
-    """Yield (start, first, second, mirrored) for each row of blocks: pairs that pass the search."""
-    for start in range(0, len(even), _BLOCK):
-        firsts, seconds, mirrors = [], [], []
-        for other in range(start, len(even), _BLOCK):
-            likeness = even[start : start + _BLOCK] @ even[other : other + _BLOCK].T
-            turned = odd[start : start + _BLOCK] @ odd[other : other + _BLOCK].T
-            likeness += np.abs(turned)
-            hit = np.flatnonzero(likeness.ravel() > SEARCH_THRESHOLD)
-            a, b = np.divmod(hit, likeness.shape[1])
-            upper = a + start < b + other
-            firsts.append(a[upper] + start)
-            seconds.append(b[upper] + other)
-            mirrors.append(turned.ravel()[hit[upper]] < 0)
-        yield start, np.concatenate(firsts), np.concatenate(seconds), np.concatenate(mirrors)
+def search_vectors(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return (N, 144) float32 unit vectors: the symmetric and the antisymmetric half of each descriptor."""
+    return np.ascontiguousarray(np.concatenate(_symmetric_parts(descriptors(images)), 1))
 
 
 def _symmetric_parts(found: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -163,25 +253,17 @@ def _symmetric_parts(found: NDArray[np.float32]) -> tuple[NDArray[np.float32], N
 
 
 def prove(
-    details: NDArray[np.uint8],
-    halves: NDArray[np.uint8],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    mirrored: NDArray[np.bool_],
+    images: NDArray[np.uint8], first: NDArray[np.int64], second: NDArray[np.int64], mirrored: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return the likeness of each pair, -1 to 1: at full resolution where half of it does not tell strangers."""
+    """Return the similarity of each pair of (N, 48, 48) uint8 images at full resolution, -1 to 1."""
     scores = np.empty(len(first), np.float32)
-    side = details.shape[1]
+    side = images.shape[1]
     inner = slice(MAX_SHIFT_PX, side - MAX_SHIFT_PX)
-    half_inner = slice(MAX_SHIFT_PX // 2, (side - MAX_SHIFT_PX) // 2)
     deeper = slice(_SCALE_MARGIN_PX, side - _SCALE_MARGIN_PX)
     middle = (side - 1) / 2
-    for k, (a, b, turned) in enumerate(zip(first, second, mirrored, strict=True)):
-        half = halves[b][:, ::-1].copy() if turned else halves[b]
-        best = _best_match(half, halves[a][half_inner, half_inner])
-        if best < GLANCE_THRESHOLD:
-            scores[k] = best
-            continue
+    used, place = np.unique(np.concatenate([first, second]), return_inverse=True)
+    details = high_passed(images[used])
+    for k, (a, b, turned) in enumerate(zip(place[: len(first)], place[len(first) :], mirrored, strict=True)):
         one = details[a]
         other = details[b][:, ::-1].copy() if turned else details[b]
         best = _best_match(other, one[inner, inner])
@@ -206,7 +288,7 @@ def halved(details: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _best_match(image: NDArray[np.uint8], template: NDArray[np.uint8]) -> float:
     """Return the best zero-mean normalised correlation of ``template`` at any place in ``image``."""
-    if template.min() == template.max():  # OpenCV calls that a perfect match
+    if template.min() == template.max():  # OpenCV would return a perfect match
         return 0.0
     return float(cv2.matchTemplate(image, template, cv2.TM_CCOEFF_NORMED).max())
 

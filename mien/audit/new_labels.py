@@ -1,9 +1,8 @@
-"""Are newly labelled faces fit to be learnt from? Four questions before they join the training data.
+"""Checks of newly labelled faces before they join the training data.
 
-Do the people agree who labelled them; where does the model disagree and is sure; are the classes
-in balance; and does a face stand in the old data already, in Training (then it adds nothing) or
-in a test split (then it must not be learnt). Findings are for a person to act on: nothing is
-dropped here.
+Checks the agreement of annotators, labels that the model contradicts with high confidence, class
+balance, and copies of the existing data: in Training they add nothing, in a test split they must not be
+trained on. The findings are for a person to act on: nothing is dropped here.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from mien.audit.near import NearPairs, find_near_duplicates
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.emotions import EMOTIONS
 
-SURE: Final = 0.8
-"""From this confidence on the model's disagreement with a label is worth a second look."""
+CONFIDENT: Final = 0.8
+"""Confidence from which the model's disagreement with a label is reported."""
 SHOWN: Final = 100
-_POOR, _FAIR = 0.667, 0.8  # Krippendorff's own marks: below the first draw no conclusions
+_POOR, _FAIR = 0.667, 0.8  # thresholds suggested by Krippendorff: no conclusions below the first, tentative ones below the second
 
 
 def check_new_labels(
@@ -33,17 +32,17 @@ def check_new_labels(
     annotations: Annotations | None = None,
     against: FaceDataset | None = None,
 ) -> dict[str, Any]:
-    """Return what is to be known of newly labelled faces, as plain values.
+    """Return the checks of newly labelled faces as a JSON-compatible dict.
 
     Args:
-        new: the faces with the labels they are to be learnt with.
-        probabilities: (N, 7) the model's answers to them.
-        annotations: who said what, where more than one person labelled.
-        against: the data the model was trained and tested on.
+        new: N labelled faces.
+        probabilities: (N, 7) predictions of the model.
+        annotations: labels by annotator, None if there was a single one.
+        against: the data set the model was trained and tested on.
 
     Returns:
-        ``images``, ``classes``, ``imbalance`` (largest over smallest class that occurs), ``missing`` (classes
-        without a face), ``agreement``, ``disagreements``, ``copies``, and ``problems``, sentences for a person.
+        ``images``, ``classes``, ``imbalance`` (largest over smallest non-empty class), ``missing`` (empty
+        classes), ``agreement``, ``disagreements``, ``copies``, and ``problems`` (a list of sentences).
     """
     counts = new.class_counts()
     occurring = [count for count in counts.values() if count]
@@ -60,17 +59,17 @@ def check_new_labels(
 
 
 def _disagreements(new: FaceDataset, probabilities: NDArray[np.float32]) -> dict[str, Any]:
-    """Return where the model is sure of another class, the surest first."""
+    """Return the labels that the model contradicts with high confidence, most confident first."""
     predicted = probabilities.argmax(1)
     confidence = probabilities.max(1)
-    sure = confidence >= SURE
-    doubtful = np.flatnonzero(sure & (predicted != new.labels))
-    order = doubtful[np.argsort(-confidence[doubtful], kind="stable")]
+    confident = confidence >= CONFIDENT
+    contradicted = np.flatnonzero(confident & (predicted != new.labels))
+    order = contradicted[np.argsort(-confidence[contradicted], kind="stable")]
     return {
-        "sure_from": SURE,
-        "sure": int(sure.sum()),
-        "disagree": len(doubtful),
-        "share": len(doubtful) / max(1, int(sure.sum())),
+        "sure_from": CONFIDENT,
+        "sure": int(confident.sum()),
+        "disagree": len(contradicted),
+        "share": len(contradicted) / max(1, int(confident.sum())),
         "accuracy": float((predicted == new.labels).mean()) if len(new) else None,
         "images": [
             {
@@ -85,7 +84,7 @@ def _disagreements(new: FaceDataset, probabilities: NDArray[np.float32]) -> dict
 
 
 def _copies(new: FaceDataset, against: FaceDataset | None) -> dict[str, Any]:
-    """Return how many new faces repeat one another, and how many stand in each split of the old data."""
+    """Return the number of copies among the new faces and in each split of the existing data."""
     n = len(new)
     images, labels = new.images, new.labels
     if against is not None:
@@ -94,7 +93,7 @@ def _copies(new: FaceDataset, against: FaceDataset | None) -> dict[str, Any]:
     originals = np.unique(exact)
     pairs = find_near_duplicates(images[originals])
     pairs = NearPairs(originals[pairs.first], originals[pairs.second], pairs.score, pairs.mirrored)
-    photo = join_copies(exact, pairs).photo  # an id is the position of its first image, and new ones come first
+    photo = join_copies(exact, pairs).photo  # an id is the index of its first image; new images come first
     ours = photo[:n]
     lowest, highest = np.full(len(photo), len(EMOTIONS)), np.full(len(photo), -1)
     np.minimum.at(lowest, photo, labels)
@@ -114,26 +113,28 @@ def _copies(new: FaceDataset, against: FaceDataset | None) -> dict[str, Any]:
 
 
 def _problems(facts: dict[str, Any]) -> list[str]:
-    """Return the findings that need a person, as sentences."""
+    """Return the findings that need attention, as sentences."""
     found = []
-    agreement, doubts, copies = facts["agreement"], facts["disagreements"], facts["copies"]
+    agreement, disagreements, copies = facts["agreement"], facts["disagreements"], facts["copies"]
     if agreement is not None and agreement["krippendorff"] is not None and agreement["krippendorff"] < _FAIR:
-        word = "too little to learn from" if agreement["krippendorff"] < _POOR else "enough for tentative use only"
-        found.append(f"the annotators agree to alpha {agreement['krippendorff']:.2f}: {word} (0.80 is good)")
+        word = "too low for training" if agreement["krippendorff"] < _POOR else "enough for tentative conclusions only"
+        found.append(f"the annotators' agreement is alpha {agreement['krippendorff']:.2f}: {word} (0.80 is good)")
     if agreement is not None and agreement["krippendorff"] is None:
-        found.append("no two annotators labelled the same images with more than one class: their agreement is unknown")
-    if doubts["disagree"]:
-        found.append(f"{doubts['disagree']} of {doubts['sure']} faces that the model is sure of have another label: look at them")
+        found.append("agreement is unknown: no two annotators labelled the same images with more than one class")
+    if disagreements["disagree"]:
+        found.append(
+            f"{disagreements['disagree']} of {disagreements['sure']} confident predictions contradict the label: check them"
+        )
     if facts["missing"]:
-        found.append(f"no face of {', '.join(facts['missing'])}")
+        found.append(f"no face labelled {', '.join(facts['missing'])}")
     if facts["imbalance"] is not None and facts["imbalance"] > 20:
-        found.append(f"the largest class has {facts['imbalance']:.0f} times the faces of the smallest")
+        found.append(f"the largest class has {facts['imbalance']:.0f} times as many faces as the smallest")
     if copies["repeat_one_another"]:
-        found.append(f"{copies['repeat_one_another']} faces repeat another new one")
+        found.append(f"{copies['repeat_one_another']} faces are copies of other new faces")
     for split, count in (copies["stand_in"] or {}).items():
         if count:
-            why = "they add nothing" if split == "Training" else "they must not be learnt"
-            found.append(f"{count} faces stand in {split} already: {why}")
+            why = "they add nothing" if split == "Training" else "they must not be used for training"
+            found.append(f"{count} faces are copies of images in {split}: {why}")
     if copies["with_another_label"]:
-        found.append(f"{copies['with_another_label']} faces stand somewhere else with another label")
+        found.append(f"{copies['with_another_label']} faces have a copy with another label")
     return found

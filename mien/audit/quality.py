@@ -1,8 +1,8 @@
-"""How good the pictures are: one score a fault, with a threshold that was chosen by looking.
+"""Image quality: one score per fault, with thresholds chosen by inspection.
 
-Scores need pixels only; whether there is a face is asked in ``faces``. The thresholds mark
-the tail of FER2013's distribution from which on the fault could be seen in the contact
-sheets (``audit.html`` shows the images on both sides of each).
+Scores are computed from pixels only; ``faces`` has the checks that need a detector. The thresholds mark
+the tail of FER2013's distribution in which the fault is visible (``audit.html`` shows images on both
+sides of each).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _BLOCK: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One fault: the score that tells it and from where on.
+    """One fault: its score and threshold.
 
     Attributes:
-        name: as it stands in reports and split files.
-        score: key of the score.
-        threshold: images beyond it have the fault.
-        above: the fault is above the threshold (else below).
-        severe: the image is of no use for training.
-        meaning: one line for a reader.
+        name: name in reports and split files.
+        score: name of the score.
+        threshold: images beyond it are flagged.
+        above: whether scores above the threshold are flagged (else below).
+        severe: whether the image is useless for training.
+        meaning: one line of description.
     """
 
     name: str
@@ -45,19 +45,19 @@ class Check:
     meaning: str
 
     def flags(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return (N,) bool: who has the fault; a score that is not a number tells nothing."""
+        """Return (N,) bool: which images are flagged; NaN is never flagged."""
         return scores > self.threshold if self.above else scores < self.threshold
 
 
 CHECKS: Final[tuple[Check, ...]] = (
     Check("blank", "flatness", 0.75, True, True, "nearly one grey level: an empty or placeholder image"),
     Check("blurred", "sharpness", -0.66, False, False, "no fine detail: log10 of Laplacian variance over variance"),
-    Check("dark", "brightness", 45.0, False, False, "mean grey level of a face in the dark (0 to 255)"),
-    Check("bright", "brightness", 210.0, True, False, "mean grey level of a washed-out face (0 to 255)"),
+    Check("dark", "brightness", 45.0, False, False, "mean grey level of an underexposed face (0 to 255)"),
+    Check("bright", "brightness", 210.0, True, False, "mean grey level of an overexposed face (0 to 255)"),
     Check("low_contrast", "contrast", 25.0, False, False, "standard deviation of grey levels"),
-    Check("text", "text", 0.24, True, False, "watermark or caption: share of thin upright strokes in the densest band of rows"),
+    Check("text", "text", 0.24, True, False, "watermark or caption: share of thin vertical strokes in the densest band of rows"),
 )
-"""Checks on pixels alone."""
+"""Checks that need pixels only."""
 
 
 def pixel_scores(
@@ -82,11 +82,11 @@ def pixel_scores(
 
 
 def text_scores(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (N,) how much the densest band of rows looks written on, 0 to 1, for (N, H, W) grey levels.
+    """Return (N,) float32 scores of text in the densest band of rows, 0 to 1, for (N, H, W) grey levels.
 
-    Letters are thin upright strokes: the horizontal gradient changes its sign within two
-    pixels, strongly, many times in the same few rows. The median row is taken off, so that
-    hair and noise, which fill the picture, count little.
+    Letters are thin vertical strokes: the horizontal gradient is strong and changes sign within two
+    pixels, many times in the same few rows. The median row is subtracted, so that hair and noise, which
+    fill the image, score low.
     """
     steps = grey[:, :, 1:] - grey[:, :, :-1]
     one, next_one = steps[:, :, :-1], steps[:, :, 1:]
@@ -106,19 +106,19 @@ def _flatness(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def flag_all(scores: dict[str, NDArray[np.float32]], checks: tuple[Check, ...] = CHECKS) -> dict[str, NDArray[np.bool_]]:
-    """Return who has which fault, by the name of the check."""
+    """Return (N,) bool by check name, True where the check fails."""
     return {check.name: check.flags(scores[check.score]) for check in checks}
 
 
 def summarise(
     flags: dict[str, NDArray[np.bool_]], scores: dict[str, NDArray[np.float32]], checks: tuple[Check, ...]
 ) -> dict[str, Any]:
-    """Return count, share, threshold and the score's distribution for each check, and the share with any fault."""
+    """Return count, share, threshold and the score's distribution for each check, and the share of images that fail any check."""
     n = len(next(iter(flags.values())))
-    anything = np.logical_or.reduce(list(flags.values()))
+    failed = np.logical_or.reduce(list(flags.values()))
     return {
         "version": QUALITY_VERSION,
-        "low_quality": {"images": int(anything.sum()), "share": float(anything.sum()) / max(1, n)},
+        "low_quality": {"images": int(failed.sum()), "share": float(failed.sum()) / max(1, n)},
         "checks": {
             check.name: {
                 "images": int(flags[check.name].sum()),
@@ -133,7 +133,7 @@ def summarise(
 
 
 def _percentiles(scores: NDArray[np.float32]) -> dict[str, float]:
-    """Return a distribution in seven numbers."""
+    """Return seven percentiles of the known scores."""
     known = scores[np.isfinite(scores)]
     if not len(known):
         return {}

@@ -1,4 +1,4 @@
-"""``mien analyze``: read recordings, every frame, and keep what was read of each like a session."""
+"""``mien analyze``: read every frame of recordings and store each like a session."""
 
 from __future__ import annotations
 
@@ -7,101 +7,122 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import MODEL_DEFAULT, Model, Rules, States, wants_states
+from mien.cli.options import MODEL_DEFAULT, Declaration, JsonLine, Model, Person, Rules, SmoothingS, States, wants_states
+from mien.sessions.layout import ANALYSES
+from mien.visible import visible
 
 if TYPE_CHECKING:
     from mien.recordings.analysis import RunReport
-    from mien.recordings.film import FilmReport
+    from mien.recordings.recording import RecordingReport
 
 
 def analyze(
-    films: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Videos, or folders of videos.")],
-    out: Annotated[Path, typer.Option(help="Each video gets a folder of its name in here.")] = Path("results/analyses"),
-    annotate: Annotated[bool, typer.Option("--annotate", help="Draw what was read into a copy, annotated.mp4.")] = False,
-    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Hide faces in that copy.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes (0: one a core).")] = 0,
+    recordings: Annotated[list[Path], typer.Argument(metavar="FILE", help="Videos, or folders of videos.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")] = ANALYSES,
+    annotate: Annotated[bool, typer.Option("--annotate", help="Write annotated.mp4, a copy with the readings.")] = False,
+    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in that copy.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over instead of resuming.")] = False,
     model: Model = MODEL_DEFAULT,
-    smoothing: Annotated[float, typer.Option(help="Time constant, in seconds.")] = 0.4,
-    deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
-    person: Annotated[str, typer.Option(help="Who is in them, as in the consent ledger.")] = "",
+    smoothing_s: SmoothingS = 0.4,
+    workers: Annotated[
+        int, typer.Option(help="Number of processes.", show_default="one per core", rich_help_panel="Computing")
+    ] = 0,
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Run on a Dask cluster (tcp://HOST:8786).", show_default=False, rich_help_panel="Computing"
+        ),
+    ] = "",
+    deployment: Declaration = None,
+    person: Person = "",
     states: States = "off",
     rules: Rules = None,
-    again: Annotated[bool, typer.Option("--again", help="Start over where an analysis is there.")] = False,
-    dask: Annotated[str, typer.Option(help="Let a Dask cluster do it: its scheduler's address.")] = "",
+    json_line: JsonLine = False,
 ) -> None:
-    """Read the expressions in recordings: no frame dropped, times as in the file.
+    """Read facial expressions in recordings, in every frame.
 
-    A stop loses nothing that was finished: the same command goes on where it was. The
-    result does not depend on stops or workers. With --dask tcp://HOST:8786 every worker
-    must see the videos, and the folder for --annotate, under the same paths.
+    A run that was stopped resumes when the same command is repeated. The result does not depend
+    on stops or on the number of workers. Workers of a Dask cluster must see the videos, and with
+    --annotate the output folder, under the same paths.
 
-    Ends with 3 where a video could not be read, or not wholly; the others are done.
+    Exit code 3 if a video could not be read completely, 5 if a result could not be saved; all
+    other videos are still analysed.
 
-    Example:  mien analyze lessons/ --annotate --blur-faces
+    Example:
+      mien analyze lessons/ --annotate --blur-faces
     """
-    import json
+    import sys
 
+    from mien.cli.output import print_json_line
     from mien.cli.progress import progress_bar
-    from mien.cores import worker_count
-    from mien.errors import DataError
+    from mien.errors import DataError, StorageError
+    from mien.limits import worker_count
     from mien.recordings.analysis import Analysis
     from mien.recordings.settings import AnalyzeSettings
 
     analysis = Analysis(
         AnalyzeSettings(
-            tuple(films),
+            tuple(recordings),
             out,
-            model,
-            annotate,
-            blur_faces,
-            workers or worker_count(),
-            dask,
-            smoothing,
-            deployment,
-            person,
-            again,
+            model=model,
+            annotate=annotate,
+            blur_faces=blur_faces,
+            workers=workers or worker_count(),
+            dask=dask,
+            smoothing_s=smoothing_s,
+            deployment=deployment,
+            person=person,
+            again=overwrite,
             states=wants_states(states),
             rules=rules,
         )
     )
     for notice in analysis.notices:
-        typer.echo(notice, err=True)
+        print(notice, file=sys.stderr)
     try:
         with progress_bar("reading frames") as progress:
             report = analysis.run(progress)
     except KeyboardInterrupt:
-        typer.echo("What was finished stays: the same command goes on from there.", err=True)
+        print("Stopped. Repeat the same command to resume.", file=sys.stderr)
         raise
     print(report_text(report))
-    print(json.dumps(report_line(report)))
+    print_json_line(report_line(report), json_line)
+    if report.missing:
+        raise StorageError(f"not everything was saved: {report.missing[0]}")
     if report.failed:
-        raise DataError(f"{len(report.failed)} of {len(report.films)} could not be read, or not wholly; see above")
+        raise DataError(f"{len(report.failed)} of {len(report.recordings)} could not be read completely; see above")
 
 
 def report_text(report: RunReport) -> str:
-    """Return what became of each recording as a table."""
-    width = max(len("recording"), *(len(film.path.name) for film in report.films))
-    lines = [f"{'recording':<{width}}  {'frames':>9}  {'seconds':>9}  what became of it"]
-    lines += [f"{film.path.name:<{width}}  {film.frames:>9,}  {film.video_s:>9,.1f}  {_outcome(film)}" for film in report.films]
+    """Return the result of each recording as a table."""
+    names = [visible(recording.path.name) for recording in report.recordings]
+    width = max(len("recording"), *map(len, names))
+    lines = [f"{'recording':<{width}}  {'frames':>9}  {'seconds':>9}  result"]
+    rows = zip(names, report.recordings, strict=True)
+    lines += [
+        f"{name:<{width}}  {recording.frames:>9,}  {recording.video_s:>9,.1f}  {visible(_outcome(recording))}"
+        for name, recording in rows
+    ]
     if report.times_real_time > 0:
-        lines.append(f"{report.times_real_time:.1f} times as fast as they last")
-    return "\n".join([*lines, "Expression, not feeling: a look is not a state of mind."])
+        lines.append(f"{report.times_real_time:.1f} times real time")
+    return "\n".join([*lines, "Mien reads expressions, not feelings."])
 
 
 def report_line(report: RunReport) -> dict[str, object]:
-    """Return the same as plain values for one line of JSON."""
+    """Return the report as plain values for one line of JSON."""
     return {
-        "files": len(report.films),
-        "frames": sum(film.frames for film in report.films),
-        "video_s": round(sum(film.video_s for film in report.films), 3),
+        "files": len(report.recordings),
+        "frames": sum(recording.frames for recording in report.recordings),
+        "video_s": round(sum(recording.video_s for recording in report.recordings), 3),
         "times_real_time": round(report.times_real_time, 2),
         "policy": report.policy,
-        "failed": [film.path.name for film in report.failed],
+        "failed": [recording.path.name for recording in report.failed],
+        "missing": list(report.missing),
     }
 
 
-def _outcome(film: FilmReport) -> str:
-    if film.error:
-        return f"failed: {film.error}"
-    kept = f"{'was done before: ' if film.before else ''}{film.folder}"
-    return f"{kept} ({film.damage})" if film.damage else kept
+def _outcome(recording: RecordingReport) -> str:
+    if recording.error:
+        return f"failed: {recording.error}"
+    kept = f"{'already done: ' if recording.before else ''}{recording.folder}"
+    return f"{kept} ({recording.damage})" if recording.damage else kept

@@ -1,4 +1,4 @@
-"""``mien evaluate``: how good is a bundle, where does it fail, and when should it not be believed?"""
+"""``mien evaluate``: score a model on one split and write a report."""
 
 from __future__ import annotations
 
@@ -7,53 +7,65 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Data, SplitFileOption, VotesOption
+from mien.cli.options import (
+    DATA_DEFAULT,
+    Classes,
+    Data,
+    JsonLine,
+    Labels,
+    OpenPage,
+    OwnModelOrCheckpoint,
+    SplitFileOption,
+    SplitOption,
+    VotesOption,
+    whose_labels,
+)
 
 
 def evaluate(
-    model: Annotated[
-        str, typer.Option(help="A bundle's path, the name of one in the package, or a checkpoint (best.pt) of mien train.")
-    ] = MODEL_DEFAULT,
+    model: OwnModelOrCheckpoint = None,
     data: Data = DATA_DEFAULT,
-    split: Annotated[
-        str | None,
-        typer.Option(help="Training, PublicTest or PrivateTest.", show_default="PublicTest, or all of data without splits"),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/evaluation"),
-    split_file: SplitFileOption = None,
+    classes: Classes = None,
+    split: SplitOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/evaluation"),
+    record: Annotated[bool, typer.Option("--record", help="Save the scores for mien models list and card.")] = False,
     votes: VotesOption = None,
+    labels: Labels = "auto",
+    split_file: SplitFileOption = None,
     groups: Annotated[
-        Path | None, typer.Option(help="A CSV of image,group: numbers by group, from 30 images a group on.")
+        Path | None,
+        typer.Option(help="CSV image,group: scores by group of 30 or more.", show_default=False, rich_help_panel="Analyses"),
     ] = None,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Spoil the pictures in twelve ways at five severities too (minutes).")
+        bool,
+        typer.Option("--robustness", help="Score twelve corruptions at five severities (minutes).", rich_help_panel="Analyses"),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the robustness suite.")] = 0,
-    record: Annotated[
-        bool, typer.Option("--record", help="Keep the numbers beside the bundle, where mien models shows them.")
-    ] = False,
+    seed: Annotated[int, typer.Option(help="Random seed of the corruptions.", rich_help_panel="Analyses")] = 0,
+    json_line: JsonLine = False,
+    open_page: OpenPage = False,
 ) -> None:
-    """Score a model on one split and write a report; the last line printed is one JSON document.
+    """Score a model on one split and write a report.
 
-    The report (report.html, one page; its pictures as files beside it): accuracy and macro-F1 with
-    intervals, views, classes, calibration, when to answer "uncertain", agreement with people, the
-    worst mistakes, accuracy by picture quality, where the network looks. predictions.csv has every
-    answer, metrics.json every number.
+    Each head is scored against its own truth: the people head against the majority of ten human
+    raters (needs --votes), the label head against FER2013's labels. On your own class folders the
+    people head is scored against your labels. A set without splits is scored whole.
 
-    Choose everything on PublicTest; score PrivateTest once, when all is chosen: each scoring is
-    written down in private_test_log.csv. Views: clean (no copies of earlier splits), with
-    --split-file strict (no near copies either), with --votes consensus (people agree).
+    Writes report.html, metrics.json and predictions.csv; in a pipe the last line is JSON. Every
+    scoring of PrivateTest is logged in private_test_log.csv in the report's folder, or in
+    docs/results with --record and a packaged bundle.
 
-    Example: mien evaluate --data fer2013.zip --votes ferplus_votes.csv --robustness
+    Example:
+      mien evaluate --data fer2013.zip --votes ferplus_votes.csv --robustness
     """
-    import json
     import sys
 
+    from mien.cli.model_in_use import chosen_model, print_model
+    from mien.cli.output import print_json_line, report_ready
     from mien.cli.progress import progress_bar
-    from mien.data.reader import read_dataset
+    from mien.cli.reading import read_faces
     from mien.errors import require
     from mien.evaluation.evaluate import evaluate_bundle
-    from mien.evaluation.private_log import log_scoring
+    from mien.evaluation.private_log import log_scoring, release_log_folder
     from mien.evaluation.report import write_report
     from mien.evaluation.report_text import evaluation_text
     from mien.files import file_hash
@@ -62,15 +74,16 @@ def evaluate(
     from mien.vision.weights import find_yunet
 
     require(("matplotlib",), "audit", "The report")
-    with progress_bar("reading images") as progress:
-        dataset = read_dataset(data, progress).dataset
+    dataset = read_faces(data, classes, split_file)
     chosen = split or dataset.usual_test_split()
-    with bundle_of(model, dataset) as (source, bundle):
+    model = chosen_model(model)
+    with bundle_of(model, dataset, votes) as (source, bundle):
         evaluation = evaluate_bundle(
             bundle,
             dataset,
             chosen,
             progress_bar,
+            fer2013_labels=whose_labels(labels),
             split_file=split_file,
             votes=votes,
             groups=groups,
@@ -78,15 +91,18 @@ def evaluate(
             corruptions=robustness,
             seed=seed,
         )
+    print_model(model)
     numbers, name = evaluation.facts, evaluation.card.name
     for line in numbers["manifest_differences"]:
-        print(f"note: {name} was trained on other data than this: {line}", file=sys.stderr)
+        print(f"note: {name} was trained on other data: {line}", file=sys.stderr)
     with progress_bar("writing the report"):
         write_report(evaluation, out)
     print(evaluation_text(numbers))
     if chosen == "PrivateTest":
-        print(log_scoring(out, file_hash(source), numbers))
+        released = release_log_folder(source, numbers["dataset_hash"]) if record else None
+        print(log_scoring(released or out, file_hash(source), numbers))
     if record:
         record_evaluation(source, chosen, evaluation.short)
-    print(f"\nWritten to {out}: report.html (open it in a browser), metrics.json, predictions.csv and the pictures")
-    print(json.dumps(evaluation.short))
+    print(f"\nWritten to {out}: report.html, metrics.json, predictions.csv and images")
+    report_ready(out / "report.html", open_page)
+    print_json_line(evaluation.short, json_line)

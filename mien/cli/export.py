@@ -1,4 +1,4 @@
-"""``mien export``: turn a checkpoint into a model bundle."""
+"""``mien export``: export checkpoints as a model bundle."""
 
 from __future__ import annotations
 
@@ -7,57 +7,59 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Data
+from mien.cli.options import DATA_DEFAULT, Classes, Data, SplitFileOption, VotesOption
 
 if TYPE_CHECKING:
     from mien.data.dataset import FaceDataset
 
 
 def export(
-    checkpoints: Annotated[
-        list[Path], typer.Argument(help="A checkpoint of mien train, such as models/default/best.pt; several make a committee.")
-    ],
-    out: Annotated[Path, typer.Option(help="The bundle to write.")] = Path("models/mien.onnx"),
-    name: Annotated[str | None, typer.Option(help="The bundle's name on its card.", show_default="the file's")] = None,
-    precision: Annotated[
-        str,
-        typer.Option(help="fp32; fp16: half the size, same answers to a thousandth; int8: a quarter, computes in integers."),
-    ] = "fp32",
+    checkpoints: Annotated[list[Path], typer.Argument(help="Checkpoints (best.pt); several form an ensemble.")],
+    out: Annotated[Path, typer.Option(help="Bundle to write.")] = Path("models/mien.onnx"),
+    name: Annotated[str | None, typer.Option(help="Name on the model card.", show_default="the file's name")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 (half the size) or int8 (a quarter).")] = "fp32",
     data: Data = DATA_DEFAULT,
+    classes: Classes = None,
+    split_file: SplitFileOption = None,
+    votes: VotesOption = None,
     reference: Annotated[
-        bool, typer.Option(help="Make what drift is held against as well (minutes), beside the bundle: NAME.reference.npz.")
+        bool, typer.Option(help="Also make the drift reference, NAME.reference.npz (minutes; extra monitor).")
     ] = True,
 ) -> None:
-    """Turn a checkpoint into a bundle: one ONNX file with calibration, softmax and card inside.
+    """Export a checkpoint as a bundle: ONNX with calibration and card.
 
-    Several checkpoints become one bundle that averages their logits: as a rule more accurate, and
-    as slow as all of them together. The calibration temperature is fitted on PublicTest. The finished bundle is run on all of
-    PublicTest and compared with PyTorch; a 32-bit one must agree to 1e-4. The reference for drift holds
-    statistics of PublicTest as the bundle sees it, no face; it needs the extra monitor.
+    Several checkpoints are averaged at the logits: usually more accurate, and as slow as all of
+    them together. Each head is calibrated on PublicTest against its own truth, so a network with
+    a people head needs --votes. The bundle is then run on PublicTest and compared with PyTorch;
+    fp32 must agree to 1e-4.
 
-    Example: mien export models/default/best.pt --out models/mine.onnx --data fer2013.zip
+    Example:
+      mien export models/default/best.pt --votes ferplus_votes.csv
     """
-    from mien.cli.progress import progress_bar
-    from mien.data.reader import read_dataset
+    from mien.cli.reading import read_faces
+    from mien.evaluation.truths import TRUTHS
     from mien.lifecycle import export_model
 
-    with progress_bar("reading images") as progress:
-        dataset = read_dataset(data, progress).dataset
-    card = export_model(checkpoints, dataset, out, name or out.stem, precision)
-    numbers, parity = card.metrics["PublicTest"], card.export
+    dataset = read_faces(data, classes, split_file)
+    card = export_model(checkpoints, dataset, out, name or out.stem, precision, votes)
+    parity = card.export
     size = out.stat().st_size / 1e6
     print(f"{out}: {size:.2f} MB in {precision}, {card.parameters:,} parameters, temperature {card.temperature:.3f}")
-    print(f"PublicTest: {numbers['accuracy']:.2%}, macro-F1 {numbers['macro_f1']:.3f}, ECE {numbers['ece']:.1%}")
+    for truth, numbers in card.metrics["PublicTest"]["truths"].items():
+        print(
+            f"PublicTest, {TRUTHS[truth]}: {numbers['accuracy']:.2%} of {numbers['n']:,}, "
+            f"macro-F1 {numbers['macro_f1']:.3f}, ECE {numbers['ece']:.1%}"
+        )
     print(
-        f"against PyTorch on {parity['images']:,} images: probabilities differ by at most {parity['max_gap']:.1g}, "
-        f"same answer {parity['same_answer']:.2%}, accuracy {100 * parity['accuracy_change']:+.2f} points"
+        f"compared with PyTorch on {parity['images']:,} images: probabilities differ by at most {parity['max_gap']:.1g}, "
+        f"same prediction {parity['same_answer']:.2%}, accuracy {100 * parity['accuracy_change']:+.2f} points"
     )
     if reference:
-        print(_reference_beside(out, dataset))
+        print(_reference_beside(out, dataset, votes))
 
 
-def _reference_beside(bundle: Path, dataset: FaceDataset) -> str:
-    """Make the drift reference of a bundle, and return what to tell of it; a bundle is whole without."""
+def _reference_beside(bundle: Path, dataset: FaceDataset, votes: Path | None) -> str:
+    """Make the drift reference of a bundle and return a message; failing to make it is not an error."""
     from mien.cli.progress import progress_bar
     from mien.errors import DataError, DeviceError, require
     from mien.monitoring.reference_file import reference_path, write_reference
@@ -68,7 +70,7 @@ def _reference_beside(bundle: Path, dataset: FaceDataset) -> str:
     try:
         require(("scipy",), "monitor", "The reference for drift")
         with progress_bar("reading faces for the drift reference") as progress:
-            write_reference(target, make_reference(bundle, dataset, "PublicTest", find_yunet(), progress=progress))
+            write_reference(target, make_reference(bundle, dataset, "PublicTest", find_yunet(), votes=votes, progress=progress))
     except (DataError, DeviceError) as error:
         return f"no drift reference: {error}"
-    return f"{target}: what drift is held against, {target.stat().st_size / 1000:.0f} kB"
+    return f"{target}: drift reference, {target.stat().st_size / 1000:.0f} kB"

@@ -1,4 +1,4 @@
-"""``mien live``: watch a camera, a video or pictures."""
+"""``mien live``: read expressions from a camera, a stream, a video or pictures."""
 
 from __future__ import annotations
 
@@ -8,89 +8,122 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import MODEL_DEFAULT, Model, Rules, States, wants_states
+from mien.cli.options import (
+    SESSIONS_DEFAULT,
+    Declaration,
+    JsonLine,
+    OpenPage,
+    OwnModel,
+    Person,
+    Rules,
+    SmoothingS,
+    States,
+    wants_states,
+)
 
 if TYPE_CHECKING:
     from mien.settings import LiveSettings
 
 
 def live(
-    source: Annotated[str, typer.Option(help="demo, camera, URL, file or folder.")] = "auto",
-    headless: Annotated[bool, typer.Option("--headless", help="No view, every frame, full speed.")] = False,
+    source: Annotated[str, typer.Option(help="auto, demo, camera, URL, file or folder.")] = "auto",
+    headless: Annotated[bool, typer.Option("--headless", help="No view; process files at full speed.")] = False,
     view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="The folder (else results/sessions/START).", show_default=False)] = None,
-    model: Model = MODEL_DEFAULT,
-    smoothing: Annotated[float, typer.Option(help="Time constant, in seconds.")] = 0.4,
-    seconds: Annotated[float, typer.Option(help="End here (0: at the end).")] = 0.0,
-    keep_faces: Annotated[bool, typer.Option("--keep-faces", help="Do not blur faces in screenshots.")] = False,
-    camera_size: Annotated[str, typer.Option(help="Ask a camera for this size, as 1280x720.")] = "",
-    camera_fps: Annotated[float, typer.Option(help="And this rate (0: its own).")] = 0.0,
-    patience: Annotated[float, typer.Option(help="End when lost for so long.")] = 60.0,
-    deployment: Annotated[Path | None, typer.Option(help="Who uses it on whom (mien deploy init).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="results/sessions/START")] = None,
+    model: OwnModel = None,
+    smoothing_s: SmoothingS = 0.4,
+    duration_s: Annotated[float, typer.Option(help="Stop after this many seconds of the source.", show_default=False)] = 0.0,
+    db: Annotated[str, typer.Option(help="Also store it in this database.", show_default="$MIEN_DB")] = "",
+    camera_size: Annotated[
+        str, typer.Option(metavar="WxH", help="Requested resolution.", show_default=False, rich_help_panel="Camera")
+    ] = "",
+    camera_fps: Annotated[float, typer.Option(help="Requested frame rate.", show_default=False, rich_help_panel="Camera")] = 0.0,
+    patience_s: Annotated[float, typer.Option(help="Stop after this long without a frame.", rich_help_panel="Camera")] = 60.0,
+    deployment: Declaration = None,
+    person: Person = "",
+    keep_faces: Annotated[
+        bool, typer.Option("--keep-faces", help="Do not blur faces in screenshots.", rich_help_panel="Policy")
+    ] = False,
     states: States = "off",
     rules: Rules = None,
-    person: Annotated[str, typer.Option(help="Who sits there, as in the consent ledger.")] = "",
-    db: Annotated[str, typer.Option(help="Keep it in this database too (path or URL).", show_default="$MIEN_DB")] = "",
+    json_line: JsonLine = False,
+    open_page: OpenPage = False,
 ) -> None:
-    """Read the expressions in a camera, a video or pictures, live.
+    """Read facial expressions from a camera, stream, video or pictures.
 
-    SOURCE: auto (the first camera, else the demo), demo, a camera's index or part of
-    its name, a URL, a video, a picture or a folder. Times are in seconds.
+    A camera is named by its index or name; auto is the first camera, else the demo. Writes
+    observations.csv, summary.json and summary.html; no picture unless you press s (h lists
+    all keys). Exit code 5 if something could not be saved.
 
-    Keys: q quit, s screenshot, e export, r reset the screen, SPACE pause, w withdraw, h help. The
-    folder gets observations.csv, summary.json and summary.html; no picture is kept
-    unless you press s. Headless runs end in one line of JSON.
-
-    Example:  mien live --source lesson.mp4 --headless --out results/lesson
+    Example:
+      mien live --source lesson.mp4 --headless --out results/lesson
     """
+    from mien.cli.model_in_use import chosen_model
     from mien.settings import LiveSettings, parse_size
 
     run_session(
         LiveSettings(
-            source,
-            out or new_folder(),
-            model,
-            "none" if headless else view,
-            smoothing,
-            seconds,
-            keep_faces,
-            deployment,
-            parse_size("camera-size", camera_size),
-            camera_fps,
-            patience,
-            db,
-            person,
-            wants_states(states),
-            rules,
-        )
+            source=source,
+            out=out or new_folder(),
+            model=chosen_model(model),
+            view="none" if headless else view,
+            smoothing_s=smoothing_s,
+            seconds=duration_s,
+            keep_faces=keep_faces,
+            deployment=deployment,
+            camera_size=parse_size("camera-size", camera_size),
+            camera_fps=camera_fps,
+            patience_s=patience_s,
+            database=db,
+            person=person,
+            states=wants_states(states),
+            rules=rules,
+        ),
+        json_line,
+        open_page,
     )
 
 
 def new_folder() -> Path:
-    """Return the folder of a session that begins now."""
-    from mien.store.names import new_session_id
-    from mien.store.place import SESSIONS
+    """Return the folder of a session that starts now."""
+    from mien.sessions.layout import new_session_id
 
-    return SESSIONS / new_session_id(datetime.now().astimezone())
+    return SESSIONS_DEFAULT / new_session_id(datetime.now().astimezone())
 
 
-def run_session(settings: LiveSettings) -> None:
-    """Run a session and print its summary; ``live`` and ``system`` end here."""
-    import json
+def run_session(settings: LiveSettings, json_line: bool = False, open_page: bool = False) -> None:
+    """Run a session and print its summary; ``live`` and ``system`` end here.
 
-    from mien.session import Session, report
+    Args:
+        settings: of the session.
+        json_line: whether to end with a line of JSON on a terminal too.
+        open_page: whether to open the summary in a browser.
+    """
+    import sys
+
+    from mien.cli.model_in_use import print_model
+    from mien.cli.output import print_json_line, report_ready
+    from mien.errors import StorageError
+    from mien.session import Session
+    from mien.sessions.layout import PAGE_NAME
+    from mien.summaries.text import summary_text
 
     session = Session(settings)
+    print_model(settings.model)
     for notice in session.notices:
-        typer.echo(notice, err=True)
+        print(notice, file=sys.stderr)
     if session.headless:
         from mien.cli.progress import progress_bar
 
         with progress_bar("reading frames") as progress:
-            summary = session.run(progress, lambda news: typer.echo(news, err=True))
+            summary = session.run(progress, lambda news: print(news, file=sys.stderr))
     else:
         summary = session.run()
-    print(report(summary))
-    if session.headless:
-        keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy")
-        print(json.dumps({key: summary[key] for key in keys}))
+    print(summary_text(summary))
+    page = settings.out / PAGE_NAME
+    if page.is_file():
+        report_ready(page, open_page)
+    keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy", "missing")
+    print_json_line({key: summary[key] for key in keys if key in summary}, json_line)
+    if summary["missing"]:
+        raise StorageError(f"not everything was saved: {summary['missing'][0]}")

@@ -1,4 +1,4 @@
-"""``mien models``: which bundles there are, what they are, whether they are whole."""
+"""``mien models``: list, describe, verify and promote model bundles."""
 
 from __future__ import annotations
 
@@ -7,47 +7,58 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.audit_log import ROOT_DEFAULT, Root
-from mien.cli.options import MODEL_DEFAULT
+from mien.cli.help import Group, HelpCommand
+from mien.cli.options import MODEL_DEFAULT, SESSIONS_DEFAULT, Json, SessionsFolder
 
 models = typer.Typer(
     name="models",
-    help="The model bundles: list, card, verify, path, promote, rollback, history.",
+    help="List, describe, verify, promote and roll back model bundles.",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 Names = Annotated[
-    list[str] | None, typer.Argument(help="Names of bundles in the package, or paths.", show_default="all in the package")
+    list[str] | None, typer.Argument(help="Names of packaged bundles, or paths of bundles.", show_default="all packaged bundles")
 ]
 
 
-@models.command("list")
+@models.command("list", cls=HelpCommand)
 def list_bundles() -> None:
-    """List the bundles of the package with size, parameters and accuracy.
+    """List the packaged bundles with size, parameters and accuracy.
 
-    Example: mien models list
+    Accuracy on PublicTest and PrivateTest is given against both truths: agreement with the
+    majority of ten human raters, and FER2013's labels.
+
+    Example:
+      mien models list
     """
+    from mien.modelcard import FER2013, PEOPLE, results_by_truth
     from mien.vision.bundles import bundle_names, bundle_path, read_record
     from mien.vision.predictor import Predictor
 
-    print(f"{'name':<10} {'MB':>6} {'precision':>9} {'parameters':>11} {'PublicTest':>11} {'PrivateTest':>12}")
+    print(f"{'':<40}{'agreement with people':^24}{'FER2013 labels':^24}".rstrip())
+    head = f"{'name':<10} {'MB':>6} {'precision':>9} {'parameters':>11} "
+    print(head + " ".join(f"{split:>11}" for split in ("PublicTest", "PrivateTest") * 2))
     for name in bundle_names():
         path = bundle_path(name)
         card = Predictor(path).card
         results = card.metrics | (read_record(path) or {"evaluations": {}})["evaluations"]
-        cells = [
-            f"{results[split]['accuracy']:.1%}" if split in results else "not scored" for split in ("PublicTest", "PrivateTest")
-        ]
+        cells = []
+        for truth in (PEOPLE, FER2013):
+            for split in ("PublicTest", "PrivateTest"):
+                numbers = results_by_truth(results[split]) if split in results else {}
+                cells.append(f"{numbers[truth]['accuracy']:.1%}" if truth in numbers else "not scored")
         size = path.stat().st_size / 1e6
-        print(f"{name:<10} {size:6.2f} {card.precision:>9} {card.parameters:>11,} {cells[0]:>11} {cells[1]:>12}")
+        print(f"{name:<10} {size:6.2f} {card.precision:>9} {card.parameters:>11,} " + " ".join(f"{cell:>11}" for cell in cells))
 
 
-@models.command("card")
+@models.command("card", cls=HelpCommand)
 def show_card(names: Names = None) -> None:
-    """Print the card of bundles as Markdown: data, protocol, all views, classes, limits, uses.
+    """Print model cards as Markdown.
 
-    Example: mien models card mien-s
+    Example:
+      mien models card mien-s
     """
     from mien.evaluation.card_page import card_page
     from mien.vision.bundles import bundle_names, bundle_path, read_record
@@ -61,11 +72,14 @@ def show_card(names: Names = None) -> None:
         print(card_page(Predictor(path).card, record["sha256"], path.stat().st_size, record["evaluations"]), end="")
 
 
-@models.command("verify")
+@models.command("verify", cls=HelpCommand)
 def verify(names: Names = None) -> None:
-    """Check bundles: the file's hash, the card, the graph, and an answer. Ends with 3 where one fails.
+    """Check bundles: file hash, card, graph and a test prediction.
 
-    Example: mien models verify models/mine.onnx
+    Exit code 3 if one fails.
+
+    Example:
+      mien models verify models/mine.onnx
     """
     import sys
 
@@ -83,62 +97,67 @@ def verify(names: Names = None) -> None:
             failed = True
             print(f"{name}: error: {error}", file=sys.stderr)
             continue
-        said = f"SHA-256 {record['sha256']} as recorded" if record else "no record beside it, so its hash is unknown"
-        print(f"{name}: whole; card, graph and answer fit; {said}")
+        said = f"SHA-256 {record['sha256']} as recorded" if record else "no record beside it, hash not checked"
+        print(f"{name}: valid; {said}")
     if failed:
         raise typer.Exit(3)
 
 
-@models.command("path")
-def show_path(name: Annotated[str, typer.Argument(help="A bundle in the package.")] = MODEL_DEFAULT) -> None:
-    """Print the file of a bundle, for other programs.
+@models.command("path", cls=HelpCommand)
+def show_path(name: Annotated[str, typer.Argument(help="Name of a packaged bundle.")] = MODEL_DEFAULT) -> None:
+    """Print the path of a bundle's file.
 
-    Example: cp "$(mien models path mien-xs)" web/public/
+    Example:
+      cp "$(mien models path mien-xs)" web/public/
     """
     from mien.vision.bundles import bundle_path
 
     print(bundle_path(name))
 
 
-@models.command("promote")
+@models.command("promote", cls=HelpCommand)
 def promote(
-    candidate: Annotated[Path, typer.Argument(help="The folder of mien retrain with the candidate.")], root: Root = ROOT_DEFAULT
+    candidate: Annotated[Path, typer.Argument(help="Output folder of mien retrain.")],
+    sessions: SessionsFolder = SESSIONS_DEFAULT,
 ) -> None:
-    """Put a candidate into use in place of the bundle it comes from. It must have passed every gate.
+    """Deploy a retrained bundle under the name of its base bundle.
 
-    From then on the name (mien-s) stands for it on this computer, until the next promotion or mien models rollback.
+    The candidate must have passed every gate of mien retrain. On this computer the bundle's name
+    (mien-s) then refers to it, until the next promotion or mien models rollback. The audit log
+    beside the sessions records the promotion.
 
-    Example: mien models promote results/retraining
+    Example:
+      mien models promote results/retraining
     """
     from mien.retraining.promotion import promote_candidate
 
-    change = promote_candidate(candidate, root)
-    print(f"{change.name} is {change.sha256[:12]} from now on, and was {change.before[:12] or 'the packaged bundle'}")
-    print(f"Back again: mien models rollback {change.name}")
+    change = promote_candidate(candidate, sessions)
+    print(f"{change.name} is now {change.sha256[:12]} (before: {change.before[:12] or 'the packaged bundle'})")
+    print(f"To undo: mien models rollback {change.name}")
 
 
-@models.command("rollback")
+@models.command("rollback", cls=HelpCommand)
 def rollback(
-    name: Annotated[str, typer.Argument(help="Which bundle's last promotion to take back.")] = MODEL_DEFAULT,
-    root: Root = ROOT_DEFAULT,
+    name: Annotated[str, typer.Argument(help="Bundle whose last promotion is undone.")] = MODEL_DEFAULT,
+    sessions: SessionsFolder = SESSIONS_DEFAULT,
 ) -> None:
-    """Go back to the bundle that was in use before the last promotion.
+    """Undo the last promotion of a bundle.
 
-    Example: mien models rollback mien-s
+    Example:
+      mien models rollback mien-s
     """
     from mien.retraining.promotion import roll_back
 
-    change = roll_back(name, root)
-    print(f"{change.name} is {change.sha256[:12] or 'the packaged bundle'} again, and was {change.before[:12]}")
+    change = roll_back(name, sessions)
+    print(f"{change.name} is {change.sha256[:12] or 'the packaged bundle'} again (before: {change.before[:12]})")
 
 
-@models.command("history")
-def show_history(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
-) -> None:
-    """Print what was promoted and rolled back on this computer, oldest first.
+@models.command("history", cls=HelpCommand)
+def show_history(as_json: Json = False) -> None:
+    """Print the promotions and rollbacks on this computer, oldest first.
 
-    Example: mien models history
+    Example:
+      mien models history
     """
     import json
     from dataclasses import asdict
@@ -150,7 +169,7 @@ def show_history(
         print(json.dumps([asdict(change) for change in changes], indent=2))
         return
     if not changes:
-        print("Nothing was promoted: every name is the packaged bundle.")
+        print("No promotions: every name refers to the packaged bundle.")
     for change in changes:
         now, before = (sha256[:12] or "packaged" for sha256 in (change.sha256, change.before))
         print(f"{change.at}  {change.action:<8}  {change.name:<8}  {before:>12} -> {now}")

@@ -1,84 +1,72 @@
-"""``mien monitor``: has what the camera sees drifted away from what the model was judged on?"""
+"""``mien monitor``: detect drift in sessions and pictures; make drift references."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Data, Model
+from mien.cli.help import Group, HelpCommand
+from mien.cli.monitor_report import Cooldown, FalseAlarms, Prometheus, ReferenceFile, ReportFolder, Windows
+from mien.cli.monitor_sessions import watch_sessions
+from mien.cli.options import (
+    DATA_DEFAULT,
+    MODEL_DEFAULT,
+    Classes,
+    Data,
+    Declaration,
+    JsonLine,
+    Model,
+    OpenPage,
+    VotesOption,
+    policy_for,
+)
+
+
+class _MonitorGroup(Group):
+    """Runs ``sessions`` where options stand in the place of a command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0].startswith("--") and args[0] not in ("--help", "-h"):
+            args = ["sessions", *args]
+        return list(super().parse_args(ctx, args))
+
 
 monitor = typer.Typer(
     name="monitor",
-    help="Notice silently falling accuracy: stored sessions (--since), images, new labels, reference.",
+    help="Detect drift in stored sessions or in a stream of pictures.",
+    cls=_MonitorGroup,
+    no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-ReferenceOption = Annotated[
-    Path | None, typer.Option(help="What to hold the stream against.", show_default="the one beside the bundle")
-]
+monitor.command("sessions", cls=HelpCommand)(watch_sessions)
 
 
-@monitor.callback(invoke_without_command=True)
-def stored(
-    context: typer.Context,
-    since: Annotated[
-        str, typer.Option(help="Hold the stored sessions since then against those before: 12h, 7d, 2w or a date.")
-    ] = "",
-    sessions: Annotated[Path, typer.Option(help="Folder of the sessions' folders.")] = Path("results/sessions"),
-    model: Model = MODEL_DEFAULT,
-    reference: ReferenceOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for drift.html, drift.json and retrain_request.json.")] = Path(
-        "results/drift"
-    ),
-    false_alarm_every_h: Annotated[float, typer.Option(help="Accept one false alarm in so many hours, on average.")] = 100.0,
-    windows: Annotated[str, typer.Option(help="Alarm where a detector flags m of n windows: m/n.")] = "3/4",
-    cooldown_h: Annotated[float, typer.Option(min=0, help="Hours of silence after an alarm.")] = 24.0,
-    prometheus: Annotated[Path | None, typer.Option(help="Write metrics to this text file as well.")] = None,
-) -> None:
-    """Notice silently falling accuracy: in stored sessions (--since), in a folder of images, in new labels.
-
-    --since holds the answers of the stored sessions since then against those of the sessions before:
-    expressions and confidence. Stored sessions hold no picture and no embedding, so the picture itself
-    cannot be compared. Ends with 10 where drift was found, else 0; the last line printed is JSON.
-
-    Example: mien monitor --since 7d
-    """
-    if context.invoked_subcommand is not None:
-        return
-    if not since:
-        print(context.get_help())
-        raise typer.Exit(2)
-    from mien.cli.monitor_sessions import watch_stored
-
-    code = watch_stored(since, sessions, model, reference, out, false_alarm_every_h, windows, cooldown_h, prometheus)
-    raise typer.Exit(code)
-
-
-@monitor.command("reference")
+@monitor.command("reference", cls=HelpCommand)
 def make(
     model: Model = MODEL_DEFAULT,
     data: Data = DATA_DEFAULT,
-    split: Annotated[str, typer.Option(help="Faces the model was not trained on.")] = "PublicTest",
-    out: Annotated[
-        Path | None, typer.Option(help="The file to write.", show_default="beside the bundle: NAME.reference.npz")
-    ] = None,
-    suite_faces: Annotated[
-        int, typer.Option(min=0, help="Faces that are spoilt in sixty ways to learn to estimate accuracy; 0 leaves it out.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    classes: Classes = None,
+    votes: VotesOption = None,
+    split: Annotated[str, typer.Option(help="Split to use; not one the model was trained on.")] = "PublicTest",
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="NAME.reference.npz beside the bundle")] = None,
+    suite_faces: Annotated[int, typer.Option(min=0, help="Faces to corrupt for the accuracy estimator; 0: no estimator.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
 ) -> None:
-    """Make the reference of a bundle: statistics of faces it was not trained on, no pixel and no embedding of anyone.
+    """Make a bundle's drift reference from faces it was not trained on.
 
-    It holds random-feature means by expression, quantiles of light, sharpness, pose and confidence, the
-    scores of simulated streams without drift (from which limits come), and a model that estimates
-    accuracy without labels. Takes minutes: a thousand faces are read in sixty states of damage.
+    It holds no pixels and no embedding of a person, but random-feature means by expression,
+    quantiles of picture quality and confidence, detector limits from simulated streams without
+    drift, and an estimator of accuracy without labels. For a bundle with a people head the
+    estimator needs --votes. Takes minutes.
 
-    Example: mien monitor reference --model mien-xs --data fer2013.zip
+    Example:
+      mien monitor reference --model mien-xs --votes ferplus_votes.csv
     """
     from mien.cli.progress import progress_bar
-    from mien.data.reader import read_dataset
+    from mien.cli.reading import read_faces
     from mien.errors import require
     from mien.monitoring.reference_file import reference_path, write_reference
     from mien.vision.bundles import bundle_path
@@ -87,13 +75,16 @@ def make(
 
     require(("scipy", "river"), "monitor", "Watching for drift")
     bundle = bundle_path(model)
-    with progress_bar("reading images") as progress:
-        dataset = read_dataset(data, progress).dataset
+    dataset = read_faces(data, classes)
     with progress_bar("reading faces") as progress:
-        reference = make_reference(bundle, dataset, split, find_yunet(), suite_faces=suite_faces, seed=seed, progress=progress)
+        reference = make_reference(
+            bundle, dataset, split, find_yunet(), votes=votes, suite_faces=suite_faces, seed=seed, progress=progress
+        )
     target = out or reference_path(bundle)
     write_reference(target, reference)
     print(f"{target}: {target.stat().st_size / 1000:.0f} kB, {reference.source}, for {reference.bundle}")
+    if not reference.knows_labels:
+        print("no accuracy estimator: it needs the votes of human raters. Pass --votes ferplus_votes.csv")
     if reference.accuracy is not None:
         errors = reference.accuracy.errors
         print(
@@ -102,115 +93,80 @@ def make(
         )
 
 
-@monitor.command("images")
+@monitor.command("images", cls=HelpCommand)
 def watch_images(
-    folder: Annotated[Path, typer.Argument(help="Pictures, taken as a stream in the order of their names.")],
+    folder: Annotated[Path, typer.Argument(help="Pictures, in the order of their names.")],
     model: Model = MODEL_DEFAULT,
-    reference: ReferenceOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for drift.html, drift.json and retrain_request.json.")] = Path(
-        "results/drift"
-    ),
-    crop: Annotated[bool, typer.Option("--crop", help="Each image is one face, framed as FER2013's are.")] = False,
-    every_s: Annotated[float, typer.Option(min=0.001, help="Seconds from picture to picture.")] = 2.0,
-    faces_per_h: Annotated[
-        float | None, typer.Option(help="Looks at faces an hour, for the promise.", show_default="one a picture")
-    ] = None,
-    false_alarm_every_h: Annotated[float, typer.Option(help="Accept one false alarm in so many hours, on average.")] = 100.0,
-    windows: Annotated[str, typer.Option(help="Alarm where a detector flags m of n windows: m/n.")] = "3/4",
-    cooldown_h: Annotated[float, typer.Option(min=0, help="Hours of silence after an alarm.")] = 24.0,
-    least_drop: Annotated[
-        float, typer.Option(min=0, max=1, help="Alarm only where the estimated accuracy fell by this much, 0 to 1.")
-    ] = 0.0,
+    reference: ReferenceFile = None,
+    out: ReportFolder = Path("results/drift"),
+    crop: Annotated[bool, typer.Option("--crop", help="Each image is one face, cropped like FER2013's.")] = False,
+    every_s: Annotated[float, typer.Option(min=0.001, metavar="<float>", help="Seconds between pictures.")] = 2.0,
     first_minutes: Annotated[
-        float, typer.Option(min=0, help="Make the reference of the stream's own first minutes, and watch the rest.")
+        float,
+        typer.Option(min=0, metavar="<float>", help="Make the reference from the first minutes."),
     ] = 0.0,
-    prometheus: Annotated[Path | None, typer.Option(help="Write metrics to this text file as well.")] = None,
+    faces_per_h: Annotated[
+        float | None,
+        typer.Option(help="Faces per hour.", show_default="one per picture", rich_help_panel="Alarms"),
+    ] = None,
+    false_alarm_every_h: FalseAlarms = 100.0,
+    windows: Windows = "3/4",
+    cooldown_h: Cooldown = 24.0,
+    min_drop: Annotated[
+        float, typer.Option(min=0, max=1, metavar="<float>", help="Minimum drop of estimated accuracy.", rich_help_panel="Alarms")
+    ] = 0.0,
+    prometheus: Prometheus = None,
+    deployment: Declaration = None,
+    json_line: JsonLine = False,
+    open_page: OpenPage = False,
 ) -> None:
-    """Watch a folder of pictures for drift. Ends with 10 where drift was found, else 0; the last line printed is JSON.
+    """Watch a folder of pictures for drift. Exit code 10 if drift is found.
 
-    Says which it looks like: the camera or its picture changed, or other expressions are shown. The
-    reference of a bundle is of many people, each seen once: it suits pictures of many people.
-    For one camera on the same few people make one of its own start: --first-minutes 60.
+    Reports whether the pictures changed, or the expressions in them; in a pipe the last line is
+    JSON. For a camera that sees the same few people, make the reference from its own start
+    (--first-minutes 60).
 
-    Example: mien monitor images shots/ --every-s 10 --prometheus /var/lib/node_exporter/mien.prom
+    Example:
+      mien monitor images shots/ --every-s 10 --prometheus mien.prom
     """
-    from mien.cli.monitor_report import finish, parse_rule
+    from mien.cli.monitor_report import ReportWish, finish, parse_rule
     from mien.cli.progress import progress_bar
     from mien.errors import require
     from mien.files import file_hash
     from mien.monitoring.monitor import DriftMonitor
+    from mien.monitoring.observation import Scope, unread_prediction
     from mien.monitoring.reference_file import read_reference, reference_path
     from mien.monitoring.trigger import DriftTrigger
+    from mien.privacy.policy import permit_expressions
     from mien.vision.bundles import bundle_path
-    from mien.vision.detector import open_detector
+    from mien.vision.detector_choice import open_detector
     from mien.vision.predictor import Predictor
-    from mien.watch import Watched, observe_pictures, own_reference, pictures_in, watch
+    from mien.watch import WatchResult, observe_pictures, pictures_in, reference_from_start, watch
 
-    require(("scipy", "river"), "monitor", "Watching for drift")
+    require(("scipy", "river") + (("prometheus_client",) if prometheus else ()), "monitor", "Watching for drift")
+    permit = permit_expressions(policy_for(deployment))
+    scope: Scope = "picture" if permit is None else "all"
     rule = parse_rule(windows)
     paths = pictures_in(folder)
     bundle = bundle_path(model)
     held = read_reference(reference or reference_path(bundle), file_hash(bundle))
-    watched = Watched()
+    watched = WatchResult()
     with progress_bar("watching") as progress:
-        faces = observe_pictures(paths, Predictor(bundle), None if crop else open_detector(), every_s, watched, progress)
+        width = len(held.features.centre)
+        predict = Predictor(bundle).predict if permit else lambda crops: unread_prediction(len(crops), width)
+        faces = observe_pictures(paths, predict, None if crop else open_detector(), every_s, watched, progress)
         if first_minutes:
-            held = own_reference(faces, held, first_minutes, folder.name)
+            held = reference_from_start(faces, held, first_minutes, folder.name, scope)
         hourly = faces_per_h or 3600 / every_s
-        monitoring = DriftMonitor(held, false_alarm_every_h, hourly, rule)
-        trigger = DriftTrigger(held, cooldown_h, least_drop)
+        monitoring = DriftMonitor(held, false_alarm_every_h, hourly, rule, scope)
+        trigger = DriftTrigger(held, cooldown_h, min_drop)
         watch(faces, monitoring, trigger, watched)
-    promise = {
+    alarm_settings = {
         "false_alarm_every_h": false_alarm_every_h,
         "faces_per_h": hourly,
         "m": rule.m,
         "n": rule.n,
         "cooldown_h": cooldown_h,
     }
-    raise typer.Exit(finish(str(folder), held, monitoring, trigger, watched.verdicts, watched.counts, promise, out, prometheus))
-
-
-@monitor.command("labels")
-def check_labels(
-    folder: Annotated[Path, typer.Argument(help="Newly labelled faces: class folders, as mien train takes them.")],
-    annotations: Annotated[
-        Path | None, typer.Option(help="Who said what: a CSV of image,annotator,label, where several people labelled.")
-    ] = None,
-    against: Annotated[
-        Path | None, typer.Option(help="The data the model was trained and tested on: are the new faces new?")
-    ] = None,
-    model: Model = MODEL_DEFAULT,
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("results/drift/new_labels.json"),
-) -> None:
-    """Check newly labelled faces before they join the training data; the last line printed is one JSON document.
-
-    Agreement of the annotators (Cohen, Fleiss, Krippendorff), faces whose label the model is sure to
-    be another, balance of the classes, and copies among them and in Training and the test splits.
-
-    Example: mien monitor labels new_faces/ --annotations who.csv --against fer2013.zip
-    """
-    import json
-
-    from mien.audit.annotators import read_annotations
-    from mien.audit.new_labels import check_new_labels
-    from mien.cli.progress import progress_bar
-    from mien.data.reader import read_dataset
-    from mien.errors import require
-    from mien.evaluation.scores import score
-    from mien.files import write_json
-    from mien.vision.bundles import bundle_path
-    from mien.vision.predictor import Predictor
-
-    require(("scipy",), "monitor", "Checking new labels")
-    with progress_bar("reading images") as progress:
-        new = read_dataset(folder, progress).dataset
-        old = read_dataset(against, progress).dataset if against is not None else None
-    said = read_annotations(annotations, new.names) if annotations is not None else None
-    with progress_bar("reading faces") as progress:
-        answers = score(Predictor(bundle_path(model)), new, progress).probabilities
-    facts = check_new_labels(new, answers, said, old)
-    write_json(out, facts)
-    for problem in facts["problems"] or ["nothing to object to"]:
-        print(f"- {problem}")
-    print(f"Written to {out}")
-    print(json.dumps({key: facts[key] for key in ("images", "classes", "problems")}))
+    report = ReportWish(out, prometheus, json_line, open_page)
+    raise typer.Exit(finish(str(folder), held, monitoring, trigger, watched.verdicts, watched.counts, alarm_settings, report))

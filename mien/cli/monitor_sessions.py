@@ -1,26 +1,32 @@
-"""``mien monitor --since``: have the answers in the stored sessions changed?"""
+"""``mien monitor sessions``: compare recent sessions with earlier ones."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from mien.errors import UsageError
+import typer
+
+from mien.cli.monitor_report import Cooldown, FalseAlarms, Prometheus, ReferenceFile, ReportFolder, Windows
+from mien.cli.options import MODEL_DEFAULT, SESSIONS_DEFAULT, JsonLine, Model, OpenPage, SessionsFolder
+from mien.errors import DataError, UsageError
 
 _SPAN: Final = re.compile(r"(\d{1,4})\s*([hdw])")
 _HOURS: Final = {"h": 1, "d": 24, "w": 168}
 
 
-def parse_since(text: str, now: datetime) -> datetime:
-    """Return the moment that ``7d``, ``12h``, ``2w`` or a date means.
+def parse_time(option: str, text: str, now: datetime) -> datetime:
+    """Return the time meant by ``7d``, ``12h`` or ``2w`` (before now) or by a date or ISO 8601 time.
 
-    >>> parse_since("2d", datetime(2026, 3, 4)).isoformat(), parse_since("2026-03-01", datetime(2026, 3, 4)).isoformat()[:10]
-    ('2026-03-02T00:00:00', '2026-03-01')
+    >>> parse_time("--from", "2d", datetime(2026, 3, 4)).isoformat()
+    '2026-03-02T00:00:00'
+    >>> parse_time("--from", "2026-03-01", datetime(2026, 3, 4)).isoformat()
+    '2026-03-01T00:00:00'
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: the text is none of these.
     """
     span = _SPAN.fullmatch(text.strip())
     if span is not None:
@@ -28,54 +34,85 @@ def parse_since(text: str, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise UsageError(f"--since is {text!r}; give hours, days or weeks as in 12h, 7d, 2w, or a date as 2026-03-01") from None
+        raise UsageError(f"{option} is {text!r}; use hours, days or weeks ago (12h, 7d, 2w) or a date (2026-03-01)") from None
     return moment if moment.tzinfo is not None or now.tzinfo is None else moment.astimezone()
 
 
-def watch_stored(
-    since: str,
-    root: Path,
-    model: str,
-    reference: Path | None,
-    out: Path,
-    promised_h: float,
-    windows: str,
-    cooldown_h: float,
-    prometheus: Path | None,
-) -> int:
-    """Hold the sessions since then against those before; return the exit code."""
-    from mien.cli.monitor_report import finish, parse_rule
+def watch_sessions(
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Start of the recent sessions: 12h, 7d or 2w ago, or a date.")
+    ],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="End of the recent sessions.", show_default="now")] = "0h",
+    sessions: SessionsFolder = SESSIONS_DEFAULT,
+    model: Model = MODEL_DEFAULT,
+    reference: ReferenceFile = None,
+    out: ReportFolder = Path("results/drift"),
+    false_alarm_every_h: FalseAlarms = 100.0,
+    windows: Windows = "3/4",
+    cooldown_h: Cooldown = 24.0,
+    prometheus: Prometheus = None,
+    json_line: JsonLine = False,
+    open_page: OpenPage = False,
+) -> None:
+    """Compare recent sessions with all earlier sessions. Exit code 10 if drift is found.
+
+    Compares expressions and confidence; sessions hold no pictures and no embeddings, so picture
+    quality is not compared. In a pipe the last line is JSON.
+
+    Example:
+      mien monitor sessions --from 7d
+    """
+    from mien.cli.monitor_report import ReportWish, finish, parse_rule
     from mien.errors import require
     from mien.files import file_hash
     from mien.monitoring.monitor import DriftMonitor
     from mien.monitoring.reference import Reference
     from mien.monitoring.reference_file import read_reference, reference_path
     from mien.monitoring.trigger import DriftTrigger
-    from mien.store.answers import sessions_in
     from mien.vision.bundles import bundle_path
-    from mien.watch import Watched, observe_sessions, watch
+    from mien.watch import WatchResult, observe_sessions, sessions_with_observations, watch
 
-    require(("scipy", "river"), "monitor", "Watching for drift")
+    require(("scipy", "river") + (("prometheus_client",) if prometheus else ()), "monitor", "Watching for drift")
     rule = parse_rule(windows)
-    start = parse_since(since, datetime.now().astimezone())
+    now = datetime.now().astimezone()
+    first, last = parse_time("--from", start, now), parse_time("--to", end, now)
+    if last <= first:
+        raise UsageError(f"--to ({last:%Y-%m-%d %H:%M}) is not after --from ({first:%Y-%m-%d %H:%M})")
     bundle = bundle_path(model)
     base = read_reference(reference or reference_path(bundle), file_hash(bundle))
-    found = sessions_in(root)
-    same = [session for session in found if session.model in ("", base.bundle)]
-    before = [session for session in same if session.started_at < start]
-    after = [session for session in same if session.started_at >= start]
+    found = sessions_with_observations(sessions)
+    same = [session for session in found if session.record.model in ("", base.bundle)]
+    before = [session for session in same if session.record.started_at < first]
+    after = [session for session in same if first <= session.record.started_at <= last]
     if not after:
-        raise UsageError(f"no session of {base.bundle} in {root} began since {start:%Y-%m-%d %H:%M} ({len(before)} before)")
-    earlier, watched = Watched(), Watched()
+        raise UsageError(
+            f"no session of {base.bundle} in {sessions} started from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} "
+            f"({len(before)} before). Choose an earlier --from"
+        )
+    if not before:
+        raise DataError(
+            f"no session of {base.bundle} in {sessions} is earlier than {first:%Y-%m-%d %H:%M}, so there is nothing to "
+            f"compare with yet: the first one started at {after[0].record.started_at:%Y-%m-%d %H:%M}. "
+            "Wait until there are earlier sessions, or choose a later --from"
+        )
+    earlier, watched = WatchResult(), WatchResult()
     past = list(observe_sessions(before, base, earlier))
-    source = f"{len(before)} sessions before {start:%Y-%m-%d %H:%M}"
-    own = Reference.from_stream(past, base, source=source, sight="answers")
+    source = f"{len(before)} sessions before {first:%Y-%m-%d %H:%M}"
+    if not past:
+        raise DataError(f"the {source} hold no face that was read, so there is nothing to compare with. Choose a later --from")
+    try:
+        own = Reference.from_stream(past, base, source=source, scope="answers")
+    except DataError as error:
+        raise DataError(
+            f"the {source} are too short to compare with: {error}. Wait until there are more earlier sessions, or choose "
+            "a later --from"
+        ) from error
     hourly = own.faces / max((past[-1].t_s - past[0].t_s) / 3600, 1 / 60)
-    monitor = DriftMonitor(own, promised_h, hourly, rule, "answers")
+    monitor = DriftMonitor(own, false_alarm_every_h, hourly, rule, "answers")
     trigger = DriftTrigger(own, cooldown_h)
     watch(observe_sessions(after, base, watched), monitor, trigger, watched)
     promise = {
-        "false_alarm_every_h": promised_h,
+        "false_alarm_every_h": false_alarm_every_h,
         "faces_per_h": round(hourly, 1),
         "m": rule.m,
         "n": rule.n,
@@ -88,5 +125,6 @@ def watch_stored(
         "broken": earlier.broken + watched.broken,
         "faces": watched.faces,
     }
-    told = f"{len(after)} sessions since {start:%Y-%m-%d %H:%M}, in {root}"
-    return finish(told, own, monitor, trigger, watched.verdicts, counts, promise, out, prometheus, watched.sessions)
+    told = f"{len(after)} sessions from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {sessions}"
+    report = ReportWish(out, prometheus, json_line, open_page)
+    raise typer.Exit(finish(told, own, monitor, trigger, watched.verdicts, counts, promise, report, watched.sessions))

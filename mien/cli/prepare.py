@@ -1,78 +1,112 @@
-"""``mien prepare``: check a data set, describe it, and say what is wrong with it."""
+"""``mien prepare``: audit a data set and write a report."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Data, VotesOption
+from mien.cli.options import DATA_DEFAULT, Classes, Data, OpenPage, Validation, VotesOption
+
+if TYPE_CHECKING:
+    from mien.data.dataset import FaceDataset
+    from mien.data.fer_folders import ReadResult
 
 
 def prepare(
     data: Data = DATA_DEFAULT,
-    out: Annotated[Path, typer.Option(help="Folder for the report, the pictures, the audit and the clean split.")] = Path(
-        "results/data_analysis"
-    ),
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("results/data_analysis"),
     votes: VotesOption = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            help="For faces of your own: a CSV 'folder,class' that maps folder names to the seven classes ('-' leaves one out)."
-        ),
-    ] = None,
+    classes: Classes = None,
+    validation: Validation = None,
+    seed: Annotated[int, typer.Option(help="Random seed of --validation.")] = 0,
     label_model: Annotated[
-        str,
-        typer.Option(
-            help="What judges the labels: ridge (seconds), network (better; an hour on two cores, needs the extra train) or none."
-        ),
+        str, typer.Option(help="Find label errors with: ridge (seconds), network (an hour; extra train), none.")
     ] = "ridge",
-    faces: Annotated[bool, typer.Option("--faces/--no-faces", help="Look for a face in every image.")] = True,
+    faces: Annotated[bool, typer.Option("--faces/--no-faces", help="Detect a face in every image.")] = True,
+    open_page: OpenPage = False,
 ) -> None:
-    """Check a data set, count it, and find what is wrong with it.
+    """Audit a data set: counts, duplicates, quality and label errors.
 
-    Finds exact and near duplicates (within and across splits), low quality, doubtful labels
-    and imbalance, and writes clean_split.csv, which train and evaluate take (--split-file).
-
-    Writes class_distribution.png, sample_images.png, class_weights.txt and
-    data_preparation_report.txt; audit.json, audit.html (open it in a browser; it holds
-    pictures from the data) and datasheet.md.
+    Writes data_preparation_report.txt, class_weights.txt, class_distribution.png and
+    sample_images.png. With the extra audit also audit.html (contains images from the data),
+    audit.json, datasheet.md, and clean_split.csv for --split-file of mien train and evaluate: exact
+    and near duplicates within and across splits, images of low quality, likely label errors.
 
     Examples:
-
       mien prepare --data fer2013.zip --votes ferplus_votes.csv
-
-      mien prepare --data my_faces/ --classes table.csv --label-model none
+      mien prepare --data my_faces/ --classes table.csv --validation 0.1
     """
+    import sys
+    import time
+    from dataclasses import replace
+
+    from mien.audit.exact import exact_groups
+    from mien.audit.similar import EXACT_UP_TO
+    from mien.cli.reading import read_result
+    from mien.data.holdout import hold_out, nothing_decided
+    from mien.data.reader import find_data
+    from mien.data.split_file import split_text
+    from mien.errors import install_command, missing_package
+    from mien.files import write_text
+
+    place = find_data(data)
+    started = time.perf_counter()
+    result = read_result(place, classes)
+    if validation is not None:
+        result = replace(result, dataset=hold_out(result.dataset, exact_groups(result.dataset.images), validation, seed))
+    wanted = (
+        "scipy",
+        *(("faiss",) if len(result.dataset) > EXACT_UP_TO else ()),
+        *(("cleanlab",) if label_model != "none" else ()),
+    )
+    missing = missing_package(wanted)
+    seconds = {"reading": round(time.perf_counter() - started, 2)}
+    if missing is None:
+        _audit(place, out, result, votes, label_model, faces, seconds, open_page)
+    else:
+        _describe(place, out, result)
+        print(f"\nWritten to {out}: the report, class_weights.txt and two charts")
+        print(
+            f"Not audited for duplicates, quality and label errors: the package {missing} is missing. "
+            f"Install it with: {install_command('audit')}",
+            file=sys.stderr,
+        )
+        if validation is not None:
+            write_text(out / "clean_split.csv", split_text(result.dataset, nothing_decided(result.dataset)))
+    print(_next_step(result.dataset, out, missing is None or validation is not None))
+
+
+def _audit(
+    place: Path,
+    out: Path,
+    result: ReadResult,
+    votes: Path | None,
+    label_model: str,
+    faces: bool,
+    seconds: dict[str, float],
+    open_page: bool,
+) -> None:
+    """Audit a data set, write everything, and print what was found."""
     import time
 
     from mien.audit.audit import run_audit
     from mien.audit.datasheet import datasheet_text
     from mien.audit.findings_text import findings_text
     from mien.audit.page import page_html
+    from mien.cli.output import report_ready
     from mien.cli.progress import progress_bar
-    from mien.data import preparation
-    from mien.data.class_table import read_class_table
-    from mien.data.pictures import draw_class_distribution, draw_samples
-    from mien.data.reader import find_data, read_dataset
     from mien.data.split_file import split_text
     from mien.data.votes import read_votes
-    from mien.errors import require
     from mien.files import write_json, write_text
     from mien.lifecycle import choose_label_model
     from mien.vision.weights import find_yunet
 
-    require(("scipy", "matplotlib") + (("cleanlab",) if label_model != "none" else ()), "audit", "The audit")
     model = choose_label_model(label_model, out / "label_model")
     detector = find_yunet() if faces else None
-    place = find_data(data)
-    started = time.perf_counter()
-    with progress_bar("reading images") as progress:
-        result = read_dataset(place, progress, read_class_table(classes) if classes else None)
     dataset = result.dataset
     crowd = read_votes(votes, dataset) if votes else None
-    seconds = {"reading": round(time.perf_counter() - started, 2)}
     audit = run_audit(
         dataset,
         result.unreadable,
@@ -84,13 +118,10 @@ def prepare(
         seconds=seconds,
     )
     started = time.perf_counter()
+    findings = findings_text(audit.facts)
     with progress_bar("writing the report"):
-        text = preparation.report_text(audit.facts, place.name)
-        write_text(out / "data_preparation_report.txt", text + "\n\n" + findings_text(audit.facts) + "\n")
-        write_text(out / "class_weights.txt", preparation.weights_text(audit.facts["class_weights"]))
+        text = _write_four_files(place, out, dataset, audit.facts, findings)
         write_text(out / "clean_split.csv", split_text(dataset, audit.decisions))
-        draw_class_distribution(out / "class_distribution.png", dataset)
-        draw_samples(out / "sample_images.png", dataset)
         write_text(out / "audit.html", page_html(audit, place.name))
         write_text(out / "datasheet.md", datasheet_text(audit.facts))
     writing = round(time.perf_counter() - started, 2)
@@ -99,10 +130,49 @@ def prepare(
     write_json(out / "audit.json", audit.facts)
     print(text)
     print()
-    print(findings_text(audit.facts))
+    print(findings)
     if faces and detector is None:
-        print("\nFaces were not looked for: there is no detector yet. Fetch it once with: mien fetch")
-    print(f"\nWritten to {out}: audit.html, audit.json, clean_split.csv, datasheet.md and the report with its pictures")
-    print(
-        f"Next: mien train --split-file {out / 'clean_split.csv'}, or mien evaluate to try the model that comes with the package"
-    )
+        print("\nFaces were not detected: the detector is missing. Download it with: mien doctor --fetch")
+    print(f"\nWritten to {out}: audit.html, audit.json, clean_split.csv, datasheet.md and the report with its charts")
+    report_ready(out / "audit.html", open_page)
+
+
+def _describe(place: Path, out: Path, result: ReadResult) -> None:
+    """Write the counts of a data set, and print them."""
+    from mien.data.manifest import manifest
+    from mien.data.preparation import findings
+
+    found = findings(result.dataset, result.unreadable, manifest(result.dataset)["dataset_hash"])
+    print(_write_four_files(place, out, result.dataset, found))
+
+
+def _write_four_files(place: Path, out: Path, dataset: FaceDataset, facts: dict[str, Any], findings: str = "") -> str:
+    """Write the report, the class weights and the two pictures; return the report's first part."""
+    from mien.data import preparation
+    from mien.data.pictures import draw_class_distribution, draw_samples
+    from mien.files import write_text
+
+    text = preparation.report_text(facts, place.name)
+    write_text(out / "data_preparation_report.txt", "\n\n".join(filter(None, (text, findings))) + "\n")
+    write_text(out / "class_weights.txt", preparation.weights_text(facts["class_weights"]))
+    draw_class_distribution(out / "class_distribution.png", dataset)
+    draw_samples(out / "sample_images.png", dataset)
+    return text
+
+
+def _next_step(dataset: FaceDataset, out: Path, has_split_file: bool) -> str:
+    """Return what to do next with a data set."""
+    counts = dataset.split_counts()
+    if not counts["Training"]:
+        return "Next: mien evaluate. The data set has no training images (train/CLASS)"
+    if not counts["PublicTest"]:
+        held = ", ".join(f"{name} {n:,}" for name, n in counts.items() if n)
+        return (
+            f"The data set has no validation part (PublicTest), which training needs; it holds {held}.\n"
+            "If the images were renamed, the prefixes that tell FER2013's test splits apart are lost (PublicTest_ and so on).\n"
+            "Next: put images in val/CLASS, or hold out a tenth of Training by class: mien prepare --validation 0.1 "
+            "with the same --data, then train with the split file that it writes"
+        )
+    if not has_split_file:
+        return "Next: mien train, or mien evaluate to score the packaged model"
+    return f"Next: mien train --split-file {out / 'clean_split.csv'}, or mien evaluate to score the packaged model"

@@ -1,4 +1,4 @@
-"""``mien privacy``: what people are told, what they said, and what they can ask for."""
+"""``mien privacy``: notice, consent, access, erasure, retention and the audit log."""
 
 from __future__ import annotations
 
@@ -9,210 +9,204 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.audit_log import ROOT_DEFAULT, Root
-from mien.cli.deploy import DEPLOYMENT_DEFAULT
-from mien.cli.options import Db
+from mien.cli.help import Group, HelpCommand
+from mien.cli.options import SESSIONS_DEFAULT, Db, Declaration, SessionsFolder, policy_for
+from mien.cli.privacy_log import log
 
 if TYPE_CHECKING:
     from mien.privacy.notice import Notice
-    from mien.privacy.policy import Policy
-    from mien.privacy.rights import Rights
-    from mien.privacy.sessions import PersonalStore
+    from mien.sessions.rights import Rights
 
 privacy = typer.Typer(
     name="privacy",
-    help="Notice, consent and the rights of people: status, notice, consent, export, erase, retention.",
+    help="Notice, consent, export, erasure, retention and audit log.",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+privacy.add_typer(log)
 
-Declaration = Annotated[
-    Path | None, typer.Option("--deployment", help="The declaration.", show_default="deployment.toml where it is there")
+Names = Annotated[list[str] | None, typer.Argument(metavar="SESSION", help="Names of sessions.", show_default=False)]
+Person = Annotated[str, typer.Option("--person", help="Participant ID in the consent ledger.")]
+RetentionDays = Annotated[
+    int | None, typer.Option("--retention-days", help="Days that sessions are kept.", show_default="as declared, else 30")
 ]
-Sessions = Annotated[list[str] | None, typer.Option("--session", help="A session by name; can be given several times.")]
-Person = Annotated[str, typer.Option("--person", help="A person, as the consent ledger calls them.")]
-Days = Annotated[int | None, typer.Option("--days", help="How many days sessions are kept.", show_default="as declared, or 30")]
 
 
-@privacy.command("status")
-def status(root: Root = ROOT_DEFAULT, days: Days = None, deployment: Declaration = None, db: Db = "") -> None:
-    """List what is kept, of whom, since when, and what people said; nothing is changed.
+@privacy.command("status", cls=HelpCommand)
+def status(
+    sessions: SessionsFolder = SESSIONS_DEFAULT, retention_days: RetentionDays = None, deployment: Declaration = None, db: Db = ""
+) -> None:
+    """List stored sessions and recorded consent.
 
-    Example: mien privacy status
+    Example:
+      mien privacy status
     """
-    from mien.privacy.sessions import SessionFolders
+    from mien.sessions.archive import Archive
 
-    days = _days(days, deployment)
-    with _rights(root, db) as rights:
+    days = _days(retention_days, deployment)
+    with _rights(sessions, db) as rights:
         people = {name: person for person, name in rights.ledger.people().items()}
-        sessions, due = rights.sessions(), {session.name for session in rights.expired(days)}
-    size = sum(session.size_bytes for session in sessions) / 1e6
-    print(f"{_count(len(sessions), 'session')} in {root}, {size:.1f} MB, {len(due)} older than {days} days")
-    for session in sessions:
-        who = people.get(session.person, "unknown person" if session.person else "nobody noted")
+        kept, due = rights.sessions(), {session.name for session in rights.expired(days)}
+    size = sum(session.size_bytes for session in kept) / 1e6
+    print(f"{_count(len(kept), 'session')} in {sessions}, {size:.1f} MB, {len(due)} older than {days} days")
+    for session in kept:
+        who = people.get(session.person, "unknown participant" if session.person else "no participant")
         late = "  due for erasure" if session.name in due else ""
         print(f"  {session.name:<24} ended {session.ended:%Y-%m-%d}  {session.size_bytes / 1e6:6.1f} MB  {who}{late}")
     for person in people.values():
         said = ", ".join(f"{purpose} {state}" for purpose, (state, _) in rights.ledger.states(person).items())
-        print(f"  {person}: {said or 'nothing said'}")
-    strangers = SessionFolders(root).strangers()
+        print(f"  {person}: {said or 'no consent recorded'}")
+    strangers = Archive(sessions).strangers()
     if strangers:
-        print(f"not sessions, so nothing here touches them: {', '.join(strangers)}")
+        print(f"not sessions, ignored: {', '.join(strangers)}")
 
 
-@privacy.command("notice")
+@privacy.command("notice", cls=HelpCommand)
 def notice(deployment: Declaration = None) -> None:
-    """Print the notice that people are to read before they are in the picture, and its version.
+    """Print the privacy notice for participants, and its version.
 
-    Example: mien privacy notice > notice.txt
+    Example:
+      mien privacy notice > notice.txt
     """
     made = _notice(deployment)
     print(made.text)
     print(f"Version {made.version}")
 
 
-@privacy.command("consent")
+@privacy.command("consent", cls=HelpCommand)
 def consent(
-    person: Annotated[str, typer.Argument(help="The person, as you call them.")],
+    person: Annotated[str, typer.Argument(help="Participant ID of your choice.")],
     purpose: Annotated[str, typer.Argument(help="show, keep, groups or research.")],
     state: Annotated[str, typer.Argument(help="granted, refused or withdrawn.")],
-    root: Root = ROOT_DEFAULT,
+    sessions: SessionsFolder = SESSIONS_DEFAULT,
     deployment: Declaration = None,
     db: Db = "",
 ) -> None:
-    """Write into the consent ledger what a person said, having read the notice of mien privacy notice.
+    """Record a participant's decision in the consent ledger.
 
-    Refusing or withdrawing prints what must stop, and erases what must be erased.
+    The decision refers to the current notice (mien privacy notice). Refusing or withdrawing
+    prints what must stop, and erases the sessions that may no longer be kept.
 
-    Example: mien privacy consent learner-17 keep withdrawn
+    Example:
+      mien privacy consent learner-17 keep withdrawn
     """
-    with _rights(root, db) as rights:
-        consequences, erased = rights.say(person, purpose, state, _notice(deployment))
+    with _rights(sessions, db) as rights:
+        consequences, erased = rights.record_consent(person, purpose, state, _notice(deployment))
     print(f"{person}: {purpose} {state}")
     if consequences.stop:
         print(f"must stop now: {', '.join(consequences.stop)}")
     if erased.sessions:
         print(f"erased: {', '.join(erased.sessions)} ({_count(erased.files, 'file')})")
     if consequences.recall:
-        print("to be called back by you: copies that were handed to a study")
+        print("to recall by hand: copies handed to a study")
 
 
-@privacy.command("export")
+@privacy.command("export", cls=HelpCommand)
 def export(
-    out: Annotated[Path, typer.Option(help="The JSON file to write.")],
-    session: Sessions = None,
+    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    names: Names = None,
     person: Person = "",
-    root: Root = ROOT_DEFAULT,
+    sessions: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Write all that is kept of a person or of sessions (of everybody, if none is named) into one JSON file.
+    """Export all data of a participant, or of sessions, as one JSON file.
 
-    Example: mien privacy export --person learner-17 --out learner-17.json
+    Without a session and --person, everything is exported.
+
+    Example:
+      mien privacy export --person learner-17 --out learner-17.json
     """
     from mien.files import write_json
 
-    with _rights(root, db) as rights:
-        document = rights.export(session or (), person)
-    write_json(out, document)
-    out.chmod(0o600)
+    with _rights(sessions, db) as rights:
+        document = rights.export(names or (), person)
+    write_json(out, document, private=True)
     written = _count(len(document["sessions"]), "session")
-    print(f"{written} written to {out}. It is personal data: hand it over safely, then remove it")
+    print(f"{written} written to {out}. The file holds personal data: transfer it safely, then delete it")
 
 
-@privacy.command("erase")
+@privacy.command("erase", cls=HelpCommand)
 def erase(
-    session: Sessions = None,
+    names: Names = None,
     person: Person = "",
-    everything: Annotated[bool, typer.Option("--all", help="All sessions.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    root: Root = ROOT_DEFAULT,
+    everything: Annotated[bool, typer.Option("--all", help="Erase all sessions.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    sessions: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Erase sessions, or all that is kept of a person. There is no way back.
+    """Erase sessions, or all data of a participant. This cannot be undone.
 
-    Example: mien privacy erase --person learner-17
+    Example:
+      mien privacy erase --person learner-17
     """
     from mien.errors import UsageError
 
-    if bool(session) + bool(person) + everything != 1:
-        raise UsageError("say what to erase: --session NAME (several times if need be), --person NAME, or --all")
-    with _rights(root, db) as rights:
-        names = session or [kept.name for kept in rights.sessions(person)]
+    if bool(names) + bool(person) + everything != 1:
+        raise UsageError("name what to erase: one or more sessions, --person ID, or --all")
+    with _rights(sessions, db) as rights:
+        chosen = names or [kept.name for kept in rights.sessions(person)]
         if not yes:
-            who = f" and who {person} is in the consent ledger" if person else ""
+            who = f" and the ledger entry of {person}" if person else ""
             try:
                 typer.confirm(
-                    f"Erase {_count(len(names), 'session')}{who}: {', '.join(names) or 'none'}. There is no way back. Go on?",
+                    f"Erase {_count(len(chosen), 'session')}{who}: {', '.join(chosen) or 'none'}? This cannot be undone",
                     abort=True,
                 )
             except typer.Abort as error:
-                raise UsageError("nothing was erased: answer with y, or give --yes") from error
-        erased = rights.erase_person(person) if person else rights.erase(names)
+                raise UsageError("nothing was erased. Answer y or pass --yes") from error
+        erased = rights.erase_person(person) if person else rights.erase(chosen)
     print(f"erased {_count(len(erased.sessions), 'session')}, {_count(erased.files, 'file')}")
 
 
-@privacy.command("retention")
+@privacy.command("retention", cls=HelpCommand)
 def retention(
-    days: Days = None,
+    retention_days: RetentionDays = None,
     deployment: Declaration = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
-    root: Root = ROOT_DEFAULT,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be erased.")] = False,
+    sessions: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Erase all sessions that ended longer ago than the notice promises; to be run once a day by whatever runs jobs.
+    """Erase sessions that are older than the retention period.
 
-    Example: mien privacy retention --dry-run
+    Run it once a day, for example with cron.
+
+    Example:
+      mien privacy retention --dry-run
     """
-    days = _days(days, deployment)
-    with _rights(root, db) as rights:
-        due = [session.name for session in rights.expired(days)]
+    days = _days(retention_days, deployment)
+    with _rights(sessions, db) as rights:
         if dry_run:
-            names = "".join(f"\n  {name}" for name in due)
+            due = rights.expired(days)
+            names = "".join(f"\n  {session.name}" for session in due)
             print(f"would erase {_count(len(due), 'session')} older than {days} days{names}")
             return
-        erased = rights.erase(due, "retention")
+        erased = rights.erase_expired(days)
     print(f"erased {_count(len(erased.sessions), 'session')} older than {days} days, {_count(erased.files, 'file')}")
 
 
 @contextmanager
-def _rights(root: Path, db: str) -> Iterator[Rights]:
-    """Yield the rights over the sessions' folders, those of recordings, and over the user's database where there is one."""
-    from mien.privacy.rights import Rights
-    from mien.privacy.sessions import SessionFolders
-    from mien.store.archive import users_database
-    from mien.store.place import ANALYSES
+def _rights(folder: Path, db: str) -> Iterator[Rights]:
+    """Yield the rights over a sessions folder, analysed recordings, and the user's database if there is one."""
+    from mien.sessions.archive import open_archive
+    from mien.sessions.layout import ANALYSES
+    from mien.sessions.rights import Rights
 
-    stores: list[PersonalStore] = [SessionFolders(root)]
-    if root == ROOT_DEFAULT:
-        stores.append(SessionFolders(ANALYSES))
-    with users_database(db) as database:
-        if database is not None:
-            from mien.store.database_sessions import DatabaseSessions
-
-            stores.append(DatabaseSessions(database))
-        yield Rights(root, stores)
-
-
-def _policy(declaration: Path | None) -> Policy:
-    """Return the decision on a declaration; without one, on the file in this folder, or on own use."""
-    from mien.privacy.deployment import read_deployment
-    from mien.privacy.policy import decide
-
-    path = declaration or (DEPLOYMENT_DEFAULT if DEPLOYMENT_DEFAULT.exists() else None)
-    return decide(read_deployment(path) if path else None)
+    with open_archive(folder, db, [ANALYSES] if folder == SESSIONS_DEFAULT else []) as archive:
+        yield Rights(archive)
 
 
 def _notice(declaration: Path | None) -> Notice:
     from mien.privacy.notice import notice_for
 
-    return notice_for(_policy(declaration))
+    return notice_for(policy_for(declaration))
 
 
-def _days(said: int | None, declaration: Path | None) -> int:
-    """Return how many days sessions are kept: as said, or as declared."""
-    return said if said is not None else _policy(declaration).deployment.retention_days
+def _days(option: int | None, declaration: Path | None) -> int:
+    """Return the retention period in days: the option, else the declared one."""
+    return option if option is not None else policy_for(declaration).deployment.retention_days
 
 
 def _count(number: int, thing: str) -> str:
-    """Return a number of things in words."""
+    """Return a count with its noun."""
     return f"{number} {thing}{'' if number == 1 else 's'}"

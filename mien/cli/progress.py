@@ -1,7 +1,4 @@
-"""Progress bars on standard error, so that standard output stays clean for results.
-
-Where standard error is no terminal, nothing is drawn.
-"""
+"""Progress bars on standard error; none if it is not a terminal."""
 
 from __future__ import annotations
 
@@ -15,17 +12,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(what: str, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (done, total) that draws a bar headed ``what``."""
+    """Yield a function of (done, total) that updates a bar labelled ``what``."""
     with new_progress(shown) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def new_progress(shown: bool = True) -> Progress:
-    """Return bars with the one look they have here, not started; ``shown`` is False where another process speaks."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Return a progress display, not started; ``shown`` is False in processes that must stay silent."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    from mien.console import VisibleConsole, VisibleProgress
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))
+    console = VisibleConsole(stderr=True)
+    return VisibleProgress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))

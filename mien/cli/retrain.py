@@ -1,4 +1,4 @@
-"""``mien retrain``: from drift and new faces to a candidate that was judged."""
+"""``mien retrain``: fine-tune a bundle on new faces and test the result."""
 
 from __future__ import annotations
 
@@ -7,62 +7,85 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Data
+from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Classes, Data, Declaration, JsonLine, OpenPage, VotesOption, policy_for
 
 NOT_PASSED = 11
-"""Exit code for a candidate that does not pass its gates."""
+"""Exit code if the candidate fails a gate."""
 
 
 def retrain(
-    new_data: Annotated[Path, typer.Option(help="The new faces: a folder of class folders.")],
-    request: Annotated[Path | None, typer.Option(help="retrain_request.json of mien monitor or a session.")] = None,
-    model: Annotated[str, typer.Option("--from", help="The bundle to go on from: a name, or a path.")] = MODEL_DEFAULT,
+    new_data: Annotated[Path, typer.Option(help="New faces in class folders.")],
+    request: Annotated[Path | None, typer.Option(help="retrain_request.json of a drift alarm.", show_default=False)] = None,
+    model: Annotated[str, typer.Option(help="Bundle to fine-tune: name or path.")] = MODEL_DEFAULT,
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("results/retraining"),
+    deployment: Declaration = None,
     data: Data = DATA_DEFAULT,
-    annotations: Annotated[Path | None, typer.Option(help="Who labelled what: a CSV of image, annotator, label.")] = None,
-    held_out: Annotated[float, typer.Option(help="Share of the new faces to judge by.")] = 0.3,
-    new_share: Annotated[float, typer.Option(help="How much new faces weigh in what is learnt from.")] = 0.3,
-    replay: Annotated[int, typer.Option(help="Go over so many images of Training again (0: all).")] = 0,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data.", show_default="the recipe's")] = None,
-    recipe: Annotated[str, typer.Option(help="How to learn; see mien train --list.")] = "retrain",
-    seed: Annotated[int, typer.Option(help="Of the parting, the replay and the training.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("results/retraining"),
+    classes: Classes = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="CSV image,annotator,label for the new faces.", show_default=False, rich_help_panel="Data")
+    ] = None,
+    votes: VotesOption = None,
+    held_out: Annotated[float, typer.Option(help="Share of new faces held out for testing.", rich_help_panel="Data")] = 0.3,
+    new_share: Annotated[float, typer.Option(help="Weight of new faces in the loss.", rich_help_panel="Training")] = 0.3,
+    replay: Annotated[
+        int, typer.Option(help="Number of old training images to replay.", show_default="all", rich_help_panel="Training")
+    ] = 0,
+    recipe: Annotated[str, typer.Option(help="Recipe; see mien train --list.", rich_help_panel="Training")] = "retrain",
+    epochs: Annotated[
+        int | None, typer.Option(help="Number of epochs.", show_default="recipe", rich_help_panel="Training")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.", rich_help_panel="Training")] = 0,
+    json_line: JsonLine = False,
+    open_page: OpenPage = False,
 ) -> None:
-    """Learn on from a bundle's own weights, over new faces and a replay of Training, and judge the outcome.
+    """Fine-tune a bundle on new faces and test whether it improved.
 
-    First the new faces are judged: labels, balance, copies; what stands in the old data is taken
-    out. Part of them is never learnt. The candidate must not be worse than the bundle on PublicTest
-    by more than chance, better on the new faces it never saw by more than chance, as well
-    calibrated, and keep every class. PrivateTest is not touched. Nothing is put into use: that is
-    mien models promote. Ctrl-C saves; the same command goes on. Ends with 0, or 11 where a gate is not passed.
+    Drops new faces that are in the old data and holds out a part. The candidate must be better on
+    held-out new faces, not worse on PublicTest, as well calibrated, and keep every class. Nothing is
+    deployed; see mien models promote. Ctrl-C saves; the same command resumes. Exit code 11 if a gate fails.
 
-    Example: mien retrain --request results/drift/retrain_request.json --new-data new_faces --data fer2013.zip
+    Example:
+      mien retrain --request drift/retrain_request.json --new-data new_faces
     """
-    import json
     from dataclasses import replace
 
+    from mien.cli.output import print_json_line, report_ready
     from mien.cli.progress import progress_bar
-    from mien.data.reader import read_dataset
+    from mien.cli.reading import read_faces, table_for
+    from mien.documents import load_json
+    from mien.privacy.level import Level
     from mien.retraining.candidate import PAGE_NAME, RECORD_NAME
-    from mien.retraining.retrain import RetrainWish
+    from mien.retraining.retrain import RetrainOptions
     from mien.retraining.retrain import retrain as run
     from mien.training.recipe import read_recipe
     from mien.vision.bundles import bundle_path
 
+    policy_for(deployment).require(Level.FULL)
     _, settings = read_recipe(recipe)
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
-    wish = RetrainWish(bundle_path(model), model, settings, request, annotations, held_out, new_share, replay, seed)
-    with progress_bar("reading images") as progress:
-        old = read_dataset(data, progress).dataset
-    with progress_bar("reading new faces") as progress:
-        new = read_dataset(new_data, progress).dataset
-    candidate = run(wish, new, old, out, progress_bar)
-    record = json.loads((out / RECORD_NAME).read_text(encoding="utf-8"))
+    options = RetrainOptions(
+        bundle=bundle_path(model),
+        name=model,
+        settings=settings,
+        request=request,
+        annotations=annotations,
+        votes=votes,
+        held_out_share=held_out,
+        new_share=new_share,
+        replay=replay,
+        seed=seed,
+    )
+    old = read_faces(data, table_for(data, classes))
+    new = read_faces(new_data, classes, heading="reading new faces")
+    candidate = run(options, new, old, out, progress_bar)
+    record = load_json(out / RECORD_NAME)
     for gate in record["gates"]:
-        print(f"{'passed    ' if gate['passed'] else 'NOT PASSED'}  {gate['sentence'].rsplit('. ', 1)[0]}")
+        print(f"{'passed    ' if gate['passed'] else 'FAILED    '}  {gate['sentence'].rsplit('. ', 1)[0]}")
     print(f"\nWritten to {out}: {candidate.bundle.name}, {RECORD_NAME}, {PAGE_NAME}")
-    print(f"Put it into use: mien models promote {out}" if candidate.passed else "It stays a candidate: read why in " + PAGE_NAME)
+    print(f"Deploy it with: mien models promote {out}" if candidate.passed else "Not deployable; the reasons are in " + PAGE_NAME)
     numbers = {gate["name"]: [round(gate["before"], 4), round(gate["after"], 4)] for gate in record["gates"]}
-    print(json.dumps({"passed": candidate.passed, "sha256": candidate.sha256, "gates": numbers, "out": str(out)}))
+    report_ready(out / PAGE_NAME, open_page)
+    print_json_line({"passed": candidate.passed, "sha256": candidate.sha256, "gates": numbers, "out": str(out)}, json_line)
     if not candidate.passed:
         raise typer.Exit(NOT_PASSED)

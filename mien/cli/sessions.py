@@ -1,141 +1,197 @@
-"""``mien sessions``: which sessions are kept, what was in them, taking them out, deleting them."""
+"""``mien sessions``: list, show, export and delete sessions; statistics of groups."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import Db
+from mien.cli.help import Group, HelpCommand
+from mien.cli.options import SESSIONS_DEFAULT, Db, Json, SessionsFolder
+from mien.cli.sessions_groups import groups
+from mien.visible import visible
 
 if TYPE_CHECKING:
-    from mien.store.archive import FoundSession
+    from mien.sessions.archive import Archive, StoredSession
 
 sessions = typer.Typer(
     name="sessions",
-    help="The sessions that are kept: list, show, export, delete.",
+    help="List, show, export and delete sessions; statistics of groups.",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Folder = Annotated[Path, typer.Option("--folder", help="Folder of the sessions' folders.")]
-Name = Annotated[str, typer.Argument(help="A session's name or the beginning of it, its folder, or 'last'.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-FOLDER_DEFAULT = Path("results/sessions")
+INDEX_NAME = "index.html"
+Name = Annotated[str, typer.Argument(help="Name of a session or its beginning, its folder, or 'last'.")]
 
 
-@sessions.command("list")
-def list_sessions(folder: Folder = FOLDER_DEFAULT, db: Db = "", as_json: Json = False) -> None:
-    """List the sessions that are kept, in folders and in the database, the oldest first.
+@sessions.command("list", cls=HelpCommand)
+def list_sessions(
+    folder: SessionsFolder = SESSIONS_DEFAULT,
+    db: Db = "",
+    as_json: Json = False,
+    page: Annotated[bool, typer.Option("--page", help="Write a page that links all summaries.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Write that page and open it in a browser.")] = False,
+) -> None:
+    """List sessions and analysed recordings, oldest first.
 
-    Example: mien sessions list
+    Reads their folders and the database. --page writes index.html beside the sessions folder.
+
+    Example:
+      mien sessions list --open
     """
     import json
 
-    from mien.store.archive import open_archive
-
-    with open_archive(folder, db) as archive:
+    with _archive(folder, db) as archive:
         found = archive.sessions()
     if as_json:
-        print(json.dumps([_row(item) for item in found], indent=2, ensure_ascii=False))
+        print(json.dumps([_row(item) for item in found], indent=2))
         return
     if not found:
-        print(f"No session is kept in {folder}" + (" or the database." if db else "."))
+        print(f"No sessions in {folder}" + (" or the database." if db else "."))
         return
-    print(f"{'session':<26} {'state':<11} {'length':>12} {'frames':>8} {'faces':>5}  {'kept in':<15} source")
+    print(f"{'session':<26} {'state':<11} {'length':>12} {'frames':>8} {'faces':>5}  {'stored in':<15} source")
     for item in found:
         print(_line(item))
+    if page or open_page:
+        from mien.cli.output import report_ready
+
+        report_ready(_write_index(folder.parent / INDEX_NAME, found), open_page)
 
 
-@sessions.command("show")
-def show(name: Name, folder: Folder = FOLDER_DEFAULT, db: Db = "", as_json: Json = False) -> None:
-    """Print the summary of a session. One that was killed is first put together from what it had saved.
+@sessions.command("show", cls=HelpCommand)
+def show(name: Name, folder: SessionsFolder = SESSIONS_DEFAULT, db: Db = "", as_json: Json = False) -> None:
+    """Print the summary of a session.
 
-    Example: mien sessions show last
+    A session whose process was killed is first recovered from the data it had saved.
+
+    Example:
+      mien sessions show last
     """
     import json
 
-    from mien.store.archive import open_archive
-    from mien.store.session_export import session_document
-    from mien.store.session_text import session_text
+    from mien.sessions.document import session_document
+    from mien.summaries.text import session_text
+    from mien.summaries.views import write_views
 
-    with open_archive(folder, db) as archive:
+    with _archive(folder, db) as archive:
         found = archive.find(name)
-        kept = archive.load(found)
+        kept = archive.load(found, write_views)
     if as_json:
-        print(json.dumps(session_document(kept), indent=2, ensure_ascii=False))
+        print(json.dumps(session_document(kept), indent=2))
         return
-    files = sorted(path.name for path in found.folder.iterdir()) if found.folder else ["sums and events, no readings"]
+    files = sorted(path.name for path in found.folder.iterdir()) if found.folder else ["totals and events, no readings"]
     if kept.session.state == "recovered":
-        print("This session was cut off; what follows is put together from what it had saved.")
+        print("This session did not end normally. The summary was recovered from the data it had saved.")
     print(session_text(kept, files, str(found.folder or "the database")))
 
 
-@sessions.command("export")
+@sessions.command("export", cls=HelpCommand)
 def export(
     name: Name,
     form: Annotated[
-        str, typer.Option("--format", help="csv or parquet (every reading), json or html (the summary), zip (everything).")
+        str, typer.Option("--format", help="csv or parquet (readings), json or html (summary), zip (all files).")
     ] = "zip",
-    out: Annotated[Path | None, typer.Option(help="The file to write.", show_default="NAME.FORMAT")] = None,
-    folder: Folder = FOLDER_DEFAULT,
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="NAME.FORMAT")] = None,
+    folder: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Write a session to a file. Where only the database has it, csv and parquet hold its time slices.
+    """Export a session to a file.
 
-    Example: mien sessions export last --format html --out lesson.html
+    For a session that is only in the database, csv and parquet contain its time slices.
+
+    Example:
+      mien sessions export last --format html --out lesson.html
     """
     from mien.errors import UsageError
-    from mien.store.archive import open_archive
-    from mien.store.session_export import FORMS, export_session
+    from mien.summaries.export import FORMS, export_session
+    from mien.summaries.views import write_views
 
     if form not in FORMS:
-        raise UsageError(f"format is {form!r}; it must be one of {', '.join(FORMS)}")
-    with open_archive(folder, db) as archive:
+        raise UsageError(f"--format is {form!r}; use {', '.join(FORMS)}")
+    with _archive(folder, db) as archive:
         found = archive.find(name)
-        kept = archive.load(found)
+        kept = archive.load(found, write_views)
+        archive.log.record("exported", sessions=1)
     target = out or Path(f"{kept.session.session_id}.{form}")
     export_session(kept, found.folder, form, target)
     print(f"written: {target}")
 
 
-@sessions.command("delete")
+@sessions.command("delete", cls=HelpCommand)
 def delete(
-    names: Annotated[list[str], typer.Argument(help="Names of sessions, beginnings of them, folders, or 'last'.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    folder: Folder = FOLDER_DEFAULT,
+    names: Annotated[list[str], typer.Argument(help="Names of sessions or their beginnings, folders, or 'last'.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    folder: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Delete sessions for good, wherever they are kept. Asks first.
+    """Erase sessions permanently, after confirmation. The audit log records it.
 
-    Example: mien sessions delete 2026-03-04_09-30-00-k3f9
+    Example:
+      mien sessions delete 2026-03-04_09-30-00-k3f9
     """
     import sys
 
     from mien.errors import UsageError
-    from mien.store.archive import open_archive
+    from mien.sessions.erasure import foreign_files, is_made_for_session
 
-    with open_archive(folder, db) as archive:
-        found = {item.session.session_id: item for item in map(archive.find, names)}
+    with _archive(folder, db) as archive:
+        found = {item.record.session_id: item for item in map(archive.find, names)}
         for item in found.values():
             print(_line(item))
+            others = foreign_files(item.folder) if item.folder and is_made_for_session(item.folder, folder) else []
+            if others:
+                print(f"  erased with it, not written by Mien: {', '.join(others)}")
         if not yes:
             if not sys.stdin.isatty():
-                raise UsageError("nobody can be asked here; nothing was deleted. Say --yes to delete")
-            if not typer.confirm(f"Delete {len(found)} session{'s' if len(found) > 1 else ''} for good?"):
+                raise UsageError("nothing was deleted: there is no terminal to ask in. Pass --yes to delete")
+            if not typer.confirm(f"Delete {len(found)} session{'s' if len(found) > 1 else ''}? This cannot be undone."):
                 print("nothing was deleted")
                 return
         for name, item in found.items():
-            left = archive.delete(item)
+            left = archive.erase([item], spare_foreign=True).left
             print(f"deleted: {name}")
             if left:
-                print(f"  left in {item.folder}, not Mien's: {', '.join(path.name for path in left)}")
+                print(f"  kept in {item.folder}, not written by Mien: {', '.join(path.name for path in left)}")
 
 
-def _row(item: FoundSession) -> dict[str, object]:
+sessions.command("groups", cls=HelpCommand)(groups)
+
+
+def _archive(folder: Path, db: str) -> AbstractContextManager[Archive]:
+    """Return the archive of a folder; that of the usual sessions folder has the analysed recordings as well."""
+    from mien.sessions.archive import open_archive
+    from mien.sessions.layout import ANALYSES
+
+    return open_archive(folder, db, [ANALYSES] if folder == SESSIONS_DEFAULT else [])
+
+
+def _write_index(target: Path, found: Sequence[StoredSession]) -> Path:
+    """Write the page that links the summaries of sessions."""
+    from os.path import relpath
+    from urllib.parse import quote
+
+    from mien.files import write_text
+    from mien.sessions.layout import ANALYSES, PAGE_NAME
+    from mien.summaries.index import IndexRow, index_page
+
+    rows = []
+    for item in found:
+        summary = item.folder / PAGE_NAME if item.folder else None
+        link = quote(Path(relpath(summary, target.parent)).as_posix()) if summary and summary.is_file() else ""
+        analysed = item.folder is not None and item.folder.parent.resolve() == ANALYSES.resolve()
+        rows.append(IndexRow(item.record, "recording" if analysed else "live", link))
+    write_text(target, index_page(rows), private=True)
+    return target
+
+
+def _row(item: StoredSession) -> dict[str, object]:
     """Return a session as plain values."""
-    session = item.session
+    session = item.record
     return {
         "session_id": session.session_id,
         "started_at": session.started_at.isoformat(timespec="milliseconds"),
@@ -152,20 +208,16 @@ def _row(item: FoundSession) -> dict[str, object]:
     }
 
 
-def _line(item: FoundSession) -> str:
+def _line(item: StoredSession) -> str:
     """Return a session as one line of the list."""
-    from mien.store.summary_words import length
+    from mien.sessions.layout import is_finished
+    from mien.summaries.words import length
 
-    session = item.session
-    state = "cut off" if session.state == "recovered" and item.folder and not _finished(item.folder) else session.state
+    session = item.record
+    incomplete = session.state == "recovered" and item.folder is not None and not is_finished(item.folder)
+    state = "incomplete" if incomplete else session.state
     places = [place for place, there in (("folder", item.folder is not None), ("database", item.in_database)) if there]
     known = session.frames or session.state != "recovered"
     numbers = f"{length(session.duration_s) if known else '?':>12} {session.frames if known else '?':>8}"
     faces = session.faces_max if known else "?"
-    return f"{session.session_id:<26} {state:<11} {numbers} {faces:>5}  {', '.join(places):<15} {session.source}"
-
-
-def _finished(folder: Path) -> bool:
-    from mien.store.recovery import is_finished
-
-    return is_finished(folder)
+    return f"{session.session_id:<26} {state:<11} {numbers} {faces:>5}  {', '.join(places):<15} {visible(session.source)}"

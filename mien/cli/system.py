@@ -1,79 +1,85 @@
-"""``mien system``: see what is ready, do what is missing, then go live."""
+"""``mien system``: what is ready, then a live session; or the whole workflow, going on where it stopped."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from mien.cli.live import new_folder, run_session
-from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Data
+from mien.cli.options import DATA_DEFAULT, Data, Declaration, JsonLine, OpenPage, OwnModel, Person
+
+_RUN: Final = Path("models/default")
 
 
 def system(
     data: Data = DATA_DEFAULT,
-    source: Annotated[str, typer.Option(help="What to watch in the end; see mien live.")] = "auto",
-    headless: Annotated[bool, typer.Option("--headless", help="No view at the end.")] = False,
-    out: Annotated[Path | None, typer.Option(help="The session's folder.", show_default="results/sessions/START")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say what is ready.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="First prepare the data, train and test; goes on where it stopped.")
+    ] = False,
+    source: Annotated[str, typer.Option(help="Source of the live session; see mien live.")] = "auto",
+    headless: Annotated[bool, typer.Option("--headless", help="Run the live session without a view.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the live session.", show_default="results/sessions/START")] = None,
+    model: OwnModel = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs to train.", show_default="recipe")] = None,
+    deployment: Declaration = None,
+    person: Person = "",
+    json_line: JsonLine = False,
+    open_page: OpenPage = False,
 ) -> None:
-    """Say what is ready (data, model, detector, camera), run the missing steps that can be run, end in live.
+    """Check the setup and go live, or run the whole workflow.
 
-    A model trained here (models/default/mien.onnx) is preferred to the one in the package.
+    With --all: prepare the data, train the default recipe (hours on a CPU), test the model on
+    PublicTest, go live with it. A step whose results are there is passed over, and a training that
+    was stopped goes on, so the same command can be repeated.
 
-    Example: mien system --check
+    Example:
+      mien system --all --data fer2013.zip
     """
-    from mien.cli.prepare import prepare
-    from mien.errors import DataError, DeviceError
-    from mien.lifecycle import BUNDLE_FILE
-    from mien.live.sources import open_source
+    from mien.cli.doctor import doctor
+    from mien.cli.model_in_use import chosen_model
     from mien.settings import LiveSettings
-    from mien.vision.bundles import bundle_path
-    from mien.vision.weights import find_yunet
 
-    def line(ready: bool, what: str, detail: str) -> None:
-        print(f"  [{'x' if ready else ' '}] {what:<10} {detail}")
+    if everything:
+        _workflow(data, epochs)
+    else:
+        doctor(data=data, model=model, deployment=deployment)
+    print("\nStarting a live session …\n")
+    view = "none" if headless else "auto"
+    wish = chosen_model(model)
+    run_session(
+        LiveSettings(source=source, out=out or new_folder(), model=wish, view=view, deployment=deployment, person=person),
+        json_line,
+        open_page,
+    )
 
-    print("MIEN SYSTEM CHECK")
-    try:
-        from mien.data.reader import find_data
 
-        place: Path | None = find_data(data)
-        line(True, "data", str(place))
-    except DataError as error:
-        place = None
-        line(False, "data", str(error))
-    report = Path("results/data_analysis/audit.json")
-    line(report.is_file(), "prepared", str(report) if report.is_file() else "no data report yet")
-    own = Path("models/default") / BUNDLE_FILE
-    model = str(own) if own.is_file() else MODEL_DEFAULT
-    try:
-        line(True, "model", str(bundle_path(model)))
-        has_model = True
-    except DataError:
-        has_model = False
-        line(False, "model", "no bundle in the package or in models/default")
-    yunet = find_yunet()
-    line(yunet is not None, "detector", str(yunet) if yunet else "YuNet not fetched (mien fetch); the Haar cascade does the work")
-    try:
-        camera, _ = open_source("0")
-        camera.close()
-        line(True, "camera", camera.name)
-    except DeviceError as error:
-        line(False, "camera", str(error))
-    if check:
-        return
-    if place is not None and not report.is_file():
-        print("\nPreparing the data …\n")
+def _workflow(data: Path, epochs: int | None) -> None:
+    """Prepare, train and test; what is done is passed over."""
+    from mien.cli.evaluate import evaluate
+    from mien.cli.prepare import prepare
+    from mien.cli.train import train
+    from mien.data.reader import find_data
+    from mien.lifecycle import BUNDLE_FILE
+    from mien.vision.bundles import is_finished
+
+    place = find_data(data)
+    report, split_file = Path("results/data_analysis/data_preparation_report.txt"), Path("results/data_analysis/clean_split.csv")
+    bundle, scores = _RUN / BUNDLE_FILE, Path("results/evaluation/metrics.json")
+    if report.is_file():
+        print(f"1. Data: prepared, see {report.parent}")
+    else:
+        print("1. Preparing the data …\n")
         prepare(data=place)
-    if not has_model:
-        if place is None:
-            raise DataError("there is neither a model nor data to train one on; see the lines above")
-        from mien.cli.train import train
-
-        print("\nTraining a model …\n")
-        train(data=place, out=own.parent)
-        model = str(own)
-    print("\nGoing live …\n")
-    run_session(LiveSettings(source, out or new_folder(), model, "none" if headless else "auto"))
+    if is_finished(bundle):
+        print(f"\n2. Training: done, {bundle}")
+    else:
+        print("\n2. Training …\n")
+        decisions = split_file if split_file.is_file() else None
+        train(data=place, split_file=decisions, epochs=epochs, out=_RUN, resume=(_RUN / "last.pt").is_file())
+    if scores.is_file() and scores.stat().st_mtime >= bundle.stat().st_mtime:
+        print(f"\n3. Test: done, see {scores.parent}")
+    else:
+        print("\n3. Testing …\n")
+        evaluate(model=str(bundle), data=place)

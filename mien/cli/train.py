@@ -1,75 +1,76 @@
-"""``mien train``: learn a model from FER2013."""
+"""``mien train``: train a model on FER2013."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Data, SplitFileOption, VotesOption
+from mien.cli.options import DATA_DEFAULT, Classes, Data, SplitFileOption, Validation, VotesOption
 
 if TYPE_CHECKING:
+    from mien.data.dataset import FaceDataset
     from mien.history import EpochRow
+    from mien.training.settings import TrainSettings
+
+_TIMED_STEPS: Final = 20
+"""Steps that are timed before the whole run's time is estimated."""
 
 
 def train(
     data: Data = DATA_DEFAULT,
-    recipe: Annotated[
-        str,
-        typer.Option(help="default, second_leg, tiny, speedrun, teacher, distil, or a TOML file of your own; --list explains."),
-    ] = "default",
-    list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes with every setting, and end.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The run's folder: checkpoints, history, curves, the finished bundle.", show_default="models/RECIPE"),
+    classes: Classes = None,
+    votes: VotesOption = None,
+    split_file: SplitFileOption = None,
+    validation: Validation = None,
+    recipe: Annotated[str, typer.Option(help="Recipe name (see --list) or TOML file.", rich_help_panel="Training")] = "default",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint or bundle to fine-tune.", show_default="random weights", rich_help_panel="Training"),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over Training.", show_default="the recipe's")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Faces a step.", show_default="the recipe's")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seeds weights, order and augmentation.", show_default="the recipe's")] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="Checkpoint or bundle to distil from; repeatable.", show_default=False, rich_help_panel="Training"),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Number of epochs.", show_default="recipe", rich_help_panel="Training")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Batch size.", show_default="recipe", rich_help_panel="Training")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="recipe", rich_help_panel="Training")] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Train on this many images only, to try things out.", show_default="0: all")
+        int | None, typer.Option(help="Number of training images.", show_default="all", rich_help_panel="Training")
     ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change any setting of the recipe, such as augment.cutmix=0.5; repeatable."
+            "--set", metavar="KEY=VALUE", help="Change any setting of the recipe; repeatable.", rich_help_panel="Training"
         ),
     ] = None,
-    teacher: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NETWORK",
-            help="A network to learn from: best.pt of another run, or a bundle; repeatable, and more is better.",
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NETWORK",
-            help="A checkpoint or bundle of the same shape to learn on from: a further leg of a long schedule.",
-            show_default="fresh weights",
-        ),
-    ] = None,
-    votes: VotesOption = None,
-    split_file: SplitFileOption = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="models/RECIPE")] = None,
+    logs: Annotated[Path, typer.Option(help="Folder for TensorBoard logs.")] = Path("logs"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    logs: Annotated[Path, typer.Option(help="Folder of TensorBoard's logs: tensorboard --logdir logs.")] = Path("logs"),
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out after a stop or a kill.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
+    list_recipes: Annotated[bool, typer.Option("--list", help="Print all recipes with their settings and exit.")] = False,
 ) -> None:
-    """Train on Training, keep the epoch that is best on PublicTest, and make a bundle of it.
+    """Train a model and export its best epoch as a bundle.
 
-    Ctrl-C saves and ends; a kill loses at most a minute. Go on with --resume and the same options.
-    Several GPUs or processes: torchrun --nproc-per-node 2 -m mien -- train …
+    The best epoch is chosen on PublicTest. With --votes the network gets two heads: what people
+    see, and FER2013's labels. Ctrl-C saves and exits; a kill loses at most a minute of training.
+    Several GPUs: torchrun --nproc-per-node 2 -m mien -- train ...
 
-    Example: mien train --data fer2013.zip --recipe speedrun --out models/quick
+    Example:
+      mien train --data fer2013.zip --recipe speedrun --out models/quick
     """
-    from mien.cli.progress import new_progress, progress_bar
-    from mien.data.reader import read_dataset
+    from mien.cli.progress import new_progress
+    from mien.cli.reading import read_faces
+    from mien.evaluation.truths import TRUTHS
     from mien.lifecycle import BUNDLE_FILE, export_model, train_model
     from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
+    from mien.vision.bundles import MODELS
 
     if list_recipes:
         for name in recipe_names():
@@ -83,38 +84,48 @@ def train(
     settings = with_changes(settings, changes)
     out = out or Path("models") / Path(recipe).stem
     first = os.environ.get("RANK", "0") == "0"
-    with progress_bar("reading images", shown=first) as progress:
-        dataset = read_dataset(data, progress).dataset
+    dataset = read_faces(data, classes, split_file, shown=first)
+    if validation is not None:
+        dataset, split_file = _with_held_out(dataset, validation, settings.seed, split_file, out, first)
     with new_progress(shown=first) as bar:
         task = bar.add_task("starting", total=None)
 
         def on_start(device_name: str, images: int, steps_done: int) -> None:
             print(f"recipe {recipe}: {description}")
             print(f"training on {device_name}: {images:,} images, {settings.epochs} epochs")
+            if votes is None:
+                print("without --votes the network learns FER2013's labels only, not what people see")
             if steps_done:
-                print(f"continuing after step {steps_done:,}")
+                print(f"resuming after step {steps_done:,}")
+
+        timed: list[float] = []
 
         def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
             position = (epoch - 1) * steps + step
+            timed.append(time.perf_counter())
+            if len(timed) == _TIMED_STEPS:
+                a_step = (timed[-1] - timed[_TIMED_STEPS // 2]) / (_TIMED_STEPS // 2 - 1)
+                left = _in_words(_remaining_s(settings, position, steps, a_step))
+                bar.console.print(f"about {left} on this computer, {a_step:.2f} s a step now; Ctrl-C saves, --resume goes on")
             text = f"epoch {epoch}/{settings.epochs}  loss {loss:.3f}"
             bar.update(task, description=text, completed=position, total=settings.epochs * steps)
 
         def on_epoch(row: EpochRow, is_best: bool) -> None:
             bar.console.print(
-                f"epoch {row.epoch:3d}  loss {row.train_loss:.3f}  PublicTest {row.val_accuracy:6.2%}  "
-                f"macro-F1 {row.val_macro_f1:.3f}  {row.seconds:.0f} s{'  best so far' if is_best else ''}"
+                f"epoch {row.epoch:3d}  loss {row.train_loss:.3f}  PublicTest: {_scores(row)}  "
+                f"{row.seconds:.0f} s{'  best so far' if is_best else ''}"
             )
 
         try:
-            history = train_model(
+            train_model(
                 dataset,
                 settings,
                 out,
-                command=_command(recipe, changes, teacher or [], start, votes, split_file),
+                command=_command(recipe, changes, teacher or [], model, votes, split_file),
                 split_file=split_file,
                 votes=votes,
                 teachers=teacher or [],
-                start=start,
+                start=model,
                 logs=logs,
                 device=device,
                 resume=resume,
@@ -123,33 +134,94 @@ def train(
                 on_epoch=on_epoch,
             )
         except KeyboardInterrupt:
-            print(f"\nstopped; everything is saved in {out}. Go on with the same command and --resume", file=sys.stderr)
+            print(f"\nstopped; the run is saved in {out}. Resume it with the same command and --resume", file=sys.stderr)
             raise typer.Exit(130) from None
     if not first:
         return
-    best = max(row.val_accuracy for row in history)
-    print(f"best epoch: {best:.2%} on PublicTest. Making the bundle …")
-    card = export_model([out / "best.pt"], dataset, out / BUNDLE_FILE, out.name)
-    numbers = card.metrics["PublicTest"]
-    low, high = numbers["accuracy_ci"]
-    print(f"{out / BUNDLE_FILE}: {numbers['accuracy']:.2%} on PublicTest (95 % interval {low:.2%} to {high:.2%})")
-    print(f"Next: mien live --model {out / BUNDLE_FILE}")
+    print("Exporting the best epoch …")
+    card = export_model([out / "best.pt"], dataset, out / BUNDLE_FILE, out.name, votes=votes)
+    for truth, numbers in card.metrics["PublicTest"]["truths"].items():
+        low, high = numbers["accuracy_ci"]
+        print(
+            f"{out / BUNDLE_FILE}, PublicTest, {TRUTHS[truth]}: {numbers['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})"
+        )
+    print(f"Next: mien evaluate and mien live, which take the newest model in {MODELS} unless --model names another")
+
+
+def _with_held_out(
+    dataset: FaceDataset, share: float, seed: int, split_file: Path | None, out: Path, first: bool
+) -> tuple[FaceDataset, Path]:
+    """Return the data set with a validation part, and the file in the run's folder that says which images it has."""
+    from mien.audit.exact import exact_groups
+    from mien.data.holdout import hold_out, nothing_decided
+    from mien.data.split_file import split_text
+    from mien.errors import UsageError
+    from mien.files import write_text
+
+    if split_file is not None:
+        raise UsageError("--validation draws a new split and --split-file names one: use one of them")
+    dataset = hold_out(dataset, exact_groups(dataset.images), share, seed)
+    written = out / "split.csv"
+    counts = dataset.split_counts()
+    if first:
+        write_text(written, split_text(dataset, nothing_decided(dataset)))
+        print(
+            f"held out {counts['PublicTest']:,} of {counts['PublicTest'] + counts['Training']:,} training images by class, "
+            f"seed {seed}: {written}. Pass it to mien evaluate and export with --split-file"
+        )
+    return dataset, written
+
+
+def _remaining_s(settings: TrainSettings, position: int, steps: int, a_step_s: float) -> float:
+    """Return the seconds that a run still takes, from the time of a step now; smaller pictures take less time.
+
+    Args:
+        settings: the recipe.
+        position: steps done.
+        steps: steps in an epoch.
+        a_step_s: seconds that a step takes now.
+    """
+    small = round(settings.small_until * settings.epochs) * steps
+    dearer = (48 / settings.small_size) ** 2 if position < small else 1.0
+    return a_step_s * (max(0, small - position) + dearer * (settings.epochs * steps - max(small, position)))
+
+
+def _in_words(seconds: float) -> str:
+    """Return a long time in words.
+
+    >>> _in_words(40), _in_words(700), _in_words(15000)
+    ('1 minute', '12 minutes', '4 h 10 min')
+    """
+    minutes = max(1, round(seconds / 60))
+    if minutes < 120:
+        return f"{minutes} minute{'s' if minutes > 1 else ''}"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _scores(row: EpochRow) -> str:
+    """Return the scores of an epoch against each truth as text."""
+    parts = []
+    if row.people_loss is not None:
+        parts.append(f"people {row.people_accuracy:6.2%}, macro-F1 {row.people_macro_f1:.3f}, loss {row.people_loss:.3f}")
+    if row.val_loss is not None:
+        parts.append(f"FER2013 labels {row.val_accuracy:6.2%}, macro-F1 {row.val_macro_f1:.3f}")
+    return "; ".join(parts)
 
 
 def _command(
     recipe: str,
     changes: dict[str, object],
     teachers: list[str],
-    start: str | None,
+    model: str | None,
     votes: Path | None,
     split_file: Path | None,
 ) -> str:
-    """Return the command that asks for this run again, without places on this machine."""
+    """Return the command that reproduces this run, without the folders of this computer."""
     parts = [f"mien train --recipe {Path(recipe).name}"]
     parts += [f"--set {key}={value}" for key, value in changes.items()]
     parts += [f"--teacher {_last_two(teacher)}" for teacher in teachers]
-    if start:
-        parts.append(f"--start {_last_two(start)}")
+    if model:
+        parts.append(f"--model {_last_two(model)}")
     if votes:
         parts.append(f"--votes {votes.name}")
     if split_file:

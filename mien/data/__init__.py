@@ -1,1 +1,1 @@
-"""FER2013 and data like it: reading, checking, describing."""
+"""Reading, checking and describing FER2013 and other face data sets."""

@@ -1,11 +1,11 @@
-"""A small table that says which class each folder of a user's own data set stands for.
+"""The table that maps folders of a user's data set to classes.
 
     folder,class
     радость,happy
     Wut,anger
     bored,-
 
-Comma, semicolon or tab between the columns; ``-`` leaves a folder out.
+Columns are separated by comma, semicolon or tab; ``-`` skips a folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_BYTES: Final = 1024 * 1024
 
 
 def folder_key(name: str) -> str:
-    """Return what two spellings of one folder name share: blanks, case and accents' encoding do not matter.
+    """Return a folder name with normalised blanks, case and Unicode form.
 
     >>> folder_key(" Happy ")
     'happy'
@@ -34,10 +34,10 @@ def folder_key(name: str) -> str:
 
 
 def read_class_table(path: Path) -> dict[str, str | None]:
-    """Return the class of each folder that a table names, by ``folder_key``; None leaves the folder out.
+    """Return the class of each folder in a table, by ``folder_key``; None skips the folder.
 
     Raises:
-        DataError: there is no such table, or lines of it cannot be understood; all are named.
+        DataError: the table is missing, or lines are invalid; all are named.
     """
     refuse_large(path, _MAX_BYTES, "the class table")
     try:
@@ -50,7 +50,7 @@ def read_class_table(path: Path) -> dict[str, str | None]:
     except OSError as error:
         raise DataError(
             f"cannot read the class table {path} ({error.strerror}). "
-            "Name a text file with the head 'folder,class' and a line for each folder, such as 'joyful,happy'"
+            "It must be a text file with the header 'folder,class' and a line for each folder, such as 'joyful,happy'"
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"the class table {path} is not UTF-8 text ({error.reason}). Save it as 'CSV UTF-8'") from error
@@ -62,7 +62,7 @@ def read_class_table(path: Path) -> dict[str, str | None]:
 
 
 def _meanings(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, str | None]:
-    """Return the meaning of every folder in checked rows; every fault is raised at once."""
+    """Return the class of each folder from validated rows; all faults are raised at once."""
     meanings: dict[str, str | None] = {}
     first_line: dict[str, int] = {}
     faults: list[str] = []
@@ -74,14 +74,12 @@ def _meanings(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, str | 
         emotion = canonical_name(value)
         key = folder_key(name)
         if "/" in name:
-            faults.append(
-                f"line {line}: {name!r} is a path; write the folder's own name, {name.rstrip('/').rpartition('/')[2]!r}"
-            )
+            faults.append(f"line {line}: {name!r} is a path; use the folder's own name, {name.rstrip('/').rpartition('/')[2]!r}")
         elif emotion is None and value != _LEAVE_OUT:
-            faults.append(f"line {line}: unknown class {value!r} (one of {', '.join(EMOTIONS)}, or - to leave the folder out)")
+            faults.append(f"line {line}: unknown class {value!r} (one of {', '.join(EMOTIONS)}, or - to skip the folder)")
         elif meanings.setdefault(key, emotion) != emotion:
             before = meanings[key] or _LEAVE_OUT
-            faults.append(f"line {line}: {name!r} is {value!r} here and {before!r} in line {first_line[key]}; keep one")
+            faults.append(f"line {line}: {name!r} is {value!r} here and {before!r} in line {first_line[key]}; keep one of them")
         else:
             first_line.setdefault(key, line)
     if faults:

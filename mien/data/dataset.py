@@ -1,12 +1,12 @@
-"""The one record in which face data travels: pixels, labels, splits and source names.
+"""The data set record: pixels, labels, splits and source names.
 
-It knows nothing of files; readers build it, training and evaluation take it.
+It is independent of files: readers create it, training and evaluation use it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,9 @@ from mien.emotions import EMOTIONS
 from mien.errors import UsageError
 
 SPLITS: Final[tuple[str, ...]] = ("Training", "PublicTest", "PrivateTest")
-"""FER2013's splits by code: learn on the first, choose on the second, score once on the third."""
+"""FER2013's splits by code: for training, for choices, and for the final score."""
+WHOLE: Final = "all"
+"""Names all images of a data set without splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class FaceDataset:
         labels: (N,) int64, index into ``EMOTIONS``.
         splits: (N,) int64, index into ``SPLITS``.
         names: N source names, such as ``test/happy/PublicTest_123.jpg``.
-        weights: (N,) float32, how much an image counts in training, above 0, at most 1; all 1 if not given.
+        weights: (N,) float32, weight of each image in training, above 0 and at most 1; 1 by default.
+        unsplit: the data set has no splits of its own; every image counts as Training.
     """
 
     images: NDArray[np.uint8]
@@ -36,6 +39,7 @@ class FaceDataset:
     splits: NDArray[np.int64]
     names: tuple[str, ...]
     weights: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    unsplit: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -55,25 +59,54 @@ class FaceDataset:
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> FaceDataset:
         """Return the images at ``index`` (positions or a mask), in that order."""
         positions = np.flatnonzero(index) if index.dtype == np.bool_ else index
-        names = tuple(self.names[int(i)] for i in positions)
-        return FaceDataset(self.images[positions], self.labels[positions], self.splits[positions], names, self.weights[positions])
+        return replace(
+            self,
+            images=self.images[positions],
+            labels=self.labels[positions],
+            splits=self.splits[positions],
+            names=tuple(self.names[int(i)] for i in positions),
+            weights=self.weights[positions],
+        )
 
     def split(self, name: str) -> FaceDataset:
-        """Return the images of one split.
+        """Return the images of one split; ``all`` is every image of a data set without splits.
 
         Raises:
             UsageError: no such split, or it is empty in this data set.
         """
+        if name == WHOLE and self.unsplit:
+            return self
         if name not in SPLITS:
             raise UsageError(f"unknown split {name!r}; use one of {', '.join(SPLITS)}")
         part = self.take(self.splits == SPLITS.index(name))
         if len(part) == 0:
-            raise UsageError(f"the split {name} is empty in this data set; it holds {self.split_counts()}")
+            held = ", ".join(f"{split} {n:,}" for split, n in self.split_counts().items() if n) or "no image"
+            raise UsageError(f"the split {name} is empty in this data set, which holds {held}. {self._way_out(name)}")
         return part
 
+    def _way_out(self, name: str) -> str:
+        """Return what a user can do about an empty split."""
+        if name == "PublicTest" and self.training.any():
+            return (
+                "Hold out a part of Training for validation (mien prepare --validation 0.1, or mien train --validation 0.1), "
+                "put images in val/CLASS, or choose another split with --split"
+            )
+        return "Put images in train/CLASS, val/CLASS and test/CLASS, or choose another split with --split"
+
     def usual_test_split(self) -> str:
-        """Return the split that is tested on unless somebody says another: PublicTest, or the only one there is."""
+        """Return the default test split: PublicTest; PrivateTest if it is the only split; ``all`` without splits.
+
+        Raises:
+            UsageError: there are training images only, which a model may have learnt.
+        """
         held = [name for name, n in self.split_counts().items() if n]
+        if self.unsplit:
+            return WHOLE
+        if held == ["Training"]:
+            raise UsageError(
+                "this data set holds Training only, which a model may have learnt. Put images in val/CLASS or test/CLASS; "
+                "or score Training nevertheless with --split Training"
+            )
         return held[0] if len(held) == 1 else "PublicTest"
 
     def split_counts(self) -> dict[str, int]:
@@ -87,10 +120,10 @@ class FaceDataset:
         return {name: int(counts[i]) for i, name in enumerate(EMOTIONS)}
 
     def content_hash(self) -> str:
-        """Return a SHA-256 over what the data *is*: pixels, label and split of every image.
+        """Return a SHA-256 over the pixels, label and split of every image.
 
-        File names and order do not enter, so the same data read from a folder, a zip or a
-        CSV has the same hash; one changed pixel gives another.
+        It does not depend on file names and order, so the same data from a folder, a zip or a
+        CSV has the same hash. One changed pixel changes it.
         """
         digests = sorted(
             hashlib.sha256(image.tobytes() + bytes((int(label), int(split)))).digest()

@@ -1,8 +1,8 @@
-"""From the bytes of a picture file to the 48x48 grey face that everything else works on.
+"""Decoding of picture files to 48x48 grey faces.
 
-It knows nothing of folders and labels. A face of another size is cut to the square in its
-middle and scaled; colour becomes grey, alpha is left out, 16 bits become 8. A file that is
-no picture, is cut short or is absurdly large gives None, never an exception.
+It is independent of folders and labels. A face of another size is cropped to its central square
+and scaled. Colour is converted to grey, alpha is dropped, 16 bits become 8. A file that is not an
+image, is truncated or is absurdly large gives None, never an exception.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.limits import MAX_PIXELS
-from mien.preprocess import INPUT_SIZE
+from mien.preprocess import resize_crop
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _GIF: Final = (b"GIF87a", b"GIF89a")
@@ -25,9 +25,9 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # broken file
 
 
 def decode_face(data: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
-    """Return the picture in ``data`` as (48, 48) uint8 grey with its own (width, height), or None when it is none.
+    """Return the image in ``data`` as (48, 48) uint8 grey with its original (width, height), or None if it is not one.
 
-    Pixels of a 48x48 picture are what OpenCV decodes; nothing is scaled.
+    A 48x48 image is not scaled: its pixels are those decoded by OpenCV.
     """
     if not _is_worth_decoding(data):
         return None
@@ -38,37 +38,30 @@ def decode_face(data: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]] | None
     if image is None:
         return None
     height, width = image.shape
-    if height != width:  # a face stays in proportion: squashing would change its expression
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        image = image[top : top + side, left : left + side]
-    if image.shape[0] != INPUT_SIZE:
-        shrink = image.shape[0] > INPUT_SIZE
-        image = cv2.resize(image, (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-    return image.astype(np.uint8, copy=False), (width, height)
+    return resize_crop(image.astype(np.uint8, copy=False)), (width, height)
 
 
 def _is_worth_decoding(data: bytes) -> bool:
-    """Tell whether ``data`` is not empty and, for JPEG, PNG and GIF, claims at most ``MAX_PIXELS``; a JPEG must be whole.
+    """Return whether ``data`` is not empty and, for JPEG, PNG and GIF, declares at most ``MAX_PIXELS``; a JPEG must be complete.
 
-    Other formats are left to OpenCV, whose limit is the same unless it was loaded before this package.
+    Other formats are checked by OpenCV, which has the same limit unless it was loaded before this package.
     """
     if data.startswith(b"\xff\xd8"):
         return _jpeg_is_whole(data)
     if data.startswith(_PNG):
         width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
         return width * height <= MAX_PIXELS
-    if data.startswith(_GIF):  # OpenCV takes four bytes a pixel for these before it looks at the first
+    if data.startswith(_GIF):  # OpenCV allocates four bytes per pixel for these before it decodes the first
         return int.from_bytes(data[6:8], "little") * int.from_bytes(data[8:10], "little") <= MAX_PIXELS
     return bool(data)
 
 
 def _jpeg_is_whole(data: bytes) -> bool:
-    """Tell whether a JPEG's picture has an end and claims at most ``MAX_PIXELS``.
+    """Return whether a JPEG has an end marker and declares at most ``MAX_PIXELS``.
 
-    libjpeg paints what is missing grey, which would count as a face. The end is looked for
-    after the start of the scan, so an embedded thumbnail's end does not count, and what a
-    camera wrote after the end does no harm.
+    libjpeg fills missing parts with grey, which would count as a face. The marker is searched
+    after the start of the scan, so the end of an embedded thumbnail does not count, and data
+    that a camera appended after the end is ignored.
     """
     at, size = 2, len(data)
     while at + 9 <= size and data[at] == 0xFF:

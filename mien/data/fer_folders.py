@@ -1,7 +1,7 @@
-"""Reading folders of faces: FER2013 as Kaggle ships it, and anybody's own class folders.
+"""Reading folders of faces: FER2013 from Kaggle, or class folders.
 
-What stands where is ``layouts``' business, what a file's bytes are ``decoding``'s; here they
-are brought together, and a set with too many broken files is refused.
+``layouts`` finds the images, ``decoding`` decodes them; this module combines the two and refuses
+a data set with too many broken files.
 """
 
 from __future__ import annotations
@@ -15,43 +15,58 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.cores import worker_count
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.decoding import decode_face
 from mien.data.layouts import list_images
 from mien.data.trees import Tree
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
+from mien.limits import worker_count
 from mien.preprocess import INPUT_SIZE
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total) while a long job goes on."""
+"""Called with (done, total) during a long operation."""
 
 _MAX_UNREADABLE_SHARE: Final = 0.01
 _MAX_UNREADABLE_OWN: Final = 5
 _CHUNK: Final = 32
-_MAX_THREADS: Final = 4  # each may hold a large picture
+_NAMED: Final = 6
+_MAX_THREADS: Final = 4  # each may hold a large image
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """A data set, and the names of the images that were left out because they cannot be read.
+    """A data set, and the names of the images that could not be read and were skipped.
 
     Attributes:
         dataset: the images that could be read.
-        unreadable: names of those that could not.
-        sizes: number of images by the (width, height) they have in their files, in pixels.
+        unreadable: names of the other images.
+        sizes: number of images by their original (width, height) in pixels.
+        passed_over: folders whose images were not read, and the number of images in each; "" is the top folder.
     """
 
     dataset: FaceDataset
     unreadable: tuple[str, ...]
     sizes: dict[tuple[int, int], int] = field(default_factory=dict)
+    passed_over: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def notice(self) -> str:
+        """What a user should know of the images that were not read, "" if all were."""
+        if not self.passed_over:
+            return ""
+        named = [f"{folder or 'the top folder'} ({n:,} images)" for folder, n in list(self.passed_over.items())[:_NAMED]]
+        more = f" and {len(self.passed_over) - _NAMED} more folders" if len(self.passed_over) > _NAMED else ""
+        return (
+            f"not read: {', '.join(named)}{more}. Splits are folders called train, val (or valid, validation, dev) and test, "
+            "with the class folders in them"
+        )
 
 
 def read_tree(
     tree: Tree, where: str, progress: Progress | None = None, classes: Mapping[str, str | None] | None = None
 ) -> ReadResult:
-    """Return the data set that stands in ``tree``.
+    """Return the data set in ``tree``.
 
     ``train``, ``val`` and ``test`` folders, or class folders without them, are found at the
     root or below folders that wrap them. Images of another size are cut to a square and
@@ -79,10 +94,11 @@ def read_tree(
         np.array([EMOTIONS.index(emotion) for _, emotion, _ in listing.images], np.int64),
         np.array([SPLITS.index(split) for _, _, split in listing.images], np.int64),
         names,
+        unsplit=listing.unsplit,
     )
     if unreadable:
         dataset = dataset.take(np.array([size is not None for size in sizes], np.bool_))
-    return ReadResult(dataset, unreadable, dict(Counter(size for size in sizes if size is not None)))
+    return ReadResult(dataset, unreadable, dict(Counter(size for size in sizes if size is not None)), listing.passed_over)
 
 
 def _decode_all(

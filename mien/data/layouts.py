@@ -1,15 +1,16 @@
-"""Which files of a tree are images of which class and split; no file is opened for it.
+"""Class and split of the images in a tree, from names alone.
 
 FER2013 has ``train/CLASS/*.jpg`` and ``test/CLASS/*.jpg``, the test folder with two splits
 told apart by the file name's prefix, and must be whole. A set of one's own has the same
-folders and a class table, or ``CLASS/*.jpg`` and no split folder, which is all Training; it
-may lack classes. Every fault is named at once, so that a user fixes a folder in one go.
+folders and a class table, or ``CLASS/*.jpg`` and no split folder; it may lack classes. Every
+fault is named at once, so that a user fixes a folder in one go, and so is every folder with
+images that are not read.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,18 +20,18 @@ from mien.data.trees import Tree
 from mien.emotions import EMOTIONS, canonical_name
 from mien.errors import DataError
 
-_FOLDER_SPLIT: Final[dict[str, str]] = {
-    "train": "Training",
-    "training": "Training",
-    "val": "PublicTest",
-    "validation": "PublicTest",
-    "test": "PrivateTest",
+_SPLIT_NAMES: Final[dict[str, str]] = {
+    **dict.fromkeys(("train", "training"), "Training"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development", "publictest"), "PublicTest"),
+    **dict.fromkeys(("test", "testing", "privatetest"), "PrivateTest"),
 }
+"""What data sets call their splits, in lower case."""
 _IMAGE_ENDINGS: Final = frozenset(
-    # a picture that OpenCV cannot decode is named as unreadable, not passed over
+    # an image that OpenCV cannot decode is reported as unreadable, not ignored
     ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "webp", "tif", "tiff", "pgm", "ppm", "pnm", "gif", "jp2", "avif", "heic", "heif"]
 )
 _MAX_WRAPPERS: Final = 2
+_ARCHIVE_ENDINGS: Final = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z")
 _TABLE: Final = "--classes TABLE, a file that begins with 'folder,class' and has lines such as"
 
 
@@ -40,11 +41,15 @@ class Listing:
 
     Attributes:
         images: (name, class, split) of each, by split folder, then class.
-        own: the set is a user's own and may lack classes; else it is held against FER2013.
+        own: the set is a user's own and may lack classes; else it is compared with FER2013.
+        unsplit: class folders stand in no split folder; all images are listed as Training.
+        passed_over: folders whose images are not read, and how many images each holds.
     """
 
     images: list[tuple[str, str, str]]
     own: bool
+    unsplit: bool
+    passed_over: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,21 @@ class _Names:
         return self.table[key] if key in self.table else canonical_name(key)
 
     def split(self, path: str) -> str | None:
-        key = folder_key(_base(path))
-        return None if key in self.table else _FOLDER_SPLIT.get(key)
+        return None if folder_key(_base(path)) in self.table else split_named(_base(path))
+
+
+def split_named(name: str) -> str | None:
+    """Return the split that a folder or a column calls ``name``, None for another word.
+
+    >>> split_named("Valid"), split_named("PrivateTest"), split_named("holdout")
+    ('PublicTest', 'PrivateTest', None)
+    """
+    return _SPLIT_NAMES.get(folder_key(name))
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file's name has the ending of a picture."""
+    return name.rpartition(".")[2].lower() in _IMAGE_ENDINGS
 
 
 def list_images(tree: Tree, where: str, classes: Mapping[str, str | None] | None) -> Listing:
@@ -92,13 +110,15 @@ def list_images(tree: Tree, where: str, classes: Mapping[str, str | None] | None
                 class_folders[folder] = (_parent(folder), emotion)
     groups: dict[tuple[str, str], list[str]] = {place: [] for place in class_folders.values()}
     nested: Counter[str] = Counter()
-    for name in tree.files:
-        if name.rpartition(".")[2].lower() in _IMAGE_ENDINGS:
-            folder = _parent(name)
-            if folder in class_folders:
-                groups[class_folders[folder]].append(name)
-            elif _is_below(folder, class_folders):
-                nested[folder] += 1
+    elsewhere: Counter[str] = Counter()
+    for name in filter(is_image, tree.files):
+        folder = _parent(name)
+        if folder in class_folders:
+            groups[class_folders[folder]].append(name)
+        elif own and _is_below(folder, class_folders):
+            nested[folder] += 1
+        elif not names.left_out(folder):
+            elsewhere[folder] += 1
 
     closed = [folder for folder in sorted(tree.barred) if folder in splits or folder in class_folders or folder in unknown]
     faults = [f"unknown class folder {f} (the classes are {', '.join(EMOTIONS)})" for f in unknown if f not in closed]
@@ -119,7 +139,22 @@ def list_images(tree: Tree, where: str, classes: Mapping[str, str | None] | None
         for (home, emotion), group in sorted(groups.items())
         for name in group
     ]
-    return Listing(images, own)
+    return Listing(images, own, root in splits, _by_top(elsewhere, class_folders))
+
+
+def _by_top(counts: Mapping[str, int], read: Mapping[str, object]) -> dict[str, int]:
+    """Return the number of images by the highest folder that holds none of the folders that are ``read``."""
+    around = {"", *read}
+    for folder in read:
+        while folder := _parent(folder):
+            around.add(folder)
+    found: Counter[str] = Counter()
+    for folder, count in sorted(counts.items()):
+        top = folder
+        while _parent(top) not in around:
+            top = _parent(top)
+        found[top] += count
+    return dict(found)
 
 
 def _find_homes(tree: Tree, where: str, names: _Names) -> tuple[str, dict[str, str]]:
@@ -137,10 +172,19 @@ def _find_homes(tree: Tree, where: str, names: _Names) -> tuple[str, dict[str, s
             homes.append(home)
     if train is not None and (not homes or _depth(train) <= _depth(homes[0])):
         inside = [folder for folder in sorted(by_depth) if _parent(folder) == train]
-        return train, {folder: split for folder in inside if (split := names.split(folder)) is not None}
+        return train, {
+            _unwrapped(folder, by_depth, names): split for folder in inside if (split := names.split(folder)) is not None
+        }
     if not homes:
         held = ", ".join(f for f in by_depth[:8] if _depth(f) == _depth(by_depth[0])) or "no folder"
         closed = "".join(f"; {folder} {reason}" for folder, reason in sorted(tree.barred.items())[:4])
+        packed = [name for name in tree.files if name.lower().endswith((*_ARCHIVE_ENDINGS, ".csv"))]
+        if packed and not any(map(is_image, tree.files)):
+            archives = ", ".join(packed[:4]) + (" and more" if len(packed) > 4 else "")
+            raise DataError(
+                f"{where} holds {archives}, which is not looked into. Unpack it, and name with --data the folder, archive or CSV "
+                "that holds the images"
+            )
         raise DataError(
             f"{where}: no folder 'train' in it, and no class folder; it holds {held}{closed}. "
             f"Expected train/CLASS/*.jpg and test/CLASS/*.jpg, or CLASS/*.jpg, with the classes {', '.join(EMOTIONS)}. "
@@ -154,11 +198,25 @@ def _find_homes(tree: Tree, where: str, names: _Names) -> tuple[str, dict[str, s
     return homes[0], {homes[0]: SPLITS[0]}
 
 
+def _unwrapped(folder: str, folders: Sequence[str], names: _Names) -> str:
+    """Return the folder that holds the class folders of a split: itself, or the only folder in it, as in ``train/train``."""
+    for _ in range(_MAX_WRAPPERS):
+        inside = [each for each in folders if _parent(each) == folder]
+        if len(inside) != 1 or names.emotion(inside[0]) or not any(_parent(f) == inside[0] and names.emotion(f) for f in folders):
+            break
+        folder = inside[0]
+    return folder
+
+
 def _beside(tree: Tree, names: _Names, root: str, splits: Mapping[str, str]) -> list[str]:
     """Return the folders next to split folders that nobody asked for and nobody left out."""
     if root in splits:
         return []
-    return [f for f in sorted(tree.folders) if _parent(f) == root and f not in splits and not names.left_out(_base(f))]
+    return [
+        folder
+        for folder in sorted(tree.folders)
+        if _parent(folder) == root and not any(_is_below(home, [folder]) for home in splits) and not names.left_out(_base(folder))
+    ]
 
 
 def _refuse(where: str, faults: list[str], unknown: list[str], own: bool) -> None:
@@ -195,7 +253,7 @@ def _join(folder: str, name: str) -> str:
 
 
 def _depth(folder: str) -> int:
-    """Return how many folders lead to ``folder``, itself included; the root has 0."""
+    """Return the depth of ``folder``; the root has 0."""
     return folder.count("/") + 1 if folder else 0
 
 

@@ -1,7 +1,7 @@
-"""What made the numbers comparable: the data's hash, and the version of every step that touches pixels.
+"""Data manifest: content hash and the version of every step that changes pixels.
 
-Checkpoints and bundles carry a manifest; evaluating on data with another one is worth a
-warning, and ``manifest_differences`` says which step it is.
+Checkpoints and bundles contain a manifest. Evaluation on data with another one gives a warning,
+and ``manifest_differences`` names the step.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from mien.data.dataset import FaceDataset
 from mien.preprocess import INPUT_SIZE, PREPROCESS_VERSION
 
 READ_VERSION: Final = "2"
-"""Changes with any change of the pixels that readers make of the same files."""
+"""Must change whenever readers produce other pixels from the same files."""
 
 
 def manifest(dataset: FaceDataset) -> dict[str, Any]:
     """Return the manifest of a data set as plain values.
 
-    ``dataset_hash`` does not depend on order, file names or machine; the steps name what
-    was done to every pixel between the file and the network.
+    ``dataset_hash`` does not depend on order, file names or machine. The steps describe the
+    processing of the pixels between file and network.
     """
     return {
         "dataset_hash": dataset.content_hash(),
@@ -31,9 +31,9 @@ def manifest(dataset: FaceDataset) -> dict[str, Any]:
 
 
 def manifest_differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """Return one line for each thing in which two manifests differ; [] where they agree.
+    """Return one line per difference between two manifests.
 
-    Steps that the older manifest does not name are not held against it.
+    Steps that are missing in the older manifest are not reported.
 
     >>> manifest_differences({"dataset_hash": "a", "steps": {}}, {"dataset_hash": "b"})
     ['data set: hash a here, b there']

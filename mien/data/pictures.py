@@ -1,48 +1,65 @@
-"""The two pictures of ``prepare``: how many images a class has, and what they look like."""
+"""Pictures of ``mien prepare``: class distribution and samples. Drawn with Pillow, so that they need no extra."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-from mien.charts import chart
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.emotions import COLOURS, EMOTIONS
+from mien.files import atomic_path
 
-_SAMPLES_A_CLASS = 8
+_SAMPLES_A_CLASS: Final = 8
+_INK: Final = "#1c2733"
+_FONT: Final = 26
+_ROW: Final = 52
+_NAMES_WIDTH: Final = 140
+_BAR_WIDTH: Final = 330
+_NUMBERS_WIDTH: Final = 210
+_FACE: Final = 120
 
 
 def draw_class_distribution(target: Path, dataset: FaceDataset) -> None:
     """Write bars of the class counts, one panel a split that has images."""
-    splits = [i for i in range(len(SPLITS)) if (dataset.splits == i).any()]
-    with chart(target, 4.2 * len(splits), 4) as figure:
-        for axes, code in zip(np.atleast_1d(figure.subplots(1, len(splits))), splits, strict=True):
-            counts = np.bincount(dataset.labels[dataset.splits == code], minlength=len(EMOTIONS))
-            axes.barh(EMOTIONS, counts, color=[COLOURS[name] for name in EMOTIONS])
-            axes.invert_yaxis()
-            axes.set_title(f"{SPLITS[code]}: {counts.sum():,}")
-            axes.tick_params(length=0)
-            axes.spines["bottom"].set_visible(False)
-            axes.set_xticks([])
-            for y, n in enumerate(counts):
-                axes.text(n, y, f" {n:,}  {n / max(1, counts.sum()):.1%}", va="center", fontsize=9)
-            axes.set_xlim(0, counts.max() * 1.45)
+    codes = [code for code in range(len(SPLITS)) if (dataset.splits == code).any()]
+    panel = _BAR_WIDTH + _NUMBERS_WIDTH
+    picture = Image.new("RGB", (_NAMES_WIDTH + panel * max(1, len(codes)), _ROW * (len(EMOTIONS) + 1) + 20), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(_FONT)
+    for row, name in enumerate(EMOTIONS, start=1):
+        draw.text((_NAMES_WIDTH - 16, _ROW * row + _ROW // 2), name, _INK, font, anchor="rm")
+    for number, code in enumerate(codes):
+        left = _NAMES_WIDTH + number * panel
+        counts = np.bincount(dataset.labels[dataset.splits == code], minlength=len(EMOTIONS))
+        draw.text(
+            (left, _ROW // 2 + 6), f"{SPLITS[code]}: {counts.sum():,}", _INK, font, anchor="lm", stroke_width=1, stroke_fill=_INK
+        )
+        for row, (name, count) in enumerate(zip(EMOTIONS, counts, strict=True), start=1):
+            top, width = _ROW * row + 6, round(_BAR_WIDTH * count / counts.max())
+            if width:
+                draw.rectangle((left, top, left + width, top + _ROW - 12), COLOURS[name])
+            said = f"{count:,}  {count / counts.sum():.1%}"
+            draw.text((left + width + 10, _ROW * row + _ROW // 2), said, _INK, font, anchor="lm")
+    _save(picture, target)
 
 
 def draw_samples(target: Path, dataset: FaceDataset, seed: int = 0) -> None:
     """Write a sheet with a few random images of each class."""
     random = np.random.default_rng(seed)
-    with chart(target, _SAMPLES_A_CLASS * 1.05 + 0.9, len(EMOTIONS) * 1.1) as figure:
-        grid = figure.subplots(len(EMOTIONS), _SAMPLES_A_CLASS)
-        for label, name in enumerate(EMOTIONS):
-            members = np.flatnonzero(dataset.labels == label)
-            chosen = random.permutation(members)[:_SAMPLES_A_CLASS]
-            for column in range(_SAMPLES_A_CLASS):
-                axes = grid[label, column]
-                axes.set(xticks=[], yticks=[])
-                for spine in axes.spines.values():
-                    spine.set_visible(False)
-                if column < len(chosen):
-                    axes.imshow(dataset.images[chosen[column]], cmap="gray", vmin=0, vmax=255)
-            grid[label, 0].set_ylabel(name, rotation=0, ha="right", va="center")
+    cell = _FACE + 8
+    picture = Image.new("RGB", (_NAMES_WIDTH + _SAMPLES_A_CLASS * cell, len(EMOTIONS) * cell + 8), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(_FONT)
+    for row, name in enumerate(EMOTIONS):
+        draw.text((_NAMES_WIDTH - 16, row * cell + cell // 2), name, _INK, font, anchor="rm")
+        members = random.permutation(np.flatnonzero(dataset.labels == row))[:_SAMPLES_A_CLASS]
+        for column, member in enumerate(members):
+            face = Image.fromarray(dataset.images[member]).resize((_FACE, _FACE), Image.Resampling.BICUBIC)
+            picture.paste(face, (_NAMES_WIDTH + column * cell, row * cell + 8))
+    _save(picture, target)
+
+
+def _save(picture: Image.Image, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        picture.save(temporary, format="PNG")

@@ -1,4 +1,4 @@
-"""What ``prepare`` finds in a data set: counts, class weights, and the report people know."""
+"""Counts, class weights and the report of ``mien prepare``."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def effective_number_weights(counts: dict[str, int], beta: float = 0.999) -> dic
     """Return weights by the effective number of samples (Cui et al. 2019, arXiv:1901.05555), mean 1; 0 for an empty class.
 
     The n-th image of a class adds less than the first: the effective number is
-    (1 - beta^n) / (1 - beta), and the weight is in inverse proportion to it. Milder than
-    the inverse frequency for large classes.
+    (1 - beta^n) / (1 - beta), and the weight is inversely proportional to it. The weights of
+    large classes are less extreme than with the inverse frequency.
 
     Args:
         counts: images by class.
@@ -93,10 +93,10 @@ def report_text(found: dict[str, Any], source: str) -> str:
         lines.append(f"\nImbalance: the largest class has {max(filled) / min(filled):.1f} times the images of the smallest.")
     if images["unreadable"]:
         shown = ", ".join(images["unreadable"][:5]) + (" …" if len(images["unreadable"]) > 5 else "")
-        lines.append(f"Left out, cannot be read: {len(images['unreadable'])} ({shown})")
+        lines.append(f"Skipped, unreadable: {len(images['unreadable'])} ({shown})")
     return "\n".join(lines)
 
 
 def weights_text(weights: dict[str, float]) -> str:
-    """Return ``class_weights.txt``: one ``index name weight`` line a class."""
+    """Return ``class_weights.txt``: one ``index name weight`` line per class."""
     return "".join(f"{i} {name} {weights[name]:.6f}\n" for i, name in enumerate(EMOTIONS))

@@ -1,4 +1,4 @@
-"""The door to a data set in any of its forms: FER2013's folder, zip or CSV, and folders or zips of one's own."""
+"""Reading data sets: FER2013 as a folder, archive or CSV, and class folders."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from mien.data.containers import CSV_NAMES, Kind, kind_of, table_among
 from mien.data.fer_csv import read_csv
 from mien.data.fer_folders import Progress, ReadResult, read_tree
-from mien.data.trees import FolderTree, ZipTree
+from mien.data.layouts import is_image
+from mien.data.trees import FolderTree, Tree, ZipTree
 from mien.errors import DataError, UsageError
 
 DEFAULT_DATA: Final = Path("data/fer2013")
-_CSV_NAMES: Final = ("fer2013.csv", "icml_face_data.csv")
+_ENDINGS: Final = (".zip", ".csv", ".tar.gz", ".csv.gz")
 
 
 def find_data(path: Path) -> Path:
-    """Return where the data really stands for the ``path`` a user named.
+    """Return the location of the data for a ``path`` given by the user.
 
-    ``data/fer2013`` also finds ``data/fer2013.zip`` and ``data/fer2013.csv``, and a folder
-    that holds an original CSV stands for that CSV.
+    ``data/fer2013`` also finds ``data/fer2013.zip``, ``.csv``, ``.tar.gz`` and ``.csv.gz``, and a
+    folder that holds an original CSV stands for that CSV.
 
     Raises:
         DataError: nothing is there; the message says where to get FER2013 and where to put it.
     """
     try:
         if path.is_dir():
-            inside = [path / name for name in _CSV_NAMES if (path / name).is_file()]
+            inside = [path / below / name for below in ("", "fer2013") for name in CSV_NAMES if (path / below / name).is_file()]
             return inside[0] if inside and not (path / "train").is_dir() else path
-        for candidate in (path, path.with_name(path.name + ".zip"), path.with_name(path.name + ".csv")):
+        for candidate in (path, *(path.with_name(path.name + ending) for ending in _ENDINGS)):
             if candidate.is_file():
                 return candidate
     except OSError as error:
@@ -43,7 +45,7 @@ def find_data(path: Path) -> Path:
 def read_dataset(
     path: Path = DEFAULT_DATA, progress: Progress | None = None, classes: Mapping[str, str | None] | None = None
 ) -> ReadResult:
-    """Return the faces in a folder, a zip or an original FER2013 CSV.
+    """Return the faces in a folder, a zip, or an original FER2013 CSV, alone or in an archive.
 
     Args:
         path: what a user named; see ``find_data``.
@@ -56,10 +58,28 @@ def read_dataset(
         UsageError: there are ``classes`` for a CSV, which has no folders.
     """
     place = find_data(path)
+    tree = _tree_of(place)
+    if tree is not None:
+        return read_tree(tree, str(place), progress, classes)
+    if classes is not None:
+        raise UsageError(f"--classes says what folders are, and {place} is a CSV without any. Leave --classes out")
+    return read_csv(place, progress)
+
+
+def has_folders(path: Path) -> bool:
+    """Return whether a data set is made of folders, whose names say the classes, and not of the rows of a CSV.
+
+    Raises:
+        DataError: nothing is there, or it cannot be opened.
+    """
+    return _tree_of(find_data(path)) is not None
+
+
+def _tree_of(place: Path) -> Tree | None:
+    """Return the files in a folder or a zip, None for a CSV, alone or in an archive."""
     if place.is_dir():
-        return read_tree(FolderTree(place), str(place), progress, classes)
-    if place.suffix.lower() == ".csv":
-        if classes is not None:
-            raise UsageError(f"--classes says what folders are, and {place} is a CSV without any. Leave --classes out")
-        return read_csv(place, progress)
-    return read_tree(ZipTree(place), str(place), progress, classes)
+        return FolderTree(place)
+    if kind_of(place) is not Kind.ZIP:
+        return None
+    tree = ZipTree(place)
+    return tree if any(map(is_image, tree.files)) or table_among(tree.files) is None else None

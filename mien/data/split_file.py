@@ -1,4 +1,4 @@
-"""``clean_split.csv``: for every image, what to do with it and why; written by the audit, taken by train and evaluate."""
+"""``clean_split.csv``: an action and reasons per image, written by the audit for train and evaluate."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
-from mien.data.names import short_name
-from mien.data.tables import read_rows
+from mien.data.tables import read_rows, short_name
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
@@ -43,17 +42,17 @@ class SplitFile:
 
     @property
     def clean(self) -> NDArray[np.bool_]:
-        """(N,) bool: test images that stand in no earlier split."""
+        """(N,) bool: test images that do not occur in an earlier split."""
         return np.array([action == "clean" for action in self.actions], np.bool_)
 
     def apply(self, dataset: FaceDataset) -> FaceDataset:
-        """Return ``dataset`` without dropped images, weights set; test images all stay, as they are."""
+        """Return ``dataset`` without dropped images and with weights; test images are unchanged."""
         weighted = replace(dataset, weights=self.weights)
         return weighted.take(np.array([action != "drop" for action in self.actions], np.bool_))
 
 
 def split_text(dataset: FaceDataset, decisions: SplitFile) -> str:
-    """Return the file's text, a line an image."""
+    """Return the text of the file, one line per image."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -72,10 +71,10 @@ def split_text(dataset: FaceDataset, decisions: SplitFile) -> str:
 
 
 def read_split_file(path: Path, dataset: FaceDataset) -> SplitFile:
-    """Return the decisions in ``path``, brought to the order of ``dataset``.
+    """Return the decisions in ``path``, in the order of ``dataset``.
 
     Raises:
-        DataError: no such file, a broken line, or made for other data.
+        DataError: the file is missing, invalid, or made for other data.
     """
     rows = read_rows(path, "the split file", ". Make one with: mien prepare")
     if not rows or not set(COLUMNS) <= set(rows[0]):
@@ -89,7 +88,7 @@ def read_split_file(path: Path, dataset: FaceDataset) -> SplitFile:
     if missing:
         raise DataError(
             f"the split file {path} was made for other data: it does not name {len(missing)} of {len(dataset)} images, "
-            f"{missing[0]} the first. Make one with: mien prepare"
+            f"{missing[0]} is the first. Make one with: mien prepare"
         )
     chosen = [by_name[short_name(name)] for name in dataset.names]
     return SplitFile(
@@ -100,7 +99,7 @@ def read_split_file(path: Path, dataset: FaceDataset) -> SplitFile:
 
 
 def _weight(path: Path, line: int, row: dict[str, str], dataset: FaceDataset, i: int) -> float:
-    """Return the weight in a row that was checked against image ``i``."""
+    """Return the weight of a row that was checked against image ``i``."""
 
     def refuse(what: str, rule: str) -> DataError:
         return DataError(f"the split file {path}, line {line}: {what}; {rule}")
@@ -116,7 +115,7 @@ def _weight(path: Path, line: int, row: dict[str, str], dataset: FaceDataset, i:
     except (TypeError, ValueError):
         weight = -1.0
     if not 0 <= weight <= 1 or (weight == 0) != (row["action"] == "drop"):
-        raise refuse(f"weight {row['weight']!r}", "a number above 0, at most 1; 0 for a dropped image and only there")
+        raise refuse(f"weight {row['weight']!r}", "a number above 0 and at most 1; 0 only for dropped images")
     if split != SPLITS[0] and weight != 1:
         raise refuse(f"weight {row['weight']!r}", f"an image of {split} has 1")
     return weight

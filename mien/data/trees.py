@@ -1,8 +1,8 @@
-"""A folder and a zip archive, seen as the same thing: a tree of names that can be read.
+"""A common interface to folders and zip archives.
 
-Nothing is unpacked: a zip is read in place. Links to folders are not followed, links to
-files are, and no entry larger than ``MAX_ENTRY_BYTES`` is read, so a hostile archive cannot
-fill the memory or the disk. Hidden files and folders and ``__MACOSX`` are left out.
+A zip is read in place and never unpacked. Links to folders are not followed, links to files
+are. Entries larger than ``MAX_ENTRY_BYTES`` are not read, so a hostile archive cannot fill the
+memory or the disk. Hidden files and folders and ``__MACOSX`` are ignored.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from typing import Final, Protocol
 from mien.errors import DataError
 
 MAX_ENTRY_BYTES: Final = 64 * 1024 * 1024
-_LINK: Final = "is a link, and links to folders are not followed: put the folder itself in its place"
+_LINK: Final = "is a link, and links to folders are not followed. Replace it by the folder itself"
 _NOT_A_ZIP: Final = (
-    "{path} is not a whole zip archive ({error}). The download may have stopped early: fetch it again. "
+    "{path} is not a complete zip archive ({error}). The download may be incomplete: download it again. "
     "A data set is a folder, a zip of it, or FER2013's CSV"
 )
 
 
 class Tree(Protocol):
-    """Named files below one root; names are relative, with forward slashes.
+    """Protocol of file trees; names are relative, with forward slashes.
 
     Attributes:
-        files: every file's name; all of them can be printed and written as UTF-8.
-        folders: every folder's name.
-        barred: folders that were not looked into, and why, as the end of a sentence.
+        files: names of all files, printable and valid UTF-8.
+        folders: names of all folders.
+        barred: folders that were not searched, with the reason as the end of a sentence.
     """
 
     files: list[str]
@@ -40,7 +40,7 @@ class Tree(Protocol):
     barred: dict[str, str]
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of ``name``, or empty bytes when it cannot be read; several threads may call it."""
+        """Return the bytes of ``name``, or empty bytes if it cannot be read; thread-safe."""
 
 
 class FolderTree:
@@ -52,7 +52,7 @@ class FolderTree:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._odd: dict[str, str] = {}  # names that are not UTF-8: as shown -> as on the disk
+        self._odd: dict[str, str] = {}  # names that are not UTF-8: displayed name -> name on disk
         self.files: list[str] = []
         self.folders: set[str] = set()
         self.barred: dict[str, str] = {}
@@ -72,20 +72,20 @@ class FolderTree:
         path = self._root / self._odd.get(name, name)
         try:
             facts = path.stat()
-            # a pipe or a device never ends
+            # a pipe or a device may never end
             return path.read_bytes() if stat.S_ISREG(facts.st_mode) and facts.st_size <= MAX_ENTRY_BYTES else b""
         except OSError:
             return b""
 
     def _bar(self, error: OSError) -> None:
-        """Note a folder that cannot be listed."""
+        """Record a folder that cannot be listed."""
         relative = os.path.relpath(error.filename, self._root).replace(os.sep, "/")
         if relative == ".":
             raise DataError(f"cannot open the folder {self._root} ({error.strerror}). Check its permissions") from error
         self.barred[self._shown(relative)] = f"cannot be opened ({error.strerror}): check its permissions"
 
     def _shown(self, name: str) -> str:
-        """Return ``name`` as text that can be written; bytes that are not UTF-8 become ``\\xNN``."""
+        """Return ``name`` as valid text; bytes that are not UTF-8 become ``\\xNN``."""
         if name.isascii():
             return name
         shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -98,7 +98,7 @@ class ZipTree:
     """The entries of a zip archive, read in place.
 
     Raises:
-        DataError: the file is not a zip, is cut short, or holds names that lead out of it.
+        DataError: the file is not a zip, is truncated, or has names that lead outside.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,8 +117,8 @@ class ZipTree:
             parts = name.split("/")
             if parts[0] == "" or ".." in parts or (len(parts[0]) == 2 and parts[0][1] == ":"):
                 raise DataError(
-                    f"{path} holds the name {info.filename!r}, which leads out of the archive. "
-                    "Nothing was read: pack the folder again, with names relative to it"
+                    f"{path} contains the name {info.filename!r}, which leads out of the archive. "
+                    "Nothing was read. Pack the folder again with relative names"
                 )
             if any(map(_is_noise, parts)):
                 continue
@@ -139,10 +139,10 @@ class ZipTree:
             return b""
         try:
             with self._lock, self._archive.open(info) as entry:
-                # never more than the size it claims, whatever it unpacks to; the checksum is checked at that size
+                # never more than the declared size, which is also where the checksum is verified
                 return entry.read(info.file_size)
         except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error):
-            return b""  # broken, encrypted or exotically compressed: reported as unreadable
+            return b""  # broken, encrypted or unsupported compression: reported as unreadable
 
     def _add_folder(self, name: str) -> None:
         """Add a folder and all folders above it."""
@@ -152,9 +152,9 @@ class ZipTree:
 
 
 def _entry_name(info: zipfile.ZipInfo) -> str:
-    """Return an entry's name, with forward slashes.
+    """Return the name of an entry with forward slashes.
 
-    macOS writes UTF-8 without saying so; ``zipfile`` takes such names for code page 437.
+    macOS writes UTF-8 without the flag; ``zipfile`` decodes such names as code page 437.
     """
     name = info.filename
     if not name.isascii() and not info.flag_bits & 0x800:
@@ -166,5 +166,5 @@ def _entry_name(info: zipfile.ZipInfo) -> str:
 
 
 def _is_noise(name: str) -> bool:
-    """Tell whether a file's or folder's own name is an operating system's leftover, not data."""
+    """Return whether a name belongs to metadata of an operating system, not to data."""
     return name.startswith(".") or name == "__MACOSX"

@@ -1,7 +1,7 @@
-"""What ten people saw: the FER+ votes, matched to the images.
+"""FER+ votes of ten human raters, matched to images.
 
 FER+ (Barsoum et al. 2016, doi:10.1145/2993148.2993165) asked ten people about every FER2013
-image. Its own file, ``fer2013new.csv``, names no image: it has the order of the original
+image. Its original file, ``fer2013new.csv``, has no image names but the order of the original
 ``fer2013.csv``. A file with a ``path`` column is matched by name.
 """
 
@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
-from mien.data.names import short_name
-from mien.data.tables import read_rows
+from mien.data.tables import read_rows, short_name
 from mien.emotions import EMOTIONS, canonical_name
 from mien.errors import DataError
 
 OTHER_ANSWERS: Final[tuple[str, ...]] = ("contempt", "unknown", "NF")
-"""Answers beside the seven classes; NF is "not a face"."""
+"""Answers in addition to the seven classes; NF is "not a face"."""
 NOT_A_FACE_VOTES: Final = 5
 MAJORITY: Final = 0.5
 
@@ -31,15 +30,15 @@ class Votes:
     """Votes for N images.
 
     Attributes:
-        counts: (N, 10) float32: votes for each of ``EMOTIONS``, then ``OTHER_ANSWERS``; a
-            row of zeros where the file has none for the image.
+        counts: (N, 10) float32: votes for each of ``EMOTIONS``, then ``OTHER_ANSWERS``; zeros
+            if the file has no votes for the image.
     """
 
     counts: NDArray[np.float32]
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """(N,) bool: somebody voted."""
+        """(N,) bool: the image has votes."""
         return np.asarray(self.counts.sum(1) > 0)
 
     @property
@@ -53,8 +52,21 @@ class Votes:
         return np.asarray(self.counts.max(1, initial=0) > MAJORITY * np.maximum(self.counts.sum(1), 1))
 
     @property
+    def shares(self) -> NDArray[np.float32]:
+        """(N, 8) float32: share of the votes for each of ``EMOTIONS``, then for none of them; zeros without votes."""
+        count = len(EMOTIONS)
+        eight = np.column_stack((self.counts[:, :count], self.counts[:, count:].sum(1)))
+        return np.asarray(eight / np.maximum(eight.sum(1, keepdims=True), 1), np.float32)
+
+    @property
+    def majority(self) -> NDArray[np.int64]:
+        """(N,) int64: the expression with more than half of all votes, as an index into ``EMOTIONS``; -1 if none."""
+        agreed = self.clear & (self.winner < len(EMOTIONS))
+        return np.where(agreed, self.winner, -1)
+
+    @property
     def not_a_face(self) -> NDArray[np.bool_]:
-        """(N,) bool: at least five votes for "not a face", or left unnamed by FER+, which does that with the worst."""
+        """(N,) bool: at least five votes for "not a face", or without a name in FER+, which marks the worst images so."""
         return (self.counts[:, -1] >= NOT_A_FACE_VOTES) | ~self.known
 
 
@@ -62,7 +74,7 @@ def read_votes(path: Path, dataset: FaceDataset) -> Votes:
     """Return the votes in ``path`` for the images of ``dataset``.
 
     Raises:
-        DataError: not a votes file, or it does not belong to this data set.
+        DataError: not a votes file, or one for other data.
     """
     rows = read_rows(path, "the votes")
     if not rows:
@@ -79,7 +91,7 @@ def read_votes(path: Path, dataset: FaceDataset) -> Votes:
         except (TypeError, ValueError) as error:
             raise DataError(f"the votes {path}, line {i + 2}: {error}") from error
     if not np.isfinite(counts).all():
-        raise DataError(f"the votes {path} hold a value that is not a number")
+        raise DataError(f"the votes {path} contain a value that is not a number")
     np.maximum(counts, 0, out=counts)
     if "path" in columns:
         for i, row in enumerate(rows):
@@ -90,7 +102,7 @@ def read_votes(path: Path, dataset: FaceDataset) -> Votes:
 
 
 def _answer(column: str) -> int | None:
-    """Return the place of a column among the answers, None for another column."""
+    """Return the index of a column among the answers, None for other columns."""
     text = column.strip()
     if text in OTHER_ANSWERS:
         return len(EMOTIONS) + OTHER_ANSWERS.index(text)
@@ -104,8 +116,8 @@ def _by_name(path: Path, names: list[str], counts: NDArray[np.float32], dataset:
     found = np.array([place.get(short_name(name), -1) for name in dataset.names], np.int64)
     if (found < 0).mean() > 0.5:
         raise DataError(
-            f"the votes {path} name {names[0]!r} and so on, the data set has {dataset.names[0]!r}: "
-            f"only {(found >= 0).sum()} of {len(dataset)} match. Are they for this data set?"
+            f"the votes {path} name images such as {names[0]!r}, the data set has {dataset.names[0]!r}: "
+            f"only {(found >= 0).sum()} of {len(dataset)} match. Use the votes of this data set"
         )
     return Votes(np.where(found[:, None] >= 0, counts[found], 0).astype(np.float32))
 
@@ -116,11 +128,13 @@ def _by_order(path: Path, usages: list[str | None], counts: NDArray[np.float32],
         lines = np.array([int(name.rsplit(":", 1)[1]) - 2 for name in dataset.names], np.int64)
     except (IndexError, ValueError) as error:
         raise DataError(
-            f"the votes {path} have no image names, only the order of the original CSV: give that with --data fer2013.csv, "
-            "or votes with a path column"
+            f"the votes {path} have no image names, only the order of the original CSV. Pass it with --data fer2013.csv, "
+            "or use votes with a path column"
         ) from error
     if lines.max(initial=-1) >= len(usages):
-        raise DataError(f"the votes {path} have {len(usages)} lines, the data set {int(lines.max()) + 1}: not the same data")
+        raise DataError(
+            f"the votes {path} have {len(usages)} lines, the data set has {int(lines.max()) + 1}. Use the votes of this data set"
+        )
     wrong = [int(line) + 2 for line, split in zip(lines, dataset.splits, strict=True) if usages[line] != SPLITS[split]]
     if wrong:
         raise DataError(

@@ -1,1 +1,1 @@
-"""How good a bundle is: scores and their pictures."""
+"""Evaluation of bundles: scores, reports and explanations."""

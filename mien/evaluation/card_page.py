@@ -1,4 +1,4 @@
-"""A bundle's card as a page in Markdown, after Mitchell et al. 2019 (arXiv:1810.03993)."""
+"""A bundle's model card as Markdown, after Mitchell et al. 2019 (arXiv:1810.03993)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mien.evaluation.calibration import ACCEPTED_ERROR
+from mien.evaluation.truths import HEADS_IN_WORDS, MEANINGS, heading_of
 from mien.evaluation.views import VIEWS
-from mien.modelcard import ModelCard
+from mien.modelcard import FER2013, PEOPLE, ModelCard, results_by_truth
 
+HEAD_OUTPUTS: Final = {PEOPLE: "the expression that people see, shown by live", FER2013: "the label of FER2013"}
 LIMITS: Final = (
-    "It reads what a face shows, as strangers labelled it; that is not what a person feels.",
-    "FER2013 is photographs from a web search, many of them posed. Cameras in a room, children, covered faces and faces "
-    "seen from the side are rarer there than in use.",
+    "It classifies the expression a face shows, as labelled by strangers; that is not what a person feels.",
+    "FER2013 consists of photographs from web searches, many of them posed. Webcam images, children, occluded faces and "
+    "profile views are rarer there than in use.",
     "FER2013 says nothing about age, sex or skin colour, so fairness across them has not been measured.",
-    "Labels are noisy: people agree with them in 65 ± 5 % of cases (Goodfellow et al. 2013); part of every error is the label's.",
-    "`disgust` has 1.5 % of the training images and is the least sure; `fear`, `sad` and `neutral` are the most often confused.",
+    "Labels are noisy: people agree with them in 65 ± 5 % of cases (Goodfellow et al. 2013), so some errors are label errors.",
+    "`disgust` has 1.5 % of the training images and is the least reliable; `fear`, `sad` and `neutral` are confused most often.",
 )
 
 _SETTINGS_SHOWN: Final = (
@@ -24,7 +26,7 @@ _SETTINGS_SHOWN: Final = (
     "batch_size",
     "optimiser",
     "label_smoothing",
-    "votes_share",
+    "people_share",
     "small_until",
     "ema_decay",
     "seed",
@@ -37,11 +39,10 @@ def card_page(card: ModelCard, sha256: str = "", size: int = 0, evaluations: Map
     """Return the page.
 
     Args:
-        card: of the bundle.
-        sha256: of its file; empty where unknown.
-        size: of its file in bytes.
-        evaluations: numbers of ``mien evaluate`` by split, made after the bundle; they are
-            shown in place of the card's own.
+        card: model card of the bundle.
+        sha256: hash of the bundle file; empty if unknown.
+        size: size of the bundle file in bytes; 0 if unknown.
+        evaluations: results of ``mien evaluate`` by split; they replace those on the card.
     """
     results = {**card.metrics, **(evaluations or {})}
     parts = [f"# {card.name}", "", *_facts(card, sha256, size), ""]
@@ -55,67 +56,97 @@ def card_page(card: ModelCard, sha256: str = "", size: int = 0, evaluations: Map
 
 def _facts(card: ModelCard, sha256: str, size: int) -> list[str]:
     rows = {
-        "what": "facial expression of one 48x48 grey face crop: " + ", ".join(card.labels),
+        "output": "facial expression of one 48x48 greyscale face crop: " + ", ".join(card.labels),
         "parameters": f"{card.parameters:,}",
-        "multiply-adds a face": f"{card.multiply_adds:,}" if card.multiply_adds else "not recorded",
-        "file": (f"{size / 1e6:.2f} MB, " if size else "") + f"weights and arithmetic in {card.precision}",
+        "multiply-adds per face": f"{card.multiply_adds:,}" if card.multiply_adds else "not recorded",
+        "file": (f"{size / 1e6:.2f} MB, " if size else "") + f"weights and activations in {card.precision}",
         "SHA-256": f"`{sha256}`" if sha256 else "not recorded",
         "trained by": f"`{card.command}`",
-        "code": f"`{card.git_revision}`",
+        "code": f"`{card.git_revision}`" if card.git_revision else "not recorded",
         "data": f"FER2013, Training; content hash `{card.dataset_hash}`",
-        "calibration temperature": f"{card.temperature:.3f}, inside the graph",
-        "uncertain": f"below a confidence of {card.uncertain_below:.2f}: above it at most {ACCEPTED_ERROR:.0%} err on PublicTest"
-        if card.uncertain_below
-        else "not recorded",
+        "heads": "; ".join(f"{HEADS_IN_WORDS[head]}: {HEAD_OUTPUTS[head]}" for head in card.heads),
+        "calibration temperature": ", ".join(_temperatures(card)) + "; inside the graph",
+        "logit adjustment": f"{card.logit_adjustment:g} of the votes' log prior, inside the graph"
+        if PEOPLE in card.heads
+        else "none",
+        "uncertain": _uncertain(card),
         "preprocessing": f"version {card.preprocess_version}",
         "licence": card.licence,
     }
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
 
 
+def _temperatures(card: ModelCard) -> list[str]:
+    values = (card.temperature, card.fer2013_temperature)
+    return [f"{value:.3f} ({HEADS_IN_WORDS[head]})" for head, value in zip(card.heads, values, strict=False)]
+
+
+def _uncertain(card: ModelCard) -> str:
+    if not any(card.uncertain_below.values()):
+        return "not recorded"
+    each = ", ".join(f"{name} {value:.2f}" for name, value in card.uncertain_below.items())
+    return (
+        f"below a confidence of: {each}; above it, at most {ACCEPTED_ERROR:.0%} of a class's predictions on PublicTest are wrong"
+    )
+
+
 def _results(split: str, numbers: Mapping[str, Any] | None) -> list[str]:
     if numbers is None:
         return [f"Not scored on {split}."]
-    lines = ["| view | images | accuracy (95 % interval) | macro-F1 | ECE |", "|---|---|---|---|---|"]
-    for name, part in {"official": numbers, **numbers.get("views", {})}.items():
-        low, high = part["accuracy_ci"]
-        lines.append(
-            f"| {name} | {part['n']:,} | {part['accuracy']:.1%} ({low:.1%} to {high:.1%}) "
-            f"| {part['macro_f1']:.3f} | {part['ece']:.1%} |"
-        )
-    lines += ["", *(f"*{name}*: {VIEWS[name]}.  " for name in numbers.get("views", {}))]
-    if "mirrored" in numbers:
-        lines.append(f"With the mean over each face and its mirror image: {numbers['mirrored']['accuracy']:.1%} (official).")
-    lines += ["", "| class | precision | recall | F1 | images |", "|---|---|---|---|---|"]
-    for name, row in numbers["classes"].items():
-        lines.append(f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']:,} |")
+    lines = []
+    for truth, found in results_by_truth(numbers).items():
+        head = HEADS_IN_WORDS[found.get("head", FER2013)]
+        lines += [f"### {heading_of(truth)}, {split}", "", f"The {head}, compared with {MEANINGS[truth]}.", ""]
+        lines += ["| view | images | accuracy (95 % interval) | macro-F1 | ECE |", "|---|---|---|---|---|"]
+        views = {name: part for name, part in found.get("views", {}).items() if name in VIEWS}
+        for name, part in {"all": found, **views}.items():
+            low, high = part["accuracy_ci"]
+            lines.append(
+                f"| {name} | {part['n']:,} | {part['accuracy']:.1%} ({low:.1%} to {high:.1%}) "
+                f"| {part['macro_f1']:.3f} | {part['ece']:.1%} |"
+            )
+        lines += ["", *(f"*{name}*: {VIEWS[name]}.  " for name in views)]
+        if "mirrored" in found:
+            lines.append(f"Averaged over each face and its mirror image: {found['mirrored']['accuracy']:.1%}.  ")
+        if "ferplus" in found:
+            low, high = found["ferplus"]["accuracy_ci"]
+            lines.append(
+                f"By the protocol of FER+ (Barsoum et al. 2016): {found['ferplus']['accuracy']:.1%} "
+                f"({low:.1%} to {high:.1%}, {found['ferplus']['n']:,} images)."
+            )
+        lines += ["", "| class | precision | recall | F1 | images |", "|---|---|---|---|---|"]
+        for name, row in found["classes"].items():
+            lines.append(f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']:,} |")
+        lines.append("")
     return lines
 
 
 def _protocol(card: ModelCard) -> list[str]:
     lines = [
-        "Weights were learnt on Training alone. The epoch, the recipe and the temperature were chosen on PublicTest, so its "
-        "numbers are a little kind. PrivateTest is scored once a bundle, and every scoring is in "
-        "`docs/results/private_test_log.csv`.",
+        "Weights were trained on Training alone. The epoch, the recipe, the temperatures and the thresholds were chosen on "
+        "PublicTest, so its results are slightly optimistic. PrivateTest was scored last, and nothing was chosen by it; scorings "
+        "of released bundles are in `docs/results/private_test_log.csv`.",
         "",
     ]
     if len(card.training) > 1:
-        lines += [f"A committee of {len(card.training)} networks: their logits are averaged inside the graph.", ""]
+        lines += [f"An ensemble of {len(card.training)} networks; their logits are averaged inside the graph.", ""]
     for run in card.training:
         lines.append("- Settings: " + ", ".join(f"{key} {run[key]}" for key in _SETTINGS_SHOWN if key in run) + ".")
-        if run.get("votes"):
-            lines.append(f"  FER+ votes made up {run['votes_share']:.0%} of the labels it learnt from.")
+        if run.get("votes") and "people_share" in run:
+            lines.append(f"  The people head was trained on FER+ votes, with {run['people_share']:.0%} of the loss.")
+        elif run.get("votes"):
+            lines.append(f"  FER+ votes made up {run.get('votes_share', 0):.0%} of the training targets.")
         else:
             lines.append("  No FER+ votes were used in training.")
         if run.get("teachers"):
-            lines.append(f"  It also learnt from {len(run['teachers'])} teacher network(s), trained on the same data.")
+            lines.append(f"  Distilled from {len(run['teachers'])} teacher network(s), trained on the same data.")
         if run.get("start"):
             lines.append(
-                f"  It began with the weights of an earlier run on the same data (`{run['start'][:12]}…`): "
-                "it saw the data for longer than these epochs."
+                f"  It started from the weights of an earlier run on the same data (`{run['start'][:12]}…`), "
+                "whose epochs are not counted here."
             )
         if run.get("split_file"):
-            lines.append("  Training images were dropped or weighed down as the data audit says.")
+            lines.append("  Training images were dropped or down-weighted by the split file of the data audit.")
     return lines
 
 
@@ -125,6 +156,6 @@ def _export(card: ModelCard) -> str:
         return "Not recorded."
     return (
         f"On {parity['images']:,} images the bundle's probabilities differ from PyTorch's (32-bit) by at most "
-        f"{parity['max_gap']:.1g}; the expression on top is the same for {parity['same_answer']:.2%}, and accuracy changes by "
+        f"{parity['max_gap']:.1g}; {parity['same_answer']:.2%} of the predicted classes are equal, and accuracy changes by "
         f"{100 * parity['accuracy_change']:+.2f} points."
     )

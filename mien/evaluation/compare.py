@@ -1,4 +1,4 @@
-"""Is one model better than another? Both on the same images, judged in pairs."""
+"""Paired comparison of two models on the same images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset
+from mien.data.fer2013 import has_fer2013_labels
+from mien.data.votes import read_votes
 from mien.emotions import EMOTIONS
-from mien.evaluation.contact_sheet import draw_contact_sheet
-from mien.evaluation.evaluate import Bars
-from mien.evaluation.scores import Scores, score
+from mien.errors import UsageError
+from mien.evaluation.evaluate import ProgressBar
+from mien.evaluation.report_charts import draw_contact_sheet
+from mien.evaluation.scores import HeadPredictions, Scores, predict_heads
 from mien.evaluation.significance import bootstrap_difference, mcnemar_exact
+from mien.evaluation.truths import HEADS_IN_WORDS, Truth, heading_of, truths_about
 from mien.evaluation.views import views
 from mien.files import atomic_path, write_json
 from mien.vision.predictor import Predictor
@@ -29,44 +33,79 @@ class Comparison:
     """Two models on the same images.
 
     Attributes:
-        names: of both.
-        data: the images.
-        scores: of both.
+        names: names of the two models.
+        data: the N images.
+        truths: the ground truths each model is scored against; the same for both, most important first.
+        predictions: predictions of both models.
         masks: (N,) bool by view.
     """
 
     names: tuple[str, str]
     data: FaceDataset
-    scores: tuple[Scores, Scores]
+    truths: tuple[Sequence[Truth], Sequence[Truth]]
+    predictions: tuple[HeadPredictions, HeadPredictions]
     masks: dict[str, NDArray[np.bool_]]
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Every number as plain values: of all images, and by view under ``views``."""
+        """All results as a JSON-compatible dict: by truth, over all its images, and by view under ``views``."""
         everything = np.ones(len(self.data), np.bool_)
-        return {
-            "models": list(self.names),
-            **self._part(everything),
-            "views": {view: self._part(mask) for view, mask in self.masks.items()},
+        found = {}
+        for pair in zip(*self.truths, strict=True):
+            found[pair[0].name] = {
+                "heads": [truth.head for truth in pair],
+                **self._part(pair, everything),
+                "views": {view: self._part(pair, mask) for view, mask in self.masks.items() if (mask & pair[0].known).any()},
+            }
+        return {"models": list(self.names), "truths": found}
+
+    def numbers(self, which: int) -> dict[str, Any]:
+        """Return the results of the first (0) or second (1) model by truth, in the format of ``mien evaluate``."""
+        predictions = self.predictions[which]
+        truths = {
+            truth.name: {
+                "head": truth.head,
+                **predictions.scores(truth).as_dict(),
+                "views": {name: predictions.scores(part).as_dict() for name, part in truth.views(self.masks).items()},
+            }
+            for truth in self.truths[which]
         }
+        return {"model": self.names[which], "truths": truths}
+
+    @property
+    def scores(self) -> tuple[Scores, Scores]:
+        """Scores of both models by the first truth, on all images; the label is -1 where it is unknown."""
+        first, second = (
+            Scores(truths[0].labels, predictions.of(truths[0].head))
+            for truths, predictions in zip(self.truths, self.predictions, strict=True)
+        )
+        return first, second
 
     @property
     def differing(self) -> NDArray[np.int64]:
-        """Positions where exactly one of the two is right or their answers differ, the largest gap in belief first."""
+        """(D,) int64 indices of images on which the two predictions differ, among those with a known first truth.
+
+        Sorted by the difference in probability of the true class, largest first.
+        """
+        labels = self.truths[0][0].labels
         first, second = (s.probabilities for s in self.scores)
-        differ = np.flatnonzero(first.argmax(1) != second.argmax(1))
-        rows = differ, self.data.labels[differ]
+        differ = np.flatnonzero((first.argmax(1) != second.argmax(1)) & (labels >= 0))
+        rows = differ, labels[differ]
         return np.asarray(differ[np.argsort(-np.abs(first[rows] - second[rows]), kind="stable")], np.int64)
 
-    def _part(self, mask: NDArray[np.bool_]) -> dict[str, Any]:
-        """Return the numbers over the images of ``mask``."""
-        both = tuple(s.part(mask) for s in self.scores)
-        right = tuple(np.asarray(s.probabilities.argmax(1) == s.labels) for s in both)
-        only_first, only_second = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
+    def _part(self, pair: tuple[Truth, Truth], mask: NDArray[np.bool_]) -> dict[str, Any]:
+        """Return the results over the images of ``mask`` with a known truth."""
+        chosen = mask & pair[0].known
+        both = [
+            Scores(truth.labels, predictions.of(truth.head)).part(chosen)
+            for truth, predictions in zip(pair, self.predictions, strict=True)
+        ]
+        correct = tuple(np.asarray(s.probabilities.argmax(1) == s.labels) for s in both)
+        only_first, only_second = int((correct[0] & ~correct[1]).sum()), int((~correct[0] & correct[1]).sum())
         numbers = [s.as_dict() for s in both]
-        low, high = bootstrap_difference(right[0], right[1])
+        low, high = bootstrap_difference(correct[0], correct[1])
         return {
-            "n": len(right[0]),
+            "n": len(correct[0]),
             "accuracy": [row["accuracy"] for row in numbers],
             "accuracy_ci": [row["accuracy_ci"] for row in numbers],
             "macro_f1": [row["macro_f1"] for row in numbers],
@@ -84,74 +123,93 @@ def compare_bundles(
     bundles: Sequence[Path],
     dataset: FaceDataset,
     split: str,
-    bars: Bars,
+    progress_bar: ProgressBar,
     split_file: Path | None = None,
     votes: Path | None = None,
+    fer2013_labels: bool | None = None,
 ) -> Comparison:
-    """Return how two bundles do on the same split.
+    """Return the comparison of two bundles on one split, by each truth that applies to both.
 
     Args:
-        bundles: both ONNX files.
+        bundles: the two ONNX files.
         dataset: the whole data set.
         split: one of ``SPLITS``.
-        bars: progress.
-        split_file: the audit's decisions, for the strict view.
-        votes: the FER+ votes, for the consensus view.
+        progress_bar: opens a progress bar for each stage.
+        split_file: the audit's split file, for the strict view.
+        votes: FER+ votes, for the agreement with people.
+        fer2013_labels: whether the labels are FER2013's; None detects it.
 
     Raises:
-        UsageError: no such split, or it is empty.
-        DataError: a file is broken or is for other data.
+        UsageError: unknown or empty split, or no truth that applies to both bundles.
+        DataError: a file is invalid or belongs to other data.
     """
-    first, second = (Predictor(path) for path in bundles)
-    judged = dataset.split(split)
-    masks = views(dataset, split, split_file, votes)
-    answers = []
-    for predictor in (first, second):
-        with bars(f"reading faces, {predictor.card.name}") as progress:
-            answers.append(score(predictor, judged, progress))
-    return Comparison((first.card.name, second.card.name), judged, (answers[0], answers[1]), masks)
+    predictors = [Predictor(path) for path in bundles]
+    data = dataset.split(split)
+    crowd = read_votes(votes, data) if votes else None
+    of_fer2013 = has_fer2013_labels(dataset) if fer2013_labels is None else fer2013_labels
+    each = [truths_about(data, crowd, predictor.card.heads, of_fer2013) for predictor in predictors]
+    shared = {truth.name for truth in each[0]} & {truth.name for truth in each[1]}
+    if not shared:
+        raise UsageError("the two models predict different labels and cannot be compared without votes. Pass --votes")
+    first, second = ([truth for truth in truths if truth.name in shared] for truths in each)
+    predictions = []
+    for predictor in predictors:
+        with progress_bar(f"predicting, {predictor.card.name}") as progress:
+            predictions.append(predict_heads(predictor, data, progress))
+    names = predictors[0].card.name, predictors[1].card.name
+    return Comparison(names, data, (first, second), (predictions[0], predictions[1]), views(dataset, split, split_file))
 
 
 def comparison_text(facts: dict[str, Any]) -> str:
-    """Return the comparison for a terminal."""
+    """Return the comparison as text for the terminal."""
     first, second = facts["models"]
     width = max(len(first), len(second), 10)
-    lines = [f"{'':>10} {'n':>6} {first:>{width}} {second:>{width}} {'difference':>11} {'95 % interval':>17} {'McNemar p':>10}"]
-    for name, row in (("official", facts), *facts["views"].items()):
-        low, high = row["difference_ci"]
+    lines = []
+    for truth, found in facts["truths"].items():
+        heads = " and ".join(dict.fromkeys(HEADS_IN_WORDS[head] for head in found["heads"]))
+        lines += [f"{heading_of(truth)} ({heads})", ""]
         lines.append(
-            f"{name:>10} {row['n']:6d} {row['accuracy'][0]:{width}.3f} {row['accuracy'][1]:{width}.3f} "
-            f"{100 * row['difference']:+11.2f} {f'{100 * low:+.2f} to {100 * high:+.2f}':>17} {row['mcnemar_p']:10.3g}"
+            f"{'':>10} {'n':>6} {first:>{width}} {second:>{width}} {'difference':>11} {'95 % interval':>17} {'McNemar p':>10}"
         )
-    lines.append("")
-    lines.append(
-        f"answers differ on {facts['answers_differ']} of {facts['n']} images; only {first} is right on "
-        f"{facts['only_first_right']}, only {second} on {facts['only_second_right']}"
-    )
-    if facts["mcnemar_p"] < 0.05:
-        better = first if facts["difference"] > 0 else second
-        lines.append(f"{better} is better here, and chance alone would rarely show it (differences in points of accuracy).")
-    else:
-        lines.append("On these images the difference may be chance (differences in points of accuracy).")
-    return "\n".join(lines)
+        for name, row in (("all", found), *found["views"].items()):
+            low, high = row["difference_ci"]
+            lines.append(
+                f"{name:>10} {row['n']:6d} {row['accuracy'][0]:{width}.3f} {row['accuracy'][1]:{width}.3f} "
+                f"{100 * row['difference']:+11.2f} {f'{100 * low:+.2f} to {100 * high:+.2f}':>17} {row['mcnemar_p']:10.3g}"
+            )
+        lines.append("")
+        lines.append(
+            f"predictions differ on {found['answers_differ']} of {found['n']} images; only {first} is correct on "
+            f"{found['only_first_right']}, only {second} on {found['only_second_right']}"
+        )
+        if found["mcnemar_p"] < 0.05:
+            better = first if found["difference"] > 0 else second
+            lines.append(
+                f"{better} is significantly better (McNemar, p < 0.05). Differences are in percentage points of accuracy."
+            )
+        else:
+            lines.append("The difference is not significant (McNemar). Differences are in percentage points of accuracy.")
+        lines.append("")
+    return "\n".join(lines).rstrip()
 
 
 def write_comparison(comparison: Comparison, facts: dict[str, Any], out: Path) -> None:
-    """Write ``comparison.json``, ``differences.csv`` (every image on which the answers differ) and ``differences.png``."""
+    """Write ``comparison.json``, ``differences.csv`` (every image on which the predictions differ) and ``differences.png``."""
     data, (first, second) = comparison.data, comparison.scores
+    truth = comparison.truths[0][0]
     write_json(out / "comparison.json", facts)
     differing = comparison.differing
     with atomic_path(out / "differences.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(("image", "label", "first", "first_confidence", "second", "second_confidence"))
+        writer.writerow(("image", truth.name, "first", "first_confidence", "second", "second_confidence"))
         for i in differing:
             rows = (first.probabilities[i], second.probabilities[i])
             cells = [cell for row in rows for cell in (EMOTIONS[int(row.argmax())], f"{row.max():.6f}")]
-            writer.writerow((data.names[i], EMOTIONS[data.labels[i]], *cells))
+            writer.writerow((data.names[i], EMOTIONS[truth.labels[i]], *cells))
     shown = differing[:_SHOWN]
     captions = [
         [
-            f"label {EMOTIONS[data.labels[i]]}",
+            f"{truth.name}: {EMOTIONS[truth.labels[i]]}",
             *(
                 f"{name[:8]}: {EMOTIONS[int(s.probabilities[i].argmax())]} {s.probabilities[i].max():.0%}"
                 for name, s in zip(comparison.names, comparison.scores, strict=True)

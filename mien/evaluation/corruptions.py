@@ -1,8 +1,7 @@
-"""Twelve ways in which a face in a lesson is worse than a face in a data set, at five severities.
+"""Twelve image corruptions typical of webcams, at five severities.
 
-After Hendrycks and Dietterich 2019 (arXiv:1903.12261), chosen for webcams: soft focus,
-movement, dim rooms, a window behind the head, tight video compression, a hand before the
-mouth. Everything random comes from a generator that is handed in, so a seed fixes it all.
+After Hendrycks and Dietterich 2019 (arXiv:1903.12261): defocus, motion, low light, backlight,
+compression and occlusion among them. All randomness comes from a seeded generator.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ SEVERITIES: Final = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One way to spoil a face.
+    """One corruption.
 
     Attributes:
-        meaning: what the strengths are, for a reader.
-        strengths: one number for each severity.
-        apply: from a face (48, 48) uint8, a strength, its landmarks (5, 2) and a random
-            generator to the spoilt face.
+        meaning: description of the strengths.
+        strengths: one value per severity.
+        apply: callable of (face (48, 48) uint8, strength, landmarks (5, 2), random generator) that
+            returns the corrupted face.
     """
 
     meaning: str
@@ -40,20 +39,20 @@ class Corruption:
 
 
 def corrupt(faces: Face, name: str, severity: int, landmarks: Points, seed: int = 0) -> Face:
-    """Return (N, 48, 48) uint8 faces spoilt by one corruption; the same for the same seed.
+    """Return (N, 48, 48) uint8 corrupted faces; equal seeds give equal faces.
 
     Args:
-        faces: (N, 48, 48) uint8 grey.
+        faces: (N, 48, 48) uint8 greyscale.
         name: a key of ``CORRUPTIONS``.
         severity: 1 to 5.
         landmarks: (N, 5, 2) pixels of the crop: eyes, nose, mouth corners.
-        seed: of everything random; each corruption, severity and face draws its own numbers.
+        seed: of the random generator; each corruption, severity and face has its own random numbers.
     """
     corruption = CORRUPTIONS[name]
     strength = corruption.strengths[SEVERITIES.index(severity)]
     random = np.random.default_rng((seed, list(CORRUPTIONS).index(name), severity))
-    spoilt = [corruption.apply(face, strength, points, random) for face, points in zip(faces, landmarks, strict=True)]
-    return np.clip(np.rint(np.stack(spoilt).astype(np.float32)), 0, 255).astype(np.uint8)
+    corrupted = [corruption.apply(face, strength, points, random) for face, points in zip(faces, landmarks, strict=True)]
+    return np.clip(np.rint(np.stack(corrupted).astype(np.float32)), 0, 255).astype(np.uint8)
 
 
 def _blur(face: Face, sigma: float, _points: Points, _random: np.random.Generator) -> NDArray[np.generic]:
@@ -80,7 +79,7 @@ def _jpeg(face: Face, quality: float, _points: Points, _random: np.random.Genera
 
 
 def _low_light(face: Face, light: float, _points: Points, random: np.random.Generator) -> NDArray[np.generic]:
-    # fewer photons: the picture darkens, and their chance shows (about 200 electrons a grey level at full light / 255)
+    # fewer photons: a darker image with more shot noise, at 4 electrons per grey level, and read noise
     electrons = face.astype(np.float64) * light * 4
     return (random.poisson(electrons) / 4 + random.normal(0, 1.5, face.shape)).astype(np.float32)
 
@@ -88,7 +87,7 @@ def _low_light(face: Face, light: float, _points: Points, random: np.random.Gene
 def _backlight(face: Face, strength: float, _points: Points, _random: np.random.Generator) -> NDArray[np.generic]:
     height, width = face.shape
     down, across = np.mgrid[0:height, 0:width].astype(np.float32)
-    away = np.hypot(across / (width - 1) - 0.5, down / (height - 1) - 0.5) / math.sqrt(0.5)  # 0 in the middle, 1 in a corner
+    away = np.hypot(across / (width - 1) - 0.5, down / (height - 1) - 0.5) / math.sqrt(0.5)  # 0 in the centre, 1 in a corner
     return np.asarray(face * (1 - 0.85 * strength) + 255 * strength * away**2, np.float32)
 
 
@@ -123,29 +122,29 @@ def _eyes_covered(face: Face, size: float, points: Points, _random: np.random.Ge
 
 
 def _covered(face: Face, pair: Points, size: float, wide: float, high: float, level: int) -> Face:
-    """Return the face with a plain rectangle over two points, turned as they are; its sides in their distances."""
+    """Return the face with a rectangle over two points, rotated with their line; its sides are in units of their distance."""
     (x0, y0), (x1, y1) = pair.astype(float)
     distance = max(math.hypot(x1 - x0, y1 - y0), 6.0)
     angle = math.degrees(math.atan2(y1 - y0, x1 - x0))
     corners = cv2.boxPoints((((x0 + x1) / 2, (y0 + y1) / 2), (wide * size * distance, high * size * distance), angle))
-    spoilt = face.copy()
-    cv2.fillConvexPoly(spoilt, np.rint(corners).astype(np.int32), level)
-    return spoilt
+    corrupted = face.copy()
+    cv2.fillConvexPoly(corrupted, np.rint(corners).astype(np.int32), level)
+    return corrupted
 
 
 CORRUPTIONS: Final[dict[str, Corruption]] = {
-    "blur": Corruption("Gaussian blur, standard deviation in pixels of 48", (0.5, 0.8, 1.2, 1.7, 2.4), _blur),
-    "motion_blur": Corruption("movement along a line of so many pixels, any direction", (3, 5, 7, 9, 11), _motion_blur),
+    "blur": Corruption("Gaussian blur, standard deviation in pixels", (0.5, 0.8, 1.2, 1.7, 2.4), _blur),
+    "motion_blur": Corruption("motion blur, length in pixels, random direction", (3, 5, 7, 9, 11), _motion_blur),
     "noise": Corruption("Gaussian noise, standard deviation in grey levels", (6, 12, 20, 30, 45), _noise),
     "jpeg": Corruption("JPEG quality of the crop", (60, 35, 20, 12, 6), _jpeg),
-    "low_light": Corruption("light against the original, with photon and read noise", (0.6, 0.35, 0.2, 0.1, 0.05), _low_light),
-    "backlight": Corruption("a bright background: the face darkens, glare comes in from the edges", (0.2, 0.35, 0.5, 0.65, 0.8),
+    "low_light": Corruption("light relative to the original, with shot and read noise", (0.6, 0.35, 0.2, 0.1, 0.05), _low_light),
+    "backlight": Corruption("bright background: darker face, glare from the edges", (0.2, 0.35, 0.5, 0.65, 0.8),
                             _backlight),
-    "contrast": Corruption("contrast against the original", (0.7, 0.5, 0.3, 0.18, 0.09), _contrast),
-    "rotation": Corruption("degrees, either way", (5, 10, 15, 25, 40), _rotation),
-    "shift": Corruption("the crop is off by so many pixels of 48, any direction", (1, 2, 4, 6, 9), _shift),
-    "downsampling": Corruption("the face was so many pixels wide", (36, 24, 18, 13, 9), _downsampling),
-    "mouth_covered": Corruption("a plain patch over the mouth, its size", (0.4, 0.7, 1.0, 1.3, 1.6), _mouth_covered),
-    "eyes_covered": Corruption("a dark band over the eyes, its size", (0.4, 0.7, 1.0, 1.3, 1.6), _eyes_covered),
+    "contrast": Corruption("contrast relative to the original", (0.7, 0.5, 0.3, 0.18, 0.09), _contrast),
+    "rotation": Corruption("rotation in degrees, random direction", (5, 10, 15, 25, 40), _rotation),
+    "shift": Corruption("shift of the crop in pixels, random direction", (1, 2, 4, 6, 9), _shift),
+    "downsampling": Corruption("original width of the face in pixels", (36, 24, 18, 13, 9), _downsampling),
+    "mouth_covered": Corruption("plain patch over the mouth, relative size", (0.4, 0.7, 1.0, 1.3, 1.6), _mouth_covered),
+    "eyes_covered": Corruption("dark band over the eyes, relative size", (0.4, 0.7, 1.0, 1.3, 1.6), _eyes_covered),
 }  # fmt: skip
-"""The suite by name."""
+"""The corruptions by name."""

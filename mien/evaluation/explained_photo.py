@@ -1,4 +1,4 @@
-"""A photo with its faces read and explained: the maps drawn where the faces are, the numbers beside them."""
+"""Class-activation maps overlaid on the faces of a photo, with probabilities beside it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from PIL import Image
 
 from mien.drawing import CLASS_RGB, WHITE, Canvas, Rgb, ink_on
 from mien.emotions import EMOTIONS
-from mien.evaluation.explanation import evidence, face_with_map, heat, lay_over
+from mien.evaluation.explanation import evidence, face_with_map, heatmap, overlay
 from mien.files import atomic_path
-from mien.preprocess import INPUT_SIZE
+from mien.preprocess import resize_crop, to_grey
 from mien.records import Box, Detection
 from mien.vision.aligner import align_faces, crop_transform
 from mien.vision.detector import Detector
@@ -36,29 +36,29 @@ class ExplainedFace:
     """One face of a photo.
 
     Attributes:
-        detection: where it is.
-        crop: (48, 48) uint8, what the model saw.
+        detection: the detected face.
+        crop: (48, 48) uint8 model input.
         probabilities: (7,) float32.
-        shown: index of the class whose evidence is shown.
-        places: (h, w) float32, the evidence for it.
-        uncertain: whether the reading should be taken for a guess, by the bundle's card.
+        explained: index of the explained class.
+        evidence_map: (h, w) float32 evidence for it.
+        uncertain: whether the confidence is below the threshold on the bundle's card.
     """
 
     detection: Detection
     crop: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
-    shown: int
-    places: NDArray[np.float32]
+    explained: int
+    evidence_map: NDArray[np.float32]
     uncertain: bool
 
     @property
-    def words(self) -> str:
-        """The reading as people see it; a guess carries a question mark."""
+    def text(self) -> str:
+        """Label and confidence; an uncertain one has a question mark."""
         best = int(self.probabilities.argmax())
         return f"{EMOTIONS[best]}{'?' if self.uncertain else ''} {self.probabilities[best]:.0%}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the face as plain values."""
+        """Return the face as a JSON-compatible dict."""
         box = self.detection.box
         return {
             "box": [round(v, 1) for v in (box.x, box.y, box.w, box.h)],
@@ -66,63 +66,61 @@ class ExplainedFace:
             "confidence": round(float(self.probabilities.max()), 4),
             "uncertain": self.uncertain,
             "probabilities": {name: round(float(p), 4) for name, p in zip(EMOTIONS, self.probabilities, strict=True)},
-            "explained": EMOTIONS[self.shown],
+            "explained": EMOTIONS[self.explained],
         }
 
 
 def explain_photo(
     image: NDArray[np.uint8], detector: Detector | None, predictor: Predictor, expression: str | None = None
 ) -> list[ExplainedFace]:
-    """Return the faces of a photo, read and explained, from left to right; empty where there is none.
+    """Return the explained faces of a photo from left to right; empty without faces.
 
     Args:
         image: (H, W, 3) uint8 BGR.
-        detector: finds the faces; None for an image that is a face crop already.
-        predictor: a bundle with activation maps.
-        expression: the class whose evidence is wanted; None for each face's own answer.
+        detector: the face detector; None if the image is a face crop.
+        predictor: predictor of a bundle with activation maps.
+        expression: the class to explain; None for the predicted class of each face.
 
     Raises:
-        BundleError: the bundle has no maps.
+        BundleError: the bundle has no activation maps.
     """
     height, width = image.shape[:2]
     if detector is None:
         side = min(height, width)
         box = Box((width - side) / 2, (height - side) / 2, side, side)
         detections: Sequence[Detection] = [Detection(box, 1.0, None)]
-        left, top = int(box.x), int(box.y)
-        grey = cv2.cvtColor(image[top : top + side, left : left + side], cv2.COLOR_BGR2GRAY)
-        shrink = side > INPUT_SIZE
-        small = cv2.resize(grey, (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-        faces = np.asarray(small, np.uint8)[None, None]
+        faces = resize_crop(to_grey(image))[None, None]
     else:
         detections = detector.detect(image)
         faces = align_faces(image, detections)
     if not detections:
         return []
     prediction, maps = predictor.explain(faces)
-    doubt = predictor.card.uncertain_below
-    own = prediction.probabilities.argmax(1)
-    shown = np.full(len(own), EMOTIONS.index(expression)) if expression else own
-    places = evidence(maps, shown)
+    below = predictor.card.uncertain_below
+    predicted = prediction.probabilities.argmax(1)
+    explained = np.full(len(predicted), EMOTIONS.index(expression)) if expression else predicted
+    evidence_maps = evidence(maps, explained)
     return [
-        ExplainedFace(detection, faces[i, 0], row, int(shown[i]), places[i], bool(row.max() < doubt))
+        ExplainedFace(
+            detection, faces[i, 0], row, int(explained[i]), evidence_maps[i], bool(row.max() < below[EMOTIONS[int(predicted[i])]])
+        )
         for i, (detection, row) in enumerate(zip(detections, prediction.probabilities, strict=True))
     ]
 
 
 def draw_explained(target: Path, image: NDArray[np.uint8], faces: Sequence[ExplainedFace], of_crop: bool = False) -> None:
-    """Write a PNG: the photo with the evidence drawn on every face, and each face's crop, map and seven numbers.
+    """Write a PNG of the photo with the evidence overlaid on every face, and the crop, map and probabilities of each face.
 
     Args:
-        target: the file.
+        target: the file to write.
         image: (H, W, 3) uint8 BGR.
-        faces: what was found in it, at least one.
-        of_crop: the image is a face crop itself, so the evidence fills it.
+        faces: the explained faces, at least one.
+        of_crop: whether the image is a face crop, which the map then fills.
     """
-    warmth = np.zeros(image.shape[:2], np.float32)
+    combined = np.zeros(image.shape[:2], np.float32)
     for face in faces:
-        warmth = np.maximum(warmth, _in_photo(face, image.shape, of_crop))
-    picture = lay_over(image, warmth)
+        combined = np.maximum(combined, _in_photo(face, image.shape, of_crop))
+    picture = overlay(image, combined)
     zoom = _LONGEST / max(image.shape[:2])
     size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
     shrink = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
@@ -139,35 +137,35 @@ def draw_explained(target: Path, image: NDArray[np.uint8], faces: Sequence[Expla
         box = face.detection.box
         label = str(number + 1)
         x, y = _GAP + max(box.x, 0) * zoom, _GAP + max(box.y, 0) * zoom
-        page.pill(x, y, 20, 20, 10, CLASS_RGB[face.shown])
-        page.text(x + 10, y + 2, label, 13, ink_on(CLASS_RGB[face.shown]), "centre")
+        page.pill(x, y, 20, 20, 10, CLASS_RGB[face.explained])
+        page.text(x + 10, y + 2, label, 13, ink_on(CLASS_RGB[face.explained]), "centre")
         left = size[0] + 2 * _GAP + number // rows * (_PANEL + _GAP)
         _draw_panel(page, face, label, left, _GAP + number % rows * _ROW)
-    with atomic_path(target) as temporary:
+    with atomic_path(target, private=True) as temporary:
         Image.fromarray(page.image).resize((width, height), Image.Resampling.BOX).save(temporary, format="PNG")
 
 
 def _in_photo(face: ExplainedFace, shape: tuple[int, ...], of_crop: bool) -> NDArray[np.float32]:
-    """Return (H, W) float32: the face's evidence where the face is in the photo, 0 elsewhere."""
-    warm = heat(face.places)
+    """Return (H, W) float32: the heatmap of a face in coordinates of the photo, 0 elsewhere."""
+    local = heatmap(face.evidence_map)
     height, width = shape[:2]
     if of_crop:
         box = face.detection.box
-        scale = len(warm) / box.w
+        scale = len(local) / box.w
         transform = np.array([[scale, 0, -box.x * scale], [0, scale, -box.y * scale]])
     else:
         transform = crop_transform(face.detection)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    # the transform leads from the photo to the crop, which is what an inverse map wants
-    return np.asarray(cv2.warpAffine(warm, transform, (width, height), flags=flags), np.float32)
+    # the transform maps photo to crop coordinates, as WARP_INVERSE_MAP requires
+    return np.asarray(cv2.warpAffine(local, transform, (width, height), flags=flags), np.float32)
 
 
 def _draw_panel(page: Canvas, face: ExplainedFace, label: str, x: float, y: float) -> None:
-    """Draw one face's crop, its map and its seven probabilities, the top-left corner at (x, y)."""
-    page.text(x, y, f"{label}: {face.words}", 15, _INK)
-    page.text(x + _PANEL, y + 3, f"evidence for {EMOTIONS[face.shown]}", 11.5, _SOFT, "right")
-    pair = cv2.cvtColor(face_with_map(face.crop, face.places, 4), cv2.COLOR_BGR2RGB)
-    pair = np.concatenate([pair[:, :192], pair[:, 192:]], 0)  # one below the other
+    """Draw the crop, map and probabilities of one face with the top-left corner at (x, y)."""
+    page.text(x, y, f"{label}: {face.text}", 15, _INK)
+    page.text(x + _PANEL, y + 3, f"evidence for {EMOTIONS[face.explained]}", 11.5, _SOFT, "right")
+    pair = cv2.cvtColor(face_with_map(face.crop, face.evidence_map, 4), cv2.COLOR_BGR2RGB)
+    pair = np.concatenate([pair[:, :192], pair[:, 192:]], 0)  # crop above map
     small = cv2.resize(pair, (2 * 72, 2 * 146), interpolation=cv2.INTER_AREA)
     left, top = page.px(x), page.px(y + 24)
     page.image[top : top + small.shape[0], left : left + small.shape[1]] = small

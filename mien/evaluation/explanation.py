@@ -1,7 +1,7 @@
-"""What a model looks at: activation maps on faces, and whether they lie on the parts that make an expression.
+"""Class-activation maps, and the regions of the face that hold the evidence.
 
-The network ends in a mean over space and a linear layer, so a class's logit is exactly the mean
-of its map (Zhou et al. 2016, arXiv:1512.04150): nothing is estimated, no gradient is needed.
+The network ends in global average pooling and a linear layer, so the logit of a class is exactly the
+mean of its map (Zhou et al. 2016, arXiv:1512.04150). No gradients are needed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ REGIONS: Final[dict[str, tuple[int, int, int, int]]] = {
     "nose and cheeks": (6, 23, 36, 7),
     "mouth and chin": (11, 30, 26, 14),
 }
-"""Parts of the mean face: left, top, width and height in pixels of the crop (landmarks plus what moves around them)."""
+"""Regions of the mean face: left, top, width and height in pixels of the crop."""
 EXPRESSIVE: Final = ("brows and eyes", "mouth and chin")
 _INFERNO: Final = cv2.COLORMAP_INFERNO
 
 
 def evidence(maps: NDArray[np.float32], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return (N, h, w): how much each place speaks for one class rather than for the mean of all.
+    """Return (N, h, w): float32 evidence for one class relative to the mean over classes.
 
-    Softmax does not see what all classes share, so their mean is taken off.
+    Softmax is invariant to what all classes share, so their mean is subtracted.
 
     Args:
         maps: (N, 7, h, w) activation maps.
@@ -37,47 +37,49 @@ def evidence(maps: NDArray[np.float32], chosen: NDArray[np.int64]) -> NDArray[np
     return np.asarray(maps[np.arange(len(maps)), chosen] - maps.mean(1), np.float32)
 
 
-def heat(places: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (48, 48) float32, 0 to 1: the evidence for a class (h, w), smoothly enlarged, against its strongest place."""
-    large = cv2.resize(np.maximum(places, 0), (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_CUBIC)
+def heatmap(evidence_map: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (48, 48) float32, 0 to 1: the positive evidence (h, w), upsampled and divided by its maximum."""
+    large = cv2.resize(np.maximum(evidence_map, 0), (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.clip(large / max(float(large.max()), 1e-6), 0, 1), np.float32)
 
 
-def lay_over(image: NDArray[np.uint8], warmth: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return (H, W, 3) uint8 BGR: ``image`` (H, W, 3) with ``warmth`` (H, W), 0 to 1, as colour upon it."""
-    colours = cv2.applyColorMap((255 * warmth).astype(np.uint8), _INFERNO).astype(np.float32)
-    cover = (0.65 * warmth)[..., None]
-    return np.asarray(image * (1 - cover) + colours * cover + 0.5, np.float32).astype(np.uint8)
+def overlay(image: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return (H, W, 3) uint8 BGR: ``image`` (H, W, 3) uint8 BGR, overlaid with a colour map of ``values`` (H, W), 0 to 1."""
+    colours = cv2.applyColorMap((255 * values).astype(np.uint8), _INFERNO).astype(np.float32)
+    opacity = (0.65 * values)[..., None]
+    return np.asarray(image * (1 - opacity) + colours * opacity + 0.5, np.float32).astype(np.uint8)
 
 
-def face_with_map(face: NDArray[np.uint8], places: NDArray[np.float32], zoom: int = 2) -> NDArray[np.uint8]:
-    """Return the crop (48, 48) uint8 and, to its right, the same under its evidence (h, w), as BGR, enlarged."""
+def face_with_map(face: NDArray[np.uint8], evidence_map: NDArray[np.float32], zoom: int = 2) -> NDArray[np.uint8]:
+    """Return uint8 BGR: the crop (48, 48) uint8 and, to its right, the same overlaid with its evidence (h, w), enlarged."""
     size = (INPUT_SIZE * zoom, INPUT_SIZE * zoom)
     plain = cv2.cvtColor(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
-    warm = np.clip(cv2.resize(heat(places), size, interpolation=cv2.INTER_LINEAR), 0, 1)
-    return np.hstack([plain, lay_over(plain, np.asarray(warm, np.float32))])
+    values = np.clip(cv2.resize(heatmap(evidence_map), size, interpolation=cv2.INTER_LINEAR), 0, 1)
+    return np.hstack([plain, overlay(plain, np.asarray(values, np.float32))])
 
 
-def where_it_looks(
+def evidence_by_region(
     maps: NDArray[np.float32], predicted: NDArray[np.int64], landmarks: NDArray[np.float32] | None = None
 ) -> dict[str, Any]:
-    """Return where the evidence for the answers lies, by class and over all, as plain values.
+    """Return the evidence for the predictions by region, by class and over all, as a JSON-compatible dict.
 
-    For each part of the face ``share`` is how much of the positive evidence lies there, and
-    ``focus`` that share over the part's share of the area: 1 is what evenly spread evidence
-    would give. ``elsewhere`` is the rest of the crop: hair, background, edges.
+    For each region of the face ``share`` is its share of the positive evidence, and ``focus`` that share
+    divided by the region's share of the area: 1 for evenly distributed evidence. ``elsewhere`` is the
+    rest of the crop: hair, background, edges.
 
     Args:
-        maps: (N, 7, h, w).
-        predicted: (N,) answers.
-        landmarks: (N, 5, 2) pixels of the crop, NaN where unknown: the parts move with the face.
+        maps: (N, 7, h, w) activation maps.
+        predicted: (N,) predicted classes.
+        landmarks: (N, 5, 2) pixels of the crop, NaN if unknown; the regions move with them.
     """
     offsets = np.zeros((len(maps), 2), np.float32)
     if landmarks is not None:
         known = np.isfinite(landmarks).all((1, 2))
         offsets[known] = landmarks[known].mean(1) - CANONICAL_LANDMARKS.mean(0)
-    places = evidence(maps, predicted)
-    shares = np.stack([_shares(heat(place), offset) for place, offset in zip(places, offsets, strict=True)])  # (N, parts)
+    evidence_maps = evidence(maps, predicted)
+    shares = np.stack(
+        [_shares(heatmap(each), offset) for each, offset in zip(evidence_maps, offsets, strict=True)]
+    )  # (N, regions)
     names = (*REGIONS, "elsewhere")
     areas = np.array([w * h for _, _, w, h in REGIONS.values()], np.float64) / INPUT_SIZE**2
     areas = np.append(areas, 1 - areas.sum())
@@ -99,28 +101,28 @@ def where_it_looks(
     }
 
 
-def verdict(found: dict[str, Any]) -> str:
-    """Return in a sentence or three whether the maps of ``where_it_looks`` may be read as naming parts of the face."""
+def interpretation(found: dict[str, Any]) -> str:
+    """Return whether the maps localise features of the face, from the result of ``evidence_by_region``, as text."""
     off, middle = found["off_the_face"], found["off_the_features"]
     lines = []
     if off:
-        lines.append(f"For {', '.join(off)} the evidence lies off the face: those maps must not be trusted.")
+        lines.append(f"For {', '.join(off)} the evidence lies outside the face: do not trust these maps.")
     if middle:
         who = "every class" if len(middle) == len(found["classes"]) else ", ".join(middle)
         lines.append(
             f"For {who} the evidence is strongest in the middle of the face, on nose and cheeks, rather than on brows, eyes and "
-            "mouth themselves. A place there sees brows, eyes and mouth at once, so such a map tells the face from what is "
-            "around it, and does not tell which feature decided."
+            "mouth. Receptive fields there include brows, eyes and mouth, so such a map separates the face from its "
+            "surroundings but does not show which feature was decisive."
         )
-    return " ".join(lines) or "For every class the evidence gathers on brows, eyes and mouth."
+    return " ".join(lines) or "For every class the evidence concentrates on brows, eyes and mouth."
 
 
-def _shares(warmth: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the share of ``warmth`` in each part of the face, moved by ``offset``, and elsewhere."""
-    total = max(float(warmth.sum()), 1e-6)
+def _shares(values: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the share of ``values`` (48, 48) in each region, moved by ``offset`` pixels, and elsewhere."""
+    total = max(float(values.sum()), 1e-6)
     dx, dy = (round(float(v)) for v in np.clip(offset, -8, 8))
     inside = []
     for x, y, w, h in REGIONS.values():
         left, top = max(0, x + dx), max(0, y + dy)
-        inside.append(float(warmth[top : max(top, y + dy + h), left : max(left, x + dx + w)].sum()) / total)
+        inside.append(float(values[top : max(top, y + dy + h), left : max(left, x + dx + w)].sum()) / total)
     return np.array([*inside, max(0.0, 1 - sum(inside))])

@@ -1,7 +1,7 @@
-"""Is the model as good for everybody? Numbers by group, where somebody knows the groups.
+"""Scores by group, from a CSV of groups.
 
-FER2013 has no demographic labels, and guessing them from faces would be the very thing this
-project does not do. Whoever holds labels that people gave about themselves brings a CSV.
+FER2013 has no demographic labels, and Mien does not infer them from faces. Groups come from labels
+that people gave about themselves.
 """
 
 from __future__ import annotations
@@ -13,33 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import metrics
-from mien.data.names import short_name
-from mien.data.tables import read_rows
+from mien.data.tables import read_rows, short_name
 from mien.errors import DataError
 from mien.evaluation.significance import difference_interval, proportions_differ
 
-SMALLEST: Final = 30
-"""A group with fewer images gets no numbers: they would say more about chance, or about a person, than about the group."""
-WHAT_IT_CANNOT_TELL: Final = (
-    "FER2013 has no labels of age, sex, skin colour or origin, so nothing here says whether the model is equally good for all "
-    "people. Guessing such labels from faces would add errors of its own; ask people instead and pass --groups."
+MIN_GROUP_SIZE: Final = 30
+"""Smaller groups are not scored: chance, or single persons, would dominate the result."""
+NO_GROUPS_NOTE: Final = (
+    "FER2013 has no labels of age, sex, skin colour or origin, so fairness across groups was not measured. Labels inferred "
+    "from faces would add errors of their own; ask people instead and pass --groups."
 )
 _NAMED: Final = 5
 
 
 def read_groups(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the group of each image, empty where the file says none.
+    """Return the group of each image, an empty string without one.
 
     Args:
-        path: a CSV with the columns ``image`` and ``group``.
-        names: the images' names; the last three parts of a name are enough in the file.
+        path: CSV with the columns ``image`` and ``group``.
+        names: names of the images; in the file, the last three path components of a name are enough.
 
     Raises:
-        DataError: no such file, no such columns, no rows, an image that is not there, or one that is named twice.
+        DataError: missing file, columns or rows, an unknown image, or an image in two groups.
     """
     rows = read_rows(path, "the groups")
     if not rows:
-        raise DataError(f"the groups {path} are empty; expected lines of image,group")
+        raise DataError(f"the groups {path} are empty; expected rows of image,group")
     if not {"image", "group"} <= set(rows[0]):
         raise DataError(f"the groups {path} have the columns {list(rows[0])[:6]}; expected image,group")
     place = {short_name(name): i for i, name in enumerate(names)}
@@ -65,18 +64,18 @@ def read_groups(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def by_group(groups: tuple[str, ...], labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> dict[str, Any]:
-    """Return numbers by group, each held against all other images that have a group.
+    """Return scores by group, each compared with all other images that have a group.
 
     Args:
-        groups: of each of N images, empty for none.
-        labels: (N,) truths.
-        predicted: (N,) answers.
+        groups: the group of each of N images, empty for none.
+        labels: (N,) class indices.
+        predicted: (N,) predicted class indices.
         classes: number of classes.
 
     Returns:
-        by name: ``n``; and where that is at least 30, ``accuracy``, ``accuracy_ci``, ``macro_f1``,
-        ``gap`` (accuracy less that of all others), ``gap_ci`` and ``p`` (corrected after Holm);
-        else ``refused``, the reason in words.
+        ``n`` by group; from ``MIN_GROUP_SIZE`` images on, ``accuracy``, ``accuracy_ci``, ``macro_f1``,
+        ``gap`` (accuracy minus that of all others), ``gap_ci`` and ``p`` (Holm-corrected);
+        otherwise ``refused``, the reason.
     """
     names = np.array(groups)
     correct = labels == predicted
@@ -85,8 +84,8 @@ def by_group(groups: tuple[str, ...], labels: NDArray[np.int64], predicted: NDAr
     for name in sorted(set(groups) - {""}):
         here = names == name
         n, others = int(here.sum()), known & ~here
-        if n < SMALLEST:
-            found[name] = {"n": n, "refused": f"{n} images; from {SMALLEST} on a number says something"}
+        if n < MIN_GROUP_SIZE:
+            found[name] = {"n": n, "refused": f"{n} images; scored from {MIN_GROUP_SIZE} on"}
             continue
         hits = int(correct[here].sum())
         found[name] = {
@@ -95,7 +94,7 @@ def by_group(groups: tuple[str, ...], labels: NDArray[np.int64], predicted: NDAr
             "accuracy_ci": list(metrics.wilson_interval(hits, n)),
             "macro_f1": metrics.macro_f1(metrics.confusion_matrix(labels[here], predicted[here], classes)),
         }
-        if int(others.sum()) >= SMALLEST:
+        if int(others.sum()) >= MIN_GROUP_SIZE:
             against = (hits, n, int(correct[others].sum()), int(others.sum()))
             found[name] |= {
                 "gap": hits / n - against[2] / against[3],

@@ -1,4 +1,4 @@
-"""Where a model errs: its most confident mistakes, the pairs it confuses, the pictures it finds hard."""
+"""Error analysis: most confident mistakes, confused pairs, accuracy by image quality."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from mien.emotions import EMOTIONS
 PAIRS_SHOWN: Final = 6
 BINS: Final = 5
 MEASURES: Final[dict[str, str]] = {
-    "sharpness": "fine detail: log10 of the Laplacian's variance over the image's",
+    "sharpness": "fine detail: log10 of the Laplacian's variance over the image's variance",
     "brightness": "mean grey level, 0 to 255",
     "contrast": "standard deviation of grey levels",
-    "turn": "sideways pose: size of the nose's offset between the eyes, 0 straight, 1 at an eye",
-    "nod": "up and down pose: where the nose stands between eyes and mouth, 0 as in the mean face",
-    "tilt_deg": "turn of the eyes' line, degrees",
-    "zoom": "size of the face against the mean face, 1 as large",
+    "turn": "yaw: absolute offset of the nose between the eyes, 0 centred, 1 at an eye",
+    "nod": "pitch: position of the nose between eyes and mouth, 0 as in the mean face",
+    "tilt_deg": "roll: rotation of the line between the eyes, degrees",
+    "zoom": "size of the face relative to the mean face",
 }
-"""Measures of picture quality by which accuracy is shown, and what they are."""
+"""Measures of image quality and their descriptions."""
 
 
 def worst_mistakes(labels: NDArray[np.int64], probabilities: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Return the positions of at most ``count`` wrong answers, the most confident first."""
+    """Return the indices of at most ``count`` wrong predictions, most confident first."""
     wrong = np.flatnonzero(probabilities.argmax(1) != labels)
     return np.asarray(wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:count], np.int64)
 
 
 def confused_pairs(matrix: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Return the pairs of classes most often taken for one another, by the share of both classes' images."""
+    """Return the ``PAIRS_SHOWN`` pairs of classes with most confusions; ``share`` is relative to the images of both classes."""
     found: list[dict[str, Any]] = []
     for i in range(len(matrix)):
         for j in range(i + 1, len(matrix)):
@@ -51,19 +51,18 @@ def confused_pairs(matrix: NDArray[np.int64]) -> list[dict[str, Any]]:
 
 
 def examples_of(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float32], truth: int, answer: int, count: int
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32], label: int, predicted: int, count: int
 ) -> NDArray[np.int64]:
-    """Return positions of images of class ``truth`` taken for ``answer``, the most confident first."""
-    hits = np.flatnonzero((labels == truth) & (probabilities.argmax(1) == answer))
-    return np.asarray(hits[np.argsort(-probabilities[hits, answer], kind="stable")][:count], np.int64)
+    """Return the indices of at most ``count`` images of class ``label`` predicted as ``predicted``, most confident first."""
+    hits = np.flatnonzero((labels == label) & (probabilities.argmax(1) == predicted))
+    return np.asarray(hits[np.argsort(-probabilities[hits, predicted], kind="stable")][:count], np.int64)
 
 
 def accuracy_by_bin(values: NDArray[np.float32], correct: NDArray[np.bool_], bins: int = BINS) -> list[dict[str, Any]]:
-    """Return accuracy in bins of equal mass of a measure, from its lowest values to its highest.
+    """Return accuracy in equal-mass bins of a measure, lowest values first.
 
     Each bin has ``n``, the range ``from`` and ``to``, ``accuracy`` and its Wilson interval
-    ``low`` and ``high``. Images whose value is not a number (no face found) are left out;
-    equal values stay in one bin.
+    ``low`` and ``high``. NaN values (no face found) are ignored; equal values share a bin.
     """
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):

@@ -1,216 +1,196 @@
-"""The report: every picture as a file, and ``report.html``, one page that holds them all."""
+"""The evaluation report: charts as files, and ``report.html`` with all of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from mien import page_parts as part
 from mien.evaluation import calibration, report_charts, report_faces
-from mien.evaluation.confusion_chart import draw_confusion
 from mien.evaluation.evaluate import Evaluation
 from mien.evaluation.predictions import write_predictions
+from mien.evaluation.report_charts import draw_confusion
+from mien.evaluation.scores import macro_f1_note
+from mien.evaluation.truths import HEADS_IN_WORDS, MEANINGS, TRUTHS
 from mien.evaluation.views import VIEWS
 from mien.files import write_json, write_text
 from mien.history import draw_curves
+from mien.pages import Chart, read_chart, render
 
 
 def write_report(evaluation: Evaluation, out: Path) -> None:
-    """Write ``report.html``, ``metrics.json``, ``predictions.csv`` and the pictures to ``out``.
+    """Write ``report.html``, ``metrics.json``, ``predictions.csv`` and the charts to ``out``.
 
     Raises:
         DeviceError: matplotlib is missing, or the folder cannot be written.
     """
     write_json(out / "metrics.json", evaluation.facts)
     write_predictions(out / "predictions.csv", evaluation)
-    sections = [
-        section
-        for section in (
-            _views(evaluation, out),
-            _classes(evaluation, out),
-            _calibration(evaluation, out),
-            _people(evaluation),
-            report_faces.mistakes_section(evaluation, out),
-            report_faces.quality_section(evaluation, out),
-            report_faces.robustness_section(evaluation, out),
-            report_faces.explanation_section(evaluation, out),
-            _groups(evaluation),
-            _training(evaluation, out),
-        )
-        if section is not None
-    ]
-    card, facts = evaluation.card, evaluation.facts
-    warnings = "".join(
-        part.paragraph(f"Note: the model was trained on other data than this: {line}") for line in facts["manifest_differences"]
+    sections = {
+        "views": ("Truths and views", _views(evaluation, out)),
+        "classes": ("Classes", _classes(evaluation, out)),
+        "confidence": ("Confidence", _confidence(evaluation, out)),
+        "people": ("People", _people(evaluation)),
+        "mistakes": ("Mistakes", report_faces.mistakes_section(evaluation, out)),
+        "quality": ("Image quality", report_faces.quality_section(evaluation, out)),
+        "robustness": ("Robustness", report_faces.robustness_section(evaluation, out)),
+        "maps": ("Activation maps", report_faces.explanation_section(evaluation, out)),
+        "groups": ("Groups", _groups(evaluation)),
+        "training": ("Training", _training(evaluation, out)),
+    }
+    always = ("maps", "groups")
+    page = render(
+        "evaluation.html",
+        card=evaluation.card,
+        facts=evaluation.facts,
+        highlights=_highlights(evaluation),
+        truth_note=_truth_note(evaluation),
+        sections=[(anchor, name) for anchor, (name, values) in sections.items() if values or anchor in always],
+        **{anchor: values for anchor, (_, values) in sections.items()},
     )
-    intro = (
-        f'<div class="soft">{card.name}: {card.parameters:,} parameters · {facts["n"]:,} images</div>'
-        + part.highlights(_highlights(facts), "facts")
-        + warnings
-    )
-    footer = (
-        part.paragraph(part.KEEP_WITH_DATA)
-        + part.paragraph(f"Reading a face is not reading a mind: expression, not feeling. Excluded: {card.excluded_use}")
-        + part.paragraph(f"Data {facts['dataset_hash']} · numbers: metrics.json · every answer: predictions.csv")
-    )
-    html = part.page(f"{card.name} on {facts['split']}", f"How good is {card.name} on {facts['split']}?", intro, sections, footer)
-    write_text(out / "report.html", html)
+    write_text(out / "report.html", page)
 
 
-def _highlights(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    low, high = facts["accuracy_ci"]
-    f1_low, f1_high = facts["macro_f1_ci"]
-    rows = [
-        (f"{facts['accuracy']:.1%}", f"right; 95 % interval {low:.1%} to {high:.1%}"),
-        (f"{facts['macro_f1']:.3f}", f"macro-F1, all classes alike; {f1_low:.3f} to {f1_high:.3f}"),
-        (f"{facts['ece']:.1%}", f"calibration error; chance alone makes {facts['ece_floor']:.1%}"),
-    ]
-    if facts["agreement"]:
-        level = facts["agreement"]["level"]
-        rows.append((f"{level:.0%}", "of the way from a constant answer to one human rater"))
+def _highlights(evaluation: Evaluation) -> list[tuple[str, str]]:
+    rows = []
+    for name, numbers in evaluation.facts["truths"].items():
+        low, high = numbers["accuracy_ci"]
+        rows.append((f"{numbers['accuracy']:.1%}", f"{TRUTHS[name]}; 95 % interval {low:.1%} to {high:.1%}"))
+    numbers = evaluation.numbers
+    f1_low, f1_high = numbers["macro_f1_ci"]
+    rows.append((f"{numbers['macro_f1']:.3f}", f"macro-F1 {macro_f1_note(numbers)}; 95 % interval {f1_low:.3f} to {f1_high:.3f}"))
+    rows.append((f"{numbers['ece']:.1%}", f"calibration error; {numbers['ece_floor']:.1%} expected by chance"))
     return rows
 
 
-def _views(evaluation: Evaluation, out: Path) -> part.LinkedSection:
-    facts = evaluation.facts
-    rows = [("official", facts), *facts["views"].items()]
-    points: list[tuple[str, float, tuple[float, float] | None]] = [
-        (name, row["accuracy"], tuple(row["accuracy_ci"])) for name, row in rows
+def _truth_note(evaluation: Evaluation) -> str:
+    first = evaluation.truths[0]
+    note = f"All sections after the table of views refer to {TRUTHS[first.name]}: {MEANINGS[first.name]}."
+    if len(evaluation.card.heads) == 1:
+        note += f" This bundle has one head, the {HEADS_IN_WORDS[first.head]}."
+    return note
+
+
+def _views(evaluation: Evaluation, out: Path) -> dict[str, Any]:
+    truths = evaluation.facts["truths"]
+    rows = [
+        (f"{TRUTHS[name]}, {view}", HEADS_IN_WORDS[numbers["head"]], row)
+        for name, numbers in truths.items()
+        for view, row in {"all": numbers, **numbers["views"]}.items()
     ]
-    points.append(("mirrored", facts["mirrored"]["accuracy"], None))
+    points: list[tuple[str, float, tuple[float, float] | None]] = [
+        (name, row["accuracy"], tuple(row["accuracy_ci"])) for name, _, row in rows
+    ]
     report_charts.draw_views(out / "views.png", points)
-    table = part.table(
-        ("view", "images", "accuracy", "95 % interval", "macro-F1", "95 % interval", "ECE", "NLL", "Brier"),
-        [
-            (name, row["n"], f"{row['accuracy']:.1%}", _interval(row["accuracy_ci"], "{:.1%}"), f"{row['macro_f1']:.3f}",
+    return {
+        "chart": read_chart(out / "views.png"),
+        "rows": [
+            (name, head, row["n"], f"{row['accuracy']:.1%}", _interval(row["accuracy_ci"], "{:.1%}"), f"{row['macro_f1']:.3f}",
              _interval(row["macro_f1_ci"], "{:.3f}"), f"{row['ece']:.1%}", f"{row['nll']:.3f}", f"{row['brier']:.3f}")
-            for name, row in rows
+            for name, head, row in rows
         ],
-    )  # fmt: skip
-    words = "; ".join(f"{name}: {VIEWS[name]}" for name in facts["views"])
-    gain = 100 * (facts["mirrored"]["accuracy"] - facts["accuracy"])
-    return part.linked_section(
-        "views",
-        "Views",
-        part.picture(out / "views.png", "accuracy by view"),
-        table,
-        part.paragraph(f"official: every image; {words}." if words else "official: every image."),
-        part.paragraph(f"Averaging each answer with that to the mirror image changes accuracy by {gain:+.1f} points."),
-    )
+        "meanings": "; ".join(f"{TRUTHS[name]}: {MEANINGS[name]}" for name in truths),
+        "words": "; ".join(f"{view}: {VIEWS[view]}" for view in evaluation.numbers["views"]),
+        "gains": "; ".join(
+            f"{TRUTHS[name]} {100 * (numbers['mirrored']['accuracy'] - numbers['accuracy']):+.1f} points"
+            for name, numbers in truths.items()
+        ),
+    }  # fmt: skip
 
 
-def _classes(evaluation: Evaluation, out: Path) -> part.LinkedSection:
-    facts = evaluation.facts
+def _classes(evaluation: Evaluation, out: Path) -> dict[str, Any]:
+    facts = evaluation.numbers
     draw_confusion(out / "confusion_matrix.png", evaluation.scores.matrix, "Confusion matrix: share of the row, and images")
     report_charts.draw_classes(out / "classes.png", facts["classes"])
-    rows = [
-        (name, f"{row['precision']:.3f}", f"{row['recall']:.3f}", f"{row['f1']:.3f}", row["support"])
-        for name, row in facts["classes"].items()
-    ]
-    return part.linked_section(
-        "classes",
-        "Classes",
-        part.beside(
-            part.picture(out / "confusion_matrix.png", "confusion matrix"),
-            part.picture(out / "classes.png", "precision, recall and F1 by class")
-            + part.table(("class", "precision", "recall", "F1", "images"), rows),
-        ),
-    )
+    return {
+        "confusion": read_chart(out / "confusion_matrix.png"),
+        "chart": read_chart(out / "classes.png"),
+        "rows": [
+            (name, f"{row['precision']:.3f}", f"{row['recall']:.3f}", f"{row['f1']:.3f}", row["support"])
+            for name, row in facts["classes"].items()
+        ],
+    }
 
 
-def _calibration(evaluation: Evaluation, out: Path) -> part.LinkedSection:
-    facts = evaluation.facts
+def _confidence(evaluation: Evaluation, out: Path) -> dict[str, Any]:
+    facts, numbers = evaluation.facts, evaluation.numbers
     selective = facts["selective"]
-    report_charts.draw_reliability(out / "reliability.png", facts["reliability"], facts["ece"], facts["ece_floor"])
+    report_charts.draw_reliability(out / "reliability.png", facts["reliability"], numbers["ece"], numbers["ece_floor"])
     curve = calibration.risk_coverage(evaluation.scores.probabilities, evaluation.scores.labels)
     report_charts.draw_risk_coverage(out / "risk_coverage.png", curve, selective)
-    at = selective["at_card_threshold"]
-    live = (
-        f"Live, answers below {selective['card_threshold']:.2f} are shown as uncertain (found on PublicTest): here that leaves "
-        f"{at['coverage']:.0%} of the faces, of which {at['error']:.1%} are wrong."
-        if selective["card_threshold"]
-        else "The bundle's card names no confidence below which live should be uncertain: it is an older bundle."
-    )
-    rows = [(f"{float(share):.0%}", f"{error:.1%}") for share, error in selective["error_at_coverage"].items()]
-    return part.linked_section(
-        "confidence",
-        "Confidence",
-        part.beside(
-            part.picture(out / "reliability.png", "reliability diagram")
-            + part.paragraph(
-                f"Does 80 % mean 80 %? Points are 15 bins of equal mass. Brier score {facts['brier']:.3f}, "
-                f"negative log-likelihood {facts['nll']:.3f} nats."
-            ),
-            part.picture(out / "risk_coverage.png", "risk against coverage")
-            + part.table(("surest share answered", "of them wrong"), rows),
-        ),
-        part.paragraph(live),
-    )
+    at, thresholds = selective["at_card_thresholds"], selective["card_thresholds"]
+    live = None
+    if any(thresholds.values()):
+        live = {
+            "coverage": f"{at['coverage']:.0%}",
+            "error": f"{at['error']:.1%}",
+            "rows": [
+                (name, f"{thresholds[name]:.2f}", row["answers"], f"{row['coverage']:.0%}", f"{row['error']:.1%}")
+                for name, row in at["classes"].items()
+            ],
+        }
+    return {
+        "reliability": read_chart(out / "reliability.png"),
+        "risk_coverage": read_chart(out / "risk_coverage.png"),
+        "brier": numbers["brier"],
+        "nll": numbers["nll"],
+        "error_at_coverage": [(f"{float(share):.0%}", f"{error:.1%}") for share, error in selective["error_at_coverage"].items()],
+        "live": live,
+    }
 
 
-def _people(evaluation: Evaluation) -> part.LinkedSection | None:
+def _people(evaluation: Evaluation) -> dict[str, Any] | None:
     found = evaluation.facts["agreement"]
     if not found:
         return None
     low, high = found["level_ci"]
-    return part.linked_section(
-        "people",
-        "People",
-        part.paragraph(
-            f"Ten people voted on each image (FER+). Leave one of them out: the favourite of the others is a target for that "
-            f"person and for the model alike, over {found['n']:,} images."
-        ),
-        part.bars(
-            [
-                ("always the commonest answer", found["constant_accuracy"], f"{found['constant_accuracy']:.1%}"),
-                ("this model", found["model_accuracy"], f"{found['model_accuracy']:.1%}"),
-                ("one human rater", found["rater_accuracy"], f"{found['rater_accuracy']:.1%}"),
-            ]
-        ),
-        part.paragraph(
-            f"On that scale the model stands at {found['level']:.0%} of the way from the constant answer to one rater "
-            f"({low:.0%} to {high:.0%}). Against the labels of the data set, which the model learnt and the raters never saw, it "
-            f"hits {found['model_label_accuracy']:.1%} and a rater {found['rater_label_accuracy']:.1%}."
-        ),
-        part.paragraph(
-            f"Cross-entropy of its answers to the votes: {found['cross_entropy']:.3f} nats; the votes' own entropy, the least "
-            f"that is possible, is {found['entropy']:.3f}."
-        ),
+    return {
+        "images": f"{found['n']:,}",
+        "bars": [
+            ("constant prediction", found["constant_accuracy"], f"{found['constant_accuracy']:.1%}"),
+            ("this model", found["model_accuracy"], f"{found['model_accuracy']:.1%}"),
+            ("one human rater", found["rater_accuracy"], f"{found['rater_accuracy']:.1%}"),
+        ],
+        "level": f"Between the constant prediction (0 %) and one rater (100 %), the model is at {found['level']:.0%} "
+        f"({low:.0%} to {high:.0%}).",
+        "majority": _majority_text(evaluation),
+        "entropy": f"Cross-entropy of the predictions to the votes: {found['cross_entropy']:.3f} nats, "
+        f"{found['cross_entropy'] - found['entropy']:.3f} above the entropy of the votes ({found['entropy']:.3f}).",
+    }
+
+
+def _majority_text(evaluation: Evaluation) -> str:
+    """Return the accuracy of model and rater on images with a majority, and by the protocol of FER+, as text."""
+    one, plus = evaluation.facts["agreement"]["one_rater"], evaluation.numbers.get("ferplus")
+    if one is None or plus is None:
+        return ""
+    low, high = plus["accuracy_ci"]
+    return (
+        f"On images with a majority of raters, the model agrees with it on {evaluation.numbers['accuracy']:.1%}; a single "
+        f"rater agrees on {one:.1%}. By the protocol of FER+ (Barsoum et al. 2016: eight "
+        f"expressions, {plus['n']:,} images) accuracy is {plus['accuracy']:.1%} ({low:.1%} to {high:.1%})."
     )
 
 
-def _groups(evaluation: Evaluation) -> part.LinkedSection:
-    found = evaluation.facts["groups"]
-    if not found:
-        return part.linked_section("groups", "Groups", part.paragraph(evaluation.facts["groups_note"]))
-    rows = []
-    for name, row in found.items():
+def _groups(evaluation: Evaluation) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for name, row in (evaluation.facts["groups"] or {}).items():
         if "refused" in row:
             rows.append((name, row["n"], "refused", row["refused"], "", "", ""))
             continue
         gap = (f"{100 * row['gap']:+.1f}", _interval(row["gap_ci"], "{:+.3f}"), f"{row['p']:.3f}") if "p" in row else ("", "", "")
         rows.append((name, row["n"], f"{row['accuracy']:.1%}", _interval(row["accuracy_ci"], "{:.1%}"), *gap))
-    return part.linked_section(
-        "groups",
-        "Groups",
-        part.table(("group", "images", "accuracy", "95 % interval", "points against the others", "95 % interval", "p"), rows),
-        part.paragraph(
-            "p: two-sided, corrected after Holm for the number of groups. A gap that is not significant is not proof of none."
-        ),
-    )
+    return rows
 
 
-def _training(evaluation: Evaluation, out: Path) -> part.LinkedSection | None:
-    pieces = []
+def _training(evaluation: Evaluation, out: Path) -> list[Chart]:
+    charts = []
     for number, run in enumerate(evaluation.card.training):
         if not run.get("history"):
             continue
         target = out / f"curves_{number + 1}.png"
         draw_curves(target, run["history"], f"network {number + 1} of {len(evaluation.card.training)}: widths {run['widths']}")
-        pieces.append(part.picture(target, "loss and accuracy by epoch"))
-    if not pieces:
-        return None
-    return part.linked_section("training", "Training", part.paragraph(f"Made by: {evaluation.card.command}"), *pieces)
+        charts.append(read_chart(target))
+    return charts
 
 
 def _interval(ends: list[float], form: str) -> str:

@@ -1,4 +1,4 @@
-"""The report's pictures: calibration, selective prediction, classes, views, picture quality, robustness."""
+"""Charts of the evaluation report, and contact sheets of faces."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.charts import chart
+from mien.drawing import WHITE, Canvas, Rgb
 from mien.emotions import COLOURS, EMOTIONS
+from mien.files import atomic_path
 
 _BLUE: Final = "#0072B2"
 _RED: Final = "#C2410C"
@@ -18,17 +22,17 @@ _GREY: Final = "#9AA5B1"
 
 
 def draw_reliability(target: Path, bins: Sequence[Mapping[str, Any]], ece: float, floor: float) -> None:
-    """Draw accuracy against confidence, a point a bin of equal mass, with Wilson intervals."""
+    """Draw accuracy over confidence, one point per equal-mass bin, with Wilson intervals."""
     confidence = np.array([b["confidence"] for b in bins])
     accuracy = np.array([b["accuracy"] for b in bins])
     reach = np.abs(np.array([[b["low"] for b in bins], [b["high"] for b in bins]]) - accuracy)
     with chart(target, 6.4, 5.6) as figure:
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="confidence that means what it says")
+        axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="perfect calibration")
         axes.errorbar(confidence, accuracy, reach, fmt="o", color=_BLUE, capsize=2, label="this model (95 % intervals)")
         axes.set(
-            xlim=(0, 1), ylim=(0, 1), xlabel="mean confidence of the bin", ylabel="share that is right",
-            title=f"Calibration error {ece:.1%} (chance alone makes {floor:.1%})",
+            xlim=(0, 1), ylim=(0, 1), xlabel="mean confidence of the bin", ylabel="accuracy",
+            title=f"Calibration error {ece:.1%} ({floor:.1%} expected by chance)",
         )  # fmt: skip
         axes.legend(frameon=False, loc="upper left")
 
@@ -38,9 +42,9 @@ def draw_risk_coverage(
     curve: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     selective: Mapping[str, Any],
 ) -> None:
-    """Draw the share of wrong answers against the share of answers given, and the chosen confidence."""
+    """Draw the error rate over coverage, and the chosen threshold."""
     _, coverage, risk = curve
-    enough = coverage >= min(0.02, coverage[-1])  # the first few answers are noise
+    enough = coverage >= min(0.02, coverage[-1])  # the first few predictions are noise
     with chart(target, 6.4, 3.8) as figure:
         axes = figure.add_subplot()
         axes.plot(100 * coverage[enough], 100 * risk[enough], color=_BLUE)
@@ -49,12 +53,12 @@ def draw_risk_coverage(
         if 0 < selective["threshold"] < 1:
             axes.plot([100 * at["coverage"]], [100 * at["error"]], "o", color=_RED)
             axes.annotate(
-                f"confidence from {selective['threshold']:.2f}:\n{at['coverage']:.0%} of faces answered, {at['error']:.0%} wrong",
+                f"threshold {selective['threshold']:.2f}:\ncoverage {at['coverage']:.0%}, error {at['error']:.0%}",
                 (100 * at["coverage"], 100 * at["error"]),
                 textcoords="offset points", xytext=(-10, 14), ha="right", color=_RED,
             )  # fmt: skip
-        axes.set(xlim=(0, 100), ylim=(0, None), xlabel="answers given, the surest first, %", ylabel="of them wrong, %",
-                 title="What it costs to answer less")  # fmt: skip
+        axes.set(xlim=(0, 100), ylim=(0, None), xlabel="coverage, %", ylabel="error, %",
+                 title="Risk and coverage")  # fmt: skip
 
 
 def draw_classes(target: Path, classes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -74,8 +78,8 @@ def draw_views(target: Path, rows: Sequence[tuple[str, float, tuple[float, float
     """Draw the accuracy of each view with its interval.
 
     Args:
-        target: the picture.
-        rows: name, accuracy, and interval where there is one.
+        target: the file to write.
+        rows: name, accuracy, and interval or None.
     """
     with chart(target, 8.4, 0.9 + 0.45 * len(rows)) as figure:
         axes = figure.add_subplot()
@@ -88,7 +92,7 @@ def draw_views(target: Path, rows: Sequence[tuple[str, float, tuple[float, float
 
 
 def draw_quality(target: Path, quality: Mapping[str, Sequence[Mapping[str, Any]]], accuracy: float) -> bool:
-    """Draw accuracy by fifths of each measure of picture quality; return False where there is nothing to draw."""
+    """Draw accuracy by quintiles of each measure of image quality; return False if there is nothing to draw."""
     shown = {name: bins for name, bins in quality.items() if len(bins) > 1}
     if not shown:
         return False
@@ -111,7 +115,7 @@ def draw_quality(target: Path, quality: Mapping[str, Sequence[Mapping[str, Any]]
 
 
 def _short(value: float) -> str:
-    """Return a number in few characters."""
+    """Return a short text of a number."""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
@@ -131,7 +135,7 @@ def draw_robustness(target: Path, found: Mapping[str, Any]) -> None:
         for axes in grid[-columns:]:
             axes.set_xlabel("severity")
         for axes in grid[::columns]:
-            axes.set_ylabel("of its accuracy, %")
+            axes.set_ylabel("relative accuracy, %")
 
 
 def draw_mean_maps(target: Path, maps: Mapping[str, NDArray[np.float32]]) -> None:
@@ -143,3 +147,63 @@ def draw_mean_maps(target: Path, maps: Mapping[str, NDArray[np.float32]]) -> Non
             axes.set_axis_off()
             if name in maps:
                 axes.imshow(maps[name], cmap="inferno", vmin=0)
+
+
+def draw_confusion(target: Path, matrix: NDArray[np.int64], title: str) -> None:
+    """Write a (7, 7) confusion matrix to ``target``: shaded by share of the row, with counts."""
+    rows = matrix.sum(1, keepdims=True)
+    shares = np.divide(matrix, rows, out=np.zeros(matrix.shape), where=rows > 0)
+    with chart(target, 7.4, 6.4) as figure:
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set_title(title)
+        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30, ha="right")
+        axes.set_yticks(range(len(EMOTIONS)), [f"{name} ({int(n)})" for name, n in zip(EMOTIONS, rows[:, 0], strict=True)])
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true (images)")
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        for i, j in np.ndindex(*matrix.shape):
+            ink = "white" if shares[i, j] > 0.55 else "#223"
+            axes.text(j, i, f"{shares[i, j]:.0%}\n{matrix[i, j]}", ha="center", va="center", color=ink, fontsize=8)
+
+
+_INK: Final[Rgb] = (28, 32, 38)
+_SOFT: Final[Rgb] = (110, 118, 130)
+_HIGH: Final = 96
+_GAP: Final = 14
+_LINE: Final = 14
+
+
+def draw_contact_sheet(
+    target: Path, title: str, pictures: Sequence[NDArray[np.uint8]], captions: Sequence[Sequence[str]], columns: int
+) -> None:
+    """Write a PNG with a grid of captioned pictures.
+
+    Args:
+        target: the file to write.
+        title: title above the grid.
+        pictures: greyscale (H, W) or BGR (H, W, 3) uint8, all of one size.
+        captions: lines of text for each picture; the first is darkest.
+        columns: pictures per row.
+    """
+    if not pictures:
+        return
+    wide = max(round(_HIGH * pictures[0].shape[1] / pictures[0].shape[0]), 104)
+    lines = max(len(caption) for caption in captions)
+    cell_w, cell_h = wide + _GAP, _HIGH + lines * _LINE + _GAP
+    rows = -(-len(pictures) // columns)
+    width, height = columns * cell_w + _GAP, rows * cell_h + 44
+    page = Canvas(2 * width, 2 * height, 2.0, WHITE)
+    page.text(_GAP, 12, page.elided(title, 16, width - 2 * _GAP), 16, _INK)
+    for k, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        x, y = _GAP + k % columns * cell_w, 40 + k // columns * cell_h
+        shape = (2 * round(_HIGH * picture.shape[1] / picture.shape[0]), 2 * _HIGH)
+        large = cv2.resize(picture, shape, interpolation=cv2.INTER_CUBIC)
+        colour = cv2.cvtColor(large, cv2.COLOR_GRAY2RGB if large.ndim == 2 else cv2.COLOR_BGR2RGB)
+        page.image[2 * y : 2 * y + shape[1], 2 * x : 2 * x + shape[0]] = colour
+        for n, line in enumerate(caption):
+            page.text(x, y + _HIGH + 2 + n * _LINE, page.elided(line, 10.5, wide + 8), 10.5, _SOFT if n else _INK)
+    with atomic_path(target) as temporary:
+        Image.fromarray(page.image).resize((width, height), Image.Resampling.BOX).save(temporary, format="PNG")

@@ -1,4 +1,4 @@
-"""Scoring a bundle on labelled faces: the numbers, and the text people know."""
+"""Predictions of a bundle on labelled faces, and their scores."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mien.data.dataset import FaceDataset
 from mien.data.fer_folders import Progress
 from mien.emotions import EMOTIONS
 from mien.evaluation.significance import bootstrap_macro_f1
+from mien.evaluation.truths import Truth
 from mien.vision.predictor import Predictor
 
 _BATCH = 64
@@ -21,27 +22,27 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How a bundle does on one set of faces.
+    """Predictions and ground truth of N faces.
 
     Attributes:
-        labels: (N,) int64, the truth.
-        probabilities: (N, 7) float32, the answers.
+        labels: (N,) int64 class indices.
+        probabilities: (N, 7) float32.
     """
 
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
     def part(self, chosen: NDArray[np.bool_]) -> Scores:
-        """Return the scores of some of the faces, by a mask (N,)."""
+        """Return the scores of the faces selected by a mask (N,) bool."""
         return Scores(self.labels[chosen], self.probabilities[chosen])
 
     @property
     def matrix(self) -> NDArray[np.int64]:
-        """(7, 7) counts: row is the truth, column the answer."""
+        """(7, 7) int64 confusion matrix: rows are labels, columns predictions."""
         return metrics.confusion_matrix(self.labels, self.probabilities.argmax(1), len(EMOTIONS))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every number as plain values."""
+        """Return all metrics as a JSON-compatible dict."""
         n = len(self.labels)
         matrix = self.matrix
         precision, recall, f1 = metrics.precision_recall_f1(matrix)
@@ -69,32 +70,86 @@ class Scores:
         }
 
 
+def macro_f1_note(numbers: dict[str, Any]) -> str:
+    """Return which classes macro-F1 is the mean over, from the numbers of ``Scores.as_dict``.
+
+    >>> macro_f1_note({"classes": {"happy": {"support": 3}, "sad": {"support": 2}, "fear": {"support": 0}}})
+    'over the 2 of 3 classes that occur'
+    """
+    supports = [row["support"] for row in numbers["classes"].values()]
+    present = sum(support > 0 for support in supports)
+    return "over all classes" if present == len(supports) else f"over the {present} of {len(supports)} classes that occur"
+
+
 def score(predictor: Predictor, dataset: FaceDataset, progress: Progress | None = None) -> Scores:
-    """Return how ``predictor`` does on ``dataset``; ``progress`` is called with (done, total)."""
+    """Return the scores of ``predictor`` on ``dataset``; ``progress`` is called with (done, total)."""
     parts = [predictor.predict(faces).probabilities for faces in _batches(dataset, progress)]
     return Scores(dataset.labels, np.concatenate(parts))
 
 
-def score_with_maps(
-    predictor: Predictor, dataset: FaceDataset, progress: Progress | None = None
-) -> tuple[Scores, NDArray[np.float32] | None]:
-    """Return the same, and the activation maps (N, 7, h, w); None from a bundle that has none."""
-    if not predictor.has_maps:
-        return score(predictor, dataset, progress), None
-    parts = [predictor.explain(faces) for faces in _batches(dataset, progress)]
-    probabilities = np.concatenate([prediction.probabilities for prediction, _ in parts])
-    return Scores(dataset.labels, probabilities), np.concatenate([maps for _, maps in parts])
+@dataclass(frozen=True, slots=True)
+class HeadPredictions:
+    """Predictions of all heads of a bundle for N faces.
+
+    Attributes:
+        probabilities: (N, 7) float32 by head.
+        maps: (N, 7, h, w) float32 activation maps of the first head; None if the bundle has none.
+    """
+
+    probabilities: dict[str, NDArray[np.float32]]
+    maps: NDArray[np.float32] | None
+
+    def of(self, head: str) -> NDArray[np.float32]:
+        """Return the (N, 7) probabilities of a head."""
+        return self.probabilities[head]
+
+    def scores(self, truth: Truth) -> Scores:
+        """Return the scores of the head that predicts ``truth``, on the images with a known truth."""
+        return Scores(truth.labels, self.probabilities[truth.head]).part(truth.known)
+
+    def averaged_with(self, other: HeadPredictions) -> HeadPredictions:
+        """Return the mean of these probabilities and those of ``other``, without maps."""
+        half = np.float32(0.5)
+        return HeadPredictions({head: half * (own + other.probabilities[head]) for head, own in self.probabilities.items()}, None)
 
 
-def score_mirrored(predictor: Predictor, dataset: FaceDataset, plain: Scores, progress: Progress | None = None) -> Scores:
-    """Return the scores where each answer is the mean of ``plain``'s and that to the mirror image."""
-    turned = FaceDataset(np.ascontiguousarray(dataset.images[:, :, ::-1]), dataset.labels, dataset.splits, dataset.names)
-    mirrored = score(predictor, turned, progress)
-    return Scores(plain.labels, np.float32(0.5) * (plain.probabilities + mirrored.probabilities))
+def predict_heads(
+    predictor: Predictor, dataset: FaceDataset, progress: Progress | None = None, maps: bool = False
+) -> HeadPredictions:
+    """Return the predictions of every head on ``dataset``.
+
+    Args:
+        predictor: predictor of the bundle.
+        dataset: the faces.
+        progress: called with (done, total).
+        maps: whether to return activation maps, if the bundle has them.
+    """
+    heads = predictor.card.heads
+    first, second, batch_maps = [], [], []
+    for faces in _batches(dataset, progress):
+        if maps and predictor.has_maps:
+            prediction, found = predictor.explain(faces)
+            batch_maps.append(found)
+        else:
+            prediction = predictor.predict(faces)
+        first.append(prediction.probabilities)
+        if len(heads) > 1:
+            second.append(predictor.predict_fer2013(faces))
+    parts = [first, second] if second else [first]
+    probabilities = {head: np.concatenate(part) for head, part in zip(heads, parts, strict=True)}
+    return HeadPredictions(probabilities, np.concatenate(batch_maps) if batch_maps else None)
+
+
+def predict_mirrored(
+    predictor: Predictor, dataset: FaceDataset, plain: HeadPredictions, progress: Progress | None = None
+) -> HeadPredictions:
+    """Return the mean of the predictions ``plain`` and those on the mirror images."""
+    mirrored = FaceDataset(np.ascontiguousarray(dataset.images[:, :, ::-1]), dataset.labels, dataset.splits, dataset.names)
+    return plain.averaged_with(predict_heads(predictor, mirrored, progress))
 
 
 def _batches(dataset: FaceDataset, progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
-    """Yield all faces in batches (N, 1, 48, 48), and count them."""
+    """Yield all faces in batches (B, 1, 48, 48) uint8, and report progress."""
     for start in range(0, len(dataset), _BATCH):
         yield dataset.images[start : start + _BATCH][:, None]
         if progress is not None:

@@ -1,4 +1,4 @@
-"""How sure a number or a difference is: bootstrap intervals and exact tests, all seeded."""
+"""Confidence intervals and significance tests: seeded bootstraps and exact tests."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from mien import metrics
 
 DRAWS: Final = 1000
-"""Resamples of a bootstrap."""
+"""Resamples per bootstrap."""
 
 
 def bootstrap_macro_f1(matrix: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of macro-F1 (Efron 1979) for a (K, K) confusion matrix.
 
-    Drawing images with replacement is drawing cells of the matrix from a multinomial.
+    Resampling images is equivalent to drawing the cells of the matrix from a multinomial distribution.
     """
     n = int(matrix.sum())
     if n == 0:
@@ -31,30 +31,30 @@ def bootstrap_macro_f1(matrix: NDArray[np.int64], draws: int = DRAWS, seed: int 
 def bootstrap_ratio(
     parts: NDArray[np.float64], value: Callable[[NDArray[np.float64]], float], draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of ``value`` of the column sums.
+    """Return the 95 % percentile bootstrap interval of a function of column sums.
 
     Args:
-        parts: (N, K), what each image adds to each of K sums.
-        value: from K sums to a number.
-        draws: resamples.
+        parts: (N, K) contributions of each image to K sums.
+        value: maps (K,) sums to a number.
+        draws: number of resamples.
         seed: of the resampling.
     """
     n = len(parts)
     random = np.random.default_rng(seed)
-    # how often each image is drawn, in one row a resample; in portions, since it is draws x N numbers
+    # counts of each image, one row per resample; in batches, since there are draws x N numbers
     counts = (random.multinomial(n, np.full(n, 1 / n), 100) for _ in range(math.ceil(draws / 100)))
-    return _percentiles(value(sums) for portion in counts for sums in portion @ parts)
+    return _percentiles(value(sums) for batch in counts for sums in batch @ parts)
 
 
 def bootstrap_difference(
     first: NDArray[np.bool_], second: NDArray[np.bool_], draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the paired difference of two accuracies, first less second.
+    """Return the 95 % percentile bootstrap interval of the paired difference of two accuracies, first minus second.
 
     Args:
-        first: (N,) bool, where the first model is right.
-        second: the same for the second model on the same images.
-        draws: resamples.
+        first: (N,) bool, whether the first model is correct.
+        second: (N,) bool, the same for the second model on the same images.
+        draws: number of resamples.
         seed: of the resampling.
     """
     n = len(first)
@@ -64,11 +64,11 @@ def bootstrap_difference(
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Return the two-sided exact p-value that two models err equally often (McNemar 1947, binomial form).
+    """Return the two-sided p-value of the exact McNemar test for equal error rates (McNemar 1947, binomial form).
 
     Args:
-        only_first: images that only the first model gets right.
-        only_second: images that only the second model gets right.
+        only_first: number of images that only the first model classifies correctly.
+        only_second: the same for the second model.
 
     >>> round(mcnemar_exact(10, 2), 4)
     0.0386
@@ -79,7 +79,7 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
 
 def proportions_differ(hits: int, n: int, other_hits: int, other_n: int) -> float:
-    """Return the two-sided p-value that two independent shares are equal (pooled z-test; n from 30)."""
+    """Return the two-sided p-value of the pooled z-test for equality of two independent proportions; for n of at least 30."""
     pooled = (hits + other_hits) / (n + other_n)
     error = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / other_n))
     if error == 0:
@@ -88,7 +88,7 @@ def proportions_differ(hits: int, n: int, other_hits: int, other_n: int) -> floa
 
 
 def difference_interval(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two independent shares (Newcombe 1998, from Wilson's).
+    """Return the 95 % interval of the difference of two independent proportions (Newcombe 1998, based on Wilson's).
 
     >>> [round(end, 4) for end in difference_interval(56, 70, 48, 80)]
     [0.0524, 0.3339]

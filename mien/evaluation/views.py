@@ -1,4 +1,4 @@
-"""The parts of a test split that are scored apart, because the whole flatters or blames unduly."""
+"""Subsets of a test split without leaked images, scored separately."""
 
 from __future__ import annotations
 
@@ -8,35 +8,31 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.dataset import SPLITS, WHOLE, FaceDataset
 from mien.data.split_file import read_split_file
-from mien.data.votes import read_votes
-from mien.emotions import EMOTIONS
 
 VIEWS: Final[dict[str, str]] = {
-    "clean": "without images that stand in an earlier split, pixel by pixel",
-    "strict": "without near copies of images of an earlier split as well",
-    "consensus": "where more than half of ten people agree on one of the seven expressions",
+    "clean": "without images whose pixels also occur in an earlier split",
+    "strict": "also without near copies of images in an earlier split",
 }
-"""The views and what they are; ``strict`` takes a split file, ``consensus`` takes votes."""
+"""The views and their descriptions; ``strict`` needs a split file."""
 
 
-def views(
-    dataset: FaceDataset, split: str, split_file: Path | None = None, votes: Path | None = None
-) -> dict[str, NDArray[np.bool_]]:
-    """Return masks (N,) over the images of ``split``, by the name of the view, in the order of ``VIEWS``.
+def views(dataset: FaceDataset, split: str, split_file: Path | None = None) -> dict[str, NDArray[np.bool_]]:
+    """Return (N,) bool masks over the images of ``split`` by view, in the order of ``VIEWS``.
 
-    Training has no earlier split, so it has no clean view; a view without images is left out.
+    Training and sets without splits have no earlier split and so no clean view; views without images are omitted.
 
     Args:
         dataset: the whole data set.
-        split: one of ``SPLITS``.
-        split_file: the audit's decisions.
-        votes: the FER+ votes.
+        split: one of ``SPLITS``, or ``all``.
+        split_file: the audit's split file.
 
     Raises:
-        DataError: a file is not what it should be, or is for other data.
+        DataError: the split file is invalid or belongs to other data.
     """
+    if split == WHOLE:
+        return {}
     code = SPLITS.index(split)
     here = dataset.splits == code
     found: dict[str, NDArray[np.bool_]] = {}
@@ -45,7 +41,4 @@ def views(
         found["clean"] = np.array([image.tobytes() not in earlier for image in dataset.images[here]])
         if split_file is not None:
             found["strict"] = read_split_file(split_file, dataset).clean[here]
-    if votes is not None:
-        counted = read_votes(votes, dataset)
-        found["consensus"] = (counted.clear & (counted.winner < len(EMOTIONS)))[here]
     return {name: mask for name, mask in found.items() if mask.any()}

@@ -1,1 +1,1 @@
-"""Drift: has what the camera sees, or what the model makes of it, moved away from what it was judged on?"""
+"""Drift detection on camera images and model predictions."""

@@ -1,9 +1,9 @@
-"""What the faces of the reference look like on average, by expression, and any mix of expressions.
+"""Mean features of the reference by expression, and mixes of them.
 
-More smiles move the mean embedding as surely as a dirty lens does. So a window is not held
-against the reference's mean but against the nearest mix of its expressions: what no mix can
-explain is the picture's doing. The nearest mix in the sense of the mean map is kernel mean
-matching for changed class shares (Iyer, Nath and Sarawagi 2014, ICML 32(1); Zhang et al. 2013,
+A changed mix of expressions moves the mean embedding as much as a dirty lens does. A window is
+therefore compared with the nearest mix of the reference's expressions rather than with its mean: what
+no mix explains is due to the picture. The nearest mix by the mean map is kernel mean matching under
+label shift (Iyer, Nath and Sarawagi 2014, ICML 32(1); Zhang et al. 2013,
 ICML 28(3)).
 """
 
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from mien.errors import missing_extra
 from mien.monitoring.chunks import Chunk
-from mien.monitoring.features import mean_answers, random_features
-from mien.monitoring.sight import Sight
+from mien.monitoring.features import mean_probabilities, random_features
+from mien.monitoring.observation import Scope
 
-_SUM_WEIGHT: Final = 10.0  # how firmly the shares of a mix add up to one
+_SUM_WEIGHT: Final = 10.0  # weight of the constraint that the shares of a mix sum to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Baseline:
     """Mean features of the reference, by expression.
 
     Attributes:
-        means: (7, W) float64, each face counting for an expression as far as the model says so.
-        shares: (7,) float64, how much of the reference each expression is; sums to 1.
+        means: (7, W) float64, weighted by the predicted probabilities.
+        shares: (7,) float64 shares of the expressions in the reference; they sum to 1.
     """
 
     means: NDArray[np.float64]
@@ -37,7 +37,7 @@ class Baseline:
 
     @classmethod
     def of(cls, features: NDArray[np.float32], probabilities: NDArray[np.float32]) -> Baseline:
-        """Return the baseline of N faces by (N, W) features and (N, 7) answers; unread faces count for all alike."""
+        """Return the baseline from (N, W) features and (N, 7) probabilities; NaN probabilities count as uniform."""
         probabilities = np.where(np.isfinite(probabilities), probabilities, np.float32(1 / probabilities.shape[1]))
         counts = probabilities.sum(0).astype(np.float64)
         sums = probabilities.T.astype(np.float64) @ features.astype(np.float64)
@@ -48,20 +48,23 @@ class Baseline:
         """(W,) mean features of the whole reference."""
         return self.shares @ self.means
 
-    def nearest_mix(self, mean: NDArray[np.float64], sight: Sight = "all") -> NDArray[np.float64]:
-        """Return (7,) shares, sum 1, of the mix that is nearest to (W,) mean features.
+    def nearest_mix(self, mean: NDArray[np.float64], scope: Scope = "all") -> NDArray[np.float64]:
+        """Return (7,) float64 shares of the mix nearest to (W,) mean features; they sum to 1.
 
-        Nearest by the mean map; where only answers are known by these (black-box shift estimation with
-        soft answers, Lipton, Wang and Smola 2018, arXiv:1802.03916); where no model reads, the
+        Distance is by the mean map, or by mean probabilities in scope ``answers`` (black-box shift estimation
+        with soft predictions, Lipton, Wang and Smola 2018, arXiv:1802.03916). In scope ``picture`` it is the
         reference's own mix.
+
+        Raises:
+            DeviceError: scipy is not installed.
         """
-        if sight == "picture":
+        if scope == "picture":
             return self.shares
         try:
             from scipy.optimize import nnls
         except ImportError as error:
-            raise missing_extra("scipy", "monitor", "Watching for drift") from error
-        view = mean_answers if sight == "answers" else random_features
+            raise missing_extra("scipy", "monitor", "Drift detection") from error
+        view = mean_probabilities if scope == "answers" else random_features
         maps = view(self.means)
         system = np.vstack([maps.T, np.full(len(maps), _SUM_WEIGHT)])
         found = nnls(system, np.append(view(mean), _SUM_WEIGHT))[0]
@@ -69,15 +72,15 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """The last so many blocks, ready to be compared.
+class FaceWindow:
+    """Statistics of the newest blocks.
 
     Attributes:
-        from_s: time of the first face.
-        to_s: time of the last one.
-        blocks: how many independent looks it is worth at least.
+        from_s: time of the first face, seconds.
+        to_s: time of the last face, seconds.
+        blocks: number of blocks, a lower bound of the effective sample size.
         mean: (W,) float64 mean features.
-        mix: (7,) float64, the reference's mix of expressions that is nearest to it.
+        mix: (7,) float64 shares of the nearest mix of the reference's expressions.
     """
 
     from_s: float
@@ -87,8 +90,8 @@ class Window:
     mix: NDArray[np.float64]
 
     @classmethod
-    def of(cls, chunks: list[Chunk], baseline: Baseline, sight: Sight = "all") -> Window:
-        """Return the window that one chunk or more make."""
+    def of(cls, chunks: list[Chunk], baseline: Baseline, scope: Scope = "all") -> FaceWindow:
+        """Return the window of one or more chunks."""
         mean = np.mean([chunk.mean for chunk in chunks], axis=0)
         blocks = sum(len(chunk.confidence) for chunk in chunks)
-        return cls(chunks[0].from_s, chunks[-1].to_s, blocks, mean, baseline.nearest_mix(mean, sight))
+        return cls(chunks[0].from_s, chunks[-1].to_s, blocks, mean, baseline.nearest_mix(mean, scope))

@@ -1,10 +1,9 @@
-"""When did it begin? Two sequential tests on one number a face, which look for a change and not for a limit.
+"""Change-point detection on one scalar per face, to date an alarm.
 
-ADWIN (Bifet and Gavaldà 2007, doi:10.1137/1.9781611972771.42) keeps the longest stretch without
-a change; what it still held when it noticed bounds the change from before, loosely. Page-Hinkley
-(Page 1954, doi:10.1093/biomet/41.1-2.100) adds up what exceeds a tolerated change, and notices
-slow ones. Both are river's. They compare a stream with its own past, so they help to date an
-alarm and never raise one.
+ADWIN (Bifet and Gavaldà 2007, doi:10.1137/1.9781611972771.42) keeps the longest window without a
+change; its start is a loose lower bound of the time of the change. Page-Hinkley (Page 1954,
+doi:10.1093/biomet/41.1-2.100) accumulates deviations above a tolerance and detects slow changes. Both
+are river's. They compare a stream with its own past, and never raise an alarm.
 """
 
 from __future__ import annotations
@@ -17,25 +16,25 @@ from typing import Final
 from mien.errors import missing_extra
 
 _DELTA: Final = 0.002
-"""ADWIN's bound on a false change at each look."""
+"""ADWIN's confidence parameter."""
 _TOLERATED: Final = 0.25
-"""Page-Hinkley adds up what exceeds the mean by this many standard deviations."""
-_SETTLED: Final = 100  # faces until the running mean means something
+"""Page-Hinkley's tolerance, in standard deviations."""
+_SETTLED: Final = 100  # faces before the running mean is used
 _REMEMBERED: Final = 100_000
-_OVERSHOOT: Final = 1.166  # Siegmund's correction for looking at single values
+_OVERSHOOT: Final = 1.166  # Siegmund's correction for discrete observations
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """A change that a test noticed.
+    """A detected change.
 
     Attributes:
-        test: adwin or page-hinkley.
-        signal: what changed, such as confidence.
-        noticed_s: when it was noticed.
-        since_s: it began about then or later; None where the test cannot tell.
-        before: the signal's mean before the change; None where the test does not say.
-        after: and after it.
+        test: ``adwin`` or ``page-hinkley``.
+        signal: name of the signal, such as ``confidence``.
+        noticed_s: time of detection, seconds.
+        since_s: approximate earliest time of the change, seconds; None if the test does not estimate it.
+        before: mean of the signal before the change; None if the test does not estimate it.
+        after: mean of the signal after the change; None likewise.
     """
 
     test: str
@@ -47,20 +46,23 @@ class ChangePoint:
 
 
 class ChangePoints:
-    """Watches one signal with both tests.
+    """Runs both tests on one signal.
 
     Args:
-        signal: its name.
-        mean: what it is in the reference.
-        deviation: its standard deviation there.
-        faces_between_alarms: how many faces apart Page-Hinkley's false changes are on average, about.
+        signal: name of the signal.
+        mean: its mean in the reference.
+        deviation: its standard deviation in the reference.
+        faces_between_alarms: approximate mean number of faces between false detections of Page-Hinkley.
+
+    Raises:
+        DeviceError: river is not installed.
     """
 
     def __init__(self, signal: str, mean: float, deviation: float, faces_between_alarms: float) -> None:
         try:
             from river import drift
         except ImportError as error:
-            raise missing_extra("river", "monitor", "Watching for drift") from error
+            raise missing_extra("river", "monitor", "Drift detection") from error
         self._signal = signal
         self._mean, self._deviation = mean, max(deviation, 1e-6)
         self._adwin = drift.ADWIN(delta=_DELTA)
@@ -72,11 +74,11 @@ class ChangePoints:
 
     @property
     def found(self) -> tuple[ChangePoint, ...]:
-        """All changes so far, in order."""
+        """All changes so far, in order of detection."""
         return tuple(self._found)
 
     def update(self, t_s: float, value: float) -> None:
-        """Take in the signal at ``t_s`` seconds; what is not a number is passed over."""
+        """Process the value at ``t_s`` seconds; NaN and infinity are ignored."""
         if not math.isfinite(value):
             return
         self._times.append(t_s)
@@ -91,7 +93,7 @@ class ChangePoints:
 
 
 def page_hinkley_threshold(values_between_alarms: float) -> float:
-    """Return the threshold, in standard deviations, for so many values between false alarms of a two-sided test.
+    """Return the threshold, in standard deviations, for a mean number of values between false alarms of the two-sided test.
 
     By Siegmund's approximation for independent normal values (Siegmund 1985, "Sequential analysis", 2.6), solved by bisection.
 
@@ -101,7 +103,7 @@ def page_hinkley_threshold(values_between_alarms: float) -> float:
 
     def run_length(threshold: float) -> float:
         reach = 2 * _TOLERATED * (threshold + _OVERSHOOT)
-        return (math.exp(reach) - 1 - reach) / (2 * _TOLERATED**2) / 2  # two sides: half of one side's
+        return (math.exp(reach) - 1 - reach) / (2 * _TOLERATED**2) / 2  # two-sided: half of the one-sided run length
 
     low, high = 0.0, 200.0
     while high - low > 1e-6:

@@ -1,9 +1,8 @@
-"""Drift in a running session: its start is learnt, then every window is held against it.
+"""Drift detection in a running session, which is compared with its own start.
 
-A session shows few people, and a few people differ from the thousands of the bundle's
-reference however good the camera is; so a session is compared with itself. Looks at faces are
-numbers, held in memory while the start is learnt and for one chunk after that, and never
-written. Work comes in small steps, between frames, and all times are the source's.
+A session shows few people, who differ from the thousands in the bundle's reference whatever the
+camera. Face samples are numbers, kept in memory while the baseline is learned and for one chunk after
+that; they are never written. Work is done in small steps between frames; all times are the source's.
 """
 
 from __future__ import annotations
@@ -16,26 +15,24 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.emotions import EMOTIONS
 from mien.errors import MienError, UsageError
 from mien.files import write_json
 from mien.monitoring.chunks import CHUNK_BLOCKS, Chunks
 from mien.monitoring.monitor import DriftMonitor
-from mien.monitoring.observation import FaceBatch, FaceObservation, observe
+from mien.monitoring.observation import FaceBatch, FaceObservation, Scope, observe, unread_prediction
 from mien.monitoring.page import write_page
-from mien.monitoring.persistence import Persistence
-from mien.monitoring.reference import LEAST_CHUNKS, STREAM_REPEAT_S, Reference
-from mien.monitoring.sight import Sight
+from mien.monitoring.persistence import PersistenceRule
+from mien.monitoring.reference import MIN_CHUNKS, STREAM_REPEAT_S, Reference
 from mien.monitoring.summary import summarise
 from mien.monitoring.trigger import DriftEvent, DriftTrigger, write_request
-from mien.monitoring.verdict import WORDS, WindowVerdict
+from mien.monitoring.verdict import DESCRIPTIONS, WindowVerdict
 from mien.records import Detection, Prediction
 
 Status = Literal["watching", "ok", "drift", "unavailable"]
-"""watching: not yet enough seen for a verdict; ok, drift: the newest window's; unavailable: nothing is watched."""
-LOOK_EVERY_S: Final = 1.0
-"""A face is measured this often; more looks would tell nothing new."""
-_LEAST_WINDOWS: Final = 4
+"""watching: no result yet; ok, drift: result of the newest window; unavailable: drift detection is off."""
+SAMPLE_EVERY_S: Final = 1.0
+"""Interval between samples of one face, in seconds; more samples are redundant."""
+_MIN_WINDOWS: Final = 4
 _STEP_EVERY: Final = 6  # frames
 _RUNS: Final = 20
 _STEPS: Final = 100
@@ -43,96 +40,96 @@ _STEPS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class LiveDriftSettings:
-    """What a session promises and how it speaks up.
+    """Alarm settings of a session.
 
     Attributes:
-        false_alarm_every_h: hours of watching from one false alarm to the next, on average.
-        rule: how many flagged windows make an alarm.
-        cooldown_h: silence after an alarm, in hours.
-        least_drop: an alarm needs the estimated accuracy to have fallen by this much, 0 to 1.
+        false_alarm_every_h: mean hours between false alarms, at least 1.
+        rule: number of flagged windows for an alarm.
+        cooldown_h: hours after an alarm without another.
+        min_drop: smallest drop of estimated accuracy for an alarm, 0 to 1.
     """
 
     false_alarm_every_h: float = 24.0
-    rule: Persistence = field(default_factory=Persistence)
+    rule: PersistenceRule = field(default_factory=PersistenceRule)
     cooldown_h: float = 1.0
-    least_drop: float = 0.0
+    min_drop: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.false_alarm_every_h >= 1:
-            raise UsageError(f"false_alarm_every_h is {self.false_alarm_every_h:g}; a session can promise 1 hour or more")
+            raise UsageError(f"false_alarm_every_h is {self.false_alarm_every_h:g}; it must be 1 hour or more")
 
 
 class LiveDrift:
-    """Watches a running session; given to a pipeline as its observer.
+    """Detects drift in a running session; an observer of the pipeline.
 
     Args:
-        reference: the bundle's: kernel, components and the estimate of accuracy are its.
-        sight: how much of a face may be looked at.
-        settings: what is promised.
-        start: what an earlier session with this camera and these people learnt; None learns this session's start.
+        reference: the bundle's reference, with kernel, components and accuracy model.
+        scope: the part of a face that may be used.
+        settings: alarm settings; None for the defaults.
+        start: the baseline of an earlier session with this camera and these people; None learns it from the start of
+            this session.
     """
 
     def __init__(
         self,
         reference: Reference,
-        sight: Sight = "all",
+        scope: Scope = "all",
         settings: LiveDriftSettings | None = None,
         start: Reference | None = None,
     ) -> None:
         self._base = reference
-        self._sight: Sight = sight
+        self._sight: Scope = scope
         self._settings = settings or LiveDriftSettings()
-        self._unknown = np.full(len(reference.features.centre), np.nan, np.float32)
-        self._looked: dict[str, float] = {}
+        self._sampled_s: dict[str, float] = {}
         self._first_s: float | None = None
         self._last_s = 0.0
-        self._looks = self._frames = 0
-        self._chunks = Chunks(reference.features, STREAM_REPEAT_S, keep=True, sight=sight)
-        self._learnt: list[FaceBatch] = []
+        self._samples = self._frames = 0
+        self._chunks = Chunks(reference.features, STREAM_REPEAT_S, keep=True, scope=scope)
+        self._groups: list[FaceBatch] = []
         self._work: Generator[None, None, Reference] | None = None
         self._start: Reference | None = None
         self._monitor: DriftMonitor | None = None
         self._trigger: DriftTrigger | None = None
         self._verdicts: list[WindowVerdict] = []
-        self._told = 0
-        self._hourly = 0.0
+        self._reported = 0
+        self._faces_per_h = 0.0
         self._failed = ""
         if start is not None:
             self._watch(start, 3600 / STREAM_REPEAT_S)
 
     @property
     def status(self) -> Status:
-        """One word for a light."""
+        """The status in one word."""
         if self._failed:
             return "unavailable"
         if not self._verdicts:
             return "watching"
-        return "drift" if self._verdicts[-1].lasting else "ok"
+        return "drift" if self._verdicts[-1].persistent else "ok"
 
     @property
     def sentence(self) -> str:
-        """The same for people."""
+        """The status as a sentence for users."""
         if self._failed:
-            return f"drift is not watched: {self._failed}"
+            return f"drift detection is off: {self._failed}"
         if self._verdicts:
             cause = self._cause
-            return "no drift against the session's start" if cause is None else f"drift: {WORDS[cause]}"
+            return "no drift since the start of the session" if cause is None else f"drift: {DESCRIPTIONS[cause]}"
         if self._monitor is not None:
-            return f"watching for drift: {self._monitor.waiting} looks at faces until the first verdict"
+            return f"watching for drift: {self._monitor.waiting} more face samples until the first result"
         if self._work is not None:
-            return "watching for drift: working out limits from the session's start"
-        seen = min(LEAST_CHUNKS, len(self._learnt)) * CHUNK_BLOCKS + self._chunks.waiting
-        return f"learning how this session looks: {seen} of {LEAST_CHUNKS * CHUNK_BLOCKS} looks at faces"
+            return "watching for drift: computing limits from the start of the session"
+        seen = min(MIN_CHUNKS, len(self._groups)) * CHUNK_BLOCKS + self._chunks.waiting
+        return f"learning the session's baseline: {seen} of {MIN_CHUNKS * CHUNK_BLOCKS} face samples"
 
     @property
     def start(self) -> Reference | None:
-        """What was learnt of the session's start; it tells of the people in it, so it belongs with the session's data."""
+        """The baseline learned from the start of the session, None before; it is personal data of the people in the session."""
         return self._start
 
     def new_events(self) -> tuple[DriftEvent, ...]:
         """Return the events since the last call."""
         events = self._trigger.events if self._trigger is not None else ()
-        new, self._told = events[self._told :], len(events)
+        new, self._reported = events[self._reported :], len(events)
         return new
 
     def observe(
@@ -143,39 +140,39 @@ class LiveDrift:
         detections: Sequence[Detection],
         prediction: Prediction | None,
     ) -> None:
-        """Take in the faces of a frame.
+        """Process the faces of a frame.
 
         Args:
-            t_s: the frame's time in seconds.
-            track_ids: names of N faces that are good enough to be read; N may be 0.
-            crops: (N, 1, 48, 48) uint8, what the model was or would be shown.
-            detections: where they are.
-            prediction: what the model makes of them; None where none may read them.
+            t_s: time of the frame in seconds.
+            track_ids: track ids of N faces that pass the quality gate; N may be 0.
+            crops: (N, 1, 48, 48) uint8 model inputs.
+            detections: detections of the faces.
+            prediction: predictions for the faces; None if the policy permits none.
         """
         self._frames += 1
         if self._work is not None and self._frames % _STEP_EVERY == 0:
             self._step()
-        due = [k for k, name in enumerate(track_ids) if not 0 <= t_s - self._looked.get(name, -np.inf) < LOOK_EVERY_S]
-        self._looked = {name: self._looked[name] for name in track_ids if name in self._looked}
+        due = [k for k, name in enumerate(track_ids) if not 0 <= t_s - self._sampled_s.get(name, -np.inf) < SAMPLE_EVERY_S]
+        self._sampled_s = {name: self._sampled_s[name] for name in track_ids if name in self._sampled_s}
         if not due:
             return
         for k in due:
-            self._looked[track_ids[k]] = t_s
-        names, some = [track_ids[k] for k in due], [detections[k] for k in due]
+            self._sampled_s[track_ids[k]] = t_s
+        names, chosen = [track_ids[k] for k in due], [detections[k] for k in due]
         if prediction is None or self._sight == "picture":
-            taken = Prediction(np.full((len(due), len(EMOTIONS)), np.nan, np.float32), np.tile(self._unknown, (len(due), 1)))
+            sampled = unread_prediction(len(due), len(self._base.features.centre))
         else:
-            taken = Prediction(prediction.probabilities[due], prediction.embedding[due])
-        for face in observe(t_s, names, crops[due], taken, some):
-            self._take(face)
+            sampled = Prediction(prediction.probabilities[due], prediction.embedding[due])
+        for face in observe(t_s, names, crops[due], sampled, chosen):
+            self._process(face)
 
     def facts(self) -> dict[str, Any]:
-        """Return what a session's summary says of drift."""
+        """Return the drift section of the session summary as a JSON-compatible dict."""
         newest = self._verdicts[-1] if self._verdicts else None
         return {
             "status": self.status,
             "in_words": self.sentence,
-            "looks": self._looks,
+            "looks": self._samples,
             "windows": len(self._verdicts),
             "held_against": self._start.source if self._start is not None else None,
             "estimated_accuracy": None if newest is None or newest.accuracy is None else round(newest.accuracy, 4),
@@ -183,27 +180,27 @@ class LiveDrift:
         }
 
     def write(self, folder: Path, name: str) -> tuple[str, ...]:
-        """Write ``drift.html``, ``drift.json`` and, after an event, a request for retraining; return the files' names.
+        """Write ``drift.html``, ``drift.json`` and, after an event, a retrain request; return the file names.
 
-        A session that was too short for a verdict leaves no file.
+        A session without a result writes no files.
 
         Args:
-            folder: where to.
-            name: of the session, for people.
+            folder: the output folder.
+            name: name of the session for the report.
         """
         if self._monitor is None or self._trigger is None or self._start is None or not self._verdicts:
             return ()
         settings = self._settings
-        promise = {
+        alarm_settings = {
             "false_alarm_every_h": settings.false_alarm_every_h,
-            "faces_per_h": round(self._hourly, 1),
+            "faces_per_h": round(self._faces_per_h, 1),
             "m": settings.rule.m,
             "n": settings.rule.n,
             "cooldown_h": settings.cooldown_h,
         }
-        counts = {"faces": self._looks}
-        facts = summarise(name, self._start, self._monitor, self._trigger, self._verdicts, counts, promise)
-        write_json(folder / "drift.json", facts)
+        counts = {"faces": self._samples}
+        facts = summarise(name, self._start, self._monitor, self._trigger, self._verdicts, counts, alarm_settings)
+        write_json(folder / "drift.json", facts, private=True)
         write_page(folder / "drift.html", facts)
         if not facts["events"]:
             return ("drift.html", "drift.json")
@@ -211,14 +208,14 @@ class LiveDrift:
 
     @property
     def _cause(self) -> str | None:
-        """What the newest window looks like; None without drift."""
+        """The likely cause in the newest window; None without drift."""
         if self.status != "drift" or self._trigger is None:
             return None
         return self._trigger.cause(self._verdicts[-1])
 
-    def _take(self, face: FaceObservation) -> None:
-        """Take in one look: to learn from, or to judge."""
-        self._looks += 1
+    def _process(self, face: FaceObservation) -> None:
+        """Process one sample: add it to the baseline, or compare it."""
+        self._samples += 1
         if self._monitor is not None and self._trigger is not None:
             verdict = self._monitor.update(face)
             if verdict is not None:
@@ -226,50 +223,48 @@ class LiveDrift:
                 self._trigger.update(verdict)
             return
         if self._work is not None:
-            return  # limits are being worked out: a few minutes of looks are let go
+            return  # limits are being computed: samples of a few minutes are skipped
         chunk = self._chunks.update(face)
         if chunk is None or chunk.faces is None:
             return
         self._first_s = chunk.from_s if self._first_s is None else self._first_s
         self._last_s = chunk.to_s
-        self._learnt.append(chunk.faces)
-        if len(self._learnt) == LEAST_CHUNKS:
+        self._groups.append(chunk.faces)
+        if len(self._groups) == MIN_CHUNKS:
             minutes = (self._last_s - self._first_s) / 60
             source = f"the first {minutes:.0f} minutes of the session"
-            self._work = Reference.learn(self._learnt, self._base, source=source, runs=_RUNS, steps=_STEPS, sight=self._sight)
+            self._work = Reference.learn(self._groups, self._base, source=source, runs=_RUNS, steps=_STEPS, scope=self._sight)
 
     def _step(self) -> None:
-        """Do a step of the work on limits; watch from the last one on."""
+        """Do one step of computing limits; start monitoring after the last."""
         assert self._work is not None
         try:
             next(self._work)
         except StopIteration as end:
             hours = max(self._last_s - (self._first_s or 0.0), 1.0) / 3600
             self._work = None
-            self._learnt = []
+            self._groups = []
             try:
-                self._watch(end.value, LEAST_CHUNKS * CHUNK_BLOCKS / hours)
-            except MienError as error:  # a session goes on without
+                self._watch(end.value, MIN_CHUNKS * CHUNK_BLOCKS / hours)
+            except MienError as error:  # the session continues without drift detection
                 self._failed = str(error)
 
     def _watch(self, start: Reference, faces_per_h: float) -> None:
-        """Hold what comes from now on against ``start``."""
+        """Start monitoring with the baseline ``start``."""
         settings = self._settings
-        slowest = (
-            _LEAST_WINDOWS * CHUNK_BLOCKS / settings.false_alarm_every_h
-        )  # hardly anybody there: nothing rarer can be promised
-        self._start, self._hourly = start, max(faces_per_h, slowest)
+        least_per_h = _MIN_WINDOWS * CHUNK_BLOCKS / settings.false_alarm_every_h  # a lower bound for streams with few faces
+        self._start, self._faces_per_h = start, max(faces_per_h, least_per_h)
         self._monitor = DriftMonitor(
-            start, settings.false_alarm_every_h, self._hourly, settings.rule, self._sight, date_changes=False
+            start, settings.false_alarm_every_h, self._faces_per_h, settings.rule, self._sight, date_changes=False
         )
-        self._trigger = DriftTrigger(start, settings.cooldown_h, settings.least_drop)
+        self._trigger = DriftTrigger(start, settings.cooldown_h, settings.min_drop)
 
 
 def event_details(event: DriftEvent) -> Mapping[str, Any]:
-    """Return an event as the small plain values that an event log keeps."""
+    """Return an event as a JSON-compatible dict for the event log."""
     return {
-        "what": event.looks_like,
-        "in_words": WORDS[event.looks_like],
+        "what": event.cause,
+        "in_words": DESCRIPTIONS[event.cause],
         "since_s": round(event.since_s, 3),
         "noticed_s": round(event.t_s, 3),
         "detectors": list(event.detectors),

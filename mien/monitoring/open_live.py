@@ -1,4 +1,4 @@
-"""Drift for a session: what is watched under a policy, or why nothing can be."""
+"""Opens drift detection for a session, within its policy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import DataError
+from mien.errors import DataError, install_command
 from mien.files import file_hash
 from mien.monitoring.live_drift import LiveDrift, LiveDriftSettings, Status
 from mien.monitoring.reference_file import read_reference, reference_path
@@ -15,55 +15,55 @@ from mien.privacy.level import Level
 
 
 class NoDrift:
-    """Stands in where nothing can be watched, and says why.
+    """Replaces drift detection where it is unavailable.
 
     Args:
-        reason: what is missing, and what to do.
+        reason: what is missing, and how to fix it.
     """
 
     status: Final[Status] = "unavailable"
 
     def __init__(self, reason: str) -> None:
-        self.sentence = f"drift is not watched: {reason}"
+        self.sentence = f"drift detection is off: {reason}"
 
     def new_events(self) -> tuple[DriftEvent, ...]:
         """Return no events."""
         return ()
 
     def observe(self, *_: object) -> None:
-        """Take in nothing."""
+        """Ignore the faces of a frame."""
 
     def facts(self) -> dict[str, Any]:
-        """Return what a session's summary says of drift."""
+        """Return the drift section of the session summary as a JSON-compatible dict."""
         return {"status": self.status, "in_words": self.sentence}
 
     def write(self, folder: Path, name: str) -> tuple[str, ...]:
-        """Write nothing."""
+        """Write no files."""
         return ()
 
 
 def open_live_drift(
     bundle: Path, level: Level, settings: LiveDriftSettings | None = None, start: Path | None = None
 ) -> LiveDrift | NoDrift:
-    """Return what watches a session for drift; never an error, since a session goes on without.
+    """Return drift detection for a session, or ``NoDrift`` if it is unavailable. Raises no MienError.
 
     Args:
-        bundle: the model's file, whose reference stands beside it.
-        level: what may be read. Where expressions may not be, only the picture is watched: no model runs.
-        settings: what is promised.
-        start: a file with what an earlier session learnt; None learns this session's start.
+        bundle: the bundle file; its reference is beside it.
+        level: what the policy permits. Without expressions only image quality is monitored and no model runs.
+        settings: alarm settings; None for the defaults.
+        start: reference file with the baseline of an earlier session; None learns it from the start of this session.
     """
     if level is Level.REFUSED:
-        return NoDrift("nothing may be read here")
+        return NoDrift("the policy does not permit result faces")
     if find_spec("scipy") is None:
-        return NoDrift("scipy is not installed. Install it with: pip install 'mien[monitor]'")
+        return NoDrift(f"scipy is not installed. Install it with: {install_command('monitor')}")
     path = reference_path(bundle)
     if not path.is_file():
         return NoDrift(f"{bundle.name} has no reference. Make one with: mien monitor reference --model {bundle}")
     try:
         owner = file_hash(bundle)
         reference = read_reference(path, owner)
-        known = read_reference(start, owner) if start is not None else None
-        return LiveDrift(reference, "all" if level is Level.FULL else "picture", settings, known)
+        baseline = read_reference(start, owner) if start is not None else None
+        return LiveDrift(reference, "all" if level is Level.FULL else "picture", settings, baseline)
     except DataError as error:
         return NoDrift(str(error))

@@ -1,4 +1,4 @@
-"""When does something count as lasting? When the same detector saw it in m of the last n windows."""
+"""Persistence rule: a detector must flag m of the last n windows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from mien.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Persistence:
-    """The rule: m of n.
+class PersistenceRule:
+    """m of n windows.
 
     Attributes:
-        m: so many windows must be flagged,
-        n: of so many in a row.
+        m: number of flagged windows, 1 to n.
+        n: number of consecutive windows.
+
+    Raises:
+        UsageError: m is not from 1 to n.
     """
 
     m: int = 3
@@ -25,32 +28,32 @@ class Persistence:
 
     def __post_init__(self) -> None:
         if not 1 <= self.m <= self.n:
-            raise UsageError(f"persistence {self.m} of {self.n} cannot be: use m from 1 to n")
+            raise UsageError(f"persistence {self.m} of {self.n} is invalid; m must be from 1 to n")
 
 
-class Persistent:
-    """Counts flags by detector.
+class PersistenceFilter:
+    """Applies the rule to each detector.
 
     Args:
-        rule: m of n.
-        detectors: how many detectors there are.
+        rule: the persistence rule.
+        detectors: number of detectors J.
     """
 
-    def __init__(self, rule: Persistence, detectors: int) -> None:
+    def __init__(self, rule: PersistenceRule, detectors: int) -> None:
         self._rule = rule
         self._flags: deque[NDArray[np.bool_]] = deque(maxlen=rule.n)
         self._detectors = detectors
 
     def update(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return (J,) bool, which detectors have flagged m of the last n windows and this one, given (J,) flags of this one."""
+        """Return (J,) bool, which detectors flag this window and m of the last n, given the (J,) bool flags of this window."""
         self._flags.append(flags)
         return np.asarray((self.counts >= self._rule.m) & flags)
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """(J,) int64, flags of each detector among the last n windows."""
+        """(J,) int64 flag counts in the last n windows."""
         return np.sum(self._flags, axis=0) if self._flags else np.zeros(self._detectors, np.int64)
 
     def reset(self) -> None:
-        """Forget all windows."""
+        """Reset the history."""
         self._flags.clear()

@@ -1,8 +1,8 @@
-"""What a stream is held against: a summary of faces that the model was judged on, and none of the faces.
+"""Drift references: statistics of faces that streams are compared with.
 
-Statistics only: random-feature means by expression, quantiles, principal components, scores of
-simulated streams. No pixel and no single embedding is kept. A reference of one person's stream
-still tells something of that person: it belongs with that session's data.
+A reference holds random-feature means by expression, quantiles, principal components and scores of
+simulated streams, but no pixels and no single embeddings. The reference of a session is still personal
+data of the people in it and belongs with the session's data.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.monitoring.accuracy_estimate import AccuracyModel
 from mien.monitoring.baseline import Baseline
-from mien.monitoring.calibration import RUNS, STEPS, Calibration, calibrate, done
+from mien.monitoring.calibration import RUNS, STEPS, DriftCalibration, calibrate, run_to_completion
 from mien.monitoring.chunks import CHUNK_BLOCKS, Chunks
+from mien.monitoring.detectors import DETECTORS_OF
 from mien.monitoring.features import FeatureMap
-from mien.monitoring.observation import FaceBatch, FaceObservation
-from mien.monitoring.sight import DETECTORS_OF, Sight
+from mien.monitoring.observation import FaceBatch, FaceObservation, Scope
 
-LEAST_FACES: Final = 400
-"""Fewer independent faces make no reference: one half must fill windows."""
-LEAST_CHUNKS: Final = 16
-"""The same for a stream, whose neighbouring faces are alike."""
+MIN_FACES: Final = 400
+"""Fewest independent faces for a reference."""
+MIN_CHUNKS: Final = 16
+"""Fewest chunks for the reference of a stream, whose neighbouring faces are correlated."""
 STREAM_REPEAT_S: Final = 2.0
-"""In a stream with a reference of its own the same face counts again after so many seconds."""
+"""Seconds after which the same face counts again in a stream that is compared with its own start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference.
+    """Statistics of reference faces for one bundle.
 
     Attributes:
-        bundle: name of the model.
-        bundle_sha256: of its file; embeddings of another model mean something else.
-        source: what it was made of, in words.
+        bundle: name of the bundle.
+        bundle_sha256: hash of the bundle file; embeddings of different bundles are not comparable.
+        source: description of the faces.
         dataset_hash: content hash of the data set, "" for a stream.
-        faces: how many independent looks it holds.
-        repeat_s: see ``Chunks``; None where it is of many people, each seen once.
-        features: from a face to features.
+        faces: number of independent samples.
+        repeat_s: see ``Chunks``; None for many people, each seen once.
+        features: the feature map.
         baseline: mean features by expression.
-        label_shares: (7,) float64, shares of the true classes; NaN where nobody knows them.
-        calibrations: scores of streams without drift, by how much of a face is given.
-        accuracy: the learnt estimate of accuracy; None without.
+        label_shares: (7,) float64 shares of the true classes; NaN if unknown.
+        calibrations: detector scores under no drift, by scope.
+        accuracy: the accuracy model; None without one.
     """
 
     bundle: str
@@ -58,8 +58,13 @@ class Reference:
     features: FeatureMap
     baseline: Baseline
     label_shares: NDArray[np.float64]
-    calibrations: Mapping[Sight, Calibration]
+    calibrations: Mapping[Scope, DriftCalibration]
     accuracy: AccuracyModel | None = None
+
+    @property
+    def knows_labels(self) -> bool:
+        """Whether the true classes of the faces are known."""
+        return bool(np.isfinite(self.label_shares).all())
 
     @classmethod
     def from_faces(
@@ -74,32 +79,33 @@ class Reference:
         seed: int = 0,
         runs: int = RUNS,
         steps: int = STEPS,
-        sights: Sequence[Sight] = tuple(DETECTORS_OF),
+        scopes: Sequence[Scope] = tuple(DETECTORS_OF),
     ) -> Reference:
-        """Return the reference of independent faces, as in a data set; without an accuracy model.
+        """Return the reference of independent faces of a data set, without an accuracy model.
 
         Args:
-            faces: what the model makes of N faces that it was not trained on.
-            labels: (N,) their true classes.
-            bundle: name of the model.
-            bundle_sha256: of its file.
-            source: what the faces are, in words.
+            faces: N faces that the model was not trained on.
+            labels: (N,) int64 true classes; -1 if unknown.
+            bundle: name of the bundle.
+            bundle_sha256: hash of the bundle file.
+            source: description of the faces.
             dataset_hash: content hash of the data set.
             seed: of the random frequencies and the simulated streams.
-            runs: simulated streams.
-            steps: windows in each.
-            sights: which limits are wanted.
+            runs: number of simulated streams.
+            steps: windows per stream.
+            scopes: the scopes to calibrate.
 
         Raises:
-            DataError: too few faces, or values that are not numbers.
+            DataError: too few faces, or NaN or infinite predictions.
         """
-        if len(faces) < LEAST_FACES:
-            raise DataError(f"{len(faces)} faces make no reference: at least {LEAST_FACES} are needed, a few thousand are better")
+        if len(faces) < MIN_FACES:
+            raise DataError(f"{len(faces)} faces are too few for a reference; use at least {MIN_FACES}, better a few thousand")
         if not (np.isfinite(faces.embedding).all() and np.isfinite(faces.probabilities).all()):
-            raise DataError("the model's answers to the reference's faces are not all numbers: its weights are broken")
+            raise DataError("the model's predictions for the reference faces are not finite; its weights are broken")
         features = FeatureMap.fit(faces, seed)
         values = features(faces)
-        shares = np.bincount(labels, minlength=faces.probabilities.shape[1]) / len(labels)
+        known = labels[labels >= 0]
+        shares = np.bincount(known, minlength=faces.probabilities.shape[1]) / len(known) if len(known) else np.full(7, np.nan)
         return cls(
             bundle=bundle,
             bundle_sha256=bundle_sha256,
@@ -110,7 +116,7 @@ class Reference:
             features=features,
             baseline=Baseline.of(values, faces.probabilities),
             label_shares=shares,
-            calibrations=done(calibrate(values, faces.probabilities, None, runs, steps, seed, sights)),
+            calibrations=run_to_completion(calibrate(values, faces.probabilities, None, runs, steps, seed, scopes)),
         )
 
     @classmethod
@@ -124,30 +130,32 @@ class Reference:
         seed: int = 0,
         runs: int = RUNS,
         steps: int = STEPS,
-        sight: Sight = "all",
+        scope: Scope = "all",
     ) -> Reference:
-        """Return the reference that the first minutes of a deployment make.
+        """Return a reference from the start of a stream.
 
         Args:
-            observations: faces in the order of their times; held only for this call.
-            base: the bundle's own reference.
-            source: what the stream is, in words.
-            repeat_s: after how many seconds a face counts again.
+            observations: faces in order of time.
+            base: the bundle's reference.
+            source: description of the stream.
+            repeat_s: seconds after which a face counts again.
             seed: of the simulated streams.
-            runs: simulated streams.
-            steps: windows in each.
-            sight: how much of a face is known.
+            runs: number of simulated streams.
+            steps: windows per stream.
+            scope: the part of a face that is known.
 
         Raises:
             DataError: too few faces.
         """
-        chunks = Chunks(base.features, repeat_s, keep=True, sight=sight)
+        chunks = Chunks(base.features, repeat_s, keep=True, scope=scope)
         groups: list[FaceBatch] = []
         for face in observations:
             filled = chunks.update(face)
             if filled is not None and filled.faces is not None:
                 groups.append(filled.faces)
-        return done(cls.learn(groups, base, source=source, repeat_s=repeat_s, seed=seed, runs=runs, steps=steps, sight=sight))
+        return run_to_completion(
+            cls.learn(groups, base, source=source, repeat_s=repeat_s, seed=seed, runs=runs, steps=steps, scope=scope)
+        )
 
     @classmethod
     def learn(
@@ -160,31 +168,31 @@ class Reference:
         seed: int = 0,
         runs: int = RUNS,
         steps: int = STEPS,
-        sight: Sight = "all",
+        scope: Scope = "all",
     ) -> Generator[None, None, Reference]:
-        """Yield many times, after small steps of work, and return the reference of the start of a stream.
+        """Compute a reference from the start of a stream in small steps, yielding after each, and return it.
 
-        Its limits come from the stream's own chunks, put together in stretches, so that what
-        neighbouring frames have in common is allowed for. A short start holds few independent
-        moments; the promise of false alarms is then rough (``docs/drift.md`` has numbers).
+        Limits come from a moving-block bootstrap of the stream's own chunks, which preserves the correlation
+        of neighbouring frames. A short start has few independent samples, so its false-alarm interval is
+        approximate (``docs/explanation/drift.md`` has measurements).
 
         Args:
             groups: the faces of each chunk, in order.
-            base: the bundle's own reference: kernel width, components and accuracy model are its.
-            source: what the stream is, in words.
-            repeat_s: after how many seconds a face counts again.
+            base: the bundle's reference, with kernel width, components and accuracy model.
+            source: description of the stream.
+            repeat_s: seconds after which a face counts again.
             seed: of the simulated streams.
-            runs: simulated streams.
-            steps: windows in each.
-            sight: how much of a face is known, and so which limits are made.
+            runs: number of simulated streams.
+            steps: windows per stream.
+            scope: the part of a face that is known; limits are computed for this scope only.
 
         Raises:
             DataError: too few faces.
         """
-        if len(groups) < LEAST_CHUNKS:
+        if len(groups) < MIN_CHUNKS:
             raise DataError(
-                f"the start of the stream holds {len(groups)} times {CHUNK_BLOCKS} looks at a face (one every {repeat_s:g} s a "
-                f"face); a reference needs {LEAST_CHUNKS}. Start from more minutes"
+                f"the start of the stream has {len(groups) * CHUNK_BLOCKS} face samples (one per face every {repeat_s:g} s); "
+                f"a reference needs {MIN_CHUNKS * CHUNK_BLOCKS}"
             )
         sizes = [len(group) for group in groups]
         faces = FaceBatch.join(groups)
@@ -194,7 +202,7 @@ class Reference:
         yield
         ends = np.cumsum(sizes)
         places = [np.arange(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-        calibrations = yield from calibrate(values, faces.probabilities, places, runs, steps, seed, (sight,))
+        calibrations = yield from calibrate(values, faces.probabilities, places, runs, steps, seed, (scope,))
         return replace(
             base,
             source=source,

@@ -1,9 +1,9 @@
-"""Lines over time as plain SVG, in the look of the pages."""
+"""Line charts over time for the template macro ``line_chart``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Final
 
 WIDTH: Final = 420
@@ -11,7 +11,40 @@ HEIGHT: Final = 120
 _FOOT: Final = 14
 _TOP: Final = 12
 _LEFT: Final = 38
-"""Room for the numbers at the axis."""
+"""Space for the axis labels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineChart:
+    """A line chart in SVG units.
+
+    Attributes:
+        points: points of the line, in SVG syntax.
+        beyond: (x, y) of the highlighted points.
+        mark_y: y of a horizontal line; None for none.
+        mark_text_y: y of its label.
+        mark_text: label of the line.
+        low: label at the bottom of the value axis.
+        high: label at its top.
+        start: label at the start of the time axis.
+        end: label at its end.
+        label: text alternative of the chart.
+    """
+
+    points: str
+    beyond: Sequence[tuple[str, str]]
+    mark_y: str | None
+    mark_text_y: str
+    mark_text: str
+    low: str
+    high: str
+    start: str
+    end: str
+    label: str
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = _LEFT
+    foot_y: int = HEIGHT - _FOOT - 2
 
 
 def timeline(
@@ -23,20 +56,20 @@ def timeline(
     beyond: Sequence[bool] = (),
     top: float | None = None,
     form: str = "{:.3g}",
-) -> str:
-    """Return one line over time; points that are beyond something have the warning colour.
+) -> LineChart | None:
+    """Return a line chart, None without values.
 
     Args:
-        times_h: hours.
-        values: as many.
-        mark: a value at which a horizontal line is drawn.
-        mark_text: what that line is.
-        beyond: for each point, whether it is beyond; () for none.
-        top: the scale goes from 0 to here; None from the smallest to the largest value. Higher values are drawn at the edge.
-        form: of the numbers at the axis.
+        times_h: times in hours.
+        values: one value per time.
+        mark: value of a horizontal line; None for none.
+        mark_text: label of that line.
+        beyond: whether to highlight each point; () for none.
+        top: upper end of a scale from 0, to which values are clipped; None scales to the range of values.
+        form: format string of the axis labels.
     """
     if not values:
-        return ""
+        return None
     known = [*values, *([mark] if mark is not None else [])]
     low, high = (min(known), max(known)) if top is None else (0.0, max(top, mark or top))
     if high <= low:
@@ -48,24 +81,16 @@ def timeline(
         return _LEFT + (time_h - first) / span * (WIDTH - _LEFT), HEIGHT - _FOOT - share * (HEIGHT - _FOOT - _TOP)
 
     points = [at(t, v) for t, v in zip(times_h, values, strict=True)]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    parts = [f'<polyline points="{line}" style="fill:none;stroke:var(--mark);stroke-width:1.5"/>']
-    for (x, y), is_beyond in zip(points, beyond, strict=False):
-        if is_beyond:
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" style="fill:var(--bad)"/>')
-    if mark is not None:
-        _, y = at(first, mark)
-        parts.append(
-            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}" style="stroke:var(--soft);stroke-dasharray:4 3"/>'
-        )
-        below = y < HEIGHT / 2
-        parts.append(
-            f'<text x="{WIDTH}" y="{y + (11 if below else -3):.1f}" text-anchor="end" '
-            f'style="paint-order:stroke;stroke:var(--paper);stroke-width:4px">{escape(mark_text)}</text>'
-        )
-    parts.append(f'<text x="0" y="10">{escape(form.format(high))}</text>')
-    parts.append(f'<text x="0" y="{HEIGHT - _FOOT - 2}">{escape(form.format(low))}</text>')
-    parts.append(f'<text x="{_LEFT}" y="{HEIGHT - 2}">{first:.2f} h</text>')
-    parts.append(f'<text x="{WIDTH}" y="{HEIGHT - 2}" text-anchor="end">{times_h[-1]:.2f} h</text>')
-    label = f"from {form.format(min(values))} to {form.format(max(values))} over {span:.2f} hours"
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    mark_y = at(first, mark)[1] if mark is not None else 0.0
+    return LineChart(
+        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points),
+        beyond=[(f"{x:.1f}", f"{y:.1f}") for (x, y), is_beyond in zip(points, beyond, strict=False) if is_beyond],
+        mark_y=None if mark is None else f"{mark_y:.1f}",
+        mark_text_y=f"{mark_y + (11 if mark_y < HEIGHT / 2 else -3):.1f}",
+        mark_text=mark_text,
+        low=form.format(low),
+        high=form.format(high),
+        start=f"{first:.2f} h",
+        end=f"{times_h[-1]:.2f} h",
+        label=f"from {form.format(min(values))} to {form.format(max(values))} over {span:.2f} hours",
+    )

@@ -1,8 +1,8 @@
-"""What a window of faces says, and in words: has the picture changed, or what is shown in it?
+"""Verdicts on windows, and the likely cause of drift as text.
 
-A mix of expressions that changed moves the expression detector alone, because all others
-compare with the nearest mix. A picture that changed moves them, and often the expressions as
-well, since the model misreads: then the picture is the cause to look for first.
+A changed mix of expressions affects the expression detector alone, because all others compare with the
+nearest mix. A changed picture affects the others, and often the predicted expressions as well, so the
+picture is then the likely cause.
 """
 
 from __future__ import annotations
@@ -14,57 +14,57 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.monitoring.detector import Kind, Reading
-from mien.monitoring.sight import Sight
+from mien.monitoring.detectors import DetectorResult, Kind
+from mien.monitoring.observation import Scope
 
 NOTHING, PICTURE, CONTENT, CONFIDENCE = "nothing", "picture", "content", "confidence"
 
-WORDS: Final[dict[str, str]] = {
+DESCRIPTIONS: Final[dict[str, str]] = {
     NOTHING: "no drift",
     PICTURE: "the camera or its picture has changed",
-    CONTENT: "other expressions are shown; the picture is as it was",
-    CONFIDENCE: "the model's confidence has changed, the picture and the expressions have not: other faces than it knows?",
+    CONTENT: "the mix of expressions has changed; the picture has not",
+    CONFIDENCE: "the model's confidence has changed; picture and expressions have not. Are the faces unlike its training data?",
 }
-_OF_ANSWERS: Final[dict[str, str]] = {
-    CONTENT: "other expressions are read than before; are they shown, or does the camera mislead? Answers alone do not tell",
-    CONFIDENCE: "the model is less sure than before, or surer; is it the camera, or the faces? Answers alone do not tell",
+_PREDICTIONS_ONLY: Final[dict[str, str]] = {
+    CONTENT: "the predicted expressions have changed; predictions alone do not show whether people or the camera changed",
+    CONFIDENCE: "the model's confidence has changed; predictions alone do not show whether the faces or the camera changed",
 }
-"""What is said instead where only answers were compared."""
+"""Descriptions for the scope ``answers``."""
 ADVICE: Final[dict[str, str]] = {
-    NOTHING: "Nothing needs doing.",
-    PICTURE: "Look at the camera first: light, lens, focus, resolution, framing. Retrain only if this picture is here to stay.",
-    CONTENT: "Check whether people do something else than before. Retraining is needed only if the labels' shares matter.",
-    CONFIDENCE: "Label a hundred of the new faces and score the model on them.",
+    NOTHING: "No action is needed.",
+    PICTURE: "Check the camera first: light, lens, focus, resolution, framing. Retrain only if the change is permanent.",
+    CONTENT: "Check whether people's activity has changed. Retrain only if the class shares matter.",
+    CONFIDENCE: "Label a hundred of the new faces and evaluate the model on them.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class WindowVerdict:
-    """One window, judged.
+    """Verdict on one window.
 
     Attributes:
-        from_s: time of its first face.
-        to_s: time of its last one.
-        blocks: independent looks in it.
-        readings: by detector.
-        surprises: by detector: -log10 of the share of windows without drift that stray as far.
-        flagged: detectors that are beyond the limit with an effect that matters.
-        lasting: detectors that were flagged in m of the last n windows.
-        mix: (7,) float64, the expressions of the nearest mix of the reference.
-        shown: (7,) float64, share of the faces by the model's answer.
-        averages: means of the picture's measures, confidence and entropy, where known.
-        stability: population stability index of the picture's measures.
-        confidence: mean confidence, the plain estimate of accuracy; None where no model reads.
-        accuracy: the learnt estimate; None without one.
+        from_s: time of the first face, seconds.
+        to_s: time of the last face, seconds.
+        blocks: number of independent samples.
+        results: result by detector.
+        surprises: -log10 of the share of windows without drift with as high a score, by detector.
+        flagged: detectors above the limit with a relevant effect.
+        persistent: detectors that flagged this window and m of the last n.
+        mix: (7,) float64 shares of the nearest mix of the reference's expressions.
+        shown: (7,) float64 shares of faces by predicted class.
+        averages: means of the quality measures, confidence and entropy, where known.
+        stability: population stability index by quality measure.
+        confidence: mean confidence, 0 to 1; None without predictions.
+        accuracy: estimated accuracy, 0 to 1; None without a model.
     """
 
     from_s: float
     to_s: float
     blocks: int
-    readings: Mapping[str, Reading]
+    results: Mapping[str, DetectorResult]
     surprises: Mapping[str, float]
     flagged: tuple[str, ...]
-    lasting: tuple[str, ...]
+    persistent: tuple[str, ...]
     mix: NDArray[np.float64]
     shown: NDArray[np.float64]
     averages: Mapping[str, float]
@@ -73,28 +73,28 @@ class WindowVerdict:
     accuracy: float | None
 
 
-def words_of(what: str, sight: Sight) -> str:
-    """Return a cause in words, claiming no more than was looked at.
+def description_of(cause: str, scope: Scope) -> str:
+    """Return the description of a cause within a scope.
 
-    >>> words_of("content", "all")
-    'other expressions are shown; the picture is as it was'
+    >>> description_of("content", "all")
+    'the mix of expressions has changed; the picture has not'
     """
-    return _OF_ANSWERS.get(what, WORDS[what]) if sight == "answers" else WORDS[what]
+    return _PREDICTIONS_ONLY.get(cause, DESCRIPTIONS[cause]) if scope == "answers" else DESCRIPTIONS[cause]
 
 
-def advice_of(what: str, sight: Sight) -> str:
-    """Return what to do about a cause; where only answers were compared the camera is looked at first."""
-    return ADVICE[PICTURE] if sight == "answers" and what != NOTHING else ADVICE[what]
+def advice_of(cause: str, scope: Scope) -> str:
+    """Return the recommended action; in scope ``answers`` the camera is always to be checked first."""
+    return ADVICE[PICTURE] if scope == "answers" and cause != NOTHING else ADVICE[cause]
 
 
-def looks_like(kinds: Iterable[Kind]) -> str:
-    """Return which change the kinds of flagged detectors point to.
+def likely_cause(kinds: Iterable[Kind]) -> str:
+    """Return the likely cause by the kinds of the persistent detectors.
 
-    >>> looks_like(["content", "picture"]), looks_like(["content"]), looks_like([])
+    >>> likely_cause(["content", "picture"]), likely_cause(["content"]), likely_cause([])
     ('picture', 'content', 'nothing')
     """
-    seen = set(kinds)
+    present = set(kinds)
     for kind in (PICTURE, CONTENT, CONFIDENCE):
-        if kind in seen:
+        if kind in present:
             return kind
     return NOTHING

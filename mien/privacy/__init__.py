@@ -1,1 +1,1 @@
-"""What may be read, shown, kept and handed on, and for how long: decided once, and carried by type."""
+"""Policy, consent, erasure, audit log and group statistics: what may be read, stored and released."""

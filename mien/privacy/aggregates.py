@@ -1,50 +1,104 @@
-"""What a group shows, without showing a person.
+"""Group statistics per time bin, with noise that protects each person (differential privacy).
 
-Published is, for each group and each bin of time, how the people's time spreads over a few
-categories. What protects a person:
+A person who was seen for at least half of a bin contributes the shares of the categories in their time,
+which sum to 1, and 1 to the number of people; anyone else contributes nothing. Replacing a person's data,
+or adding or removing the person, changes these sums by at most the square root of 2 (Euclidean norm).
+Each sum gets noise from the discrete Gaussian distribution (``noise``) with a standard deviation of
+``noise`` people, so a bin satisfies zero-concentrated differential privacy with rho = 1 / noise²
+(Canonne, Kamath, Steinke 2020, theorem 14). The rho of all bins that count a person add up; the budget
+limits this sum (``group_ledger``).
 
-- *Groups of k*: a group, and every difference of published groups, has at least k people (``suppression``).
-- *One grid*: bins of 30 s or more, from 0 on; groups are fixed when counting begins.
-- *Once*: a bin is published once; what comes late is left out, and asking again gives the same numbers.
-- *One person, one voice*: whoever was seen for half of a bin weighs 1, all others 0.
-- *Noise*: two parts (``noise``), one that lasts as long as the same people are counted, one of the bin alone. Averaging many
-  bins does not take off the first, comparing two bins does not take off the second. Numbers of people are rounded down to fives.
-
-There is no number about a person in what comes out.
+All later steps, including the suppression of small groups, use the noisy sums only and do not affect the
+guarantee. A group is shown if its noisy number of people is ``k`` or more, which is equivalent to comparing
+the true number with a random threshold per bin.
 """
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from mien.errors import UsageError
-from mien.privacy.noise import laplace
-from mien.privacy.suppression import People, check_nested, publishable
+from mien.privacy.noise import KeyedRandom, discrete_gaussian
 
 K: Final = 10
-LEAST_K: Final = 5
-LEAST_BIN_S: Final = 30.0
-NOISE_PEOPLE: Final = 1.0
-"""Scale of each of the two parts of the noise, in people: one person's whole weight."""
-LEAST_PRESENCE: Final = 0.5
-"""Share of a bin for which somebody must be seen to count in it."""
-_PEOPLE_STEP: Final = 5
+MIN_K: Final = 5
+MIN_BIN_S: Final = 30.0
+MAX_BIN_S: Final = 86_400.0
+MAX_BINS: Final = 1000
+_MAX_TIME_S: Final = 253_370_764_800.0
+"""Start of the year 9999: earlier times can be represented in every time zone."""
+NOISE: Final = 4.0
+MIN_NOISE: Final = 2.0
+MAX_NOISE: Final = 1000.0
+MIN_PRESENCE: Final = 0.5
+"""Minimum share of a bin for which a person must be seen to be counted in it."""
+_UNITS: Final = 1000
+"""Integer units per person: shares are rounded to a thousandth."""
+
+People = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Binning:
+    """How a span of time is divided into bins and counted.
+
+    Attributes:
+        start_s: start of the first bin in seconds since 1970 (UTC).
+        bin_s: length of a bin in seconds.
+        bins: number of consecutive bins.
+        k: minimum noisy number of people for which a group is shown.
+        noise: standard deviation of the noise on each sum, in people; 0 for publications of versions without a budget.
+        categories: the categories that a person's time is divided into.
+    """
+
+    start_s: float
+    bin_s: float
+    bins: int
+    k: int
+    noise: float
+    categories: tuple[str, ...]
+
+    @property
+    def end_s(self) -> float:
+        """End of the last bin in seconds since 1970."""
+        return self.start_s + self.bins * self.bin_s
+
+    def check(self) -> None:
+        """Check that all values are in range.
+
+        Raises:
+            UsageError: a value is out of its range.
+        """
+        if not MIN_BIN_S <= self.bin_s <= MAX_BIN_S:
+            raise UsageError(
+                f"a bin is {self.bin_s:g} s; it must be {MIN_BIN_S:g} to {MAX_BIN_S:g} s (a day). Publish one lesson at a time"
+            )
+        if not 1 <= self.bins <= MAX_BINS:
+            raise UsageError(
+                f"there are {self.bins:,} bins of {self.bin_s:g} s; there must be 1 to {MAX_BINS:,}. "
+                "Choose a shorter time or longer bins (--bin-s)"
+            )
+        if self.k < MIN_K:
+            raise UsageError(f"k is {self.k}; it must be {MIN_K} or more")
+        if not MIN_NOISE <= self.noise <= MAX_NOISE:
+            raise UsageError(f"noise is {self.noise:g} people; it must be {MIN_NOISE:g} to {MAX_NOISE:g}")
+        if not 0 <= self.start_s < self.end_s <= _MAX_TIME_S:
+            raise UsageError("the time is outside the years 1970 to 9998")
 
 
 @dataclass(frozen=True, slots=True)
 class GroupCell:
-    """One group in one bin of time.
+    """One group in one bin.
 
     Attributes:
         group: the group's name.
-        from_s: start of the bin in seconds.
-        to_s: its end.
-        people: how many people count, rounded down to fives; 0 where it is suppressed.
-        shares: share of the people's time by category, 0 to 1, with noise; None where it is
-            suppressed, be it for too few people or to protect another group.
+        from_s: start of the bin in seconds since the start of the publication.
+        to_s: end of the bin in seconds since the start of the publication.
+        people: noisy number of people counted; 0 in a suppressed cell.
+        shares: noisy share of the people's time by category, 0 to 1; None in a suppressed cell.
     """
 
     group: str
@@ -55,82 +109,89 @@ class GroupCell:
 
 
 class GroupAggregates:
-    """The aggregates of nested groups over time.
+    """Sums of groups over time, and the noisy cells that may be published.
 
     Args:
-        groups: who is in which group; nested or disjoint.
-        categories: what a person's time is divided into.
-        key: the secret of the noise.
-        bin_s: length of a bin in seconds.
-        k: the least number of people.
-
-    Raises:
-        UsageError: groups overlap, ``bin_s`` is below 30, or ``k`` below 5.
+        groups: the members of each group; a person may be in several.
+        binning: how time is divided.
+        key: secret key of the noise.
     """
 
-    def __init__(
-        self, groups: Mapping[str, People], categories: Sequence[str], key: bytes, bin_s: float = LEAST_BIN_S, k: int = K
-    ) -> None:
-        if not LEAST_BIN_S <= bin_s < math.inf:
-            raise UsageError(f"a bin is {bin_s:g} s; it must be {LEAST_BIN_S:g} s or more, for shorter ones show single moments")
-        if k < LEAST_K:
-            raise UsageError(f"k is {k}; it must be {LEAST_K} or more, for smaller groups show single people")
-        check_nested(groups)
-        self.categories = tuple(categories)
-        self._groups = {name: frozenset(people) for name, people in groups.items()}
-        self._everybody = frozenset().union(*self._groups.values())
-        self._key, self._bin_s, self._k = key, bin_s, k
-        self._open: dict[int, dict[str, list[float]]] = {}
-        self._cells: list[GroupCell] = []
-        self._closed = 0
-        self.late = 0
+    def __init__(self, groups: Mapping[str, People], binning: Binning, key: bytes) -> None:
+        self._groups, self._binning, self._key = groups, binning, key
+        self._everybody = frozenset().union(*groups.values())
+        self._seconds: dict[int, dict[str, list[float]]] = {}
 
-    def update(self, person: str, t_s: float, category: str, interval_s: float) -> None:
-        """Take in that ``person`` showed ``category`` at ``t_s`` for ``interval_s`` seconds.
+    def update(self, person: str, at_s: float, category: str, interval_s: float) -> None:
+        """Add that ``person`` showed ``category`` at ``at_s`` (seconds since 1970) for ``interval_s`` seconds.
 
-        Who is in no group is left out; what belongs to a published bin is counted in ``late`` and left out.
+        People without a group and times outside the bins are ignored.
         """
-        place = self.categories.index(category)
-        at = int(t_s // self._bin_s)
-        if at < self._closed:
-            self.late += 1
-        elif person in self._everybody and interval_s > 0:
-            seconds = self._open.setdefault(at, {}).setdefault(person, [0.0] * len(self.categories))
-            seconds[place] += interval_s
+        binning = self._binning
+        if person in self._everybody and binning.start_s <= at_s < binning.end_s and interval_s > 0:
+            people = self._seconds.setdefault(int((at_s - binning.start_s) // binning.bin_s), {})
+            seconds = people.setdefault(person, [0.0] * len(binning.categories))
+            seconds[binning.categories.index(category)] += min(interval_s, binning.bin_s)
 
-    def publish(self, until_s: float) -> tuple[GroupCell, ...]:
-        """Close all bins that end at ``until_s`` or before, and return all cells published so far, in order of time."""
-        while (self._closed + 1) * self._bin_s <= until_s:
-            self._cells += self._close(self._closed)
-            self._closed += 1
-        return tuple(self._cells)
+    def cells(self) -> tuple[GroupCell, ...]:
+        """Return the cells of all groups in all bins, ordered by time; the same data gives the same cells."""
+        return tuple(
+            self._cell(name, people, at, self._rows(at))
+            for at in range(self._binning.bins)
+            for name, people in self._groups.items()
+        )
 
-    def _close(self, at: int) -> list[GroupCell]:
-        """Return the cells of a bin; what people showed in it is forgotten."""
-        weights = {}
-        for person, seconds in self._open.pop(at, {}).items():
-            total = sum(seconds)
-            if total >= LEAST_PRESENCE * self._bin_s:
-                weights[person] = [value / total for value in seconds]
-        present = {name: people & weights.keys() for name, people in self._groups.items()}
-        shown = publishable(present, self._k)
-        cells = []
-        for name in self._groups:
-            people = present[name]
-            number = len(people) // _PEOPLE_STEP * _PEOPLE_STEP
-            shares = self._shares(people, weights, at) if name in shown else None
-            cells.append(GroupCell(name, at * self._bin_s, (at + 1) * self._bin_s, number if shares else 0, shares))
-        return cells
+    def _rows(self, at: int) -> dict[str, list[int]]:
+        """Return each person's contribution to a bin, as integers that sum to ``_UNITS``."""
+        return {
+            person: _to_units(seconds)
+            for person, seconds in self._seconds.get(at, {}).items()
+            if sum(seconds) >= MIN_PRESENCE * self._binning.bin_s
+        }
 
-    def _shares(self, people: People, weights: Mapping[str, list[float]], at: int) -> tuple[float, ...]:
-        """Return the shares of ``people``, which sum to 1, with both parts of the noise."""
-        sums = []
-        for place, category in enumerate(self.categories):
-            total = sum(weights[person][place] for person in sorted(people))
-            lasting = laplace(self._key, people, category, NOISE_PEOPLE)
-            passing = laplace(
-                self._key, people, f"{category} in {at * self._bin_s:g} to {(at + 1) * self._bin_s:g} s", NOISE_PEOPLE
-            )
-            sums.append(max(0.0, total + lasting + passing))
-        whole = sum(sums)
-        return tuple(round(value / whole, 2) if whole else round(1 / len(sums), 2) for value in sums)
+    def _cell(self, name: str, people: People, at: int, rows: Mapping[str, list[int]]) -> GroupCell:
+        binning = self._binning
+        counted = {person: rows[person] for person in sorted(people & rows.keys())}
+        from_s, to_s, sigma = at * binning.bin_s, (at + 1) * binning.bin_s, round(binning.noise * _UNITS)
+        # the noise is a function of the absolute time, the members of the group, and all counted data
+        query = [binning.start_s + from_s, binning.start_s + to_s, sigma, binning.categories, sorted(people), counted]
+        random = KeyedRandom(self._key, b"cell" + json.dumps(query).encode())
+        size = len(counted) + discrete_gaussian(random, sigma) / _UNITS
+        sums = [
+            (sum(row[place] for row in counted.values()) + discrete_gaussian(random, sigma)) / _UNITS
+            for place in range(len(binning.categories))
+        ]
+        if size < binning.k:
+            return GroupCell(name, from_s, to_s, 0, None)
+        size = min(size, len(people))
+        shares = tuple(round(value / size, 2) for value in _project_to_simplex(sums, size))
+        return GroupCell(name, from_s, to_s, round(size), shares)
+
+
+def _to_units(seconds: Sequence[float]) -> list[int]:
+    """Return integers in the proportions of ``seconds`` that sum to ``_UNITS``.
+
+    >>> _to_units([10.0, 20.0, 0.0])
+    [333, 667, 0]
+    """
+    total = sum(seconds)
+    exact = [_UNITS * value / total for value in seconds]
+    parts = [int(value) for value in exact]
+    by_rest = sorted(range(len(parts)), key=lambda place: parts[place] - exact[place])
+    for place in by_rest[: _UNITS - sum(parts)]:
+        parts[place] += 1
+    return parts
+
+
+def _project_to_simplex(values: Sequence[float], total: float) -> list[float]:
+    """Return the Euclidean projection of ``values`` onto the simplex: values of at least 0 that sum to ``total``.
+
+    >>> _project_to_simplex([4.0, 1.0, -3.0], 4.0)
+    [3.5, 0.5, 0.0]
+    """
+    shift, above = 0.0, 0.0
+    for count, value in enumerate(sorted(values, reverse=True), 1):
+        above += value
+        if value > (above - total) / count:
+            shift = (above - total) / count
+    return [max(0.0, value - shift) for value in values]

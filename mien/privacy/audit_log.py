@@ -1,8 +1,8 @@
-"""The audit log: what was decided, read, exported and erased, and when; never about whom.
+"""The audit log: which decisions, sessions, exports and erasures happened when, but not whom they concern.
 
-Every event has a fixed set of fields, and every field takes a whole number, one of a few
-words, or a hash. There is nowhere to write a name, a path or a free sentence, so no personal
-data can get in, and the log outlives the data that it speaks of.
+Every event has a fixed set of fields, and every field takes an integer, one of a few words, or a
+hash. No field takes a name, a path or free text, so the log contains no personal data and may be
+kept longer than the data that it refers to.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.privacy import consent
-from mien.privacy.chain import Chain, Head, Verdict
+from mien.privacy.chain import Chain, ChainReport, Head
 from mien.privacy.deployment import CONTEXTS, EXCLUDED_PURPOSES, JURISDICTIONS, PURPOSES
 from mien.privacy.level import Level
 from mien.privacy.rules import RULES
@@ -45,14 +45,14 @@ EVENTS: Final[Mapping[str, Mapping[str, object]]] = {
     "model-rolled-back": {"model": HASH, "before": HASH},
     "group-published": {"groups": NUMBER, "bins": NUMBER, "suppressed": NUMBER, "k": NUMBER},
 }
-"""Every event by name, with its fields: ``NUMBER``, ``HASH``, or the words that it takes."""
+"""The fields of every event: ``NUMBER``, ``HASH``, or a tuple of allowed words."""
 
 
 class AuditLog:
-    """The log below a folder.
+    """The audit log in a folder.
 
     Args:
-        folder: where ``audit.jsonl`` stands, or will.
+        folder: folder of ``audit.jsonl``; the file need not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,18 +68,18 @@ class AuditLog:
 
         Args:
             event: one of ``EVENTS``.
-            at: when; now if not given. It is kept to the second, in UTC.
-            **fields: all of the event's fields.
+            at: time of the event, default now; stored in UTC with a resolution of one second.
+            **fields: values of all fields of the event.
 
         Raises:
-            ValueError: another event, other fields, or a value that a field does not take.
-            DataError: the log does not end where its head says.
-            DeviceError: the disk refuses.
+            ValueError: unknown event, missing or unknown fields, or an invalid value.
+            DataError: the log does not match its head.
+            DeviceError: the log cannot be written.
         """
         wanted = EVENTS.get(event)
         if wanted is None or set(wanted) != set(fields):
             raise ValueError(
-                f"event {event!r} with {sorted(fields)}; {event!r} takes {sorted(wanted or ())}, events are {list(EVENTS)}"
+                f"event {event!r} with fields {sorted(fields)}; it takes {sorted(wanted or ())}, the events are {list(EVENTS)}"
             )
         for name, value in fields.items():
             if not _fits(value, wanted[name]):
@@ -88,18 +88,18 @@ class AuditLog:
         return self._chain.append({"at": when, "event": event, **{name: fields[name] for name in wanted}})
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the events, oldest first, as ``n``, ``at``, ``event`` and the event's fields.
+        """Yield the events, oldest first, with the keys ``n``, ``at``, ``event`` and the event's fields.
 
         Raises:
-            DataError: the log is broken; what stands before the fault was yielded.
+            DataError: the log is broken; the events before the fault were yielded.
         """
         return self._chain.rows()
 
-    def verify(self, kept: Head | None = None) -> Verdict:
-        """Return whether the log is whole; see ``Chain.verify``.
+    def verify(self, kept: Head | None = None) -> ChainReport:
+        """Return whether the log is intact; see ``Chain.verify``.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: the log cannot be read.
         """
         return self._chain.verify(kept)
 

@@ -1,12 +1,12 @@
-"""A file of lines that can only grow, each bound to all before it by a hash.
+"""An append-only file whose lines form a hash chain.
 
-Every line is a JSON object with its number (``n``), the hash of the line before (``prev``)
-and its own (``hash``, SHA-256 over the rest). Beside the file stands its *head*: how many
-lines there are, and the hash of the last. Changing, removing or reordering a line breaks the
-chain; cutting lines off the end breaks the head.
+Every line is a JSON object with its number (``n``), the hash of the previous line (``prev``) and
+its own hash (``hash``, SHA-256 over the rest). The *head*, a file beside it, holds the number of
+lines and the hash of the last one. Changing, removing or reordering a line breaks the chain;
+removing lines from the end contradicts the head.
 
-Whoever can write both files can also write a whole new chain. Against that only a head that
-is kept elsewhere helps: ``verify`` takes one.
+Anyone who can write both files can also write a new chain. To detect this, ``verify`` takes a
+head that was stored elsewhere.
 """
 
 from __future__ import annotations
@@ -20,23 +20,31 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import DataError, DeviceError
-from mien.files import write_text
+from mien.documents import conform, parse_json, read_limited
+from mien.errors import DataError, write_error
+from mien.files import open_private, write_text
 from mien.locks import one_writer
 
+STATE_NAME: Final = "privacy"
 START: Final = "0" * 64
-"""What stands in place of a hash before the first line."""
+"""The ``prev`` hash of the first line."""
 MAX_LINE_BYTES: Final = 64 * 1024
+_MAX_HEAD_BYTES: Final = 1024
 _OWN_KEYS: Final = frozenset({"n", "prev", "hash"})
+
+
+def state_folder(root: Path) -> Path:
+    """Return the folder below a sessions folder that holds the consent ledger, the audit log and the group ledger."""
+    return root / STATE_NAME
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a chain ends.
+    """The end of a chain.
 
     Attributes:
-        lines: how many lines it has.
-        hash: the hash of the last one.
+        lines: number of lines.
+        hash: hash of the last line.
     """
 
     lines: int = 0
@@ -47,13 +55,13 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What checking a chain found.
+class ChainReport:
+    """Result of verifying a chain.
 
     Attributes:
-        head: where the whole part of the chain ends.
-        fault: what is wrong with the line after that, "" where all is well.
-        note: what is worth knowing and no fault, or "".
+        head: end of the intact part.
+        fault: what is wrong after that, "" if the chain is intact.
+        note: a remark that is not a fault, or "".
     """
 
     head: Head
@@ -62,22 +70,22 @@ class Verdict:
 
 
 def head_from(text: str) -> Head:
-    """Return the head that ``text`` (``LINES:HASH``) stands for.
+    """Parse a head written as ``LINES:HASH``.
 
     Raises:
-        DataError: it stands for none.
+        DataError: the text is not a head.
     """
     lines, _, digest = text.strip().partition(":")
     if not lines.isdecimal() or len(lines) > 18 or len(digest) != len(START) or set(digest) - set("0123456789abcdef"):
-        raise DataError(f"{text.strip()[:100]!r} is no head of a log; it looks like 12:9f2c… (a number, a colon, 64 digits)")
+        raise DataError(f"{text.strip()[:100]!r} is not the head of a log; it must look like 12:9f2c… (number, colon, 64 digits)")
     return Head(int(lines), digest)
 
 
 class Chain:
-    """The chain in a file; the file need not be there yet.
+    """A chain in a file.
 
     Args:
-        path: the file; ``NAME.head`` and ``NAME.lock`` stand beside it.
+        path: the file, which need not exist; ``NAME.head`` and ``NAME.lock`` are beside it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,17 +93,17 @@ class Chain:
         self.head_path = path.with_name(path.name + ".head")
 
     def append(self, fields: Mapping[str, Any]) -> Head:
-        """Add a line with ``fields`` and return the new head; it is on the disk when this returns.
+        """Append a line with ``fields`` and return the new head; the line is on disk when this returns.
 
-        Several threads and processes may append at once. What a kill left behind of a line
-        that nobody was told of is taken off first.
+        Several threads and processes may append concurrently. An incomplete line, left by a kill,
+        is removed first.
 
         Raises:
-            DataError: the file does not end where its head says.
-            DeviceError: the disk refuses.
+            DataError: the file does not match its head.
+            DeviceError: the file cannot be written.
         """
         if _OWN_KEYS & set(fields):
-            raise ValueError(f"a line's own keys are {sorted(_OWN_KEYS)}")
+            raise ValueError(f"the keys {sorted(_OWN_KEYS)} are reserved")
         with one_writer(self.path):
             head, size = self._end()
             body = {"n": head.lines + 1, **fields, "prev": head.hash}
@@ -104,32 +112,31 @@ class Chain:
             if len(line) > MAX_LINE_BYTES:
                 raise ValueError(f"a line has at most {MAX_LINE_BYTES} bytes, this one {len(line)}")
             try:
-                with self.path.open("ab") as handle:
+                with os.fdopen(open_private(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as handle:
                     handle.write(line)
                     handle.flush()
                     os.fsync(handle.fileno())
             except OSError as error:
-                raise DeviceError(
-                    f"cannot write {self.path} ({error.strerror}). Free some space, or check permissions"
-                ) from error
-            write_text(self.head_path, f"{new} {size + len(line)}\n")
+                message = f"cannot write {self.path} ({error.strerror}). Free some space, or check permissions"
+                raise write_error(message, error) from error
+            write_text(self.head_path, f"{new} {size + len(line)}\n", private=True)
         return new
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the lines in order, without their hashes.
 
         Raises:
-            DataError: the chain is broken; rows before the fault were yielded.
+            DataError: the chain is broken; the lines before the fault were yielded.
         """
         head = Head()
         for raw in self._lines():
             head, row, fault = _next(head, raw)
             if fault:
-                raise DataError(f"{self.path}, line {head.lines + 1}: {fault}. Check it with: mien audit verify")
+                raise DataError(f"{self.path}, line {head.lines + 1}: {fault}. Check it with: mien privacy log verify")
             yield {key: value for key, value in row.items() if key not in ("prev", "hash")}
 
-    def verify(self, kept: Head | None = None) -> Verdict:
-        """Return whether the chain is whole, ends where its head says, and still holds a head that was ``kept`` elsewhere.
+    def verify(self, kept: Head | None = None) -> ChainReport:
+        """Verify that the chain is intact, matches its head, and contains a head that was ``kept`` elsewhere.
 
         Raises:
             DataError: the file or its head cannot be read.
@@ -142,37 +149,40 @@ class Chain:
             following, _, fault = _next(head, raw)
             if fault:
                 if head.lines >= recorded.lines and not raw.endswith(b"\n") and next(lines, None) is None:
-                    fault, note = "", "its last line was cut short while it was written; nobody was told that it was there"
+                    fault, note = "", "its last line is incomplete: the program was killed while writing it"
                 break
             head = following
             if head in (recorded, kept):
                 heads.add(head)
         if head.lines > recorded.lines and self._recorded()[0] != recorded:
-            return self.verify(kept)  # somebody wrote meanwhile
+            return self.verify(kept)  # another process appended a line meanwhile
         if not fault and recorded not in heads:
-            fault = f"the file ends after {head.lines} lines, its head says {recorded.lines}: lines are missing or were replaced"
+            fault = f"the file has {head.lines} lines, its head {recorded.lines}: lines are missing or were replaced"
         if not fault and kept is not None and kept not in heads:
-            fault = f"the head you kept, {kept}, is not in it: the file was cut or written anew"
+            fault = f"it does not contain the given head {kept}: the file was truncated or rewritten"
         if not fault and recorded == Head() and head.lines > 1:
-            fault = f"its head {self.head_path.name} is missing, so lines cut off its end would not be missed"
+            fault = f"its head {self.head_path.name} is missing, so removed lines cannot be detected"
         if not fault and not note and head.lines > recorded.lines:
             note = (
-                f"{head.lines - recorded.lines} of its lines stand after the head: added by hand, or the program was killed there"
+                f"{head.lines - recorded.lines} of its lines are not in the head: they were added by hand, or the program was "
+                "killed"
             )
-        return Verdict(head, fault, note)
+        return ChainReport(head, fault, note)
 
     def _recorded(self) -> tuple[Head, int]:
-        """Return the head that stands beside the file, and the file's size then; a chain without any has no lines."""
+        """Return the recorded head and file size; an empty head if there is none."""
         try:
-            text, _, size = self.head_path.read_text(encoding="utf-8").strip().partition(" ")
+            text, _, size = read_limited(self.head_path, _MAX_HEAD_BYTES).decode().strip().partition(" ")
             return head_from(text), int(size)
         except FileNotFoundError:
             return Head(), 0
         except (OSError, ValueError) as error:
-            raise DataError(f"cannot read {self.head_path} ({error}). Put a copy of it back, or check its permissions") from error
+            raise DataError(f"cannot read {self.head_path} ({error}). Restore a copy of it, or check its permissions") from error
 
     def _end(self) -> tuple[Head, int]:
-        """Return where the next line goes and the file's size; a line that was not finished is taken off."""
+        """Return the head and the file's size, after removing an incomplete last line."""
+        if self.path.is_symlink():
+            raise DataError(f"{self.path} is a symbolic link, which is not written to. Replace it by the file")
         recorded, size = self._recorded()
         found = self.path.stat().st_size if self.path.exists() else 0
         if found == size:
@@ -180,8 +190,8 @@ class Chain:
         verdict = self.verify()
         if verdict.fault:
             raise DataError(
-                f"{self.path}, line {verdict.head.lines + 1}: {verdict.fault}. Nothing was added. Move the file and "
-                f"{self.head_path.name} away together, keep them, and start again"
+                f"{self.path}, line {verdict.head.lines + 1}: {verdict.fault}. Nothing was appended. Move the file and "
+                f"{self.head_path.name} to another folder and keep them; a new log is then started"
             )
         whole = sum(len(raw) for raw in islice(self._lines(), verdict.head.lines))
         if found > whole:
@@ -201,20 +211,20 @@ class Chain:
 
 
 def _next(head: Head, raw: bytes) -> tuple[Head, dict[str, Any], str]:
-    """Return the head after the line ``raw``, the line, and what is wrong with it; with a fault the head stays."""
+    """Return the head after the line ``raw``, the line, and its fault or ""; with a fault, the head is unchanged."""
     try:
-        row = json.loads(raw)
+        row = conform(parse_json(raw), dict[str, Any], "the line")
         number, before, digest = row["n"], row["prev"], row["hash"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, KeyError):
         return head, {}, "not a line of this log"
     if not raw.endswith(b"\n"):
-        return head, {}, "cut short"
+        return head, {}, "incomplete"
     if number != head.lines + 1:
-        return head, row, f"its number is {number}, expected is {head.lines + 1}: lines were removed, added or reordered"
+        return head, row, f"its number is {number}, expected {head.lines + 1}: lines were removed, added or reordered"
     if before != head.hash:
-        return head, row, "it does not follow the line before it: that one was changed, removed or reordered"
+        return head, row, "it does not follow the previous line, which was changed, removed or reordered"
     if digest != _digest({key: value for key, value in row.items() if key != "hash"}) or raw != _text(row) + b"\n":
-        return head, row, "it was changed: its hash does not fit"
+        return head, row, "it was changed: its hash does not match"
     return Head(number, digest), row, ""
 
 
@@ -223,5 +233,5 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 
 def _text(body: Mapping[str, Any]) -> bytes:
-    """Return the one way to write a line, so that equal content has equal bytes."""
+    """Return the canonical JSON of a line, so that equal content has equal bytes."""
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

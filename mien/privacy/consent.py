@@ -1,20 +1,20 @@
-"""The consent ledger: who agreed to what, when, after reading which notice; and what follows when somebody takes it back.
+"""The consent ledger: who consented to what, when and after reading which notice, and the consequences of a withdrawal.
 
-The ledger is a chain of lines that can only grow (``chain``). Its lines name nobody: they carry
-a random name, and which person that is stands in a file of its own, ``people.json``. Erasing a
-person removes them from that file; what stays is proof that somebody agreed, and no longer who.
+The ledger is an append-only hash chain (``chain``). Its lines are pseudonymous: they contain a random
+name per person, and ``people.json`` maps people to these names. Erasing a person removes them from
+that file; the lines remain as proof that somebody consented, without saying who.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from mien.documents import conform, load_json, record_from
 from mien.errors import DataError, UsageError
 from mien.files import write_json
 from mien.locks import one_writer
@@ -23,6 +23,8 @@ from mien.privacy.notice import Notice
 
 LEDGER_NAME: Final = "consents.jsonl"
 PEOPLE_NAME: Final = "people.json"
+_MAX_PEOPLE_BYTES: Final = 64 << 20
+_LONGEST_NAME: Final = 64
 PURPOSES: Final[Mapping[str, str]] = {
     "show": "reading my face while the session runs, and showing me the result",
     "keep": "keeping the session's files after it ends",
@@ -30,18 +32,23 @@ PURPOSES: Final[Mapping[str, str]] = {
     "research": "using my sessions in a study",
 }
 STATES: Final = ("granted", "refused", "withdrawn")
-NEEDS: Final[Mapping[str, tuple[str, ...]]] = {"show": (), "keep": ("show",), "groups": ("show",), "research": ("show", "keep")}
-"""Purposes without which another one cannot be served."""
+REQUIRES: Final[Mapping[str, tuple[str, ...]]] = {
+    "show": (),
+    "keep": ("show",),
+    "groups": ("show",),
+    "research": ("show", "keep"),
+}
+"""For each purpose, the other purposes that it depends on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What a refusal or a withdrawal means.
+    """Consequences of a refusal or a withdrawal.
 
     Attributes:
         stop: purposes that must stop now.
         erase_sessions: whether the person's sessions must be erased.
-        recall: whether copies that were handed to a study must be called back.
+        recall: whether copies that were given to a study must be recalled.
     """
 
     stop: tuple[str, ...] = ()
@@ -49,11 +56,22 @@ class Consequences:
     recall: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line of the ledger."""
+
+    at: str
+    person: str
+    purpose: str
+    state: str
+    notice: str
+
+
 class ConsentLedger:
-    """The ledger in a folder.
+    """The consent ledger in a folder.
 
     Args:
-        folder: where ``consents.jsonl`` and ``people.json`` stand, or will.
+        folder: folder of ``consents.jsonl`` and ``people.json``, which need not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,89 +79,97 @@ class ConsentLedger:
         self._people_path = folder / PEOPLE_NAME
 
     def record(self, person: str, purpose: str, state: str, notice: Notice, at: datetime | None = None) -> Consequences:
-        """Add a line, and return what must stop and be erased because of it.
+        """Record a decision and return its consequences.
 
         Args:
-            person: how the operator calls the person.
+            person: participant ID that the operator uses.
             purpose: one of ``PURPOSES``.
             state: one of ``STATES``.
-            notice: what the person read.
-            at: when; now if not given.
+            notice: the notice that the person read.
+            at: time of the decision, default now.
 
         Raises:
-            UsageError: an unknown purpose or state, or a name that is none.
+            UsageError: unknown purpose or state, or an invalid participant ID.
             DataError: the ledger is broken.
+            DeviceError: the ledger cannot be written.
         """
         if purpose not in PURPOSES:
             raise UsageError(f"purpose is {purpose!r}; it must be one of {', '.join(PURPOSES)}")
         if state not in STATES:
             raise UsageError(f"consent is {state!r}; it must be one of {', '.join(STATES)}")
-        studied = self.states(person).get("research", ("", ""))[0] == "granted"
+        in_study = self.states(person).get("research", ("", ""))[0] == "granted"
         name = self.random_name(person) or self._enrol(person)
         when = (at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._chain.append({"at": when, "person": name, "purpose": purpose, "state": state, "notice": notice.hash})
         if state == "granted":
             return Consequences()
-        stop = tuple(each for each in PURPOSES if each == purpose or purpose in NEEDS[each])
-        return Consequences(stop, erase_sessions="keep" in stop, recall="research" in stop and studied)
+        stop = tuple(each for each in PURPOSES if each == purpose or purpose in REQUIRES[each])
+        return Consequences(stop, erase_sessions="keep" in stop, recall="research" in stop and in_study)
 
     def states(self, person: str) -> dict[str, tuple[str, str]]:
-        """Return by purpose what a person said last, and the hash of the notice they had read; purposes never asked are missing.
+        """Return a person's last decision for each purpose and the hash of the notice; purposes never decided are missing.
 
         Raises:
             DataError: the ledger is broken.
         """
         name = self.random_name(person)
-        return {row["purpose"]: (row["state"], row["notice"]) for row in self._chain.rows() if row["person"] == name}
+        return {row.purpose: (row.state, row.notice) for row in self._rows() if row.person == name}
 
     def allows(self, person: str, purpose: str, notice: Notice) -> bool:
-        """Return whether a person agreed to ``purpose``, and to all it needs, having read this very notice.
+        """Return whether a person consented to ``purpose`` and all purposes that it requires, under exactly this notice.
 
-        Silence is no consent, and neither is consent to another notice.
+        A missing decision is not consent, and neither is consent under another notice.
         """
-        said = self.states(person)
-        return all(said.get(each) == ("granted", notice.hash) for each in (purpose, *NEEDS[purpose]))
+        states = self.states(person)
+        return all(states.get(each) == ("granted", notice.hash) for each in (purpose, *REQUIRES[purpose]))
 
     def history(self, person: str) -> list[dict[str, Any]]:
-        """Return all that a person said, oldest first: when, purpose, state and notice."""
+        """Return all decisions of a person, oldest first, with the keys ``at``, ``purpose``, ``state`` and ``notice``."""
         name = self.random_name(person)
         keys = ("at", "purpose", "state", "notice")
-        return [{key: row[key] for key in keys} for row in self._chain.rows() if row["person"] == name]
+        return [{key: getattr(row, key) for key in keys} for row in self._rows() if row.person == name]
 
     def random_name(self, person: str) -> str:
-        """Return the ledger's name of a person, "" where the ledger knows no such person."""
+        """Return a person's random name in the ledger, "" for an unknown person."""
         return self._people().get(person, "")
 
     def people(self) -> dict[str, str]:
-        """Return the ledger's names by person."""
+        """Return all random names by participant ID."""
         return self._people()
 
     def forget(self, person: str) -> bool:
-        """Remove who is behind a random name; return whether the person was known. The lines stay, and name nobody."""
+        """Remove a person from ``people.json`` and return whether the person was known; the pseudonymous lines remain."""
         with one_writer(self._people_path):
             people = self._people()
             known = people.pop(person, None) is not None
             if known:
-                write_json(self._people_path, people)
+                write_json(self._people_path, people, private=True)
         return known
 
     def _enrol(self, person: str) -> str:
         if not person.strip() or len(person) > 200 or not person.isprintable():
-            raise UsageError(f"person is {person[:50]!r}; it must be one line of 1 to 200 printable characters")
+            raise UsageError(f"participant is {person[:50]!r}; it must be 1 to 200 printable characters on one line")
         with one_writer(self._people_path):
             people = self._people()
             name = people.setdefault(person, secrets.token_hex(8))
-            write_json(self._people_path, people)
-            self._people_path.chmod(0o600)
+            write_json(self._people_path, people, private=True)
         return name
+
+    def _rows(self) -> Iterator[_Line]:
+        """Yield all lines; a line with a valid hash but invalid fields was not written by Mien."""
+        for row in self._chain.rows():
+            try:
+                yield record_from(_Line, row, "the line")
+            except ValueError as error:
+                raise DataError(f"{self._chain.path}, line {row['n']}: {error}. Mien did not write this line") from error
 
     def _people(self) -> dict[str, str]:
         try:
-            people = json.loads(self._people_path.read_text(encoding="utf-8"))
+            people: dict[str, str] = conform(load_json(self._people_path, _MAX_PEOPLE_BYTES), dict[str, str], PEOPLE_NAME)
+            if strange := [name for name in people.values() if not 0 < len(name) <= _LONGEST_NAME]:
+                raise ValueError(f"a random name of {len(strange[0])} characters")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise DataError(f"cannot read {self._people_path} ({error}). Put a copy of it back") from error
-        if not isinstance(people, dict) or not all(isinstance(name, str) for name in people.values()):
-            raise DataError(f"{self._people_path} is not the ledger's list of people. Put a copy of it back")
+            raise DataError(f"cannot read {self._people_path} ({error}). Restore a copy of it") from error
         return people

@@ -1,26 +1,24 @@
-"""The deployment declaration: who uses the program where, on whom and for what, as a small closed TOML file.
+"""The deployment declaration: who uses the program, where, for whom and for what purpose, as a TOML file.
 
     [deployment]
     context = "education-institution"
     jurisdiction = "EU"
 
-What may be read follows from it (``policy``). It declares, it does not prove: the program
-believes what stands here, and whoever signs it answers for it.
+The policy follows from it (``policy``). The program cannot verify the declaration; the operator is
+responsible for it.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import tomllib
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import DataError, UsageError
-from mien.files import refuse_large
+from mien.checked_table import CheckedTable, fault_message, parse_checked, read_toml
+from mien.errors import DataError, UsageError, nearest
 
 CONTEXTS: Final[Mapping[str, str]] = {
     "own-use": "I look at myself, on my own machine",
@@ -63,22 +61,22 @@ LEGAL_BASES: Final[Mapping[str, str]] = {
     "public-task": "GDPR Art. 6(1)(e)",
     "legitimate-interests": "GDPR Art. 6(1)(f)",
 }
-ALONE: Final = frozenset({"own-use", "software-test"})
-"""Contexts without other people: nobody has to be named, and there is nobody to ask."""
+CONTEXTS_WITHOUT_OTHERS: Final = frozenset({"own-use", "software-test"})
+"""Contexts without other people; operator, contact and legal basis are not required."""
 
 QUESTIONS: Final[Mapping[str, str]] = {
     "context": "Where is it used?",
     "jurisdiction": "In which country?",
     "purpose": "What for?",
-    "operator": "Who decides about it and answers for it? (a person or an organisation)",
-    "contact": "Whom can people ask about their data? (a mail address or telephone number)",
-    "minors": "May people under 18 be in the picture?",
-    "legal_basis": "On which legal basis is data about people processed?",
-    "retention_days": "After how many days is what was kept of a session erased? (a whole number)",
-    "approval": "Which committee approved the study, under which number? (empty where there is no study)",
-    "description": "What exactly is done, in a sentence or two? (may be empty)",
+    "operator": "Who is responsible? (a person or an organisation)",
+    "contact": "Whom can people contact about their data? (an e-mail address or telephone number)",
+    "minors": "May people under 18 be recorded?",
+    "legal_basis": "What is the legal basis for processing personal data?",
+    "retention_days": "After how many days are sessions erased? (a whole number)",
+    "approval": "Which ethics committee approved the study, under which number? (empty if there is no study)",
+    "description": "Description in one or two sentences (may be empty)",
 }
-"""Each key as a question in plain words, in the order in which they are asked."""
+"""The question for each key, in the order in which ``mien policy init`` asks them."""
 
 CHOICES: Final[Mapping[str, Mapping[str, str]]] = {
     "context": CONTEXTS,
@@ -86,41 +84,49 @@ CHOICES: Final[Mapping[str, Mapping[str, str]]] = {
     "purpose": {**PURPOSES, **EXCLUDED_PURPOSES},
     "legal_basis": LEGAL_BASES,
 }
-FITTING_PURPOSES: Final[Mapping[str, frozenset[str]]] = {
+CONTEXT_PURPOSES: Final[Mapping[str, frozenset[str]]] = {
     "own-use": frozenset({"self-observation", "feedback-to-the-learner"}),
     "software-test": frozenset({"software-test"}),
 }
-"""What these contexts can be for; with any other purpose the context is another one."""
+"""The allowed purposes of these contexts; any other purpose needs another context."""
+DEPLOYMENT_NAME: Final = Path("deployment.toml")
+"""File name of the declaration in the working directory; it applies to every command started there."""
+DEPLOYMENT_VARIABLE: Final = "MIEN_DEPLOYMENT"
+"""Environment variable with the path of the declaration, used if no option is given."""
 _TEXTS: Final = ("operator", "contact", "approval", "description")
 _NEEDED_WITH_OTHERS: Final = ("operator", "contact", "minors", "legal_basis")
 _MAX_BYTES: Final = 64 * 1024
 _MAX_TEXT: Final = 1000
 RETENTION_DAYS: Final = 30
-"""How long sessions are kept unless an operator says otherwise."""
-_MOST_DAYS: Final = 3650
+"""Default retention period of sessions in days."""
+_MAX_RETENTION_DAYS: Final = 3650
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What an operator declares.
+    """A deployment declaration.
 
     Attributes:
         context: one of ``CONTEXTS``.
         jurisdiction: one of ``JURISDICTIONS``.
         purpose: one of ``PURPOSES``, or of ``EXCLUDED_PURPOSES``, which are refused.
-        operator: who decides and answers for it.
-        contact: where people reach them.
-        minors: whether people under 18 may be in the picture.
+        operator: the responsible person or organisation.
+        contact: address for questions and complaints.
+        minors: whether people under 18 may be recorded.
         legal_basis: one of ``LEGAL_BASES``.
-        approval: the ethics committee's approval of a study.
-        description: what is done, in free words.
-        retention_days: after how many days sessions are erased, 1 to 3650.
-        declared: whether somebody declared it; False for what holds without a declaration.
+        approval: approval of the study by an ethics committee.
+        description: free text.
+        retention_days: number of days after which sessions are erased, 1 to 3650.
+        declared: False for the default that applies without a declaration.
+
+    Raises:
+        UsageError: a value is not one of the allowed ones.
     """
 
     context: str
     jurisdiction: str
     purpose: str
+    _: KW_ONLY
     operator: str = ""
     contact: str = ""
     minors: bool = False
@@ -133,123 +139,118 @@ class Deployment:
     def __post_init__(self) -> None:
         for key, choices in CHOICES.items():
             if getattr(self, key) not in choices:
-                raise UsageError(_wrong_choice(key, getattr(self, key)))
+                value = getattr(self, key)
+                raise UsageError(f"{key} is {value!r}; it must be one of {', '.join(choices)}.{nearest(value, choices)}")
 
 
 UNDECLARED: Final = Deployment("own-use", "other", "self-observation", declared=False)
-"""What holds where nobody declared anything: own use, on this machine."""
+"""The default without a declaration: own use on this machine."""
+
+
+def find_deployment(named: str | Path | None = None) -> Path | None:
+    """Return the path of the declaration that applies, None if there is none.
+
+    In this order: ``named``, the environment variable ``MIEN_DEPLOYMENT``, ``deployment.toml`` in the working directory.
+
+    Raises:
+        DataError: whether there is a ``deployment.toml`` cannot be determined.
+    """
+    if named is not None:
+        return Path(named)
+    if os.environ.get(DEPLOYMENT_VARIABLE):
+        return Path(os.environ[DEPLOYMENT_VARIABLE])
+    try:
+        DEPLOYMENT_NAME.lstat()  # a dangling link counts as a declaration, which then cannot be read
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"cannot read the declaration {DEPLOYMENT_NAME} ({error.strerror}). Check its permissions") from error
+    return DEPLOYMENT_NAME
 
 
 def read_deployment(path: Path) -> Deployment:
-    """Return the declaration in a TOML file.
+    """Read a declaration from a TOML file.
 
     Raises:
-        DataError: there is no such file, or it is not TOML.
-        UsageError: an unknown key, a wrong value, or something missing; all are named with their lines.
+        DataError: the file cannot be read or is not TOML.
+        UsageError: unknown keys, invalid values or missing keys; all faults are reported with their lines.
     """
-    refuse_large(path, _MAX_BYTES, "the declaration")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise DataError(f"cannot read the declaration {path} ({error.strerror}). Make one with: mien deploy init") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"the declaration {path} is not TOML: {error}") from error
-    strangers = [key for key in document if key != "deployment"]
-    table = document.get("deployment")
-    if strangers or not isinstance(table, dict):
-        found = f"{_line(text, strangers[0])}{strangers[0]!r}" if strangers else "none"
-        raise UsageError(f"the declaration {path} must hold one table, [deployment], and nothing else; it holds {found}")
-    faults = _faults(table, text)
-    if faults:
-        raise UsageError(f"the declaration {path}: " + "; ".join(faults))
-    return Deployment(**table)
+    faults: list[str] = []
+    name = f"the declaration {path}"
+    text = read_toml(path, "the declaration", _MAX_BYTES, "Make one with: mien policy init")
+    whole = parse_checked(text, name, faults)
+    table = whole.table("deployment", needed=True)
+    if table is not None:
+        table.place = ""  # the only table
+    found = None if table is None else _deployment(table)
+    whole.close()
+    return _whole(found, name, faults)
 
 
 def declare(values: Mapping[str, Any]) -> Deployment:
-    """Return the declaration made of ``values``, by key, checked as a file is.
+    """Return the declaration with ``values`` by key, validated like a file.
 
     Raises:
-        UsageError: as ``read_deployment``.
+        UsageError: as for ``read_deployment``.
     """
-    faults = _faults(values, "")
-    if faults:
-        raise UsageError("the declaration: " + "; ".join(faults))
-    return Deployment(**values)
+    faults: list[str] = []
+    return _whole(_deployment(CheckedTable(values, "", faults, ())), "the declaration", faults)
 
 
 def deployment_text(deployment: Deployment) -> str:
-    """Return the declaration as the text of a TOML file, each key below its question."""
-    lines = ["# Who uses the program where, on whom and for what. Check it with: mien deploy check FILE", "[deployment]"]
+    """Return the declaration as TOML, with each key's question as a comment."""
+    lines = ["# Deployment declaration. Check it with: mien policy check FILE", "[deployment]"]
     for key, question in QUESTIONS.items():
         value = getattr(deployment, key)
         lines.append(f"# {question}")
         if key in CHOICES:
             lines += [f"#   {word}: {meaning}" for word, meaning in CHOICES[key].items() if word not in EXCLUDED_PURPOSES]
-        # JSON's texts and truth values are TOML's as well
+        # strings and booleans are written alike in JSON and TOML
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}", ""]
     return "\n".join(lines)
 
 
 def needed(context: str) -> tuple[str, ...]:
-    """Return the keys that a declaration for ``context`` must have."""
-    return ("context", "jurisdiction", "purpose", *(() if context in ALONE else _NEEDED_WITH_OTHERS))
+    """Return the required keys of a declaration for ``context``."""
+    return ("context", "jurisdiction", "purpose", *(() if context in CONTEXTS_WITHOUT_OTHERS else _NEEDED_WITH_OTHERS))
 
 
-def _faults(table: Mapping[str, Any], text: str) -> list[str]:
-    """Return everything that is wrong with a table, each as a sentence that begins with its line in ``text``."""
-    known = [field.name for field in fields(Deployment) if field.name != "declared"]
-    faults = []
-    for key, value in table.items():
-        at = _line(text, key)
-        if key not in known:
-            faults.append(f"{at}unknown key {key!r}{_nearest(key, known)}; the keys are {', '.join(known)}")
-        elif key == "minors":
-            if not isinstance(value, bool):
-                faults.append(f"{at}minors is {value!r}; it must be true or false")
-        elif key == "retention_days":
-            if type(value) is not int or not 1 <= value <= _MOST_DAYS:  # True is an int too
-                faults.append(f"{at}retention_days is {value!r}; it must be a whole number from 1 to {_MOST_DAYS}")
-        elif not isinstance(value, str):
-            faults.append(f"{at}{key} is {value!r}; it must be text in quotation marks")
-        elif key in CHOICES:
-            if value not in CHOICES[key]:
-                faults.append(at + _wrong_choice(key, value))
-        elif len(value) > _MAX_TEXT or not all(char.isprintable() for char in value):
-            faults.append(f"{at}{key} must be one line of at most {_MAX_TEXT} printable characters")
-    context = str(table.get("context", "own-use"))
-    for key in needed(context):
-        if key not in table or (key in _TEXTS and not str(table[key]).strip()):
-            faults.append(f"{key} is missing ({QUESTIONS[key]})")
-    return faults or _contradictions(context, table, text)
+def _whole(found: Deployment | None, name: str, faults: list[str]) -> Deployment:
+    if faults or found is None:
+        raise UsageError(fault_message(name, faults))
+    return found
 
 
-def _contradictions(context: str, table: Mapping[str, Any], text: str) -> list[str]:
-    """Return where values that are right by themselves do not go together."""
-    faults = []
-    purpose, fitting = table["purpose"], FITTING_PURPOSES.get(context)
+def _deployment(table: CheckedTable) -> Deployment | None:
+    """Return the declaration in a table, or None after noting its faults."""
+    chosen = {key: table.choice(key, choices, needed=False) for key, choices in CHOICES.items()}
+    context = chosen["context"] or "own-use"
+    required = needed(context)
+    texts = {key: table.line(key, _MAX_TEXT, needed=key in required and table.has(key)) for key in _TEXTS}
+    minors = table.flag("minors", needed=False)
+    days = table.whole("retention_days", 1, _MAX_RETENTION_DAYS, needed=False)
+    for key in required:
+        if not table.has(key):
+            table.note(key, f"is missing ({QUESTIONS[key]})")
+    table.close()
+    if table.faulty:
+        return None
+    purpose, fitting = chosen["purpose"], CONTEXT_PURPOSES.get(context)
+    basis = chosen["legal_basis"] or "none"
     if fitting and purpose not in fitting and purpose in PURPOSES:
-        at, words = _line(text, "purpose"), " or ".join(sorted(fitting))
-        faults.append(f"{at}purpose is {purpose!r}, and {context} is for {words}; name the context in which that is done")
-    if context not in ALONE and table["legal_basis"] == "none":
-        faults.append(f"{_line(text, 'legal_basis')}legal_basis is 'none', and {context} means data about others; name one")
-    return faults
-
-
-def _wrong_choice(key: str, value: str) -> str:
-    return f"{key} is {value!r}{_nearest(value, list(CHOICES[key]))}; it must be one of {', '.join(CHOICES[key])}"
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    """Return a question that names the known word nearest to ``word``, "" where none is near."""
-    by_fold = {name.casefold(): name for name in known}
-    near = get_close_matches(word.casefold().replace("_", "-"), by_fold, n=1, cutoff=0.6)
-    near = near or get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.6)
-    return f" (did you mean {by_fold[near[0]]!r}?)" if near else ""
-
-
-def _line(text: str, key: str) -> str:
-    """Return ``line N: `` for where ``key`` is set in a TOML text, "" where it is not found."""
-    pattern = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[\].=]""")
-    number = next((n for n, line in enumerate(text.splitlines(), start=1) if pattern.match(line)), 0)
-    return f"line {number}: " if number else ""
+        words = " or ".join(sorted(fitting))
+        table.note("purpose", f"is {purpose!r}; for the context {context} it must be {words}. Choose the actual context")
+    if context not in CONTEXTS_WITHOUT_OTHERS and basis == "none":
+        table.note("legal_basis", f"is 'none'; the context {context} involves data about others and needs a legal basis")
+    return Deployment(
+        context,
+        chosen["jurisdiction"],
+        purpose,
+        operator=texts["operator"],
+        contact=texts["contact"],
+        minors=bool(minors),
+        legal_basis=basis,
+        approval=texts["approval"],
+        description=texts["description"],
+        retention_days=RETENTION_DAYS if days is None else days,
+    )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mien.privacy.deployment import CONTEXTS, LEGAL_BASES, PURPOSES
-from mien.privacy.level import Level
-from mien.privacy.paper_parts import (
+from mien.privacy.document_parts import (
     DRAFT,
     Facts,
     ending,
@@ -17,87 +16,94 @@ from mien.privacy.paper_parts import (
     settings_rows,
     table,
 )
+from mien.privacy.level import Level
 
 _DATA: Final = {
     Level.FULL: (
-        "the picture of a face, in memory while it is read",
-        "by face and frame: time, random name, place in the picture, seven probabilities, the expression that is shown, doubt",
-        "a summary of the session; screenshots, if somebody takes them",
+        "the image of a face, in memory during processing",
+        "per face and frame: time, random name, position, seven probabilities, displayed expression, uncertainty",
+        "a summary of the session; screenshots, if any are taken",
     ),
     Level.OBSERVABLES: (
-        "the picture of a face, in memory while it is read",
-        "by face and frame: time, random name, whether the head points at the screen, quality of the picture",
+        "the image of a face, in memory during processing",
+        "per face and frame: time, random name, whether the head points at the screen, image quality",
     ),
 }
 
 _RISKS: Final[tuple[tuple[str, str, str], ...]] = (
     (
-        "A wrong reading is taken for the truth",
-        "Readings carry a confidence; doubtful ones carry a question mark; every summary says that an expression is no feeling",
-        "`docs/responsible_use.md`",
+        "A wrong prediction is taken as true",
+        "Predictions have a confidence; uncertain ones have a question mark; summaries state that an expression is not a feeling",
+        "`docs/explanation/responsible-use.md`",
     ),
     (
-        "The model errs more often for some people than for others; FER2013 knows neither age nor sex nor skin colour, so nobody "
-        "measured it",
-        "`mien evaluate --groups` measures it where people gave their groups themselves",
+        "The error rate differs between groups of people; it was not measured, because FER2013 has no age, sex or skin colour",
+        "`mien evaluate --groups` measures it if people state their groups themselves",
         "`mien/evaluation/groups.py`",
     ),
     (
-        "Readings are used for grading, discipline, hiring or proctoring later on",
-        "These purposes are refused by the policy table and excluded by the model's card",
+        "Predictions are later used for grading, discipline, hiring or proctoring",
+        "These purposes are refused by the policy and excluded by the model card",
         "`mien/privacy/rules.py`",
     ),
     (
-        "People feel watched and behave otherwise, or cannot really refuse",
-        "Consent is kept by purpose and taken back as easily",
+        "People feel watched and change their behaviour, or cannot refuse freely",
+        "Consent is recorded per purpose and is as easy to withdraw as to give",
         "`mien/privacy/consent.py`",
     ),
     (
-        "Files of sessions come into wrong hands",
-        "No pictures and no names in them; erased after the period",
-        "`docs/threat_model.md`",
+        "Unauthorised people get access to session files",
+        "The files contain no images and no names, and are erased after the retention period",
+        "`docs/explanation/threat-model.md`",
     ),
     (
-        "People who were not asked are in the picture",
-        "Nothing: it reads every face it finds",
-        "`mien/live/pipeline.py`",
+        "People who did not consent are in view of the camera",
+        "Nobody is left out: every detected face is processed",
+        "`mien/pipeline.py`",
     ),
 )
 
 
 def dpia_text(facts: Facts) -> str:
-    """Return the draft of the assessment in Markdown."""
+    """Return the draft of the data protection impact assessment in Markdown."""
     policy, deployment = facts.policy, facts.policy.deployment
-    lines = ["# Data protection impact assessment: draft", "", DRAFT, "", "## 1. What is done (Art. 35(7)(a))", ""]
+    lines = [
+        "# Data protection impact assessment: draft",
+        "",
+        DRAFT,
+        "",
+        "## 1. Description of the processing (Art. 35(7)(a))",
+        "",
+    ]
     lines += table(
         ("", "", "source"),
         [
             ("controller", or_open(deployment.operator, "name and address"), "`deployment.toml`, operator"),
             ("contact", or_open(deployment.contact, "contact"), "`deployment.toml`, contact"),
             ("data protection officer", open_point("name, or why none is needed"), "–"),
-            ("where", f"{CONTEXTS[deployment.context]}; {deployment.jurisdiction}", "`deployment.toml`, context, jurisdiction"),
+            ("context", f"{CONTEXTS[deployment.context]}; {deployment.jurisdiction}", "`deployment.toml`, context, jurisdiction"),
             (
-                "what for",
+                "purpose",
                 PURPOSES[deployment.purpose],
                 "`deployment.toml`, purpose",
             ),
-            ("in detail", or_open(deployment.description, "what exactly is done"), "`deployment.toml`, description"),
+            ("description", or_open(deployment.description, "what exactly is done"), "`deployment.toml`, description"),
             ("people under 18", "yes" if deployment.minors else "no", "`deployment.toml`, minors"),
-            ("how many people, how often", open_point("numbers"), "–"),
+            ("number of people, frequency", open_point("numbers"), "–"),
             (
-                "may be read",
+                "permitted",
                 f"{policy.level}: {policy.rule.reason}",
                 f"rule {policy.rule.name}: {'; '.join(policy.rule.articles)}",
             ),
-            *(("data", words, "`mien/records.py`, `mien/store/observations.py`") for words in _DATA[policy.level]),
+            *(("data", words, "`mien/records.py`, `mien/sessions/observations.py`") for words in _DATA[policy.level]),
             (
-                "kept in",
+                "storage",
                 f"`{facts.root}`, erased after {facts.policy.deployment.retention_days} days",
-                "as asked for; job `mien privacy retention`",
+                "session settings; job `mien privacy retention`",
             ),
             (
                 "recipients",
-                open_point("who sees or receives what") if policy.leaves_machine else "none",
+                open_point("who receives what") if policy.leaves_machine else "none",
                 f"rule {policy.rule.name}",
             ),
             ("program", f"Mien {facts.version}", "`mien/__init__.py`"),
@@ -106,47 +112,50 @@ def dpia_text(facts: Facts) -> str:
         ],
     )
     if policy.level is Level.FULL:
-        lines += ["", "What the model cannot do:", "", *(f"- {limit}" for limit in facts.limits)]
-    lines += ["", "## 2. Is it necessary and in proportion? (Art. 35(7)(b))", ""]
+        lines += ["", "Limitations of the model:", "", *(f"- {limit}" for limit in facts.limits)]
+    lines += ["", "## 2. Necessity and proportionality (Art. 35(7)(b))", ""]
     lines += table(
         ("question", "answer"),
         [
             ("Legal basis", f"{deployment.legal_basis}: {LEGAL_BASES[deployment.legal_basis]}"),
             (
-                "Why does this basis hold?",
-                open_point("reasons; where it is consent: how it is free, where there is a balance of power"),
+                "Why does this basis apply?",
+                open_point("reasons; for consent: how it is freely given despite any imbalance of power"),
             ),
             (
-                "Could the purpose be reached without a camera?",
-                open_point("what else was looked at: asking people, quizzes, usage data"),
+                "Could the purpose be achieved without a camera?",
+                open_point("alternatives considered: asking people, quizzes, usage data"),
             ),
-            ("Does the program do what the purpose needs?", open_point("evidence, given the accuracy and limits above")),
-            ("How are people told?", f"notice, made by `mien privacy notice`; {open_point('where and when they read it')}"),
-            ("How do they use their rights?", f"`mien privacy export`, `erase`, `consent`; {open_point('how they reach you')}"),
+            ("Is the program suitable for the purpose?", open_point("evidence, given the accuracy and limitations above")),
+            ("How are people informed?", f"notice by `mien privacy notice`; {open_point('where and when they read it')}"),
+            (
+                "How can they exercise their rights?",
+                f"`mien privacy export`, `erase`, `consent`; {open_point('whom they contact')}",
+            ),
             ("Processors, transfers to third countries", open_point("contracts and safeguards, or none")),
         ],
     )
-    lines += ["", "## 3. Risks to people (Art. 35(7)(c)) and what is done about them (Art. 35(7)(d))", ""]
+    lines += ["", "## 3. Risks to people (Art. 35(7)(c)) and measures (Art. 35(7)(d))", ""]
     lines += table(
-        ("risk", "what the program does", "source", "what remains: likely? grave? acceptable?"),
+        ("risk", "measure in the program", "source", "residual risk: likelihood, severity, acceptable?"),
         [(*risk, open_point("rating and further measures")) for risk in _RISKS],
     )
-    lines += ["", "## 4. Measures that are built and tested", "", *measures_table()]
+    lines += ["", "## 4. Tested measures", "", *measures_table()]
     lines += [
         "",
         "## 5. Duties that follow from the policy",
         "",
-        *(f"- {duty}: {open_point('done how, by whom')}" for duty in policy.rule.duties),
+        *(f"- {duty}: {open_point('how, by whom')}" for duty in policy.rule.duties),
     ]
     lines += ["", "## 6. Opinions and decision", ""]
     lines += table(
         ("", ""),
         [
-            ("Views of the people concerned or their representatives (Art. 35(9))", open_point("whom you asked, what they said")),
+            ("Views of the people concerned or their representatives (Art. 35(9))", open_point("who was asked, and the answers")),
             ("Advice of the data protection officer (Art. 35(2))", open_point("advice")),
-            ("Supervisory authority asked (Art. 36), if the risk stays high", open_point("yes or no")),
+            ("Supervisory authority consulted (Art. 36), if the residual risk is high", open_point("yes or no")),
             ("Decision, name, date", open_point("decision")),
-            ("To be looked at again", open_point("when, and after which changes (Art. 35(11))")),
+            ("Next review", open_point("when, and after which changes (Art. 35(11))")),
         ],
     )
     return ending("\n".join(lines) + "\n")
@@ -164,7 +173,7 @@ def record_text(facts: Facts) -> str:
         ("(d) recipients", open_point("who receives what") if policy.leaves_machine else "none: nothing leaves the machine"),
         (
             "(e) transfers to third countries",
-            open_point("none, or which and on what ground") if policy.leaves_machine else "none",
+            open_point("none, or which, and on what legal ground") if policy.leaves_machine else "none",
         ),
         (
             "(f) time limits",
@@ -175,4 +184,4 @@ def record_text(facts: Facts) -> str:
         ("systems", f"Mien {facts.version}, model {facts.card.name}; files in `{facts.root}`"),
     ]
     lines = ["# Record of processing activities (GDPR Art. 30(1)): draft", "", DRAFT, "", *table(("", ""), rows)]
-    return ending("\n".join([*lines, "", "## Measures that are built and tested", "", *measures_table()]) + "\n")
+    return ending("\n".join([*lines, "", "## Tested measures", "", *measures_table()]) + "\n")

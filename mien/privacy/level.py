@@ -1,4 +1,4 @@
-"""The three answers a policy can give. A word apart, because records and rules both speak it."""
+"""The three levels of a policy; a module of its own, because rules and records both use it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How much of a face may be read.
+    """What may be read from a face.
 
     Attributes:
-        FULL: expressions, and what is computed from them.
-        OBSERVABLES: that a face is there, whether it faces the screen, how good the picture
-            is. No expression and no learning state may be computed.
-        REFUSED: nothing may be read.
+        FULL: expressions, and everything computed from them.
+        OBSERVABLES: presence, whether the face faces the screen, and image quality. Expressions
+            and learning states must not be computed.
+        REFUSED: nothing.
     """
 
     FULL = "full"

@@ -1,7 +1,7 @@
-"""The notice: what people are told before they are in the picture, in plain words, with a version.
+"""The privacy notice: a versioned text that people must read before they are recorded.
 
-The text follows from the declaration and the policy, so it cannot say less than what is done.
-Its hash is its version: whoever agreed, agreed to these very words.
+The text is generated from the declaration and the policy. Its hash is its version, and consent
+refers to it: any change of wording invalidates earlier consent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mien.privacy.level import Level
 from mien.privacy.policy import Policy
 
 OPEN: Final = "[[OPERATOR: {}]]"
-"""Marks what only the operator can fill in."""
+"""Mark for something that only the operator can fill in."""
 
 _READ: Final = {
     Level.FULL: (
@@ -41,27 +41,27 @@ _CHOICE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notice as people read it.
+    """A privacy notice.
 
     Attributes:
-        text: plain text, in paragraphs.
+        text: plain text, one paragraph per line.
     """
 
     text: str
 
     @property
     def hash(self) -> str:
-        """The SHA-256 of the text; it changes with every word."""
+        """SHA-256 of the text in hexadecimal digits."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def version(self) -> str:
-        """The first digits of the hash, as people see them."""
+        """First 12 digits of the hash, for display."""
         return self.hash[:12]
 
 
 def notice_for(policy: Policy) -> Notice:
-    """Return the notice for a deployment; what the declaration leaves open is marked for the operator."""
+    """Return the notice for a policy; what the declaration leaves open is marked for the operator."""
     deployment = policy.deployment
     operator = deployment.operator or OPEN.format("who decides about this and answers for it")
     contact = deployment.contact or OPEN.format("how to reach them")

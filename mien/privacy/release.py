@@ -1,9 +1,8 @@
-"""What may leave the pipeline: a result without pictures, and without whatever the policy keeps back.
+"""Released results: what the policy allows to leave the pipeline, without images.
 
-Everything that stores, sends or adds up takes a ``ReleasedResult``, which only ``release``
-makes, from a policy. What it holds is named here field by field; a field that somebody adds
-to ``FaceReading`` tomorrow is not released until it is named here too. Landmarks, crops and
-embeddings have no field.
+Code that stores, sends or aggregates takes a ``ReleasedResult``, which only ``release`` creates.
+Fields are listed explicitly, so a new field of ``FaceReading`` is not released until it is added
+here. There are no fields for landmarks, crops and embeddings.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from mien.records import Box, FaceReading, FrameResult, HeadPose
 
 
 class _Seal:
-    """What only this module holds."""
+    """A token that only this module has."""
 
 
 _SEAL: Final = _Seal()
@@ -25,14 +24,14 @@ _SEAL: Final = _Seal()
 
 @dataclass(frozen=True, slots=True)
 class ReleasedExpression:
-    """What a face shows.
+    """The predicted expression of a face.
 
     Attributes:
-        label: the class that is shown.
-        confidence: its smoothed probability, 0 to 1.
-        uncertain: whether it should be taken for a guess.
-        raw: 7 probabilities of this frame alone, classes as in ``EMOTIONS``.
-        smoothed: the same, smoothed over time.
+        label: the displayed class.
+        confidence: smoothed probability of ``label``, 0 to 1.
+        uncertain: whether the confidence is below the class's threshold.
+        raw: 7 probabilities of this frame, in the order of ``EMOTIONS``.
+        smoothed: 7 probabilities smoothed over time.
     """
 
     label: str
@@ -42,19 +41,19 @@ class ReleasedExpression:
     smoothed: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasedFace:
-    """One face, as far as it may be known.
+    """One face, as far as the policy permits.
 
     Attributes:
         track_id: a random name that ends with the session.
         score: the detector's confidence, 0 to 1.
         side_px: the shorter side of the face's box in pixels.
-        facing: whether it faces the screen; None where nobody can tell.
-        unread: why it was not read, in a word or two, or "".
-        expression: what it shows; None where it was not read, or may not be.
-        box: where it is; None where only observables are released.
-        pose: where the head points; None as for ``box``, or where nobody can tell.
+        facing: whether the face faces the screen; None if unknown.
+        unread: reason why no expression was predicted, or "".
+        expression: the predicted expression; None if there is none or it is not permitted.
+        box: position of the face; None if only observables are permitted.
+        pose: head pose; None if unknown or only observables are permitted.
     """
 
     track_id: str
@@ -69,18 +68,18 @@ class ReleasedFace:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedResult:
-    """All faces of one frame, as far as the policy releases them.
+    """All faces of one frame, as far as the policy permits.
 
     Attributes:
         index: the frame's index.
         t_s: the frame's time in seconds.
-        interval_s: how much time the frame stands for, in seconds.
+        interval_s: the time that the frame represents, in seconds.
         size: the frame's width and height in pixels.
-        level: what it was released under.
+        level: level of the policy.
         faces: from left to right.
 
     Raises:
-        TypeError: made by something else than ``release``.
+        TypeError: not created by ``release``.
     """
 
     index: int
@@ -93,14 +92,14 @@ class ReleasedResult:
 
     def __post_init__(self, seal: _Seal) -> None:
         if seal is not _SEAL:
-            raise TypeError("a released result is made by mien.privacy.release.release, from a policy")
+            raise TypeError("a ReleasedResult is created by mien.privacy.release.release")
 
 
 def release(policy: Policy, result: FrameResult) -> ReleasedResult:
-    """Return what ``policy`` releases of ``result``.
+    """Return the part of ``result`` that ``policy`` permits.
 
     Raises:
-        NotPermittedError: the policy releases nothing.
+        NotPermittedError: the policy permits nothing.
     """
     policy.require(Level.OBSERVABLES)
     full = policy.level is Level.FULL
@@ -122,7 +121,7 @@ def _observables(face: FaceReading) -> ReleasedFace:
         track_id=str(face.track_id),
         score=float(face.detection.score),
         side_px=round(min(float(box.w), float(box.h))),
-        facing=None if face.pose is None else face.pose.faces_screen(),
+        facing=None if face.facing is None else bool(face.facing),
         unread=str(face.unread),
     )
 

@@ -10,31 +10,31 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from mien.errors import DeviceError
+from mien.errors import StorageError
 from mien.insight import Insight
 from mien.privacy.oversight import Oversight
 from mien.privacy.release import release
-from mien.privacy.sessions import mark_session
-from mien.recordings.film_times import FilmTimes
+from mien.recordings.frame_times import FrameTimes
 from mien.recordings.segment_rows import read_segment_text
 from mien.recordings.segments import Segment
 from mien.recordings.stitching import Stitcher
 from mien.recordings.work_folder import WorkFolder
 from mien.records import SourceHealth
-from mien.store.keeper import SessionKeeper
-from mien.store.session_folder import SessionFolder
-from mien.store.session_records import KeptSession, SessionRecord
-from mien.store.summary import health_counts
-from mien.store.summary_document import summary_document
+from mien.sessions.document import health_counts, summary_document
+from mien.sessions.folder import SessionFolder, mark_session
+from mien.sessions.recorder import SessionRecorder
+from mien.sessions.records import KeptSession, SessionRecord
+from mien.summaries.views import write_views
+from mien.vision.pose import FacingFilter
 
 
 def assemble(
     work: WorkFolder,
     segments: Sequence[Segment],
-    times: FilmTimes,
+    times: FrameTimes,
     record: SessionRecord,
     oversight: Oversight,
-    film_hash: str,
+    recording_hash: str,
     insight: Insight,
 ) -> dict[str, Any]:
     """Write the folder of a session from finished segments, and return its summary.
@@ -45,28 +45,30 @@ def assemble(
         times: the recording's frames.
         record: the session at its start.
         oversight: what may be kept.
-        film_hash: SHA-256 of the recording; seeds the names of faces.
+        recording_hash: SHA-256 of the recording; seeds the names of faces.
         insight: what is to be learnt from it; has seen nothing yet.
 
     Raises:
         DataError: a segment is broken.
-        DeviceError: the disk refuses.
+        StorageError: the disk refuses.
     """
     policy = oversight.policy
     work.clear_results()
-    keeper = SessionKeeper(record, [SessionFolder(work.folder, KeptSession(record))])
+    recorder = SessionRecorder(record, lambda: [SessionFolder(work.folder, KeptSession(record), write_views)])
+    recorder.open()  # also for a recording without frames
     mark_session(work.folder, policy, oversight.person, oversight.notice.version)
-    stitcher = Stitcher(Random(hashlib.sha256(f"{film_hash}:names".encode()).digest()))  # noqa: S311  a recording's names must replay
+    stitcher = Stitcher(Random(hashlib.sha256(f"{recording_hash}:names".encode()).digest()))  # noqa: S311  a recording's names must replay
+    facing = FacingFilter()
     for segment in segments:
         results = read_segment_text(work.text(segment.number), f"segment {segment.number} in {work.folder}")
-        for result in stitcher.segment(results, segment.first):
+        for result in map(facing.update, stitcher.segment(results, segment.first)):
             released = release(policy, result)
-            keeper.update(released, result.index + 1)
+            recorder.update(released, result.index + 1)
             for event in insight.update(result, released):
-                keeper.add(event)
+                recorder.add(event)
     health = SourceHealth(repaired_times=times.repaired, unreadable=times.lost)
     facts = {"source_health": health_counts(health), "damage": times.damage, **insight.facts()}
-    kept = keeper.finish("ended", facts)
-    if keeper.failures:
-        raise DeviceError(keeper.failures[0].reason)
+    kept = recorder.finish("ended", facts)
+    if recorder.failures:
+        raise StorageError(recorder.failures[0].reason)
     return summary_document(kept, str(work.folder))

@@ -16,20 +16,20 @@ import cv2
 
 from mien.errors import BundleError, DeviceError
 from mien.files import file_hash
-from mien.live.pipeline import ExpressionReader, Pipeline
+from mien.pipeline import Pipeline, open_reader
 from mien.privacy.deployment import Deployment
 from mien.privacy.level import Level
-from mien.privacy.permit import permit_expressions
 from mien.privacy.policy import decide
 from mien.recordings.segment_rows import segment_text
-from mien.recordings.segments import Segment, frames_of
+from mien.recordings.segments import Segment, segment_frames
 from mien.vision.bundles import bundle_path
-from mien.vision.detector import open_detector
+from mien.vision.detector_choice import open_detector
 from mien.vision.predictor import Predictor
+from mien.vision.tracker import name_source
 
 
-@dataclass(frozen=True, slots=True)
-class HowToRead:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions:
     """What is the same for all segments of a run.
 
     Attributes:
@@ -53,15 +53,15 @@ class SegmentTask:
 
     Attributes:
         path: the recording, by a path that holds wherever it is read.
-        film_hash: SHA-256 of the recording; seeds the names of faces.
+        recording_hash: SHA-256 of the recording; seeds the names of faces.
         segment: which part of it.
         how: how to read it.
     """
 
     path: str
-    film_hash: str
+    recording_hash: str
     segment: Segment
-    how: HowToRead
+    how: ReadingOptions
 
 
 def read_segment(task: SegmentTask) -> str:
@@ -80,13 +80,12 @@ def read_segment(task: SegmentTask) -> str:
         detector = open_detector()
         if detector.name != how.detector:
             raise DeviceError(
-                f"this worker finds faces with {detector.name}, the run with {how.detector}. Run mien fetch where it works"
+                f"this worker detects faces with {detector.name}, the run with {how.detector}. Run mien doctor --fetch there"
             )
-        permit = permit_expressions(policy)
-        reader = None if permit is None else ExpressionReader(_predictor(how.model, how.model_hash), permit)
-        pipeline = Pipeline(detector, reader, _names(f"{task.film_hash}:{segment.number}"), how.smoothing_s)
+        reader = open_reader(policy, lambda: _predictor(how.model, how.model_hash))
+        pipeline = Pipeline(detector, reader, _names(f"{task.recording_hash}:{segment.number}"), how.smoothing_s)
         seam = segment.first - 1
-        results = (pipeline.update(frame) for frame in frames_of(Path(task.path), segment))
+        results = (pipeline.update(frame) for frame in segment_frames(Path(task.path), segment))
         counted = (result for result in results if result.index >= seam)
         return segment_text(counted, policy.level is Level.FULL, (seam, segment.last))
     finally:
@@ -94,8 +93,8 @@ def read_segment(task: SegmentTask) -> str:
 
 
 def _names(seed: str) -> Random:
-    """Return the source of a segment's track names: a reading made anew must give the same."""
-    return Random(int.from_bytes(hashlib.sha256(seed.encode()).digest()))  # noqa: S311  a recording's names must replay
+    """Return the source of a segment's track names: a reading made again must give the same."""
+    return name_source(int.from_bytes(hashlib.sha256(seed.encode()).digest()))
 
 
 @lru_cache(maxsize=2)
@@ -103,5 +102,5 @@ def _predictor(model: str, model_hash: str) -> Predictor:
     """Return a loaded bundle; a worker reads many segments with it."""
     path = bundle_path(model)
     if file_hash(path) != model_hash:
-        raise BundleError(f"the bundle {path} is another one than where the run began. Copy it here anew")
+        raise BundleError(f"the bundle {path} differs from the one the run started with. Copy that one here")
     return Predictor(path, threads=1)

@@ -15,19 +15,25 @@ from itertools import groupby
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mien.analytics.attention import BACK
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
-from mien.privacy.permit import NOT_PERMITTED
+from mien.privacy.policy import NOT_PERMITTED
 from mien.records import FACING_YAW_DEG, Box, Detection, FaceReading, FrameResult, HeadPose
+from mien.vision.pose import RETURN_FACTOR
 
 _FRAME: Final = ("frame", "t_s", "interval_s", "width", "height")
 _FACE: Final = ("track_id", "score", "x", "y", "w", "h", "unread", "label", "uncertain_below")
 _POSE: Final = ("yaw_deg", "pitch_deg", "roll_deg")
-COLUMNS: Final = (*_FRAME, *_FACE, *(f"{n}_raw" for n in EMOTIONS), *(f"{n}_smoothed" for n in EMOTIONS), *_POSE)
+_EXPRESSIONS: Final = (*(f"{n}_raw" for n in EMOTIONS), *(f"{n}_smoothed" for n in EMOTIONS))
+COLUMNS: Final = (*_FRAME, *_FACE, *_EXPRESSIONS, *_POSE)
+OBSERVABLE_COLUMNS: Final = (*_FRAME, *_FACE, *_POSE)
+"""The columns where expressions may not be read."""
+_LARGEST: Final = 1e9
+_MOST_SHARE: Final = 1.001  # rounded
 _NOTHING: Final = np.full(len(EMOTIONS), np.nan, np.float32)
-_STEPS_DEG: Final = (0.0, FACING_YAW_DEG * (1 + BACK) / 2, 90.0)
+_STEPS_DEG: Final = (0.0, FACING_YAW_DEG * (1 + RETURN_FACTOR) / 2, 90.0)
 """Facing the screen clearly, only just, and turned away: all that sums and rules ask of a pose."""
 
 
@@ -41,12 +47,13 @@ def segment_text(results: Iterable[FrameResult], full: bool, seams: Sequence[int
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    columns = COLUMNS if full else OBSERVABLE_COLUMNS
+    writer.writerow(columns)
     for result in results:
         frame = (result.index, repr(result.t_s), repr(result.interval_s), *result.size)
         placed = full or result.index in seams
         rows = [_row(face, placed, full) for face in result.faces]
-        writer.writerows([*frame, *row] for row in rows or [[""] * (len(COLUMNS) - len(frame))])
+        writer.writerows([*frame, *row] for row in rows or [[""] * (len(columns) - len(frame))])
     return text.getvalue()
 
 
@@ -62,13 +69,14 @@ def read_segment_text(text: str, name: str) -> Iterator[FrameResult]:
     """
     try:
         reader = csv.reader(io.StringIO(text))
-        if tuple(next(reader)) != COLUMNS:
+        if tuple(next(reader)) not in (COLUMNS, OBSERVABLE_COLUMNS):
             raise ValueError("other columns")
         for (index, t_s, interval_s, width, height), rows in groupby(reader, key=lambda row: tuple(row[: len(_FRAME)])):
             faces = tuple(_face(row[len(_FRAME) :]) for row in rows if row[len(_FRAME)])
-            yield FrameResult(int(index), float(t_s), (int(width), int(height)), faces, float(interval_s))
-    except (ValueError, StopIteration, csv.Error) as error:
-        raise DataError(f"{name} is no finished segment ({error}). Start over with --again") from error
+            when_s, lasted_s = _number(t_s), _number(interval_s)
+            yield FrameResult(int(index), when_s, (int(width), int(height)), faces, lasted_s)
+    except (ValueError, IndexError, StopIteration, csv.Error) as error:
+        raise DataError(f"{name} is not a complete segment ({error}). Start over with --overwrite") from error
 
 
 def _row(face: FaceReading, placed: bool, full: bool) -> list[object]:
@@ -76,9 +84,9 @@ def _row(face: FaceReading, placed: bool, full: bool) -> list[object]:
     side = round(min(box.w, box.h))
     place = [repr(float(v)) for v in (box.x, box.y, box.w, box.h)] if placed else [0, 0, side, side]
     read = full and not face.unread
-    nothing = [""] * len(EMOTIONS)
+    nothing = [""] * len(EMOTIONS) if full else []
     if pose is not None and not full:
-        steps = int(not pose.faces_screen(BACK)) + int(not pose.faces_screen())
+        steps = int(not pose.faces_screen(RETURN_FACTOR)) + int(not pose.faces_screen())
         pose = HeadPose(_STEPS_DEG[steps], 0.0, 0.0)
     return [
         face.track_id,
@@ -93,19 +101,34 @@ def _row(face: FaceReading, placed: bool, full: bool) -> list[object]:
     ]
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    if not abs(value) <= _LARGEST:
+        raise ValueError(f"{text} is too large, or no number")
+    return value
+
+
+def _shares(texts: Sequence[str]) -> NDArray[np.float32]:
+    values = np.array(texts, np.float32)
+    if values.shape != (len(EMOTIONS),) or not ((values >= 0) & (values <= _MOST_SHARE)).all():
+        raise ValueError("probabilities that are none")
+    return values
+
+
 def _face(row: Sequence[str]) -> FaceReading:
     name, score, x, y, w, h, unread, label, below = row[: len(_FACE)]
     values = row[len(_FACE) :]
-    raw, smoothed, pose = values[: len(EMOTIONS)], values[len(EMOTIONS) : 2 * len(EMOTIONS)], values[2 * len(EMOTIONS) :]
+    pose, values = values[-len(_POSE) :], values[: -len(_POSE)]
+    raw, smoothed = values[: len(EMOTIONS)], values[len(EMOTIONS) :]
     if label and label not in EMOTIONS:
         raise ValueError(f"{label!r} is no expression")
     return FaceReading(
-        name,
-        Detection(Box(float(x), float(y), float(w), float(h)), float(score), None),
-        np.array(raw, np.float32) if label else _NOTHING,
-        np.array(smoothed, np.float32) if label else _NOTHING,
-        label,
-        float(below),
-        HeadPose(*(float(v) for v in pose)) if pose[0] else None,
-        unread or ("" if label else NOT_PERMITTED),
+        track_id=name,
+        detection=Detection(Box(_number(x), _number(y), _number(w), _number(h)), _number(score), None),
+        raw=_shares(raw) if label else _NOTHING,
+        smoothed=_shares(smoothed) if label else _NOTHING,
+        label=label,
+        uncertain_below=float(below),
+        pose=HeadPose(*(_number(v) for v in pose)) if pose[0] else None,
+        unread=unread or ("" if label else NOT_PERMITTED),
     )

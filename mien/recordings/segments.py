@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.live.decoder import Recording, open_address
-from mien.live.recorded import why_not
-from mien.recordings.film_times import FilmTimes
+from mien.recordings.frame_times import FrameTimes
 from mien.records import Frame
-from mien.vision.pictures import as_bgr
+from mien.sources.reader import FrameReader
+from mien.sources.video import open_video
 
 SEGMENT_S: Final = 30.0
 """Length of a segment in seconds of the recording."""
@@ -32,7 +30,7 @@ _BACK_S: Final = (1.0, 10.0)
 """How far before a frame a file is entered; a keyframe's neighbours are whole by then."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """A stretch of a recording.
 
@@ -74,7 +72,7 @@ def warm_up_s(smoothing_s: float) -> float:
     return max(WARM_UP_S, _SETTLED * smoothing_s)
 
 
-def cut(times: FilmTimes, segment_s: float, warm_s: float) -> list[Segment]:
+def split(times: FrameTimes, segment_s: float, warm_s: float) -> list[Segment]:
     """Return the segments of a recording; each frame counts in exactly one, and none is empty.
 
     Args:
@@ -91,64 +89,55 @@ def cut(times: FilmTimes, segment_s: float, warm_s: float) -> list[Segment]:
         part = slice(warm, end)
         found.append(
             Segment(
-                number,
-                warm,
-                first,
-                times.stamps_ms[part],
-                times.t_s[part],
-                times.interval_s[part],
-                times.repaired == 0,
+                number=number,
+                warm=warm,
+                first=first,
+                stamps_ms=times.stamps_ms[part],
+                t_s=times.t_s[part],
+                interval_s=times.interval_s[part],
+                in_order=times.repaired == 0,
             )
         )
     return found
 
 
-def frames_of(path: Path, segment: Segment) -> Iterator[Frame]:
-    """Yield a segment's frames, those before it first: what a reading from the file's start gives, to the byte.
+def segment_frames(path: Path, segment: Segment) -> Iterator[Frame]:
+    """Yield a segment's frames, those before it first: byte for byte what a reading from the file's start gives.
 
     Raises:
         DataError: the file is not what it was when its times were read.
     """
-    decoder = _placed(path, segment)
+    reader = _positioned(path, segment)
     try:
         for k, stamp_ms in enumerate(segment.stamps_ms.tolist()):
-            there = k == 0 or decoder.grab()
-            if not there or decoder.get(cv2.CAP_PROP_POS_MSEC) != stamp_ms:
+            if (k and not reader.advance()) or 1000 * reader.stamp_s != stamp_ms:
                 raise _changed(path, segment.warm + k)
-            ok, decoded = decoder.retrieve()
-            if not ok:
-                raise _changed(path, segment.warm + k)
-            yield Frame(segment.warm + k, float(segment.t_s[k]), as_bgr(decoded), float(segment.interval_s[k]))
+            yield Frame(segment.warm + k, float(segment.t_s[k]), reader.image(), float(segment.interval_s[k]))
     finally:
-        decoder.release()
+        reader.close()
 
 
-def _placed(path: Path, segment: Segment) -> Recording:
-    """Return a decoder that stands at the segment's first frame: entered near it if that can be trusted, else from the start."""
+def _positioned(path: Path, segment: Segment) -> FrameReader:
+    """Return a reader at the segment's first frame: by a jump near it if that is reliable, else from the start."""
     wanted_ms = float(segment.stamps_ms[0])
+    reader = open_video(path, threads=1)
     for back_s in _BACK_S:
         if not segment.in_order or wanted_ms <= 1000 * back_s:
             break
-        decoder = _opened(path)
-        decoder.set(cv2.CAP_PROP_POS_MSEC, wanted_ms - 1000 * back_s)
-        while decoder.grab() and (stamp_ms := decoder.get(cv2.CAP_PROP_POS_MSEC)) <= wanted_ms:
-            if stamp_ms == wanted_ms:
-                return decoder
-        decoder.release()  # it was entered too late, or its times are others than from the start
-    decoder = _opened(path)
+        if reader.seek(wanted_ms / 1000 - back_s):
+            count = 0
+            while reader.advance() and 1000 * reader.stamp_s <= wanted_ms:
+                if 1000 * reader.stamp_s == wanted_ms and count:
+                    return reader
+                count += 1  # the filter that de-interlaces looks at the frame before
+        reader.close()  # the jump led too far, or to other times than a reading from the start
+        reader = open_video(path, threads=1)
     for number in range(segment.warm + 1):
-        if not decoder.grab():
-            decoder.release()
+        if not reader.advance():
+            reader.close()
             raise _changed(path, number)
-    return decoder
-
-
-def _opened(path: Path) -> Recording:
-    decoder = open_address(str(path), threads=1)
-    if not decoder.isOpened():
-        raise DataError(f"{path} {why_not(path)}")
-    return decoder
+    return reader
 
 
 def _changed(path: Path, number: int) -> DataError:
-    return DataError(f"frame {number} of {path} is no longer where it was. Was the file changed? Start over with --again")
+    return DataError(f"frame {number} of {path} has moved; the file was changed. Start over with --overwrite")

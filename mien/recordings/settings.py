@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final
 
 from mien.errors import DataError, UsageError
+from mien.files import is_unicode
 from mien.recordings.segments import SEGMENT_S
-from mien.store.place import ANALYSES
+from mien.sessions.layout import ANALYSES
 
 ENDINGS: Final = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp"}
@@ -23,7 +25,7 @@ class AnalyzeSettings:
     """How recordings are analysed.
 
     Attributes:
-        films: the recordings, or folders of them.
+        recordings: the recordings, or folders of them.
         out: each recording gets a folder of its name in here.
         model: a packaged bundle's name or a bundle's path.
         annotate: draw what was read into a copy of each recording.
@@ -31,7 +33,7 @@ class AnalyzeSettings:
         workers: processes on this computer.
         dask: address of a Dask scheduler that works instead, "" for none.
         smoothing_s: time constant of the smoothing in seconds, 0 for none.
-        deployment: the declaration of who uses it on whom; own use on oneself where there is none.
+        deployment: the declaration of who uses it on whom; None for the one that holds here (``policy_here``).
         person: who is in the recordings, as the consent ledger calls them; "" where nobody is named.
         again: start over where an analysis is there already.
         states: ask the rules for learning states too, which is experimental; else what can be seen is all they say.
@@ -39,8 +41,9 @@ class AnalyzeSettings:
         segment_s: length of the parts that are kept through a stop, in seconds of the recording.
     """
 
-    films: tuple[Path, ...]
+    recordings: tuple[Path, ...]
     out: Path = ANALYSES
+    _: KW_ONLY
     model: str = "mien-s"
     annotate: bool = False
     blur_faces: bool = False
@@ -55,8 +58,8 @@ class AnalyzeSettings:
     segment_s: float = SEGMENT_S
 
     def __post_init__(self) -> None:
-        if not self.films:
-            raise UsageError("no recording is named; name at least one file or folder")
+        if not self.recordings:
+            raise UsageError("no recording given; pass at least one file or folder")
         if not 1 <= self.workers <= _MOST_WORKERS:
             raise UsageError(f"workers is {self.workers}; it must be 1 to {_MOST_WORKERS}")
         if not 0 <= self.smoothing_s <= 60:
@@ -64,37 +67,48 @@ class AnalyzeSettings:
         if not 0.1 <= self.segment_s <= 3600:
             raise UsageError(f"segment is {self.segment_s:g} s; it must be 0.1 to 3600 s")
         if self.blur_faces and not self.annotate:
-            raise UsageError("blur-faces hides faces in the annotated video; ask for that with --annotate")
+            raise UsageError("--blur-faces blurs the annotated video, so it needs --annotate")
         if self.dask and "://" not in self.dask:
             raise UsageError(f"dask is {self.dask!r}; it must be a scheduler's address, as in tcp://127.0.0.1:8786")
+        if not is_unicode(str(self.out)):
+            raise UsageError(f"out is {str(self.out)!r}; it must be a name in UTF-8")
         if self.out.exists() and not self.out.is_dir():
             raise UsageError(f"out is {self.out}, which is a file; name a folder")
 
 
-def named_films(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+def named_recordings(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     """Return each recording with the folder of its results, in the order given, those of a folder by name.
 
     Raises:
         DataError: a path is not there, or a folder has no video.
         UsageError: two recordings would go to one folder.
     """
-    films: list[Path] = []
+    recordings: list[Path] = []
     for path in paths:
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS and p.is_file())
             if not inside:
                 raise DataError(f"no videos in the folder {path} (looked for {', '.join(sorted(ENDINGS))})")
-            films += inside
+            recordings += inside
         elif path.is_file():
-            films.append(path)
+            recordings.append(path)
+        elif re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+            raise UsageError("mien analyze reads files and folders, not URLs. For a stream use: mien live --source URL")
         else:
             raise DataError(f"no file or folder called {path}")
     found: dict[Path, Path] = {}
-    for film in dict.fromkeys(path.absolute() for path in films):
-        folder = out / film.stem
+    for recording in dict.fromkeys(path.absolute() for path in recordings):
+        folder = out / _folder_name(recording)
         if folder in found:
-            raise UsageError(
-                f"{found[folder]} and {film} would both go to {folder}. Analyse them one after the other, each with its own --out"
-            )
-        found[folder] = film
-    return [(film, folder) for folder, film in found.items()]
+            raise UsageError(f"{found[folder]} and {recording} would both be written to {folder}. Give each its own --out")
+        found[folder] = recording
+    return [(recording, folder) for folder, recording in found.items()]
+
+
+def _folder_name(recording: Path) -> str:
+    r"""Return the name of a recording's folder: its own without ending; bytes that are not UTF-8 as in URLs.
+
+    >>> _folder_name(Path("lessons/caf\udce9.mp4"))
+    'caf%E9'
+    """
+    return re.sub("[\udc80-\udcff]", lambda found: f"%{ord(found[0]) - 0xDC00:02X}", recording.stem)

@@ -15,6 +15,7 @@ import numpy as np
 
 from mien.records import FaceReading, FrameResult
 from mien.vision.assignment import assign
+from mien.vision.tracker import random_name
 
 _MIN_IOU: Final = 0.3
 _FORBIDDEN: Final = 10.0
@@ -69,6 +70,6 @@ class Stitcher:
     def _new(self, wish: str) -> str:
         """Return a name that nobody had in this recording."""
         while wish in self._used:
-            wish = f"{self._random.getrandbits(24):06x}"
+            wish = random_name(self._random)
         self._used.add(wish)
         return wish

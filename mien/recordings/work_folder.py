@@ -6,24 +6,32 @@ made the same: the file and the options stand beside it and are compared.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mien.errors import DataError, DeviceError, UsageError
-from mien.files import atomic_path, write_json, write_text
+from mien.arrays import read_arrays
+from mien.documents import conform, load_json, read_limited, record_from
+from mien.errors import DataError, DeviceError, StorageError, UsageError, write_error
+from mien.files import atomic_path, open_private, private_folder, write_json, write_text
 from mien.locks import take
-from mien.recordings.film_times import FilmTimes
-from mien.store.deletion import delete_half_drawn, delete_segments
-from mien.store.names import ALL_NAMES, ANALYSIS_NAME, SEGMENTS_NAME, set_aside
+from mien.recordings.frame_times import FrameTimes
+from mien.sessions.erasure import delete_half_written, delete_segments
+from mien.sessions.layout import ALL_NAMES, ANALYSIS_NAME, SEGMENTS_NAME, set_aside
+from mien.sessions.records import SessionRecord
 
 _BEGUN_NAME: Final = "begun.json"
 _TIMES_NAME: Final = "times.npz"
+_MAX_TIMES_BYTES: Final = 512 << 20
+_MAX_SEGMENT_BYTES: Final = 256 << 20
+_LATEST: Final = 1e12
 _LOCK_NAME: Final = "running.lock"
 COMPARED: Final = "made_with"
 
@@ -42,12 +50,12 @@ class WorkFolder:
     @property
     def finished(self) -> dict[str, Any] | None:
         """What a finished analysis says of itself; None where there is none."""
-        return _document(self.folder / ANALYSIS_NAME)
+        return _document(self.folder / ANALYSIS_NAME, _Finished)
 
     @property
     def begun(self) -> dict[str, Any] | None:
         """What a started analysis says of itself; None where there is none."""
-        return _document(self._segments / _BEGUN_NAME)
+        return _document(self._segments / _BEGUN_NAME, _Begun)
 
     def check(self, made_with: Mapping[str, Any]) -> None:
         """Refuse a run whose file or options are not those of what is there.
@@ -63,8 +71,8 @@ class WorkFolder:
         differences = [f"{n} was {before.get(n)}, is {made_with.get(n)}" for n in names if before.get(n) != made_with.get(n)]
         if differences:
             raise UsageError(
-                f"{self.folder} holds an analysis that was made otherwise ({'; '.join(differences)}). Use the same file and "
-                "options, name another folder with --out, or start over with --again"
+                f"{self.folder} holds an analysis with other settings ({'; '.join(differences)}). Use the same file and "
+                "options, name another folder with --out, or start over with --overwrite"
             )
 
     def begin(self, document: Mapping[str, Any], again: bool) -> None:
@@ -81,12 +89,12 @@ class WorkFolder:
             if again or self.begun is None:
                 set_aside(self.folder)
                 delete_segments(self.folder, keep=_LOCK_NAME)
-            delete_half_drawn(self.folder)
-            self._segments.mkdir(parents=True, exist_ok=True)
+            private_folder(self._segments)
         except OSError as error:
-            raise DeviceError(f"cannot write {self.folder}: {error.strerror}. Choose another folder with --out") from error
+            message = f"cannot write {self.folder}: {error.strerror}. Choose another folder with --out"
+            raise write_error(message, error) from error
         if self.begun is None:
-            write_json(self._segments / _BEGUN_NAME, document)
+            write_json(self._segments / _BEGUN_NAME, document, private=True)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -96,20 +104,24 @@ class WorkFolder:
             DeviceError: another program works there.
         """
         try:
-            self._segments.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._segments / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = open_private(self._segments / _LOCK_NAME, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            raise DeviceError(f"cannot write {self.folder}: {error.strerror}. Choose another folder with --out") from error
+            message = f"cannot write {self.folder}: {error.strerror}. Choose another folder with --out"
+            raise write_error(message, error) from error
         try:
             if not take(descriptor):
                 raise DeviceError(f"{self.folder} is being written by another analysis. Wait for it, or choose another --out")
-            yield
+            delete_half_written(self.folder)
+            try:
+                yield
+            finally:
+                delete_half_written(self.folder)  # of a worker that was stopped while it drew
         finally:
             os.close(descriptor)
 
-    def keep_times(self, times: FilmTimes) -> None:
+    def keep_times(self, times: FrameTimes) -> None:
         """Keep when the recording's frames stand."""
-        with atomic_path(self._segments / _TIMES_NAME) as temporary:
+        with atomic_path(self._segments / _TIMES_NAME, private=True) as temporary:
             np.savez(
                 temporary,
                 stamps_ms=times.stamps_ms,
@@ -119,17 +131,15 @@ class WorkFolder:
             )
 
     @property
-    def times(self) -> FilmTimes | None:
+    def times(self) -> FrameTimes | None:
         """When the recording's frames stand; None where nobody has looked yet."""
         path = self._segments / _TIMES_NAME
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as held:
-                repaired, missing_s, lost = held["damage"].tolist()
-                return FilmTimes(held["stamps_ms"], held["t_s"], held["interval_s"], int(repaired), missing_s, int(lost))
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{path} cannot be read ({error}). Start over with --again") from error
+            return _times(read_arrays(path, _MAX_TIMES_BYTES, _MAX_TIMES_BYTES))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read ({error}). Start over with --overwrite") from error
 
     def keep(self, number: int, text: str) -> None:
         """Keep a finished segment.
@@ -138,8 +148,8 @@ class WorkFolder:
             DeviceError: the disk refuses, or the folder was removed while the analysis ran.
         """
         if not self._segments.is_dir():
-            raise DeviceError(f"{self.folder} was removed while the analysis ran")
-        write_text(self._path(number), text)
+            raise StorageError(f"{self.folder} was removed while the analysis ran")
+        write_text(self._path(number), text, private=True)
 
     def has(self, number: int) -> bool:
         """Return whether a segment is finished."""
@@ -148,9 +158,11 @@ class WorkFolder:
     def text(self, number: int) -> str:
         """Return the rows of a finished segment."""
         try:
-            return self._path(number).read_text(encoding="utf-8")
+            return read_limited(self._path(number), _MAX_SEGMENT_BYTES).decode("utf-8")
         except OSError as error:
-            raise DeviceError(f"cannot read {self._path(number)}: {error.strerror}") from error
+            raise write_error(f"cannot read {self._path(number)}: {error.strerror}", error) from error
+        except ValueError as error:
+            raise DataError(f"{self._path(number)} is not a complete segment ({error}). Start over with --overwrite") from error
 
     def clear_results(self) -> None:
         """Delete what a killed run had begun to put together.
@@ -170,7 +182,7 @@ class WorkFolder:
         Raises:
             DeviceError: the disk refuses.
         """
-        write_json(self.folder / ANALYSIS_NAME, document)
+        write_json(self.folder / ANALYSIS_NAME, document, private=True)
 
     def clear_segments(self) -> None:
         """Delete the segments, once nobody works here any more.
@@ -187,18 +199,56 @@ class WorkFolder:
         return self._segments / f"{number:05d}.csv"
 
 
-def _document(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object, None where there is no file.
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What is written down of an analysis that was begun."""
+
+    made_with: dict[str, Any]
+    started_at: str
+
+    def __post_init__(self) -> None:
+        SessionRecord("checked", datetime.fromisoformat(self.started_at))  # a moment that a session can begin at
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished(_Begun):
+    """What is written down of an analysis that is finished."""
+
+    frames: int
+    video_s: float
+    damage: str
+    annotated: str = ""
+
+
+def _times(arrays: Mapping[str, NDArray[Any]]) -> FrameTimes:
+    """Return the times of a recording from its arrays.
+
+    Raises:
+        ValueError: they are not three columns of as many times, that never run back, and what is missing.
+    """
+    columns = [arrays.get(name) for name in ("stamps_ms", "t_s", "interval_s")]
+    damage = arrays.get("damage")
+    if damage is None or damage.shape != (3,) or any(each is None or each.ndim != 1 or not each.size for each in columns):
+        raise ValueError("not the times of a recording")
+    stamps_ms, t_s, interval_s = (np.asarray(each, np.float64) for each in columns)
+    whole = len(stamps_ms) == len(t_s) == len(interval_s) and (np.diff(t_s) >= 0).all() and (interval_s >= 0).all()
+    if not whole or not all((abs(each) <= _LATEST).all() for each in (stamps_ms, t_s, interval_s, damage.astype(np.float64))):
+        raise ValueError("times that decrease or are not numbers")
+    repaired, missing_s, lost = damage.astype(np.float64).tolist()
+    return FrameTimes(stamps_ms, t_s, interval_s, int(repaired), missing_s, int(lost))
+
+
+def _document(path: Path, form: type[_Begun]) -> dict[str, Any] | None:
+    """Return a JSON object with the fields of ``form``, None where there is no file.
 
     Raises:
         DataError: it is something else.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = conform(load_json(path), dict[str, Any], path.name)
+        record_from(form, document, path.name)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}). Start over in another folder with --out") from error
-    if not isinstance(document, dict):
-        raise DataError(f"{path} is not what an analysis leaves. Start over in another folder with --out")
     return document

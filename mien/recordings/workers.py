@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, Final
 
 from mien.errors import DeviceError, MienError, require
+from mien.stops import block_signals, leave_signals_to_parent
 
 _CHANCES: Final = 4
 """A task is given to so many workers before it is taken to be what kills them."""
+_ENDING_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -97,8 +100,11 @@ class Workers:
 
     def stop(self) -> None:
         """End what runs at once."""
-        for child in set(multiprocessing.active_children()) - self._before:
+        children = set(multiprocessing.active_children()) - self._before
+        for child in children:
             child.terminate()
+        for child in children:  # what they were writing is removed behind this
+            child.join(_ENDING_S)
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _hand_over(self, future: Future[Any], job: Job) -> bool:
@@ -108,7 +114,7 @@ class Workers:
         except MienError as error:
             job.failed(error)
         except CancelledError as error:
-            raise DeviceError("the cluster went away. What was finished stays: start the same command again") from error
+            raise DeviceError("the connection to the cluster was lost. Repeat the same command to resume") from error
         except self._dead:
             return False
         return True
@@ -120,9 +126,17 @@ class Workers:
             if job.chances > 0:
                 jobs.appendleft(job)
             else:
-                job.failed(DeviceError("its workers were killed again and again. Is there enough memory? Try fewer --workers"))
+                job.failed(DeviceError("its workers were killed repeatedly, probably for lack of memory. Use fewer --workers"))
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._executor = self._open()
+
+
+class _Pool(ProcessPoolExecutor):
+    """Processes that hear no signal while they start: a Ctrl-C in the terminal reaches them as well."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with block_signals():  # a worker is started when there is something for it to do
+            return super().submit(fn, *args, **kwargs)
 
 
 class _Here(Executor):
@@ -180,13 +194,16 @@ def open_workers(count: int, dask: str = "") -> Iterator[Workers]:
 
 
 def _pool(count: int) -> ProcessPoolExecutor:
+    if hasattr(signal, "SIGHUP"):
+        with block_signals():  # multiprocessing's own helper ignores the other signals, but not the end of the terminal
+            resource_tracker.ensure_running()
     # spawn: a forked child would inherit the threads' locks of OpenCV and ONNX Runtime, and none of their threads
-    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+    return _Pool(count, multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to the parent, and end with it, however it ends."""
+    leave_signals_to_parent()
     threading.Thread(target=_end_with_parent, name="mien-parent", daemon=True).start()
 
 

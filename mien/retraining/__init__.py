@@ -1,1 +1,1 @@
-"""From drift to a candidate: new data judged, a bundle fine-tuned, gates, and the bundle in use changed on request."""
+"""Retraining: checking new data, fine-tuning a bundle, gates, and promotion on request."""

@@ -1,35 +1,34 @@
-"""A candidate: a bundle with its lineage and what its gates said, written and read back."""
+"""Files of a candidate bundle: the bundle, its lineage with the gate results, and a page in Markdown."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from mien.documents import load_json, record_from
 from mien.errors import BundleError, DataError
-from mien.files import file_hash, refuse_large, write_json, write_text
+from mien.files import file_hash, write_json, write_text
 from mien.retraining.gates import Gate
 
 BUNDLE_NAME: Final = "candidate.onnx"
 RECORD_NAME: Final = "candidate.lineage.json"
 PAGE_NAME: Final = "candidate.md"
 FORMAT: Final = "mien-candidate-1"
-_MAX_BYTES: Final = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A bundle that might take another's place.
+    """A bundle that may replace the deployed one.
 
     Attributes:
-        bundle: its file.
-        sha256: of that file when it was judged.
-        parent: name of the bundle it comes from.
-        parent_sha256: of that one.
-        passed: whether it passes every gate.
-        failed: the sentences of the gates it does not pass.
+        bundle: path of the ONNX file.
+        sha256: hash of that file when it was evaluated.
+        parent: name of the bundle it was fine-tuned from.
+        parent_sha256: hash of the parent's file.
+        passed: whether all gates passed.
+        failed: sentences of the failed gates.
     """
 
     bundle: Path
@@ -40,13 +39,41 @@ class Candidate:
     failed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """A gate result in the lineage file."""
+
+    passed: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """The bundle that a candidate was fine-tuned from."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """The fields of a lineage file that are read."""
+
+    format: Literal["mien-candidate-1"]
+    sha256: str
+    parent: _Parent
+    passed: bool
+    gates: list[_Gate]
+
+
 def write_candidate(folder: Path, lineage: Mapping[str, Any], gates: Sequence[Gate]) -> Candidate:
-    """Write the lineage of ``candidate.onnx`` beside it, for programs and for people.
+    """Write the lineage of ``candidate.onnx`` beside it, as JSON and as Markdown.
 
     Args:
-        folder: where the bundle is.
-        lineage: where it comes from, as plain values; ``parent`` with ``name`` and ``sha256`` among them.
-        gates: what was asked of it.
+        folder: folder of the bundle.
+        lineage: origin of the candidate as plain values; must contain ``parent`` (``name``, ``sha256``), ``request``
+            and ``data``.
+        gates: the gate results.
     """
     passed = all(gate.passed for gate in gates)
     record = {
@@ -65,49 +92,46 @@ def read_candidate(place: Path) -> Candidate:
     """Return a candidate from its folder, or from its lineage file.
 
     Raises:
-        DataError: there is none, or the file is none.
-        BundleError: the bundle is not the one that was judged.
+        DataError: there is no candidate, or the lineage file is broken.
+        BundleError: the bundle is not the one that was evaluated.
     """
     path = place / RECORD_NAME if place.is_dir() else place
-    refuse_large(path, _MAX_BYTES, "the candidate")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise ValueError(f"format is {record['format']!r}")
-        found = Candidate(
-            path.parent / BUNDLE_NAME,
-            str(record["sha256"]),
-            str(record["parent"]["name"]),
-            str(record["parent"]["sha256"]),
-            bool(record["passed"]) and all(gate["passed"] is True for gate in record["gates"]),
-            tuple(str(gate["sentence"]) for gate in record["gates"] if gate["passed"] is not True),
-        )
+        record = record_from(_Record, load_json(path), "the record")
     except OSError as error:
-        raise DataError(f"no candidate at {place}: {error.strerror}. mien retrain makes one") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no candidate of mien retrain ({type(error).__name__}: {error})") from error
+        raise DataError(f"no candidate at {place}: {error.strerror}. Create one with: mien retrain") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not the lineage of a candidate ({error}). Create one with: mien retrain") from error
+    found = Candidate(
+        bundle=path.parent / BUNDLE_NAME,
+        sha256=record.sha256,
+        parent=record.parent.name,
+        parent_sha256=record.parent.sha256,
+        passed=record.passed and all(gate.passed for gate in record.gates),
+        failed=tuple(gate.sentence for gate in record.gates if not gate.passed),
+    )
     if file_hash(found.bundle) != found.sha256:
-        raise BundleError(f"{found.bundle} is not the bundle that was judged: its SHA-256 is another. Make the candidate anew")
+        raise BundleError(f"{found.bundle} is not the bundle that was evaluated: its SHA-256 differs. Run mien retrain again")
     return found
 
 
 def _page(record: Mapping[str, Any]) -> str:
-    """Return the candidate for people, in Markdown."""
+    """Return the candidate's page in Markdown."""
     data = record["data"]
-    outcome = "passes every gate" if record["passed"] else "does not pass, and is kept for whoever wants to know why"
+    outcome = "passes every gate" if record["passed"] else "fails; kept for inspection"
     lines = [
-        f"# A candidate for {record['parent']['name']}: {outcome}",
+        f"# Candidate for {record['parent']['name']}: {outcome}",
         "",
-        f"Made because: {record['request']['in_words'] if record['request'] else 'somebody asked for it'}.",
-        f"Learnt from {data['to_learn']} new faces and {data['replayed']} of Training; judged on {data['to_judge']} new faces "
-        "it never saw, and on PublicTest.",
+        f"Reason: {record['request']['in_words'] if record['request'] else 'requested manually'}.",
+        f"Trained on {data['to_learn']} new faces and {data['replayed']} images of Training. Evaluated on {data['to_judge']} "
+        "held-out new faces and on PublicTest.",
         "",
-        "| gate | before | after | chance moves it by | |",
+        "| gate | before | after | noise | result |",
         "|---|---|---|---|---|",
     ]
     for gate in record["gates"]:
-        mark = "passed" if gate["passed"] else "**not passed**"
+        mark = "passed" if gate["passed"] else "**failed**"
         lines.append(f"| {gate['name']} | {gate['before']:.3f} | {gate['after']:.3f} | {gate['noise']:.3f} | {mark} |")
-    lines += ["", "What the audit of the new faces says:", ""]
-    lines += [f"- {problem}" for problem in data["problems"]] or ["- nothing to look at"]
+    lines += ["", "Audit of the new faces:", ""]
+    lines += [f"- {problem}" for problem in data["problems"]] or ["- no problems found"]
     return "\n".join(lines) + "\n"

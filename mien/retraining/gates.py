@@ -1,13 +1,14 @@
-"""The gates a candidate must pass, each a comparison with the bundle it comes from on the same images.
+"""Gates: comparisons of a candidate with the deployed bundle on the same images.
 
-They were chosen before any candidate was seen and are not settings. Noise is that of paired
-answers: images on which both are right or both wrong say nothing (McNemar 1947). PrivateTest
-is not among the data: a candidate is no reason to look at it.
+The gates were fixed before any candidate was seen and are not configurable. Noise is that of
+paired predictions: images on which both bundles are correct or both are wrong carry no
+information (McNemar 1947). PrivateTest is not used.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Final
@@ -17,23 +18,24 @@ from numpy.typing import NDArray
 
 from mien import metrics
 from mien.emotions import EMOTIONS
+from mien.evaluation.truths import TRUTHS
 
-SURE: Final = 0.95
-"""One-sided: so sure must a loss be to fail a gate, or a gain to pass one."""
-_DRAWS: Final = 1000
+CONFIDENCE: Final = 0.95
+"""One-sided confidence that a loss must have to fail a gate, or a gain to pass one."""
+_BOOTSTRAP_DRAWS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One gate's outcome.
+    """Result of one gate.
 
     Attributes:
-        name: what was asked.
-        passed: whether the candidate passes.
-        before: the number of the bundle in use.
-        after: the candidate's.
-        noise: how far a difference may come from chance, in the same unit.
-        sentence: the outcome for people.
+        name: name of the gate.
+        passed: whether the candidate passed.
+        before: value of the deployed bundle.
+        after: value of the candidate.
+        noise: difference that chance alone can explain, in the same unit.
+        sentence: the result as a sentence that ends with "Passed" or "Failed".
     """
 
     name: str
@@ -44,18 +46,18 @@ class Gate:
     sentence: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the outcome as plain values."""
+        """Return the result as plain values, floats rounded to 5 digits."""
         return {key: round(value, 5) if isinstance(value, float) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What two bundles say of the same images.
+class PairedPredictions:
+    """Predictions of two bundles for the same N images.
 
     Attributes:
         labels: (N,) int64.
-        before: (N, 7) probabilities of the bundle in use.
-        after: (N, 7) of the candidate.
+        before: (N, 7) float64 probabilities of the deployed bundle.
+        after: (N, 7) float64 probabilities of the candidate.
     """
 
     labels: NDArray[np.int64]
@@ -63,72 +65,96 @@ class Answers:
     after: NDArray[np.float64]
 
     @property
-    def right(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(N,) bool each: where the bundle in use is right, and where the candidate is."""
+    def correct(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(N,) bool each: where the deployed bundle is correct, and where the candidate is."""
         return self.before.argmax(1) == self.labels, self.after.argmax(1) == self.labels
 
 
-def judge(test: Answers, new_domain: Answers) -> list[Gate]:
-    """Return all gates.
+MIN_AGREEMENT: Final = 0.9
+"""Minimum share of PublicTest on which candidate and parent must predict the same label, if there are no votes."""
+
+
+def evaluate_gates(
+    tests: Sequence[tuple[str, PairedPredictions]], new_faces: PairedPredictions, agreement: float | None = None
+) -> list[Gate]:
+    """Return the results of all gates.
 
     Args:
-        test: on PublicTest.
-        new_domain: on the held-out new faces.
+        tests: name of each truth and the predictions for PublicTest of the head that is scored against it.
+        new_faces: predictions of the first head for the held-out new faces.
+        agreement: share of PublicTest on which the first heads of both bundles predict the same label, 0 to 1; None to
+            leave this gate out, because the first head is scored against votes.
     """
-    return [
-        _not_worse(test),
-        _better(new_domain),
-        _calibrated(test),
-        *_classes(test),
-    ]
+    gates = [_better(new_faces)]
+    for truth, test in tests:
+        gates += [_not_worse(truth, test), _calibrated(truth, test), *_classes(truth, test)]
+    if agreement is not None:
+        passed = agreement >= MIN_AGREEMENT
+        sentence = (
+            f"live predictions on PublicTest: {agreement:.1%} equal the parent's (minimum {MIN_AGREEMENT:.0%}; pass --votes to "
+            f"measure accuracy instead). {_result(passed)}"
+        )
+        gates.append(
+            Gate(name="live answers kept", passed=passed, before=1.0, after=agreement, noise=1 - MIN_AGREEMENT, sentence=sentence)
+        )
+    return gates
 
 
-def _not_worse(test: Answers) -> Gate:
-    before, after, noise = _paired(*test.right, SURE)
+def _not_worse(truth: str, test: PairedPredictions) -> Gate:
+    before, after, noise = _paired(*test.correct, CONFIDENCE)
     passed = after - before >= -noise
-    return Gate(
-        "PublicTest not worse", passed, before, after, noise, _said("accuracy on PublicTest", before, after, noise, passed)
-    )
+    sentence = _sentence(f"{TRUTHS[truth]} on PublicTest", before, after, noise, passed)
+    return Gate(name=f"PublicTest not worse, {truth}", passed=passed, before=before, after=after, noise=noise, sentence=sentence)
 
 
-def _better(new_domain: Answers) -> Gate:
-    before, after, noise = _paired(*new_domain.right, SURE)
+def _better(new_faces: PairedPredictions) -> Gate:
+    before, after, noise = _paired(*new_faces.correct, CONFIDENCE)
     passed = after - before > noise
-    said = _said("accuracy on the held-out new faces", before, after, noise, passed)
-    return Gate("new faces better", passed, before, after, noise, said)
+    sentence = _sentence("accuracy on the held-out new faces", before, after, noise, passed)
+    return Gate(name="new faces better", passed=passed, before=before, after=after, noise=noise, sentence=sentence)
 
 
-def _calibrated(test: Answers) -> Gate:
-    """Return the gate on the calibration error; its noise is a bootstrap over images, both bundles on the same draws."""
+def _calibrated(truth: str, test: PairedPredictions) -> Gate:
+    """Return the gate on the calibration error; its noise is estimated by a paired bootstrap over images."""
     before, after = (metrics.expected_calibration_error(p, test.labels) for p in (test.before, test.after))
     random = np.random.default_rng(0)
     n = len(test.labels)
     differences = []
-    for _ in range(_DRAWS):
+    for _ in range(_BOOTSTRAP_DRAWS):
         drawn = random.integers(0, n, n)
         one, two = (metrics.expected_calibration_error(p[drawn], test.labels[drawn]) for p in (test.before, test.after))
         differences.append(two - one)
-    noise = float(np.quantile(differences, SURE) - np.median(differences))
+    noise = float(np.quantile(differences, CONFIDENCE) - np.median(differences))
     passed = after - before <= noise
-    return Gate("calibration kept", passed, before, after, noise, _said("calibration error", before, after, noise, passed))
+    sentence = _sentence(f"calibration error, {TRUTHS[truth]}", before, after, noise, passed)
+    return Gate(name=f"calibration kept, {truth}", passed=passed, before=before, after=after, noise=noise, sentence=sentence)
 
 
-def _classes(test: Answers) -> list[Gate]:
-    """Return a gate for each class on PublicTest; with seven of them, each needs more to fail (Bonferroni)."""
-    right_before, right_after = test.right
+def _classes(truth: str, test: PairedPredictions) -> list[Gate]:
+    """Return a recall gate for each class on PublicTest, with Bonferroni correction."""
+    correct_before, correct_after = test.correct
     gates = []
     present = [label for label in range(len(EMOTIONS)) if (test.labels == label).any()]
     for label in present:
         of_class = test.labels == label
-        before, after, noise = _paired(right_before[of_class], right_after[of_class], 1 - (1 - SURE) / len(present))
+        before, after, noise = _paired(correct_before[of_class], correct_after[of_class], 1 - (1 - CONFIDENCE) / len(present))
         passed = after - before >= -noise
-        said = _said(f"recall of {EMOTIONS[label]} on PublicTest", before, after, noise, passed)
-        gates.append(Gate(f"recall of {EMOTIONS[label]} kept", passed, before, after, noise, said))
+        sentence = _sentence(f"recall of {EMOTIONS[label]} on PublicTest, {TRUTHS[truth]}", before, after, noise, passed)
+        gates.append(
+            Gate(
+                name=f"recall of {EMOTIONS[label]} kept, {truth}",
+                passed=passed,
+                before=before,
+                after=after,
+                noise=noise,
+                sentence=sentence,
+            )
+        )
     return gates
 
 
-def _paired(before: NDArray[np.bool_], after: NDArray[np.bool_], sure: float) -> tuple[float, float, float]:
-    """Return both shares and the one-sided noise of their difference on the same images.
+def _paired(before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float) -> tuple[float, float, float]:
+    """Return both accuracies and the one-sided noise of their difference on the same images.
 
     >>> first, second = np.array([True] * 90 + [False] * 10), np.array([True] * 80 + [False] * 20)
     >>> [round(value, 3) for value in _paired(first, second, 0.95)]
@@ -136,10 +162,14 @@ def _paired(before: NDArray[np.bool_], after: NDArray[np.bool_], sure: float) ->
     """
     n = len(before)
     differing = int((before != after).sum())
-    noise = NormalDist().inv_cdf(sure) * math.sqrt(differing) / n
+    noise = NormalDist().inv_cdf(confidence) * math.sqrt(differing) / n
     return float(before.mean()), float(after.mean()), noise
 
 
-def _said(what: str, before: float, after: float, noise: float, passed: bool) -> str:
-    points = f"{100 * (after - before):+.1f} points; chance alone moves it by {100 * noise:.1f}"
-    return f"{what}: {before:.1%} before, {after:.1%} after ({points}). {'Passed' if passed else 'Not passed'}"
+def _sentence(what: str, before: float, after: float, noise: float, passed: bool) -> str:
+    points = f"{100 * (after - before):+.1f} points; noise {100 * noise:.1f}"
+    return f"{what}: {before:.1%} before, {after:.1%} after ({points}). {_result(passed)}"
+
+
+def _result(passed: bool) -> str:
+    return "Passed" if passed else "Failed"

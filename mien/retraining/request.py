@@ -1,42 +1,54 @@
-"""A request for retraining, as a monitor wrote it: read, and refused where it is none."""
+"""Reading and validation of retraining requests, which ``mien monitor`` writes."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from mien.documents import load_json, record_from
 from mien.errors import DataError
-from mien.files import file_hash, refuse_large
+from mien.files import file_hash
 
-_MAX_BYTES: Final = 4 << 20
-_NEEDED: Final = ("what", "in_words", "model", "drifted")
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """The bundle that drifted."""
+
+    sha256: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Required fields of a request."""
+
+    what: str
+    in_words: str
+    model: _Model
+    drifted: Any
 
 
 def read_request(path: Path, bundle: Path) -> dict[str, Any]:
-    """Return a request.
+    """Return the request in a file, as plain values.
 
     Args:
         path: ``retrain_request.json``.
-        bundle: what is to be retrained; the request must speak of it.
+        bundle: the bundle to retrain; it must be the one that the request is about.
 
     Raises:
-        DataError: it cannot be read, is no request, or speaks of another bundle.
+        DataError: the file cannot be read, is not a retraining request, or is about a different bundle.
     """
-    refuse_large(path, _MAX_BYTES, "the request")
     try:
-        request: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        missing = [key for key in _NEEDED if key not in request]
-        owner = "" if missing else request["model"]["sha256"]
+        request: dict[str, Any] = load_json(path)
+        model = record_from(_Request, request, "the request").model
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is no request for retraining ({type(error).__name__}). mien monitor writes one") from error
-    if missing:
-        raise DataError(f"{path} is no request for retraining: {', '.join(missing)} is missing. mien monitor writes one")
-    if owner != file_hash(bundle):
+    except ValueError as error:
+        raise DataError(f"{path} is not a retraining request: {error}. mien monitor writes one") from error
+    if model.sha256 != file_hash(bundle):
         raise DataError(
-            f"{path} speaks of the bundle {request['model'].get('name', '')} ({owner[:12]}), and {bundle} is another. Name the "
-            "bundle that drifted with --from"
+            f"{path} is about the bundle {model.name} ({model.sha256[:12]}), but {bundle} is a different one. Pass the bundle "
+            "that drifted with --model"
         )
     return request

@@ -1,10 +1,10 @@
-"""From a request and new faces to a judged candidate. Nothing is put into use here."""
+"""Fine-tuning of a bundle on new faces, and evaluation of the candidate. Nothing is deployed here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -14,44 +14,51 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien import metrics
 from mien.data.dataset import FaceDataset
+from mien.data.fer2013 import has_fer2013_labels
 from mien.data.manifest import manifest
-from mien.emotions import EMOTIONS
+from mien.data.votes import read_votes
+from mien.documents import conform, load_json
 from mien.errors import UsageError, missing_extra
-from mien.evaluation.scores import score
+from mien.evaluation.scores import Scores, predict_heads, score
+from mien.evaluation.truths import truths_about
 from mien.files import file_hash, write_json
 from mien.lifecycle import export_model
+from mien.modelcard import PEOPLE
 from mien.retraining.candidate import BUNDLE_NAME, RECORD_NAME, Candidate, write_candidate
-from mien.retraining.gates import Answers, judge
+from mien.retraining.gates import Gate, PairedPredictions, evaluate_gates
 from mien.retraining.new_data import NewFaces, prepare_new_faces
 from mien.retraining.request import read_request
-from mien.revision import git_revision
+from mien.version import git_revision
 from mien.vision.predictor import Predictor
 
 if TYPE_CHECKING:
+    from mien.training.network import FaceNet
     from mien.training.settings import TrainSettings
 
 AUDIT_NAME: Final = "new_faces.json"
 PLAN_NAME: Final = "plan.json"
 
 Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Opens a progress bar with a heading; yields a function of (done, total)."""
+"""Opens a progress bar with a heading; yields a function that takes (done, total)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetrainWish:
-    """What is asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainOptions:
+    """Options of a retraining run.
 
     Attributes:
-        bundle: the file to go on from.
-        name: how that bundle is called.
-        request: ``retrain_request.json``; None where nobody asked.
-        annotations: who labelled what; None where one person did.
-        held_out_share: share of the new faces to judge by.
-        new_share: how much the new faces weigh in what is learnt from, 0.05 to 0.95; the rest is Training's.
-        replay: how many images of Training are gone over again at most (0: all).
-        seed: of the parting, the replay and the training.
-        settings: the recipe; network and seed are taken from elsewhere.
+        bundle: the bundle to fine-tune.
+        name: name of that bundle.
+        settings: the recipe; the shape of the network comes from the bundle, the seed from ``seed``.
+        request: ``retrain_request.json``; None without a request.
+        annotations: file with the labels by annotator; None if one person labelled.
+        votes: the FER+ votes for the old data; None without votes.
+        held_out_share: share of the new faces to hold out for evaluation, 0.1 to 0.9.
+        new_share: total weight of the new faces in the training set, 0.05 to 0.95; the rest is the replay's.
+        replay: maximum number of Training images to replay; 0 for all.
+        seed: seed of the split, the replay and the training.
     """
 
     bundle: Path
@@ -59,6 +66,7 @@ class RetrainWish:
     settings: TrainSettings
     request: Path | None = None
     annotations: Path | None = None
+    votes: Path | None = None
     held_out_share: float = 0.3
     new_share: float = 0.3
     replay: int = 0
@@ -68,83 +76,85 @@ class RetrainWish:
         if not 0.05 <= self.new_share <= 0.95:
             raise UsageError(f"new-share is {self.new_share:g}; it must be 0.05 to 0.95")
         if self.replay < 0:
-            raise UsageError(f"replay is {self.replay}; it must be 0 (all of Training) or a number of images")
+            raise UsageError(f"replay is {self.replay}; it must be 0 (all of Training) or more")
 
 
-def retrain(wish: RetrainWish, new: FaceDataset, old: FaceDataset, folder: Path, bars: Bars) -> Candidate:
-    """Return a judged candidate; stopped and called again with the same wish it goes on where it was.
+def retrain(options: RetrainOptions, new: FaceDataset, old: FaceDataset, folder: Path, bars: Bars) -> Candidate:
+    """Fine-tune a bundle and return the evaluated candidate. A stopped run resumes if called with the same options.
 
     Args:
-        wish: what is asked for.
+        options: the options of the run.
         new: the new faces.
-        old: FER2013: Training is replayed, PublicTest judges, PrivateTest only keeps its copies out of what is learnt.
-        folder: for everything that is made.
-        bars: progress.
+        old: FER2013: Training is replayed, the gates use PublicTest, and copies of any split are removed from ``new``.
+        folder: output folder.
+        bars: opens progress bars.
 
     Raises:
-        UsageError: ``folder`` holds another retraining, or a finished one.
-        DataError: the request or the new faces cannot be used.
-        BundleError: the bundle cannot learn on.
-        DeviceError: PyTorch is missing.
-        KeyboardInterrupt: a stop was asked for; everything is saved.
+        UsageError: ``folder`` holds a finished run, or one with other options.
+        DataError: the request or the new faces are invalid.
+        BundleError: the bundle cannot be fine-tuned.
+        DeviceError: PyTorch is not installed.
+        KeyboardInterrupt: the run was stopped; its state is saved.
     """
-    request = read_request(wish.request, wish.bundle) if wish.request is not None else None
-    plan = _plan(wish, new, old)
-    with bars("judging new faces"):
-        answers = score(Predictor(wish.bundle), new).probabilities
+    request = read_request(options.request, options.bundle) if options.request is not None else None
+    plan = _plan(options, new, old)
+    with bars("checking new faces"):
+        probabilities = score(Predictor(options.bundle), new).probabilities
         faces = prepare_new_faces(
-            new, old, answers, held_out_share=wish.held_out_share, seed=wish.seed, annotations=wish.annotations
+            new, old, probabilities, held_out_share=options.held_out_share, seed=options.seed, annotations=options.annotations
         )
-    _claim(folder, plan)
+    _claim_folder(folder, plan)
     write_json(folder / AUDIT_NAME, faces.audit)
-    mixed, replayed = _mixed(faces.learn, old.split("Training"), wish)
-    with bars("asking the bundle about what it knows"):
-        rows = _targets(mixed, replayed, wish)
-    checkpoints = _fine_tune(wish, mixed, rows, old, folder, plan, bars)
-    with bars("making and judging the candidate"):
+    mixed, replayed = _mix(faces.training, old.split("Training"), options)
+    checkpoints = _fine_tune(options, mixed, replayed, old, folder, plan, bars)
+    with bars("exporting and evaluating the candidate"):
         bundle = folder / BUNDLE_NAME
-        export_model(checkpoints, old, bundle, f"{wish.name}-{plan['plan'][:8]}")
-        gates = judge(_answers(wish.bundle, bundle, old.split("PublicTest")), _answers(wish.bundle, bundle, faces.held_out))
-    return write_candidate(folder, _lineage(wish, request, plan, faces, replayed), gates)
+        parent = Predictor(options.bundle).card
+        export_model(checkpoints, old, bundle, f"{options.name}-{plan['plan'][:8]}", votes=options.votes, parent=parent)
+        gates = _evaluate(options, bundle, old.split("PublicTest"), faces.held_out)
+    return write_candidate(folder, _lineage(options, request, plan, faces, replayed), gates)
 
 
-def _plan(wish: RetrainWish, new: FaceDataset, old: FaceDataset) -> dict[str, Any]:
-    """Return all that decides what comes out, and a hash of it."""
+def _plan(options: RetrainOptions, new: FaceDataset, old: FaceDataset) -> dict[str, Any]:
+    """Return all inputs that determine the result, and their hash as ``plan``."""
     facts = {
-        "parent": file_hash(wish.bundle),
+        "parent": file_hash(options.bundle),
         "new_data": new.content_hash(),
         "old_data": old.content_hash(),
-        "settings": wish.settings.as_dict(),
-        "held_out_share": wish.held_out_share,
-        "new_share": wish.new_share,
-        "replay": wish.replay,
-        "seed": wish.seed,
+        "settings": options.settings.as_dict(),
+        "votes": file_hash(options.votes) if options.votes else "",
+        "held_out_share": options.held_out_share,
+        "new_share": options.new_share,
+        "replay": options.replay,
+        "seed": options.seed,
     }
     text = json.dumps(facts, sort_keys=True).encode()
     return facts | {"plan": hashlib.sha256(text).hexdigest()}
 
 
-def _claim(folder: Path, plan: dict[str, Any]) -> None:
-    """Refuse a folder of another retraining, or of a finished one."""
+def _claim_folder(folder: Path, plan: dict[str, Any]) -> None:
+    """Write the plan into ``folder``; raise UsageError if the folder holds a finished run, or one with another plan."""
     path = folder / PLAN_NAME
     if (folder / RECORD_NAME).exists():
         raise UsageError(f"{folder} holds a finished candidate. Choose another folder with --out")
     if path.exists():
         try:
-            other = json.loads(path.read_text(encoding="utf-8"))
+            other = conform(load_json(path), dict[str, Any], PLAN_NAME)
             differing = sorted(key for key in plan if key != "plan" and other.get(key) != plan[key])
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError):
             differing = ["a broken plan"]
         if differing:
-            raise UsageError(f"{folder} holds another retraining ({', '.join(differing)}). Choose another folder with --out")
+            raise UsageError(
+                f"{folder} holds a run with other options ({', '.join(differing)}). Choose another folder with --out"
+            )
     write_json(path, plan)
 
 
-def _mixed(learn: FaceDataset, training: FaceDataset, wish: RetrainWish) -> tuple[FaceDataset, int]:
-    """Return new faces and a replay of Training, weighed so that the new ones have their share; and how many are replayed."""
-    places = np.random.default_rng(wish.seed).permutation(len(training))
-    replay = training.take(np.sort(places[: wish.replay or len(places)]))
-    wanted = len(learn) * (1 - wish.new_share) / wish.new_share  # the replay's weight where a new face weighs 1
+def _mix(learn: FaceDataset, training: FaceDataset, options: RetrainOptions) -> tuple[FaceDataset, int]:
+    """Return replayed and new faces, weighted by ``options.new_share``, and the number of replayed faces, which come first."""
+    places = np.random.default_rng(options.seed).permutation(len(training))
+    replay = training.take(np.sort(places[: options.replay or len(places)]))
+    wanted = len(learn) * (1 - options.new_share) / options.new_share  # total weight of the replay if a new face weighs 1
     weight_old, weight_new = min(1.0, wanted / len(replay)), min(1.0, len(replay) / wanted)
     return (
         FaceDataset(
@@ -158,42 +168,67 @@ def _mixed(learn: FaceDataset, training: FaceDataset, wish: RetrainWish) -> tupl
     )
 
 
-def _targets(mixed: FaceDataset, replayed: int, wish: RetrainWish) -> NDArray[np.float32]:
-    """Return (N, 7) what to learn: labels for new faces, and for what is replayed mostly what the bundle says already.
+def _targets(
+    networks: Sequence[FaceNet], mixed: FaceDataset, replayed: int, options: RetrainOptions
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return targets (N, 7) float32 for the label head and (N, 8) float32 for the people head, None without that head.
 
-    So the networks keep what they know where nothing is new (learning without forgetting, Li and Hoiem 2016, arXiv:1606.09282).
+    People labelled the new faces, so the labels train the first head. On replayed faces, both heads are mostly trained
+    on the bundle's own predictions, so that they retain what they know (learning without forgetting, Li and Hoiem
+    2016, arXiv:1606.09282). FER2013's labels of the new faces are unknown, so there the second head is trained on its
+    own predictions.
     """
-    settings = wish.settings
-    smooth = settings.label_smoothing
-    labels = np.eye(len(EMOTIONS), dtype=np.float32)[mixed.labels] * np.float32(1 - smooth) + np.float32(smooth / len(EMOTIONS))
-    old = mixed.take(np.arange(replayed))
-    known = score(Predictor(wish.bundle), old).probabilities
-    share = settings.teacher_share
-    labels[:replayed] = (1 - share) * labels[:replayed] + share * known
-    return np.asarray(labels, np.float32)
+    from mien.training.export import logits_of
+    from mien.training.targets import smoothed_labels
+
+    settings, share = options.settings, options.settings.teacher_share
+    logits = logits_of(networks, mixed.images)
+    labels = smoothed_labels(mixed, settings)
+    old = np.arange(len(mixed)) < replayed
+    if logits.labels is not None:
+        known = metrics.softmax(logits.labels).astype(np.float32)
+        mixture = (1 - share) * labels + share * known
+        labels = np.where(old[:, None], mixture, labels if logits.people is None else known)
+    if logits.people is None:
+        return labels, None
+    seen = metrics.softmax(logits.people).astype(np.float32)
+    people = np.column_stack((smoothed_labels(mixed, settings), np.zeros(len(mixed), np.float32)))
+    people[:replayed] = seen[:replayed]
+    if options.votes:
+        votes = read_votes(options.votes, mixed.take(old))
+        people[:replayed] = np.where(votes.known[:, None], (1 - share) * votes.shares + share * seen[:replayed], seen[:replayed])
+    return labels, people
 
 
 def _fine_tune(
-    wish: RetrainWish,
+    options: RetrainOptions,
     mixed: FaceDataset,
-    rows: NDArray[np.float32],
+    replayed: int,
     old: FaceDataset,
     folder: Path,
     plan: dict[str, Any],
     bars: Bars,
 ) -> list[Path]:
-    """Let every network of the bundle learn on, and return their checkpoints: of the last epoch, so that no split chooses."""
+    """Fine-tune every network of the bundle and return the checkpoints of the last epoch."""
     try:
-        from mien.training.from_bundle import part_way
-        from mien.training.loop import Trainer
+        from mien.training.from_bundle import interpolate_weights
+        from mien.training.loop import RunVotes, Trainer
         from mien.training.origins import networks_from
         from mien.training.processes import pick_device
     except ImportError as error:
         raise missing_extra(str(error.name), "train", "Retraining") from error
-    networks = networks_from(str(wish.bundle), old.split("Training"))
+    networks = networks_from(str(options.bundle), old.split("Training"))
+    validation = old.split("PublicTest")
+    with bars("predicting targets with the bundle"):
+        rows, people = _targets(networks, mixed, replayed, options)
+    run_votes = None
+    if people is not None:
+        run_votes = RunVotes(people, read_votes(options.votes, validation) if options.votes else None)
     checkpoints = []
     for number, network in enumerate(networks):
-        settings = replace(wish.settings, widths=network.widths, blocks=network.depths, seed=wish.seed + number, small_until=0.0)
+        own_stage = network.label_stage is not None
+        settings = replace(options.settings, widths=network.widths, blocks=network.depths, own_label_stage=own_stage)
+        settings = replace(settings, seed=options.seed + number, small_until=0.0)
         run = folder / f"network-{number}"
         facts = {
             "dataset_hash": plan["old_data"],
@@ -202,23 +237,38 @@ def _fine_tune(
             "command": f"mien retrain ({plan['plan'][:8]})",
         }
         start = deepcopy(network)
-        start.keeps_statistics = True
-        trainer = Trainer(mixed, old.split("PublicTest"), settings, run, pick_device(), facts, rows, start=start)
+        start.freeze_statistics = True
+        trainer = Trainer(mixed, validation, settings, run, pick_device(), facts, targets=rows, votes=run_votes, start=start)
         if (run / "last.pt").exists():
             trainer.resume()
-        with bars(f"learning, network {number + 1} of {len(networks)}") as progress:
+        with bars(f"training network {number + 1} of {len(networks)}") as progress:
 
             def on_step(epoch: int, step: int, steps: int, loss: float, progress: Any = progress) -> None:
                 progress((epoch - 1) * steps + step, settings.epochs * steps)  # noqa: B023  called within this turn only
 
             trainer.run(on_step, lambda row, is_best: None)
-        checkpoints.append(part_way(network, run))
+        checkpoints.append(interpolate_weights(network, run))
     return checkpoints
 
 
-def _answers(before: Path, after: Path, data: FaceDataset) -> Answers:
-    one, two = (score(Predictor(path), data).probabilities for path in (before, after))
-    return Answers(data.labels, _exact(one), _exact(two))
+def _evaluate(options: RetrainOptions, candidate: Path, test: FaceDataset, new: FaceDataset) -> list[Gate]:
+    """Return the gates: on PublicTest against every available truth, on the held-out new faces against their labels."""
+    before, after = Predictor(options.bundle), Predictor(candidate)
+    heads = before.card.heads
+    votes = read_votes(options.votes, test) if options.votes else None
+    first, second = predict_heads(before, test), predict_heads(after, test)
+    tests = []
+    for truth in truths_about(test, votes, heads, has_fer2013_labels(test)):
+        both = (outputs.scores(truth) for outputs in (first, second))
+        tests.append((truth.name, _paired_predictions(truth.labels[truth.known], *both)))
+    agreement = None
+    if PEOPLE in heads and votes is None:
+        agreement = float((first.of(PEOPLE).argmax(1) == second.of(PEOPLE).argmax(1)).mean())
+    return evaluate_gates(tests, _paired_predictions(new.labels, score(before, new), score(after, new)), agreement)
+
+
+def _paired_predictions(labels: NDArray[np.int64], before: Scores, after: Scores) -> PairedPredictions:
+    return PairedPredictions(labels, _exact(before.probabilities), _exact(after.probabilities))
 
 
 def _exact(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -226,11 +276,11 @@ def _exact(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _lineage(
-    wish: RetrainWish, request: dict[str, Any] | None, plan: dict[str, Any], faces: NewFaces, replayed: int
+    options: RetrainOptions, request: dict[str, Any] | None, plan: dict[str, Any], faces: NewFaces, replayed: int
 ) -> dict[str, Any]:
-    """Return where a candidate comes from, as plain values."""
+    """Return the lineage of a candidate as plain values."""
     return {
-        "parent": {"name": wish.name, "sha256": plan["parent"]},
+        "parent": {"name": options.name, "sha256": plan["parent"]},
         "request": request and {key: request.get(key) for key in ("what", "in_words", "since_s", "noticed_s", "model")},
         "plan": plan,
         "data": {

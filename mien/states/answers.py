@@ -1,4 +1,4 @@
-"""What a rule answers: it holds, there is no sign, or there is no evidence. The last is an answer too."""
+"""Results of rules: holds, no sign, or no evidence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 
 
 class Verdict(StrEnum):
-    """The three answers.
+    """Verdict of a rule.
 
     Attributes:
-        HOLDS: what the rule describes was seen; a state only ever may be.
-        NO_SIGN: it was not seen, though enough was; a state may be all the same.
-        NO_EVIDENCE: too little was seen to say either.
+        HOLDS: the conditions of the rule hold; a state is a possibility only.
+        NO_SIGN: the conditions do not hold, with enough evidence; a state is not ruled out.
+        NO_EVIDENCE: there is too little evidence.
     """
 
     HOLDS = "holds"
@@ -21,25 +21,25 @@ class Verdict(StrEnum):
     NO_EVIDENCE = "no evidence"
 
 
-NOT_READ: Final = "expressions are not read under this policy, so no state is judged"
-NOBODY: Final = "no face in view"
+NOT_READ: Final = "the policy permits no expressions, so states are not evaluated"
+NO_FACE: Final = "no face in view"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer of one rule at one moment.
+class RuleAnswer:
+    """Result of one rule at one time.
 
     Attributes:
-        t_s: when, in seconds on the source's clock.
-        rule: the rule's name.
+        t_s: time on the source's clock, in seconds.
+        rule: name of the rule.
         kind: ``observable``, or the state.
-        track_id: whose face it is about; "" for the picture, or where there is no face.
-        verdict: the answer.
-        text: what the rule says where it holds, "" elsewhere.
-        confidence: 0 to 1, 0 where the rule does not hold; how well its conditions are met and how much was seen, never
-            above the rule's ceiling. No probability that anybody is in a state.
-        reason: why there is no sign or no evidence, "" where the rule holds.
-        lasted_s: how long the rule has held, in seconds.
+        track_id: track id of the face; "" for the picture or without a face.
+        verdict: the verdict.
+        text: text of the rule if it holds, otherwise "".
+        confidence: 0 to the rule's maximum, 0 if the rule does not hold; how clearly the conditions hold and how much
+            evidence there is. Not a probability of a state.
+        reason: reason for no sign or no evidence, "" if the rule holds.
+        lasted_s: time for which the rule has held, in seconds.
     """
 
     t_s: float
@@ -59,5 +59,5 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """The answer as people see it."""
+        """The result as text for users."""
         return f"{self.text} ({self.confidence:.0%})" if self.holds else f"{self.verdict}: {self.reason}"

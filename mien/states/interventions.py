@@ -1,7 +1,6 @@
-"""Interventions: whether one is due, and what it says. Carrying it anywhere is not done here.
+"""Interventions: when they are due, and their content. Delivery is elsewhere.
 
-A suggestion that comes too often is worse than none, so each rule keeps silent for a while after
-one, and all rules together have a limit by the hour.
+Each rule has a cooldown, and all rules together have an hourly limit.
 """
 
 from __future__ import annotations
@@ -10,26 +9,26 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mien.states.answers import Answer
+from mien.states.answers import RuleAnswer
 from mien.states.rules import Rule
 
 EVENT_KIND: Final = "intervention"
-"""The kind of the event that an intervention becomes."""
+"""Event kind of interventions."""
 _HOUR_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Intervention:
-    """One suggestion, ready to be shown, kept as an event, or sent.
+    """One suggestion to the user.
 
     Attributes:
-        t_s: when, in seconds on the source's clock.
-        rule: the rule that asked for it.
-        kind: the rule's kind: ``observable``, or a state.
-        track_id: whose face it is about; "" for the picture.
-        confidence: the answer's, 0 to 1.
-        message: the suggestion.
-        wording: what the rule says: what was seen, or what may be.
+        t_s: time on the source's clock, in seconds.
+        rule: name of the rule.
+        kind: kind of the rule: ``observable``, or a state.
+        track_id: track id of the face; "" for the picture.
+        confidence: confidence of the result, 0 to 1.
+        message: text of the suggestion.
+        wording: text of the rule.
     """
 
     t_s: float
@@ -42,7 +41,7 @@ class Intervention:
 
     @property
     def details(self) -> dict[str, Any]:
-        """All but time and track as plain values, for an event of ``EVENT_KIND``."""
+        """All fields except time and track as a JSON-compatible dict, for an event of ``EVENT_KIND``."""
         return {
             "rule": self.rule,
             "message": self.message,
@@ -53,14 +52,13 @@ class Intervention:
 
 
 class Interventions:
-    """Decides which answers become interventions.
+    """Turns results of rules into interventions.
 
     Args:
-        max_per_hour: so many of all rules together in any hour.
+        max_per_hour: largest number of interventions of all rules in any hour.
 
     Attributes:
-        withheld: times one was due and did not come, because of the rule's cooldown or the limit; a rule that goes on
-            holding counts once.
+        withheld: number of interventions suppressed by cooldown or limit; a rule that keeps holding counts once.
     """
 
     def __init__(self, max_per_hour: int) -> None:
@@ -70,34 +68,34 @@ class Interventions:
         self._done: set[tuple[str, str]] = set()
         self.withheld = 0
 
-    def update(self, rule: Rule, answer: Answer, clock_s: float) -> Intervention | None:
-        """Return the intervention that a rule's newest answer makes due, None where there is none.
+    def update(self, rule: Rule, answer: RuleAnswer, clock_s: float) -> Intervention | None:
+        """Return the intervention due after a rule's newest result, or None.
 
-        Each time the rule begins to hold makes at most one.
+        A rule causes at most one each time it starts to hold.
 
         Args:
             rule: the rule.
-            answer: its answer.
-            clock_s: now, on a clock that never runs back.
+            answer: its result.
+            clock_s: current time on a monotonic clock, in seconds.
         """
         subject = rule.name, answer.track_id
-        wish = rule.intervention
-        if wish is None or not answer.holds:
+        settings = rule.intervention
+        if settings is None or not answer.holds:
             self._done.discard(subject)
             return None
-        if subject in self._done or answer.lasted_s < wish.after_s:
+        if subject in self._done or answer.lasted_s < settings.after_s:
             return None
         self._done.add(subject)
         while self._sent_s and clock_s - self._sent_s[0] >= _HOUR_S:
             self._sent_s.popleft()
         last_s = self._last_s.get(rule.name)
-        if (last_s is not None and clock_s - last_s < wish.cooldown_s) or len(self._sent_s) >= self._max_per_hour:
+        if (last_s is not None and clock_s - last_s < settings.cooldown_s) or len(self._sent_s) >= self._max_per_hour:
             self.withheld += 1
             return None
         self._last_s[rule.name] = clock_s
         self._sent_s.append(clock_s)
-        return Intervention(answer.t_s, rule.name, rule.kind, answer.track_id, answer.confidence, wish.text, answer.text)
+        return Intervention(answer.t_s, rule.name, rule.kind, answer.track_id, answer.confidence, settings.text, answer.text)
 
     def forget(self, track_id: str) -> None:
-        """Forget a face that is gone."""
+        """Delete the state of a face."""
         self._done = {subject for subject in self._done if subject[1] != track_id}

@@ -1,7 +1,4 @@
-"""Rules as records: what each asks for, and on whose findings it rests.
-
-They hold what a rules file says, checked; reading and judging happen elsewhere.
-"""
+"""Rules as validated records: conditions, confidence and literature."""
 
 from __future__ import annotations
 
@@ -12,32 +9,32 @@ from typing import Final
 from mien.states.signals import Measure
 
 OBSERVABLE: Final = "observable"
-"""The kind of a rule about what can be seen."""
+"""Kind of rules about observable behaviour."""
 STATES: Final = ("confusion", "frustration", "boredom", "lost-attention")
-"""The kinds of rules about what may be going on with a learner."""
+"""Kinds of rules about possible learning states."""
 KINDS: Final = (OBSERVABLE, *STATES)
 FACE: Final = "face"
 PICTURE: Final = "picture"
 SUBJECTS: Final[Mapping[str, str]] = {FACE: "each face by itself", PICTURE: "the whole picture"}
-SHORTEST_S: Final = 1.0
-LONGEST_S: Final = 600.0
-"""Windows and minimum durations, in seconds."""
+MIN_WINDOW_S: Final = 1.0
+MAX_WINDOW_S: Final = 600.0
+"""Range of windows and minimum durations, in seconds."""
 STATE_CEILING: Final = 0.59
-"""No rule for a state may be surer than this: trained judges agreed at most so well on a learner's face (Cohen's kappa
-for confusion, at moments that they chose themselves; D'Mello and Graesser 2010)."""
+"""Largest ``confidence_max`` of rules about states: the best agreement of trained judges on a learner's face (Cohen's kappa
+for confusion, at times they chose themselves; D'Mello and Graesser 2010)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Citation:
     """A publication.
 
     Attributes:
-        key: how rules call it.
+        key: key in rules.
         authors: family names.
         year: of publication.
         title: of the publication.
-        found: what it found, in a sentence of ours.
-        doi: "" where it has none.
+        found: summary of its finding.
+        doi: DOI, "" without one.
     """
 
     key: str
@@ -55,15 +52,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A measure within bounds, which are wider once the rule holds, so that a value at a bound does not flicker.
+    """A measure within bounds, with hysteresis: wider bounds while the rule holds.
 
     Attributes:
-        measure: what is asked about.
-        min: the least it must be, None for no such bound.
-        max: the most it may be.
-        stay_min: the least it must be once the rule holds; not above ``min``.
-        stay_max: the same for the most.
-        or_no_evidence: why the answer is "no evidence" where this fails; "" where it is "no sign".
+        measure: the measure.
+        min: lower bound, None for none.
+        max: upper bound, None for none.
+        stay_min: lower bound while the rule holds; at most ``min``.
+        stay_max: upper bound while the rule holds; at least ``max``.
+        or_no_evidence: reason, if a failed condition means no evidence; "" if it means no sign.
     """
 
     measure: Measure
@@ -74,13 +71,13 @@ class Condition:
     or_no_evidence: str = ""
 
     def holds(self, value: float, already: bool) -> bool:
-        """Return whether a value is within the bounds; ``already``: the wider ones, because the rule holds."""
+        """Return whether a value is within the bounds; ``already`` uses those while the rule holds."""
         low = self.stay_min if already and self.stay_min is not None else self.min
         high = self.stay_max if already and self.stay_max is not None else self.max
         return (low is None or value >= low) and (high is None or value <= high)
 
     def margin(self, value: float) -> float:
-        """Return how far beyond its nearer bound a value lies: 0 at the bound, 1 at the far end of the scale or of the band."""
+        """Return the distance of a value from its nearer bound: 0 at the bound, 1 at the far end."""
         middle = None if self.min is None or self.max is None else (self.min + self.max) / 2
         reaches = []
         if self.min is not None:
@@ -91,29 +88,29 @@ class Condition:
 
     @property
     def text(self) -> str:
-        """The condition as a person reads it: ``0.6 <= sad_share (stays from 0.5)``."""
+        """The condition as text: ``0.6 <= sad_share (stays from 0.5)``."""
         low = "" if self.min is None else f"{self.min:g} <= "
         high = "" if self.max is None else f" <= {self.max:g}"
         stays = [f"{word} {value:g}" for word, value in (("from", self.stay_min), ("up to", self.stay_max)) if value is not None]
         return f"{low}{self.measure.text}{high}" + (f" (stays {', '.join(stays)})" if stays else "")
 
 
-def _reach(beyond: float, whole: float) -> float:
-    """Return which part of the way from a bound to the far end was gone, 0 to 1."""
-    if beyond < 0:
+def _reach(distance: float, span: float) -> float:
+    """Return the share of the way from a bound to the far end, 0 to 1."""
+    if distance < 0:
         return 0.0
-    return min(1.0, beyond / whole) if whole > 0 else 1.0
+    return min(1.0, distance / span) if span > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Least:
-    """What must have been seen in a window at the least; with less there is no evidence.
+class Evidence:
+    """Minimum evidence in a window.
 
     Attributes:
-        watched_s: seconds for which there were frames.
-        face_s: seconds of face time.
-        read_s: seconds of face time in which the face could be read.
-        confidence: mean confidence of these readings, 0 to 1.
+        watched_s: time with frames, in seconds.
+        face_s: face time, in seconds.
+        read_s: face time with readings, in seconds.
+        confidence: mean confidence of the readings, 0 to 1.
     """
 
     watched_s: float = 0.0
@@ -123,13 +120,13 @@ class Least:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """The intervention a rule asks for.
+class InterventionRule:
+    """Intervention settings of a rule.
 
     Attributes:
-        text: the suggestion, for people.
-        after_s: the rule must have held so long before.
-        cooldown_s: the rule then keeps silent so long.
+        text: text of the suggestion.
+        after_s: time for which the rule must have held, in seconds.
+        cooldown_s: shortest time between interventions of the rule, in seconds.
     """
 
     text: str
@@ -142,18 +139,18 @@ class Rule:
     """One rule.
 
     Attributes:
-        name: its own, in small letters and hyphens.
+        name: unique name, in lower-case letters, digits and hyphens.
         kind: one of ``KINDS``.
-        text: what is said when it holds; of a state, what may be.
+        text: text shown while the rule holds; for states, a possibility.
         about: one of ``SUBJECTS``.
-        window_s: how far back it looks.
-        conditions: all must hold.
-        least: what must have been seen.
-        hold_s: the conditions must have held so long without a break.
-        confidence_max: the most its confidence can be, 0 to 1.
-        evidence: what speaks for and against it, for people.
-        literature: on whose findings it rests.
-        intervention: what it asks for, if anything.
+        window_s: length of the window, in seconds.
+        conditions: conditions, all of which must hold.
+        least: minimum evidence.
+        hold_s: time for which the conditions must hold without a break, in seconds.
+        confidence_max: largest confidence, 0 to 1.
+        evidence: discussion of the evidence.
+        literature: publications the rule is based on.
+        intervention: intervention settings, None for no intervention.
     """
 
     name: str
@@ -162,21 +159,21 @@ class Rule:
     about: str
     window_s: float
     conditions: tuple[Condition, ...]
-    least: Least
+    least: Evidence
     hold_s: float = 0.0
     confidence_max: float = 1.0
     evidence: str = ""
-    literature: tuple[Source, ...] = ()
-    intervention: Wish | None = None
+    literature: tuple[Citation, ...] = ()
+    intervention: InterventionRule | None = None
 
     @property
     def is_state(self) -> bool:
-        """Whether it is about a state, which takes a permit."""
+        """Whether the rule is about a state, which needs a permit."""
         return self.kind != OBSERVABLE
 
     @property
     def reads_expressions(self) -> bool:
-        """Whether any of its conditions asks about expressions."""
+        """Whether any condition uses expressions."""
         return any(condition.measure.needs_expressions for condition in self.conditions)
 
 
@@ -185,17 +182,17 @@ class RuleSet:
     """All rules of a file.
 
     Attributes:
-        name: the file, for people.
-        rules: in the file's order.
-        max_per_hour: so many interventions of all rules together in any hour.
-        sources: all literature, by key.
+        name: display name of the file.
+        rules: rules in the order of the file.
+        max_per_hour: largest number of interventions of all rules in any hour.
+        sources: literature by key.
     """
 
     name: str
     rules: tuple[Rule, ...]
     max_per_hour: int = 4
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, Citation] = field(default_factory=dict)
 
     def observables(self) -> RuleSet:
-        """Return the same without the rules for states."""
+        """Return the rule set without rules about states."""
         return replace(self, rules=tuple(rule for rule in self.rules if not rule.is_state))

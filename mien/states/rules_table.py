@@ -1,28 +1,28 @@
-"""Rules for a terminal, and as the table of the documentation."""
+"""Rules as text for a terminal and as Markdown tables."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Final
 
-from mien.states.rules import SUBJECTS, Least, Rule, RuleSet, Source
+from mien.states.rules import SUBJECTS, Citation, Evidence, Rule, RuleSet
 
-WIDEST: Final = 110
-"""Characters a line, at most."""
+MAX_WIDTH: Final = 110
+"""Largest line width, in characters."""
 
 
-def rules_text(rules: RuleSet, width: int = WIDEST) -> str:
-    """Return all rules for a terminal: what each says, when, with how much confidence, and on whose findings it rests.
+def rules_text(rules: RuleSet, width: int = MAX_WIDTH) -> str:
+    """Return all rules as text, with conditions, confidence and literature.
 
     Args:
         rules: the rules.
-        width: characters a line.
+        width: line width in characters.
     """
-    observables, states = ([rule for rule in rules.rules if rule.is_state is wanted] for wanted in (False, True))
-    lines = [f"{rules.name}: at most {rules.max_per_hour} suggestions an hour"]
+    observables, states = ([rule for rule in rules.rules if rule.is_state is is_state] for is_state in (False, True))
+    lines = [f"{rules.name}: at most {rules.max_per_hour} suggestions per hour"]
     for title, group in (
-        ("OBSERVABLES: what can be seen", observables),
-        ("STATES (experimental): what may be, never what is", states),
+        ("OBSERVABLES", observables),
+        ("STATES (experimental): possibilities, not findings", states),
     ):
         lines += ["", title, "=" * 60]
         for rule in group:
@@ -39,7 +39,7 @@ def rules_text(rules: RuleSet, width: int = WIDEST) -> str:
 def rules_markdown(rules: RuleSet) -> str:
     """Return the rules as two Markdown tables, rules and literature."""
     lines = [
-        "| rule | says | when | over | ceiling | needs | suggests | rests on |",
+        "| rule | text | conditions | window | max. confidence | evidence | suggestion | literature |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for rule in rules.rules:
@@ -49,26 +49,26 @@ def rules_markdown(rules: RuleSet) -> str:
             "; ".join(f"`{condition.text}`" for condition in rule.conditions),
             f"{rule.window_s:g} s, {SUBJECTS[rule.about]}",
             f"{rule.confidence_max:g}",
-            least_text(rule.least),
+            evidence_text(rule.least),
             rule.intervention.text if rule.intervention else "–",
             ", ".join(source.key for source in rule.literature) or "–",
         )
         lines.append(_row(*cells))
-    lines += ["", "| key | publication | found |", "|---|---|---|"]
+    lines += ["", "| key | publication | finding |", "|---|---|---|"]
     for source in rules.sources.values():
         where = f", doi:{source.doi}" if source.doi else ""
         lines.append(_row(source.key, f"{source.short}, *{source.title}*{where}", source.found))
     return "\n".join(lines) + "\n"
 
 
-def source_text(source: Source) -> str:
+def source_text(source: Citation) -> str:
     """Return a publication and its finding on one line."""
     where = f" doi:{source.doi}." if source.doi else ""
-    return f"{source.short}. {source.title}.{where} Found: {source.found}"
+    return f"{source.short}. {source.title}.{where} Finding: {source.found}"
 
 
-def least_text(least: Least) -> str:
-    """Return what must have been seen, for people."""
+def evidence_text(least: Evidence) -> str:
+    """Return the evidence requirement as text."""
     parts = [
         f"{seconds:g} s {what}"
         for seconds, what in ((least.watched_s, "watched"), (least.face_s, "with a face"), (least.read_s, "readable"))
@@ -85,26 +85,26 @@ def _row(*cells: str) -> str:
 def _rule_lines(rule: Rule, width: int) -> list[str]:
     hold = f", held for {rule.hold_s:g} s" if rule.hold_s else ""
     rows = [
-        ("says", f"{rule.text}, with a confidence of at most {rule.confidence_max:g}"),
-        ("over", f"{rule.window_s:g} s, {SUBJECTS[rule.about]}{hold}"),
-        *(("when", _condition_words(condition.text, condition.or_no_evidence)) for condition in rule.conditions),
-        ("needs", least_text(rule.least)),
+        ("text", f"{rule.text}, with a confidence of at most {rule.confidence_max:g}"),
+        ("window", f"{rule.window_s:g} s, {SUBJECTS[rule.about]}{hold}"),
+        *(("if", _condition_text(condition.text, condition.or_no_evidence)) for condition in rule.conditions),
+        ("requires", evidence_text(rule.least)),
     ]
     if rule.evidence:
         rows.append(("evidence", rule.evidence))
     if rule.literature:
-        rows.append(("rests on", ", ".join(source.key for source in rule.literature)))
+        rows.append(("sources", ", ".join(source.key for source in rule.literature)))
     if rule.intervention is not None:
-        wish = rule.intervention
-        after = f"after {wish.after_s:g} s, " if wish.after_s else ""
-        rows.append(("suggests", f"{wish.text} ({after}at most once in {wish.cooldown_s:g} s)"))
+        settings = rule.intervention
+        after = f"after {settings.after_s:g} s, " if settings.after_s else ""
+        rows.append(("suggests", f"{settings.text} ({after}at most once in {settings.cooldown_s:g} s)"))
     lines = [f"{rule.name}  ({rule.kind})"]
-    for label, words in rows:
-        lines += _wrapped(words, f"  {label:<9} ", width)
+    for label, text in rows:
+        lines += _wrapped(text, f"  {label:<9} ", width)
     return lines
 
 
-def _condition_words(text: str, otherwise: str) -> str:
+def _condition_text(text: str, otherwise: str) -> str:
     return f"{text}; else no evidence: {otherwise}" if otherwise else text
 
 

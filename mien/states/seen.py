@@ -1,7 +1,7 @@
-"""What rules may know of a frame: one row of sums for the picture, one for each face.
+"""Signals of a frame for the rules: one row for the picture and one per face.
 
-Takes a frame as the pipeline gives it or as a policy released it. Without the permit nothing
-of an expression is looked at, whatever the frame holds.
+Frames come from the pipeline or as released by a policy. Without a permit expressions are not used, even
+if the frame contains them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.circumplex import valence_arousal
-from mien.privacy.permit import NOT_PERMITTED, ExpressionPermit
+from mien.privacy.policy import NOT_PERMITTED, ExpressionPermit
 from mien.privacy.release import ReleasedFace, ReleasedResult
 from mien.records import LONGEST_INTERVAL_S, FaceReading, FrameResult
 from mien.states.signals import AT, COLUMNS, FAULTS
@@ -24,8 +24,8 @@ _MEANS: Final = ("read", "uncertain", "confidence", "valence", "arousal")
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """What a face shows, of a frame in either form."""
+class _Expression:
+    """Expression of a face, from a frame in either form."""
 
     label: str
     confidence: float
@@ -33,11 +33,11 @@ class _Shown:
     probabilities: Sequence[float] | NDArray[np.float32]
 
 
-class Seeing:
-    """Turns frames into rows; state is each face's last label, so that its changes can be counted.
+class SignalExtractor:
+    """Turns frames into rows; state is the last label of each face, to count changes.
 
     Args:
-        permit: leave to look at expressions; None where there is none.
+        permit: permit to use expressions; None without one.
     """
 
     def __init__(self, permit: ExpressionPermit | None) -> None:
@@ -45,11 +45,11 @@ class Seeing:
         self._labels: dict[str, tuple[str, float]] = {}
 
     def update(self, result: FrameResult | ReleasedResult, clock_s: float) -> tuple[Row, dict[str, Row]]:
-        """Return (C,) float64 of the picture, and the same of each face by its track.
+        """Return the (C,) float64 row of the picture, and of each face by track id.
 
         Args:
             result: the frame.
-            clock_s: its time on a clock that never runs back.
+            clock_s: its time on a monotonic clock, in seconds.
         """
         seconds = min(max(result.interval_s, 0.0), LONGEST_INTERVAL_S)
         self._labels = {name: last for name, last in self._labels.items() if clock_s - last[1] <= LONGEST_INTERVAL_S}
@@ -58,13 +58,13 @@ class Seeing:
         for row in faces.values():
             picture += row
         toward = any(row[AT["toward"]] > 0 for row in faces.values())
-        # these four are time of the picture, however many faces there are
+        # these four refer to the picture, whatever the number of faces
         picture[: AT["face"]] = (seconds, seconds * bool(faces), seconds * (len(faces) > 1), seconds * toward)
         return picture, faces
 
     def _row(self, face: FaceReading | ReleasedFace, seconds: float, clock_s: float) -> Row:
         row = np.zeros(len(COLUMNS))
-        facing = _facing(face)
+        facing = face.facing
         for name in ("watched", "present", "face"):
             row[AT[name]] = seconds
         row[AT["toward"]] = row[AT["facing"]] = seconds * bool(facing)
@@ -73,37 +73,30 @@ class Seeing:
             row[AT["unread"]] = seconds
             if face.unread in FAULTS:
                 row[AT[face.unread]] = seconds
-        shown = None if self._permit is None else _shown(face)
-        if shown is not None:
+        expression = None if self._permit is None else _expression_of(face)
+        if expression is not None:
             last = self._labels.get(face.track_id)
-            changed = last is not None and last[0] != shown.label
-            self._labels[face.track_id] = shown.label, clock_s
-            valence, arousal = valence_arousal(np.asarray(shown.probabilities, np.float64))
-            means = (1.0, float(shown.uncertain), shown.confidence, valence, arousal)
+            changed = last is not None and last[0] != expression.label
+            self._labels[face.track_id] = expression.label, clock_s
+            valence, arousal = valence_arousal(np.asarray(expression.probabilities, np.float64))
+            means = (1.0, float(expression.uncertain), expression.confidence, valence, arousal)
             for name, value in zip(_MEANS, means, strict=True):
                 row[AT[name]] = seconds * value
             row[AT["changes"]] = changed
-            row[AT[shown.label]] = seconds
+            row[AT[expression.label]] = seconds
         return row
 
 
 def absent(seconds: float) -> Row:
-    """Return (C,) float64 of a face that is out of view while the picture is watched."""
+    """Return the (C,) float64 row of a face that is out of view for ``seconds``."""
     row = np.zeros(len(COLUMNS))
     row[AT["watched"]] = seconds
     return row
 
 
-def _facing(face: FaceReading | ReleasedFace) -> bool | None:
-    """Return whether a head points at the screen; None where nobody can tell."""
+def _expression_of(face: FaceReading | ReleasedFace) -> _Expression | None:
+    """Return the expression of a face; None if it was not read."""
     if isinstance(face, ReleasedFace):
-        return face.facing
-    return None if face.pose is None else face.pose.faces_screen()
-
-
-def _shown(face: FaceReading | ReleasedFace) -> _Shown | None:
-    """Return what a face shows; None where it was not read."""
-    if isinstance(face, ReleasedFace):
-        given = face.expression
-        return None if given is None else _Shown(given.label, given.confidence, given.uncertain, given.smoothed)
-    return None if face.unread else _Shown(face.label, face.confidence, face.uncertain, face.smoothed)
+        found = face.expression
+        return None if found is None else _Expression(found.label, found.confidence, found.uncertain, found.smoothed)
+    return None if face.unread else _Expression(face.label, face.confidence, face.uncertain, face.smoothed)

@@ -1,8 +1,7 @@
-"""What a rule can ask about: shares and means over a window, by name.
+"""Named signals for rules: shares and means over a window.
 
-A signal is a quotient of two sums over time, so windows of any length and frames of any rate
-give the same value. Sums stand in one array with a column each; this module knows what the
-columns mean, and nothing of frames.
+A signal is a quotient of two sums over time, so its value does not depend on window length or frame
+rate. Sums are columns of one array, which this module defines.
 """
 
 from __future__ import annotations
@@ -24,31 +23,31 @@ FAULTS: Final[Mapping[str, str]] = {
     "turned away": "turned_away_share",
     "blurred": "blurred_share",
 }
-"""Why a face was not read, and the signal that counts it."""
+"""Reasons for unread faces, and the signals that count them."""
 COLUMNS: Final = (
     *("watched", "present", "several", "toward"),
     *("face", "posed", "facing", "unread", *FAULTS),
     *("read", "uncertain", "confidence", "valence", "arousal", "changes", *EMOTIONS),
 )
-"""Seconds watched, and of these with a face, with several, with a head towards the screen; face seconds in all, with a
-known pose, facing, not read and why; face seconds read, guessed, times confidence, valence and arousal; changes of the
-label; face seconds by label."""
+"""Seconds watched, and with a face, with several faces, with a head towards the screen; face seconds in total, with a known
+pose, facing the screen, unread and by reason; face seconds read, uncertain, times confidence, valence and arousal; label
+changes; face seconds by label."""
 AT: Final[Mapping[str, int]] = {name: number for number, name in enumerate(COLUMNS)}
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A number a rule can ask about.
+    """A number that conditions of rules can use.
 
     Attributes:
-        name: as it stands in a rules file.
-        meaning: in plain words.
-        of: the column above.
-        per: the column below; where it is 0 the signal is unknown.
-        low: the least it can be.
-        high: the most it can be, or for a rate what counts as much.
-        adds_with: signals of the same word exclude one another, so their sum has a meaning; "" for none.
-        scale: what the quotient is multiplied with.
+        name: name in rules files.
+        meaning: description.
+        of: column of the numerator.
+        per: column of the denominator; the signal is unknown where it is 0.
+        low: smallest value.
+        high: largest value, or for a rate a high value.
+        adds_with: group of mutually exclusive signals that can be added; "" for none.
+        scale: factor applied to the quotient.
     """
 
     name: str
@@ -62,7 +61,7 @@ class Signal:
 
     @property
     def needs_expressions(self) -> bool:
-        """Whether it can be known only where expressions may be read."""
+        """Whether it needs expressions."""
         return self.per == "read"
 
 
@@ -85,28 +84,28 @@ SIGNALS: Final[Mapping[str, Signal]] = {
         *(Signal(f"{label}_share", f"{_SHOWN} {label}", label, "read", adds_with="expressions") for label in EMOTIONS),
     )
 }
-"""All there are, by name."""
+"""All signals by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A signal, or the sum of several that exclude one another."""
+    """A signal, or the sum of mutually exclusive signals."""
 
     signals: tuple[Signal, ...]
 
     @property
     def text(self) -> str:
-        """As it stands in a rules file."""
+        """The name in a rules file."""
         return " + ".join(signal.name for signal in self.signals)
 
     @property
     def low(self) -> float:
-        """The least it can be."""
+        """The minimum value."""
         return self.signals[0].low
 
     @property
     def high(self) -> float:
-        """The most it can be; for a rate, what counts as much."""
+        """The maximum value; for a rate, a high value."""
         return self.signals[0].high
 
     @property
@@ -116,11 +115,11 @@ class Measure:
 
     @property
     def needs_expressions(self) -> bool:
-        """Whether it can be known only where expressions may be read."""
+        """Whether it needs expressions."""
         return any(signal.needs_expressions for signal in self.signals)
 
     def value(self, sums: NDArray[np.float64]) -> float:
-        """Return its value over (C,) sums as in ``COLUMNS``; NaN where there was no time to take it over."""
+        """Return its value from (C,) sums of ``COLUMNS``; NaN if the denominator is 0."""
         base = float(sums[AT[self.signals[0].per]])
         if base <= 0:
             return math.nan

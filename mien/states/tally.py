@@ -1,4 +1,4 @@
-"""What a session's answers add up to, for its summary: seconds by rule and answer, confidence, interventions."""
+"""Totals of rule results for the session summary."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mien.states.answers import Answer, Verdict
+from mien.states.answers import RuleAnswer, Verdict
 from mien.states.interventions import Intervention
 from mien.states.rules import RuleSet
 
-KEPT: Final = 1000
-"""The newest interventions are kept one by one; of older ones only the count is."""
+MAX_INTERVENTIONS: Final = 1000
+"""Number of newest interventions kept; older ones are only counted."""
 
 
 @dataclass(slots=True)
@@ -25,11 +25,11 @@ class _RuleTime:
     holding: frozenset[str] = frozenset()
 
 
-class Tally:
-    """Adds up answers; one that stands for a second counts a second, each face for itself.
+class StateTally:
+    """Adds up results per face, weighted by duration.
 
     Args:
-        rules: whose answers are counted.
+        rules: the rules to count.
     """
 
     def __init__(self, rules: RuleSet) -> None:
@@ -38,8 +38,8 @@ class Tally:
         self._interventions: list[Intervention] = []
         self._count = 0
 
-    def update(self, answers: Sequence[Answer], seconds: float) -> None:
-        """Let answers, one a rule and face, count for so many seconds."""
+    def update(self, answers: Sequence[RuleAnswer], seconds: float) -> None:
+        """Count results, one per rule and face, for a duration in seconds."""
         for answer in answers:
             time = self._times[answer.rule]
             time.seconds[answer.verdict] += seconds
@@ -54,13 +54,13 @@ class Tally:
     def add(self, intervention: Intervention) -> None:
         """Count an intervention."""
         self._count += 1
-        self._interventions = [*self._interventions, intervention][-KEPT:]
+        self._interventions = [*self._interventions, intervention][-MAX_INTERVENTIONS:]
 
     def facts(self, withheld: int) -> dict[str, Any]:
-        """Return everything as plain values.
+        """Return all totals as a JSON-compatible dict.
 
         Args:
-            withheld: interventions that were due and did not come.
+            withheld: number of suppressed interventions.
         """
         rules = {}
         for rule in self._rules.rules:
@@ -76,11 +76,11 @@ class Tally:
                 "confidence_mean": round(time.confidence_s / held_s, 4) if held_s > 0 else None,
                 "confidence_highest": round(time.highest, 4) if time.times else None,
             }
-        told = [{"t_s": round(each.t_s, 3), "track_id": each.track_id, **each.details} for each in self._interventions]
+        interventions = [{"t_s": round(each.t_s, 3), "track_id": each.track_id, **each.details} for each in self._interventions]
         return {
             "file": self._rules.name,
             "rules": rules,
-            "interventions": told,
+            "interventions": interventions,
             "interventions_count": self._count,
             "withheld": withheld,
         }

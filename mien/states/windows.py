@@ -1,7 +1,7 @@
-"""The last seconds of one face, or of the picture, as sums that forget.
+"""Sliding-window sums of one face or the picture.
 
-Time is cut into slices of half a second; a window is the sum of its slices. Ten minutes are
-1,200 slices, however many frames a second there are.
+Time is divided into slices of half a second; a window is the sum of its slices. Ten minutes are 1,200
+slices at any frame rate.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from mien.states.signals import COLUMNS
 
 SLICE_S: Final = 0.5
-"""Length of a slice in seconds: windows move in such steps, and hold up to one more than asked for."""
+"""Length of a slice in seconds. Windows move in steps of a slice and may be one slice longer than requested."""
 
 
 def slice_at(clock_s: float) -> int:
-    """Return the number of the slice in which a moment lies."""
+    """Return the index of the slice that contains a time."""
     return int(clock_s / SLICE_S)
 
 
@@ -27,7 +27,7 @@ class Windows:
     """Sums of the newest slices.
 
     Args:
-        longest_s: the longest window that will be asked for, in seconds.
+        longest_s: length of the longest window, in seconds.
     """
 
     def __init__(self, longest_s: float) -> None:
@@ -35,7 +35,7 @@ class Windows:
         self._slices: deque[tuple[int, NDArray[np.float64]]] = deque()
 
     def add(self, number: int, row: NDArray[np.float64]) -> None:
-        """Add (C,) float64 to a slice; slices come in order, and any number may be missing."""
+        """Add a (C,) float64 row to a slice; slices must be in order, and may be missing."""
         if self._slices and self._slices[-1][0] == number:
             self._slices[-1][1][:] += row
         else:
@@ -44,7 +44,7 @@ class Windows:
             self._slices.popleft()
 
     def sums(self, number: int, window_s: float) -> NDArray[np.float64]:
-        """Return (C,) float64: the sums of the window that ends with a slice."""
+        """Return the (C,) float64 sums of the window of ``window_s`` seconds that ends with slice ``number``."""
         first = number - slice_at(window_s)
         total = np.zeros(len(COLUMNS))
         for at, row in reversed(self._slices):

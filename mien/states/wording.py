@@ -1,7 +1,7 @@
-"""What a rule may say: a state only ever *may be*, and what can be seen is no state.
+"""Wording checks for rules: texts about states say *may be*, texts about observables name no state.
 
-The program reads expressions. A sentence that says what somebody is, feels or thinks would
-claim what no rule here can know, so a rules file that holds one is refused.
+Rules are based on expressions, which do not show what people are, feel or think. Rules files with texts
+that claim so are refused.
 """
 
 from __future__ import annotations
@@ -24,40 +24,42 @@ _SENTENCE: Final = re.compile(r"[^.!?]+[.!?]*")
 
 
 def fault_of_state(text: str) -> str:
-    """Return what is wrong with the text of a state, "" where nothing is.
+    """Return the error in the text of a state, "" for none.
 
     >>> fault_of_state("The learner is confused")
-    "says 'is': nobody can know that from a face. Say what may be, as in 'may be confused'"
+    "says 'is': a face does not show that. Write 'may be', as in 'may be confused'"
     >>> fault_of_state("The learner may be confused")
     ''
     """
     certain = _CERTAIN.search(text)
     if certain:
-        return f"says {certain[0]!r}: nobody can know that from a face. Say what may be, as in 'may be confused'"
-    return "" if _MAY_BE.search(text) else "does not say 'may be': a rule cannot know what somebody feels or thinks"
+        return f"says {certain[0]!r}: a face does not show that. Write 'may be', as in 'may be confused'"
+    return "" if _MAY_BE.search(text) else "does not say 'may be'; a rule cannot know what people feel or think"
 
 
 def fault_of_observable(text: str) -> str:
-    """Return what is wrong with the text of an observable, "" where nothing is.
+    """Return the error in the text of an observable, "" for none.
 
     >>> fault_of_observable("No attention for a minute")
-    "says 'attention', which cannot be seen. Say what can be, as in 'head turned away from the screen'"
+    "says 'attention', which is not observable. Describe what is visible, as in 'head turned away from the screen'"
     """
     state = _STATE.search(text)
     return (
-        "" if not state else f"says {state[0]!r}, which cannot be seen. Say what can be, as in 'head turned away from the screen'"
+        ""
+        if not state
+        else f"says {state[0]!r}, which is not observable. Describe what is visible, as in 'head turned away from the screen'"
     )
 
 
 def fault_of_message(text: str) -> str:
-    """Return what is wrong with the message of an intervention, "" where nothing is: it may ask, and say what may be.
+    """Return the error in the message of an intervention, "" for none: questions and *may be* are permitted.
 
     >>> fault_of_message("You are frustrated. Take a break!")
-    "claims a state: 'You are frustrated.' Ask instead, or say what may be"
+    "claims a state: 'You are frustrated.' Use a question, or 'may be'"
     >>> fault_of_message("Is something confusing here? A break may be what helps against frustration.")
     ''
     """
     for sentence in _SENTENCE.findall(text):
         if _STATE.search(sentence) and not sentence.rstrip().endswith("?") and not _MAY_BE.search(sentence):
-            return f"claims a state: {sentence.strip()!r} Ask instead, or say what may be"
+            return f"claims a state: {sentence.strip()!r} Use a question, or 'may be'"
     return ""

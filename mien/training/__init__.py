@@ -1,1 +1,1 @@
-"""Learning a model: the only package that needs PyTorch."""
+"""Training: network, augmentation, training loop and export. The only package that needs PyTorch."""

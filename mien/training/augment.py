@@ -1,7 +1,7 @@
-"""Augmentation of whole batches on the training device: one affine warp, one flip, one erasure.
+"""Augmentation of batches on the training device: affine warp, flip, contrast, camera effects and random erasing.
 
-A function of numbers drawn beforehand, so several processes that share a batch change
-their faces exactly as one process would, and nothing but those numbers crosses to the device.
+All random numbers are drawn in advance and passed in. Processes that share a batch therefore augment
+their faces exactly as a single process would, and only these numbers are copied to the device.
 """
 
 from __future__ import annotations
@@ -13,20 +13,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.training import camera
 from mien.training.settings import AugmentSettings
 
-DRAWS_A_FACE: Final = 13
-"""Random numbers that one face takes."""
+_OWN_DRAWS: Final = 13
+DRAWS_PER_FACE: Final = _OWN_DRAWS + camera.DRAWS_PER_FACE
+"""Random numbers per face."""
 
 
-def augment(faces: Tensor, settings: AugmentSettings, draws: Tensor, size: int | None = None) -> Tensor:
-    """Return changed copies of ``faces``.
+def augment(
+    faces: Tensor, settings: AugmentSettings, draws: Tensor, size: int | None = None, noise: Tensor | None = None
+) -> Tensor:
+    """Return augmented copies of ``faces``.
 
     Args:
         faces: (N, 1, H, W) uint8 or float, 0 to 255.
-        settings: the ranges.
-        draws: (N, 13) float, uniform in 0 to 1, on the device of ``faces``.
+        settings: the augmentation ranges.
+        draws: (N, 28) float, uniform in 0 to 1, on the device of ``faces``.
         size: width and height of the result in pixels; None keeps H and W.
+        noise: (N, 1, size, size) float, standard normal, for the camera effects; None disables them.
 
     Returns:
         (N, 1, size, size) float32, 0 to 255, on the device of ``faces``.
@@ -35,7 +40,7 @@ def augment(faces: Tensor, settings: AugmentSettings, draws: Tensor, size: int |
     if size is not None:
         height = width = size
     device = faces.device
-    column = iter(draws.unbind(1))
+    column = iter(draws[:, :_OWN_DRAWS].unbind(1))
 
     def uniform(low: float, high: float) -> Tensor:
         return next(column) * (high - low) + low
@@ -43,7 +48,7 @@ def augment(faces: Tensor, settings: AugmentSettings, draws: Tensor, size: int |
     angle = uniform(-settings.rotation_deg, settings.rotation_deg) * (math.pi / 180)
     zoom = 1 / uniform(1 - settings.scale, 1 + settings.scale)
     mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
-    # grid coordinates run from -1 to 1, so a share of the width counts twice
+    # grid coordinates run from -1 to 1, so a share of the width is doubled
     move_x, move_y = (uniform(-2 * settings.shift, 2 * settings.shift) for _ in range(2))
     cos, sin = angle.cos() * zoom, angle.sin() * zoom
     theta = torch.stack((cos * mirror, -sin, move_x, sin * mirror, cos, move_y), dim=1).reshape(n, 2, 3)
@@ -54,6 +59,8 @@ def augment(faces: Tensor, settings: AugmentSettings, draws: Tensor, size: int |
     lift = uniform(-settings.brightness, settings.brightness)[:, None, None, None]
     mean = moved.mean((2, 3), keepdim=True)
     lit = ((moved - mean) * gain + mean + lift).clamp(0, 255)
+    if noise is not None:
+        lit = camera.camera_effects(lit, settings.camera, draws[:, _OWN_DRAWS:], noise)
 
     covered = uniform(0, 1) < settings.erase_probability
     size_w, size_h = (uniform(*settings.erase_size) * side for side in (width, height))
@@ -67,9 +74,9 @@ def augment(faces: Tensor, settings: AugmentSettings, draws: Tensor, size: int |
 
 
 def cutmix_box(draws: Tensor, size: int) -> tuple[int, int, int]:
-    """Return (left, top, side) in pixels of the square to exchange, for three numbers drawn in 0 to 1.
+    """Return (left, top, side) in pixels of the CutMix square, for draws (3,) uniform in 0 to 1.
 
-    The share of a face that stays is uniform, as Yun et al. draw it for natural images.
+    The share of the face that remains is uniform, as in Yun et al. 2019.
     """
     stays, across, down = draws.tolist()
     side = int(size * math.sqrt(1 - stays))

@@ -1,10 +1,10 @@
-"""Muon: momentum whose matrix is made orthogonal before the step.
+"""The Muon optimiser: momentum with orthogonalised updates.
 
-A convolution's filters are the rows of a matrix. Plain momentum moves them mostly along a
-few common directions; an orthogonal step moves them along all directions alike, and a
-network needs fewer steps (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon).
-The filters keep a fixed length, which batch normalisation behind them makes free of
-charge, so the learning rate alone says how far they turn, and no weight decay is needed.
+A convolution's filters are the rows of a matrix. Plain momentum updates them mostly along a few
+dominant directions. An orthogonalised update has equal length in all directions, and the network
+needs fewer steps (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon). The length of
+the filters is kept fixed, which the following batch normalisation compensates for. The learning
+rate alone therefore sets how far they rotate, and no weight decay is needed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor
 
 ITERATIONS: Final = 3
 COEFFICIENTS: Final = (3.4445, -4.7750, 2.0315)
-"""Of the quintic iteration, chosen by its author so that small singular values grow fastest."""
+"""Coefficients of the quintic iteration, chosen by its author so that small singular values grow fastest."""
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """Return a matrix (R, C) float with the same singular vectors, singular values about 1.
+    """Return a matrix (R, C) with the singular vectors of ``matrix`` (R, C) float and singular values near 1.
 
-    A Newton-Schulz iteration: products only, exact enough after three rounds for a step.
+    A Newton-Schulz iteration, which uses matrix products only. Three rounds are accurate enough for an update.
     """
     a, b, c = COEFFICIENTS
     x = matrix / (matrix.norm() + 1e-7)
@@ -34,17 +34,17 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    turned: Tensor = x.T if tall else x
-    return turned
+    result: Tensor = x.T if tall else x
+    return result
 
 
 class Muon(torch.optim.Optimizer):
     """Muon for convolutions that are followed by a normalisation.
 
     Args:
-        parameters: weights (C_out, C_in, K, K); scaled here to a mean filter length of 1.
-        lr: length of a step as a share of the weights' length.
-        momentum: share of the past in the step (Nesterov's form).
+        parameters: weights (C_out, C_in, K, K); they are rescaled to a mean filter length of 1.
+        lr: length of a step relative to the length of the weights.
+        momentum: Nesterov momentum, 0 to 1.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.9) -> None:
@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # no closure is needed here
-        """Move every weight that has a gradient by one step."""
+        """Update all weights that have a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -72,5 +72,5 @@ class Muon(torch.optim.Optimizer):
 
 
 def _length(weight: Tensor) -> float:
-    """Return the length all weights of a convolution are kept at: filters of length 1 on average."""
+    """Return the fixed length of a convolution's weights: its filters have length 1 on average."""
     return math.sqrt(len(weight))

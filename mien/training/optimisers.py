@@ -1,4 +1,4 @@
-"""Which weights are moved by which rule, and how the rate rises and falls."""
+"""The optimisers of each parameter group, and the learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from mien.training.settings import TrainSettings
 
 
 def build_optimisers(network: FaceNet, settings: TrainSettings) -> list[torch.optim.Optimizer]:
-    """Return the optimisers of a run; every group knows its highest rate as ``peak``.
+    """Return the optimisers of a run; each parameter group stores its peak learning rate as ``peak``.
 
-    Muon takes the convolutions of the residual blocks; the stem, with one input channel,
-    and the linear layers stay with SGD and weight decay; norms and biases have no decay.
+    Muon trains the convolutions of the residual blocks. SGD trains the stem, which has one input
+    channel, the linear layers, and the norms and biases, the last two without weight decay.
     """
-    by_muon = settings.optimiser == "muon"
-    filters = [m.weight for m in network.blocks.modules() if isinstance(m, nn.Conv2d)] if by_muon else []
+    stages = [network.blocks, *([network.label_stage] if network.label_stage is not None else [])]
+    found_filters = [m.weight for stage in stages for m in stage.modules() if isinstance(m, nn.Conv2d)]
+    filters = [weight for weight in found_filters if weight.requires_grad] if settings.optimiser == "muon" else []
     taken = {id(weight) for weight in filters}
-    others = [p for p in network.parameters() if id(p) not in taken]
+    others = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
     groups = [
         {"params": [p for p in others if p.ndim > 1], "weight_decay": settings.weight_decay, "peak": settings.peak_lr},
         {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0, "peak": settings.peak_lr},
@@ -35,7 +36,7 @@ def build_optimisers(network: FaceNet, settings: TrainSettings) -> list[torch.op
 
 
 def one_cycle(step: int, steps: int, warmup: float) -> float:
-    """Return the share of the peak rate at ``step`` of ``steps``: linear up, then half a cosine down to 0.
+    """Return the learning rate at ``step`` of ``steps`` as a share of the peak: linear warm-up, then cosine decay to 0.
 
     >>> [round(one_cycle(step, 100, 0.2), 2) for step in (0, 19, 20, 60, 100)]
     [0.05, 1.0, 1.0, 0.5, 0.0]

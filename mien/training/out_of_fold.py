@@ -1,7 +1,6 @@
-"""The better label model: a small network, trained once for every fold it must not see.
+"""The label model ``network``: out-of-fold predictions of networks, for the audit of labels.
 
-Folds are trained one after another in a folder of their own, so that a run that was
-stopped goes on where it was.
+Folds are trained one after another, each in its own folder, so that a stopped run can be resumed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ from mien.training.processes import pick_device
 from mien.training.settings import TrainSettings
 
 LABEL_MODEL_SETTINGS: Final = TrainSettings(epochs=10)
-"""The default network on a short schedule; a smaller one (a ninth of it, 6 epochs) judged no better than the ridge classifier."""
+"""The default network on a short schedule. A smaller one (a ninth of its size, 6 epochs) was no better than the ridge
+classifier."""
 
 
 def network_probabilities(
@@ -34,20 +34,21 @@ def network_probabilities(
     folder: Path,
     settings: TrainSettings = LABEL_MODEL_SETTINGS,
 ) -> NDArray[np.float32]:
-    """Return (N, 7) float32 class probabilities, each from a network that saw neither the image nor its fold.
+    """Return (N, 7) float32 class probabilities, each from a network that was not trained on the image's fold.
 
-    Networks learn from Training alone; test images are judged by the network of their fold.
+    Networks are trained on Training only; the network of a fold predicts the test images of that fold as well.
 
     Args:
-        dataset: the images.
+        dataset: N images.
         folds: (N,) fold numbers from 0.
-        progress: called with (steps done, in all).
-        folder: keeps checkpoints while the run goes on; removed at its end.
+        progress: called with (steps done, steps in total).
+        folder: folder of the checkpoints, removed at the end.
         settings: the recipe of each network.
 
     Raises:
-        UsageError: a fold leaves too few images to train on, or ``folder`` holds a run on other data.
-        DeviceError: the training diverged.
+        UsageError: a fold leaves too few images to train on, or ``folder`` holds a run with different data.
+        DeviceError: training diverged.
+        KeyboardInterrupt: the run was stopped; its state is saved.
     """
     found = np.full((len(dataset), len(EMOTIONS)), np.nan, np.float32)
     training = dataset.training
@@ -71,9 +72,9 @@ def network_probabilities(
             progress(fold * an_epoch + (epoch - 1) * steps + step, count * an_epoch)
 
         trainer.run(on_step, lambda row, is_best: None)
-        found[judged] = trainer.predict_validation()
+        found[judged] = trainer.predict_validation()[1]
     for fold in range(count):
         shutil.rmtree(folder / f"fold-{fold}")
-    if not any(folder.iterdir()):  # what else stands there is not ours
+    if not any(folder.iterdir()):  # keep files of other origin
         folder.rmdir()
     return found

@@ -1,8 +1,8 @@
-"""Where a run computes: its device, and how several processes share it as ``torchrun`` starts them.
+"""Device selection and distributed training with ``torchrun``.
 
-Every process holds the whole data set and draws the same batch; each computes its share of
-the faces, and gradients and batch statistics are added up over all. So a run is the same
-run on any number of processes, up to the order in which floating-point numbers are added.
+Every process holds the whole data set and draws the same batches. Each computes a shard of the
+batch; gradients and batch statistics are summed over all processes. The result does not depend on
+the number of processes, except for the order of floating-point additions.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from mien.errors import DeviceError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process among those of one run.
+    """Position of this process among those of a run.
 
     Attributes:
-        rank: its number from 0; the first one writes and speaks.
-        count: how many there are.
+        rank: number of this process, from 0; rank 0 writes files and prints.
+        count: number of processes.
     """
 
     rank: int = 0
@@ -33,7 +33,7 @@ class Processes:
 
     @classmethod
     def join(cls, device: torch.device) -> Processes:
-        """Return this process's place, after joining the others where ``torchrun`` started several."""
+        """Return this process's position, after joining the process group if ``torchrun`` started several processes."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count == 1:
             return cls()
@@ -43,16 +43,16 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     @property
-    def share(self) -> slice:
-        """Which faces of a batch are this process's."""
+    def shard(self) -> slice:
+        """The faces of a batch that this process computes."""
         return slice(self.rank, None, self.count)
 
-    def add_up(self, tensors: Iterable[Tensor]) -> None:
-        """Replace every tensor by its sum over all processes, in one exchange."""
+    def all_reduce(self, tensors: Iterable[Tensor]) -> None:
+        """Replace every tensor by its sum over all processes, in one all-reduce."""
         if self.count == 1:
             return
         parts = list(tensors)
@@ -62,29 +62,29 @@ class Processes:
             part.detach().copy_(total.reshape(part.shape))
 
     def leave(self) -> None:
-        """End the exchange with the others."""
+        """Leave the process group."""
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device to train on: CUDA where there is one (each process of a machine its own), else the CPU.
+    """Return the device to train on; ``auto`` is CUDA if available (one device per local process), otherwise the CPU.
 
     Raises:
-        UsageError: not one of auto, cpu, cuda.
-        DeviceError: CUDA was asked for and is not there.
+        UsageError: ``name`` is not auto, cpu or cuda.
+        DeviceError: CUDA was requested but is not available.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("CUDA was asked for, and this PyTorch finds no CUDA device. Use --device cpu")
+        raise DeviceError("no CUDA device is available. Use --device cpu")
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
-class _Total(torch.autograd.Function):
-    """The sum of a tensor over all processes; the gradient of a sum is the sum of the gradients."""
+class _AllReduceSum(torch.autograd.Function):
+    """Differentiable sum of a tensor over all processes; its gradient is the sum of the gradients."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:
@@ -99,18 +99,18 @@ class _Total(torch.autograd.Function):
         return total
 
 
-class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation by the statistics of the whole batch, of which each process sees a share.
+class SyncedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation with the statistics of the whole batch, over all processes.
 
-    PyTorch's own SyncBatchNorm needs a GPU; this one runs anywhere. Shares must be of one size.
+    PyTorch's SyncBatchNorm requires a GPU; this one does not. All shards must have the same size.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # (N, C, H, W) -> the same; named as PyTorch names it
+    def forward(self, input: Tensor) -> Tensor:  # (N, C, H, W) -> (N, C, H, W); parameter name as in PyTorch
         if not self.training:
             return super().forward(input)
         x = input.float()
         moments = torch.stack((x.mean((0, 2, 3)), x.square().mean((0, 2, 3))))  # (2, C)
-        moments = _Total.apply(moments) / dist.get_world_size()  # type: ignore[no-untyped-call]  # PyTorch has no type here
+        moments = _AllReduceSum.apply(moments) / dist.get_world_size()  # type: ignore[no-untyped-call]  # PyTorch has no type here
         mean, square = moments.unbind(0)
         variance = square - mean.square()
         count = x.numel() / x.shape[1] * dist.get_world_size()
@@ -125,8 +125,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         return scaled.to(input.dtype)
 
 
-def share_batch_norms(network: nn.Module) -> None:
-    """Make every batch normalisation of ``network`` use the whole batch; parameters and names stay."""
+def convert_batch_norms(network: nn.Module) -> None:
+    """Convert all batch normalisations of ``network`` to ``SyncedBatchNorm2d``, in place; parameters and names stay."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.__class__ = SharedBatchNorm2d
+            module.__class__ = SyncedBatchNorm2d

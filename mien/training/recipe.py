@@ -1,64 +1,59 @@
-"""Recipes: training settings as small TOML files, a few in the package, any number of one's own.
+"""Recipes: training settings in TOML files, packaged or user-defined.
 
-A recipe has a ``description``, keys of ``TrainSettings`` at the top, and keys of
-``AugmentSettings`` under ``[augment]``; what it leaves out keeps its default.
+A recipe has a ``description``, the keys of ``TrainSettings`` at the top level and those of
+``AugmentSettings`` under ``[augment]``. Missing keys have their defaults.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
-from mien.errors import DataError, UsageError
-from mien.files import refuse_large
-from mien.training.settings import TrainSettings
+from mien.checked_table import CheckedTable, fault_message, parse_checked, read_toml
+from mien.documents import parse_toml
+from mien.errors import UsageError
+from mien.training.settings import TrainSettings, broken_rules
 
 _MAX_BYTES: Final = 1024 * 1024
 _FOLDER: Final = resources.files("mien.training") / "recipes"
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the recipes in the package, in order."""
+    """Return the names of the packaged recipes, sorted."""
     return sorted(Path(entry.name).stem for entry in _FOLDER.iterdir() if entry.name.endswith(".toml"))
 
 
 def read_recipe(name_or_path: str) -> tuple[str, TrainSettings]:
-    """Return description and settings of a recipe: one of the package's by name, else a file.
+    """Return description and settings of a recipe, given by the name of a packaged recipe or by a path.
 
     Raises:
-        UsageError: no such recipe, or an unknown key or a wrong value in it.
-        DataError: the file is not TOML.
+        UsageError: no such recipe, or it has unknown keys or invalid values.
+        DataError: the file cannot be read or is not TOML.
     """
     packaged = _FOLDER / f"{name_or_path}.toml"
     source = packaged if packaged.is_file() else Path(name_or_path)
     if not source.is_file():
-        raise UsageError(f"no recipe {name_or_path!r}. The package has {', '.join(recipe_names())}; or give a TOML file")
-    if isinstance(source, Path):
-        refuse_large(source, _MAX_BYTES, "the recipe")
-    try:
-        table = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"the recipe {name_or_path} is not TOML: {error}") from error
-    description = str(table.pop("description", ""))
-    augment = table.pop("augment", {})
-    if not isinstance(augment, dict):
-        raise UsageError(f"augment is {augment!r} in the recipe {name_or_path}; it must be a table of settings")
-    flat = {**table, **{f"augment.{key}": value for key, value in augment.items()}}
-    return description, with_changes(TrainSettings(), flat)
+        raise UsageError(f"no recipe {name_or_path!r}. Use one of {', '.join(recipe_names())}, or a TOML file")
+    name = f"the recipe {name_or_path}"
+    text = read_toml(source, "the recipe", _MAX_BYTES) if isinstance(source, Path) else source.read_text(encoding="utf-8")
+    faults: list[str] = []
+    whole = parse_checked(text, name, faults)
+    description = whole.text("description", needed=False)
+    return description, _settings(whole, TrainSettings(), name, faults)
 
 
 def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
-    """Return the values of ``key=value`` texts, values as TOML; a bare word is text.
+    """Return the values of ``key=value`` assignments by key. Values are parsed as TOML; anything else is a string.
 
     >>> parse_changes(["epochs=3", "augment.cutmix=0.5", "optimiser=sgd"])
     {'epochs': 3, 'augment.cutmix': 0.5, 'optimiser': 'sgd'}
 
     Raises:
-        UsageError: no equals sign, or no value behind it.
+        UsageError: an assignment has no equals sign or no value.
     """
     changes: dict[str, Any] = {}
     for text in assignments:
@@ -66,37 +61,51 @@ def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
         if not sign or not value:
             raise UsageError(f"--set takes KEY=VALUE, not {text!r}; for example --set augment.cutmix=0.5")
         try:
-            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = parse_toml(f"value = {value}")["value"]
+        except (ValueError, KeyError):
             changes[key.strip()] = value
     return changes
 
 
 def with_changes(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
-    """Return ``settings`` with some values replaced; keys of the augmentation begin with ``augment.``.
+    """Return ``settings`` with some values replaced; keys of the augmentation start with ``augment.``.
 
     Raises:
-        UsageError: an unknown key, or a value of another kind than the default's.
+        UsageError: an unknown key or an invalid value; all faults are reported.
     """
-    ours: dict[str, Any] = {}
-    augments: dict[str, Any] = {}
+    values: dict[str, Any] = {key: value for key, value in changes.items() if "." not in key}
     for key, value in changes.items():
-        part, name = (augments, key.removeprefix("augment.")) if key.startswith("augment.") else (ours, key)
-        default: Any = settings.augment if part is augments else settings
-        known = [f.name for f in fields(default) if f.name != "augment"]
-        if name not in known:
-            prefix = "augment." if part is augments else ""
-            raise UsageError(f"unknown training setting {key!r}; there are {', '.join(prefix + k for k in known)}")
-        part[name] = _converted(key, value, getattr(default, name))
-    return replace(settings, **ours, augment=replace(settings.augment, **augments))
+        part, dot, name = key.partition(".")
+        if dot:
+            values[part] = {**(values[part] if isinstance(values.get(part), dict) else {}), name: value}
+    faults: list[str] = []
+    return _settings(CheckedTable(values, "", faults, ()), settings, "--set", faults)
 
 
-def _converted(key: str, value: Any, default: Any) -> Any:
-    """Return ``value`` as the kind of ``default``: a whole number is taken where a number is asked for."""
-    if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(_converted(key, entry, default[0]) for entry in value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(default):
-        raise UsageError(f"training setting {key} is {value!r}; it must be like {default!r}")
-    return value
+def _settings(table: CheckedTable, defaults: TrainSettings, name: str, faults: list[str]) -> TrainSettings:
+    """Return the settings in a table.
+
+    Args:
+        table: keys of the settings, with those of the augmentation in a sub-table.
+        defaults: values of missing keys; every value must have the type of its default.
+        name: name of the table in errors.
+        faults: list to which the table appends faults.
+
+    Raises:
+        UsageError: an unknown key or an invalid value; all faults are reported.
+    """
+    keys = [field.name for field in fields(defaults) if field.name != "augment"]
+    ours = {key: table.like(key, getattr(defaults, key)) for key in keys}
+    augment = defaults.augment
+    part = table.table("augment")
+    if part is not None:
+        keys = [field.name for field in fields(augment)]
+        augment = replace(augment, **{key: part.like(key, getattr(augment, key)) for key in keys})
+        part.close()
+    table.close()
+    for key, value, rule in broken_rules(SimpleNamespace(**ours, augment=augment)):
+        holder = part if part is not None and key.startswith("augment.") else table
+        holder.note(key.removeprefix("augment.") if holder is part else key, f"is {value}; it must be {rule}")
+    if faults:
+        raise UsageError(fault_message(name, faults))
+    return TrainSettings(**ours, augment=augment)

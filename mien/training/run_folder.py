@@ -1,4 +1,4 @@
-"""What stands beside a run's checkpoints: history, curves, run.json, and TensorBoard's log."""
+"""Files of a training run other than checkpoints: history, curves, run.json and TensorBoard logs."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from mien.errors import StorageError
 from mien.files import write_json
 from mien.history import EpochRow, draw_curves, history_columns, write_history
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # TensorBoard's own imports are not up to date
+    warnings.simplefilter("ignore")  # deprecations in TensorBoard's own imports
     from torch.utils.tensorboard import SummaryWriter
 
 EVERY_STEPS: Final = 20
-"""Steps between two points of the loss in TensorBoard."""
+"""Interval of the loss in TensorBoard, in steps."""
 
 
 class RunFolder:
-    """The records of one run, brought up to date after every epoch.
+    """Writes the files of a training run after every epoch.
 
     Args:
         folder: the run's folder.
-        logs: where TensorBoard's log goes, in a folder of the run's name.
-        facts: plain values for run.json, the settings among them.
-        first_step: step the run begins or goes on at; what the log has behind it is dropped.
-        history: epochs done before, where the run goes on.
+        logs: parent folder of TensorBoard's log, which is named like the run's folder.
+        facts: plain values for run.json, including the settings.
+        first_step: step at which the run starts or resumes; later entries of an existing log are purged.
+        history: epochs finished before a resume.
     """
 
     def __init__(self, folder: Path, logs: Path, facts: Mapping[str, Any], first_step: int, history: Sequence[EpochRow]) -> None:
@@ -36,12 +37,18 @@ class RunFolder:
         self._board = SummaryWriter(logs / folder.name, purge_step=first_step)
 
     def on_step(self, step: int, loss: float) -> None:
-        """Note the mean loss of the epoch so far at ``step``, counted from the run's start."""
+        """Log the mean loss of the epoch so far at ``step``, counted from the start of the run."""
         if step % EVERY_STEPS == 0:
             self._board.add_scalar("loss/training_step", loss, step)
 
     def on_epoch(self, step: int, history: Sequence[EpochRow]) -> None:
-        """Write everything anew after an epoch."""
+        """Rewrite all files after an epoch.
+
+        Raises:
+            StorageError: the folder was removed during the run.
+        """
+        if not (self._folder / "run.json").is_file():
+            raise StorageError(f"{self._folder} was removed during the run. Start again")
         write_history(self._folder / "history.csv", history)
         draw_curves(self._folder / "curves.png", history_columns([asdict(row) for row in history]))
         self._write_json(history)
@@ -52,13 +59,17 @@ class RunFolder:
             ("accuracy/training", row.train_accuracy),
             ("accuracy/PublicTest", row.val_accuracy),
             ("macro_f1/PublicTest", row.val_macro_f1),
+            ("loss/PublicTest_people", row.people_loss),
+            ("accuracy/PublicTest_people", row.people_accuracy),
+            ("macro_f1/PublicTest_people", row.people_macro_f1),
             ("learning_rate", row.lr),
         ):
-            self._board.add_scalar(name, value, step)
+            if value is not None:
+                self._board.add_scalar(name, value, step)
         self._board.flush()
 
     def close(self) -> None:
-        """Finish the log."""
+        """Close the TensorBoard log."""
         self._board.close()
 
     def _write_json(self, history: Sequence[EpochRow]) -> None:

@@ -1,4 +1,4 @@
-"""What a training run is made of: every number that shapes it, and nothing else."""
+"""Training settings and their validation."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ BLOCKS: Final = (1, 2, 2)
 OPTIMISERS: Final = ("muon", "sgd")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentSettings:
-    """How far a face is moved, turned, lit and covered.
+    """Strength of the augmentations.
 
     Attributes:
-        rotation_deg: turn drawn from plus or minus this.
-        scale: zoom drawn from 1 minus to 1 plus this.
-        shift: move drawn from plus or minus this share of the width.
-        contrast: contrast factor drawn from 1 minus to 1 plus this.
-        brightness: grey levels added, drawn from plus or minus this (of 255).
-        erase_probability: share of faces with one covered rectangle.
-        erase_size: side of that rectangle as a share of the width, smallest and largest.
-        cutmix: share of batches in which each face gets a rectangle, and that share of the
-            label, of another (Yun et al. 2019, arXiv:1905.04899).
+        rotation_deg: maximum rotation in degrees, in either direction.
+        scale: maximum change of size: the factor is 1 - ``scale`` to 1 + ``scale``.
+        shift: maximum translation as a share of the width.
+        contrast: maximum change of contrast: the factor is 1 - ``contrast`` to 1 + ``contrast``.
+        brightness: maximum change of brightness in grey levels, of 255.
+        erase_probability: probability of random erasing, 0 to 1.
+        erase_size: minimum and maximum side of the erased rectangle as a share of the width.
+        cutmix: share of batches with CutMix, 0 to 1 (Yun et al. 2019, arXiv:1905.04899).
+        camera: probability of each camera effect, 0 to 1: lighting, resolution, blur, noise, sharpening, JPEG
+            (``mien.training.camera``).
     """
 
     rotation_deg: float = 10.0
@@ -38,34 +39,37 @@ class AugmentSettings:
     erase_probability: float = 0.2
     erase_size: tuple[float, float] = (0.15, 0.4)
     cutmix: float = 0.0
+    camera: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """The recipe of one run.
+    """Settings of one training run.
 
     Attributes:
         epochs: passes over Training.
-        batch_size: faces a step, over all processes together.
-        optimiser: ``muon`` for the convolutions (see ``mien.training.muon``), ``sgd`` for the
-            rest; or ``sgd`` for everything.
-        peak_lr: highest learning rate of the one-cycle schedule (Smith 2018, arXiv:1803.09820).
-        muon_lr: the same for what Muon trains: the share of its length that a filter moves a step.
-        warmup: share of all steps on which the rate rises.
-        weight_decay: L2 penalty on the weights that SGD trains; norms and biases have none.
-        label_smoothing: probability mass spread over all classes.
-        votes_share: how much of the target is the crowd's votes where there are any, 0 to 1.
-        teacher_share: how much of the loss is agreement with the teachers where there are any, 0 to 1.
-        teacher_temperature: softens the answers of teachers and student (Hinton et al. 2015, arXiv:1503.02531).
-        teacher_mirror: teachers answer with the mean over a face and its mirror image, for twice their time.
-        ema_decay: decay a step of the weight average that is evaluated and shipped.
-        dropout: share of the embedding dropped.
-        small_until: share of the epochs that see smaller pictures (progressive resizing).
-        small_size: width and height of those, in pixels.
-        seed: seeds weights, order and augmentation.
-        limit: train on this many images only, drawn evenly by class order (0: all).
+        batch_size: faces per step, over all processes.
+        optimiser: ``muon`` for the convolutions (see ``mien.training.muon``) and SGD for the rest, or ``sgd`` for all.
+        peak_lr: peak learning rate of SGD in the one-cycle schedule (Smith 2018, arXiv:1803.09820).
+        muon_lr: peak learning rate of Muon: length of a step relative to the length of the weights.
+        warmup: share of the steps with a rising learning rate, 0 to 1.
+        weight_decay: L2 penalty on the weights trained by SGD, except norms and biases.
+        label_smoothing: share of FER2013's label that is spread over all classes, 0 to 1; votes are not smoothed.
+        people_share: weight of the people head in the loss if there are votes, 0 to 1; the rest is the label head's.
+            Without votes, only the label head is trained.
+        teacher_share: weight of the distillation loss if there are teachers, 0 to 1.
+        teacher_temperature: temperature of the distillation (Hinton et al. 2015, arXiv:1503.02531).
+        teacher_mirror: average the teachers' predictions over a face and its mirror image, which takes twice the time.
+        ema_decay: decay per step of the averaged weights, which are evaluated and exported.
+        dropout: dropout probability of the embedding.
+        small_until: share of the epochs that use smaller images (progressive resizing).
+        small_size: width and height of the smaller images in pixels.
+        seed: seed of weights, order and augmentation.
+        limit: number of training images, evenly spaced in the order of classes; 0 for all.
         widths: channels of the network's three stages.
         blocks: residual blocks of each stage.
+        own_label_stage: whether the label head has its own last stage instead of sharing the people head's.
+        only_labels: fine-tune only the label head and its own stage; the people head's output does not change.
     """
 
     epochs: int = 50
@@ -76,7 +80,7 @@ class TrainSettings:
     warmup: float = 0.15
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
-    votes_share: float = 0.0
+    people_share: float = 0.6
     teacher_share: float = 0.7
     teacher_temperature: float = 2.0
     teacher_mirror: bool = False
@@ -88,25 +92,13 @@ class TrainSettings:
     limit: int = 0
     widths: tuple[int, ...] = WIDTHS
     blocks: tuple[int, ...] = BLOCKS
+    own_label_stage: bool = False
+    only_labels: bool = False
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
-        rules: tuple[tuple[str, bool, str], ...] = (
-            ("epochs", self.epochs >= 1, "a whole number from 1"),
-            ("batch_size", self.batch_size >= 2, "a whole number from 2 (batch statistics need two)"),
-            ("optimiser", self.optimiser in OPTIMISERS, " or ".join(OPTIMISERS)),
-            ("peak_lr", self.peak_lr > 0, "above 0"),
-            ("muon_lr", 0 < self.muon_lr < 1, "above 0 and below 1"),
-            *((key, 0 <= getattr(self, key) <= 1, "0 to 1") for key in _SHARES),
-            ("teacher_temperature", self.teacher_temperature > 0, "above 0"),
-            ("small_size", self.small_size >= 16, "a whole number from 16"),
-            ("limit", self.limit >= 0, "0 for all, or a number of images"),
-            ("widths", len(self.widths) == 3 and min(self.widths) >= 8, "three numbers of channels from 8"),
-            ("blocks", len(self.blocks) == 3 and min(self.blocks) >= 1, "three numbers of blocks from 1"),
-        )
-        for key, holds, rule in rules:
-            if not holds:
-                raise UsageError(f"training setting {key} is {getattr(self, key)}; it must be {rule}")
+        for key, value, rule in broken_rules(self):
+            raise UsageError(f"training setting {key} is {value}; it must be {rule}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for JSON and for comparison."""
@@ -119,9 +111,36 @@ class TrainSettings:
 _SHARES: Final = (
     "warmup",
     "label_smoothing",
-    "votes_share",
+    "people_share",
     "teacher_share",
     "ema_decay",
     "dropout",
     "small_until",
 )
+
+
+def broken_rules(settings: Any) -> list[tuple[str, Any, str]]:
+    """Return key, value and rule of every invalid setting.
+
+    Args:
+        settings: an object with the attributes of ``TrainSettings``.
+    """
+    one = settings
+    rules: tuple[tuple[str, bool, str], ...] = (
+        ("epochs", one.epochs >= 1, "1 or more"),
+        ("batch_size", one.batch_size >= 2, "2 or more (batch statistics need two faces)"),
+        ("optimiser", one.optimiser in OPTIMISERS, " or ".join(OPTIMISERS)),
+        ("peak_lr", one.peak_lr > 0, "above 0"),
+        ("muon_lr", 0 < one.muon_lr < 1, "above 0 and below 1"),
+        *((key, 0 <= getattr(one, key) <= 1, "0 to 1") for key in _SHARES),
+        ("teacher_temperature", one.teacher_temperature > 0, "above 0"),
+        ("small_size", one.small_size >= 16 and one.small_size % 8 == 0, "a multiple of 8, 16 or more"),
+        ("limit", one.limit >= 0, "0 (all images) or more"),
+        ("widths", len(one.widths) == 3 and min(one.widths) >= 8, "three numbers of 8 or more"),
+        ("only_labels", one.own_label_stage or not one.only_labels, "false without own_label_stage"),
+        ("blocks", len(one.blocks) == 3 and min(one.blocks) >= 1, "three numbers of 1 or more"),
+    )
+    broken = [(key, getattr(one, key), rule) for key, holds, rule in rules if not holds]
+    if not 0 <= one.augment.camera <= 1:
+        broken.append(("augment.camera", one.augment.camera, "0 to 1"))
+    return broken

@@ -1,4 +1,4 @@
-"""A wish to stop, noticed between two steps: what is computed is finished and saved first."""
+"""Graceful stops of a training run: the current step is finished and saved first."""
 
 from __future__ import annotations
 
@@ -8,40 +8,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from mien.stops import SIGNALS, ending
 
-class StopWish:
-    """Becomes true at the first Ctrl-C or SIGTERM."""
+
+class StopRequest:
+    """A flag that becomes true when a stop is requested."""
 
     def __init__(self) -> None:
-        self._wished = False
+        self._requested = False
 
     def __bool__(self) -> bool:
-        return self._wished
+        return self._requested
 
-    def wish(self) -> None:
-        """Ask for a stop after the current step."""
-        self._wished = True
+    def request(self) -> None:
+        """Request a stop after the current step."""
+        self._requested = True
 
 
 @contextmanager
-def noticing_stop() -> Iterator[StopWish]:
-    """Yield a wish that Ctrl-C and SIGTERM make true; the second one interrupts at once, as usual.
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Yield a flag that is set by Ctrl-C, SIGTERM or SIGHUP; a second Ctrl-C raises ``KeyboardInterrupt`` at once.
 
-    Signals belong to the main thread: elsewhere the wish stays false.
+    Signals are handled in the main thread only; in other threads the flag stays false.
     """
-    stop = StopWish()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop:
+        if stop and number == signal.SIGINT:
             raise KeyboardInterrupt
-        stop.wish()
+        stop.request()
+        ending()
 
-    # what the caller chose to ignore, as a shell does for jobs in the background, stays ignored
-    noticed = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-    former = {number: signal.signal(number, on_signal) for number in noticed}
+    # signals that the caller ignores (nohup, background jobs) stay ignored
+    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    former = {number: signal.signal(number, on_signal) for number in handled}
     try:
         yield stop
     finally:

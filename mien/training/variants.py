@@ -1,8 +1,8 @@
-"""Smaller files of the same bundle: weights in half precision, or arithmetic in 8-bit integers.
+"""Smaller variants of a graph: half-precision weights or int8 arithmetic.
 
-Half precision halves the file and changes the answers by less than a thousandth; a graph
-runs at the same speed, since weights are widened when it is loaded. Integers quarter it, and
-need faces to be calibrated on; how fast they run depends on the processor.
+Half precision halves the file and changes probabilities by less than 0.001. The speed is the same,
+because weights are converted to 32 bits at load time. int8 reduces the file to a quarter and needs
+faces for calibration; its speed depends on the processor.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from onnx import helper, numpy_helper
 
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 CALIBRATION_FACES: Final = 512
-_SMALLEST_HALVED: Final = 64
-"""Weights with fewer values stay as they are: nothing is won, and biases count most."""
+_MIN_VALUES: Final = 64
+"""Smaller tensors stay 32-bit: they save nothing, and biases need the precision."""
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy whose weights are stored as 16-bit floats and widened at load; arithmetic stays 32-bit."""
+    """Return a copy with weights stored as 16-bit floats and converted at load time; arithmetic stays 32-bit."""
     halved = onnx.ModelProto()
     halved.CopyFrom(model)
     casts = []
     for tensor in halved.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < _SMALLEST_HALVED:
+        if values.dtype != np.float32 or values.size < _MIN_VALUES:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
@@ -43,11 +43,11 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def to_int8(model: onnx.ModelProto, faces: NDArray[np.uint8]) -> onnx.ModelProto:
-    """Return a copy whose convolutions and matrices compute in 8-bit integers, one scale a channel.
+    """Return a copy whose convolutions and linear layers compute in 8-bit integers, with one scale per channel.
 
     Args:
         model: the graph.
-        faces: (N, 1, 48, 48) uint8, representative of what it will see; they set the ranges.
+        faces: (N, 1, 48, 48) uint8, representative faces that set the quantisation ranges.
     """
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -59,7 +59,7 @@ def to_int8(model: onnx.ModelProto, faces: NDArray[np.uint8]) -> onnx.ModelProto
             part = next(self._parts, None)
             return None if part is None else {"faces": part}
 
-    logging.getLogger().addFilter(_quiet)  # it recommends a pre-processing that this graph has had
+    logging.getLogger().addFilter(_quiet)  # onnxruntime recommends a pre-processing that this graph does not need
     try:
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder) / "source.onnx", Path(folder) / "int8.onnx"
@@ -71,7 +71,7 @@ def to_int8(model: onnx.ModelProto, faces: NDArray[np.uint8]) -> onnx.ModelProto
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "Gemm", "MatMul"],
                 per_channel=True,
-                reduce_range=True,  # processors without VNNI add in 16 bits, where 8-bit weights would overflow
+                reduce_range=True,  # processors without VNNI accumulate in 16 bits, where 8-bit weights would overflow
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
@@ -82,7 +82,7 @@ def to_int8(model: onnx.ModelProto, faces: NDArray[np.uint8]) -> onnx.ModelProto
 
 
 def variant_of(precision: str, faces: NDArray[np.uint8]) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
-    """Return what makes a graph of ``precision`` out of the 32-bit one."""
+    """Return the function that converts a 32-bit graph to ``precision``; ``faces`` as for ``to_int8``."""
     changes: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
         "fp32": lambda model: model,
         "fp16": to_half,

@@ -1,1 +1,1 @@
-"""Seeing one frame: find faces, cut them out, read them, follow them, steady them."""
+"""Processing of one frame: face detection, alignment, prediction, tracking and smoothing."""

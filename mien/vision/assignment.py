@@ -1,4 +1,4 @@
-"""The best pairing of two sets: who in this frame is whom in the last."""
+"""Linear sum assignment, used to match detections to tracks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 def assign(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Return the pairs (row, column) whose costs have the least sum, every row or every column paired.
+    """Return min(R, C) pairs (row, column) with minimum total cost, sorted by row.
 
     Shortest augmenting paths with potentials (the Hungarian method; Jonker and Volgenant
-    1987), the answer of SciPy's ``linear_sum_assignment``, which would weigh 35 MB here.
+    1987). The result equals that of SciPy's ``linear_sum_assignment``, without SciPy's 35 MB.
 
     Args:
         cost: (R, C) finite costs.
@@ -26,7 +26,7 @@ def assign(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
     row_potential, column_potential = np.zeros(rows), np.zeros(columns)
     row_of = np.full(columns, -1)
     for row in range(rows):
-        # grow a tree of alternating paths from this row until it meets a free column
+        # grow a tree of alternating paths from this row until it reaches a free column
         least = np.full(columns, np.inf)
         before = np.full(columns, -1)
         done = np.zeros(columns, np.bool_)
@@ -46,7 +46,7 @@ def assign(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
             if row_of[nearest] < 0:
                 break
             at, came_from = int(row_of[nearest]), nearest
-        while nearest >= 0:  # turn the path over
+        while nearest >= 0:  # augment along the path
             previous = int(before[nearest])
             row_of[nearest] = row_of[previous] if previous >= 0 else row
             nearest = previous

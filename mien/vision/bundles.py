@@ -1,44 +1,71 @@
-"""Model bundles as files: where they are, what stands beside them, whether they are whole.
+"""Model bundle files: lookup, records beside them, and integrity checks.
 
-A bundle is one ONNX file. Beside it stands a JSON file of the same name with its SHA-256,
-its card, and the evaluations that were made of it afterwards; those cannot stand inside
-without changing the file that was evaluated.
+A bundle is one ONNX file. A JSON file of the same name beside it holds its SHA-256, its card
+and later evaluations. Evaluations cannot be stored inside the bundle without changing the
+file that was evaluated.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from mien.card_values import check_evaluations
+from mien.documents import load_json, record_from
 from mien.errors import BundleError, DataError
-from mien.files import file_hash, refuse_large, write_json
-from mien.modelcard import ModelCard
+from mien.files import file_hash, write_json
+from mien.modelcard import ModelCard, results_by_truth
 from mien.vision.promoted import promoted_bundle
 
 DEFAULT_BUNDLE: Final = "mien-s"
-_MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+PACKAGED_DETECTOR: Final = "mien-detect"
+"""The face detector beside the bundles; see ``mien.vision.own_detector``."""
+MODELS: Final = Path("models")
+"""Folder of one's own models, in the working folder."""
+CHECKPOINT_ENDINGS: Final = (".pt", ".pth")
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """The JSON record beside a bundle."""
+
+    sha256: str
+    card: dict[str, Any]
+    evaluations: dict[str, dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        check_evaluations(self.evaluations, "evaluations")
 
 
 def bundle_names() -> list[str]:
     """Return the names of the bundles in the package, the default one first."""
     found = sorted(Path(entry.name).stem for entry in _packaged().iterdir() if entry.name.endswith(".onnx"))
-    return sorted(found, key=lambda name: name != DEFAULT_BUNDLE)
+    return sorted((name for name in found if name != PACKAGED_DETECTOR), key=lambda name: name != DEFAULT_BUNDLE)
 
 
 def bundle_path(name_or_path: str) -> Path:
-    """Return the file of a bundle: by name the one that was promoted to it, or the packaged one; else the path itself.
+    """Return the file of a bundle: for a name, the promoted or packaged bundle; otherwise the path itself.
 
     Raises:
-        DataError: there is no such name and no such file.
-        BundleError: what was promoted is gone.
+        DataError: no bundle of that name and no such file.
+        BundleError: the promoted bundle is missing or was changed.
     """
     packaged = packaged_bundle(name_or_path)
     if packaged.is_file():
         return promoted_bundle(name_or_path) or packaged
     path = Path(name_or_path)
+    if path.suffix.lower() in CHECKPOINT_ENDINGS:
+        raise DataError(
+            f"{path} is a checkpoint of mien train, not a bundle. Make a bundle of it: "
+            f"mien export {path} --out {path.with_suffix('.onnx')}, and name that with --model"
+        )
+    if path.is_dir():
+        held = sorted(path.glob("*.onnx"))
+        raise DataError(
+            f"{path} is a folder. Name a bundle" + (f", such as {held[0]}" if held else ": a file that ends in .onnx")
+        )
     if not path.is_file():
         raise DataError(
             f"no model bundle at {path}, and none called {name_or_path!r} in the package ({', '.join(bundle_names())})"
@@ -46,8 +73,44 @@ def bundle_path(name_or_path: str) -> Path:
     return path
 
 
+def newest_own_bundle(folder: Path = MODELS) -> Path | None:
+    """Return the newest finished bundle in a folder or in one of its folders, None if there is none. Detectors are no bundles.
+
+    A bundle is finished once its record, which is written last, stands beside it.
+    """
+    try:
+        found = [(path.stat().st_mtime, path) for pattern in ("*.onnx", "*/*.onnx") for path in folder.glob(pattern)]
+    except OSError:
+        return None
+    finished = [(time, path) for time, path in found if path.stem != PACKAGED_DETECTOR and is_finished(path)]
+    return max(finished)[1] if finished else None
+
+
+def is_finished(bundle: Path) -> bool:
+    """Return whether a bundle is there with its record."""
+    return bundle.is_file() and _record_path(bundle).is_file()
+
+
+def default_bundle() -> str:
+    """Return the bundle that is used where none is named: the newest one of one's own, else the packaged one."""
+    return str(newest_own_bundle() or DEFAULT_BUNDLE)
+
+
+def accuracies(bundle: Path) -> dict[str, float]:
+    """Return a bundle's accuracy on PublicTest by truth, 0 to 1, the truth of its first head first; empty without a record.
+
+    Raises:
+        BundleError: the record is broken or belongs to another bundle.
+    """
+    record = read_record(bundle)
+    if record is None:
+        return {}
+    splits = {**record["card"].get("metrics", {}), **record["evaluations"]}
+    return {truth: numbers["accuracy"] for truth, numbers in results_by_truth(splits.get("PublicTest", {"truths": {}})).items()}
+
+
 def packaged_bundle(name: str) -> Path:
-    """Return where the package has, or would have, the bundle of that name, whatever was promoted."""
+    """Return the path of a packaged bundle, ignoring promotions."""
     return _packaged() / f"{name}.onnx"
 
 
@@ -57,34 +120,33 @@ def write_record(bundle: Path, card: ModelCard) -> None:
 
 
 def read_record(bundle: Path) -> dict[str, Any] | None:
-    """Return what stands beside a bundle: ``sha256``, ``card``, ``evaluations`` by split; None without such a file.
+    """Return the record of a bundle (``sha256``, ``card``, ``evaluations`` by split), or None if there is none.
 
     Raises:
-        BundleError: the file is broken, or belongs to another bundle than this one.
+        BundleError: the file is broken, or belongs to a different bundle.
     """
     path = _record_path(bundle)
     if not path.is_file():
         return None
-    refuse_large(path, _MAX_RECORD_BYTES, "the record")
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        sha256, _, _ = record["sha256"], record["card"], record["evaluations"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"{path} is not the record of a bundle ({type(error).__name__}). Export the bundle again") from error
+        record: dict[str, Any] = load_json(path)
+        sha256 = record_from(_Record, record, "the record").sha256
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} is not the record of a bundle ({error}). Export the bundle again") from error
     found = file_hash(bundle)
     if sha256 != found:
         raise BundleError(
             f"{bundle} is not the file that {path.name} describes: its SHA-256 is {found}, recorded is {sha256}. "
-            "Copy both again, or export the bundle anew"
+            "Copy both again, or export the bundle again"
         )
     return record
 
 
 def record_evaluation(bundle: Path, split: str, numbers: dict[str, Any]) -> None:
-    """Add the numbers of an evaluation to what stands beside a bundle.
+    """Add the scores of an evaluation to the record of a bundle.
 
     Raises:
-        BundleError: there is no such file, or it belongs to another bundle.
+        BundleError: there is no record, it is broken, or it belongs to a different bundle.
     """
     record = read_record(bundle)
     if record is None:

@@ -1,10 +1,10 @@
-"""Faces from frame to frame without looking everywhere every time.
+"""Face detection in video that searches the whole frame only when needed.
 
-Where a face was a moment ago the detector looks at a small window, which is what makes live
-cheap: a window costs a tenth of a frame. Where the picture around all faces stands still not
-even that is done, for a tenth of a second. For new faces the frame is searched twice a second
-at half its size, thoroughly every two seconds, and at once when a face is lost. This module
-knows times and pictures, no tracks and no clock.
+A known face is detected again in a small window around it, which costs a tenth of a whole
+frame. If nothing moves around any known face, even that is skipped for up to 0.1 s. New faces
+are found by a coarse search at half the size twice a second and a thorough search every two
+seconds; a lost face or a cut triggers a thorough search at once. This module knows times and pictures,
+but neither tracks nor a clock.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.records import Box, Detection
-from mien.vision.detector import Detector, YuNetDetector
+from mien.vision.appearance import CutDetector
+from mien.vision.detector import Detector
 
 MAX_FOLLOWED: Final = 8
-"""With more faces the whole frame is searched each time: that is no slower."""
+"""With more faces than this, every frame is searched as a whole, which is no slower."""
 _MIN_IOU: Final = 0.3
 _SAME_FACE_IOU: Final = 0.5
 _STILL_S: Final = 0.1
-"""Faces around which nothing moves are looked at this often, in seconds."""
+"""Interval in seconds at which motionless faces are detected again."""
 _STILL_LEVELS: Final = 5.0
-"""Grey levels by which the thumbnail of a still face may differ, on average. On the clips such faces had moved by 0.5 %
-of their width, nineteen of twenty by less than 2 %, which is less than the detector's own noise."""
+"""Maximum mean difference of a motionless face's thumbnails, in grey levels. On the test clips such faces had moved by
+0.5 % of their width (95th percentile: 2 %), which is less than the detector's noise."""
 _THUMB: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Followed:
-    """A face of the last frame, and how far it had moved since the one before."""
+    """A face of the previous frame and its displacement since the frame before that."""
 
     detection: Detection
     dx: float
@@ -42,19 +43,19 @@ class _Followed:
 
     @property
     def expected(self) -> Box:
-        """Where it should be now."""
+        """Predicted position in the current frame."""
         box = self.detection.box
         return Box(box.x + self.dx, box.y + self.dy, box.w, box.h)
 
 
 class FaceFinder:
-    """Finds the faces of each frame; state is the faces of the last one.
+    """Finds the faces of each frame, using the faces of the previous one.
 
     Args:
-        detector: what looks. One that cannot look at windows searches every frame.
-        search_s: a new face near the camera is noticed this soon, in seconds of the source.
-        thorough_s: the same for any face that the detector can find at all.
-        patience: both are so many times shorter while nobody is there.
+        detector: the face detector.
+        search_s: interval of the coarse search, which finds large faces, in seconds of the source.
+        thorough_s: interval of the thorough search, which finds all faces, in seconds of the source.
+        patience: both intervals are divided by this while no face is known.
     """
 
     def __init__(self, detector: Detector, search_s: float = 0.5, thorough_s: float = 2.0, patience: float = 5.0) -> None:
@@ -67,12 +68,16 @@ class FaceFinder:
         self._looked_s = -math.inf
         self._thumbs: list[NDArray[np.int16]] = []
         self._size: tuple[int, ...] = ()
+        self._cuts = CutDetector()
 
     def update(self, t_s: float, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
         """Return the faces of a (H, W, 3) uint8 BGR frame at ``t_s`` seconds, from left to right."""
-        if not isinstance(self._detector, YuNetDetector):
-            return self._detector.detect(image)
-        if image.shape != self._size or len(self._faces) > MAX_FOLLOWED or t_s < self._searched_thoroughly_s:
+        if (
+            self._cuts.update(image)
+            or image.shape != self._size
+            or len(self._faces) > MAX_FOLLOWED
+            or t_s < self._searched_thoroughly_s
+        ):
             self._faces, self._thumbs = (), []
             self._searched_thoroughly_s = -math.inf
         patience = 1.0 if self._faces else self._patience
@@ -94,12 +99,12 @@ class FaceFinder:
         return found
 
     def _still(self, image: NDArray[np.uint8]) -> bool:
-        """Return whether every face looks as it did when it was last looked at."""
+        """Return whether no face has changed since it was last detected."""
         pairs = zip(self._faces, self._thumbs, strict=True)
         return all(np.abs(_thumbnail(image, face.detection.box) - thumb).mean() < _STILL_LEVELS for face, thumb in pairs)
 
-    def _known(self, detector: YuNetDetector, image: NDArray[np.uint8]) -> list[Detection]:
-        """Return the known faces again from their windows, without those that are lost or have become one."""
+    def _known(self, detector: Detector, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the known faces, detected again in their windows, without lost faces and duplicates."""
         found: list[Detection] = []
         expected = [face.expected for face in self._faces]
         for box, seen in zip(expected, detector.detect_near(image, expected), strict=True):
@@ -111,7 +116,7 @@ class FaceFinder:
         return found
 
     def _followed(self, detection: Detection) -> _Followed:
-        """Return a face with its movement since the last frame; none for a new one."""
+        """Return a face with its displacement since the previous frame; 0 for a new face."""
         before = max(self._faces, key=lambda face: face.detection.box.iou(detection.box), default=None)
         if before is None or before.detection.box.iou(detection.box) < _MIN_IOU:
             return _Followed(detection, 0.0, 0.0)
@@ -120,7 +125,7 @@ class FaceFinder:
 
 
 def _thumbnail(image: NDArray[np.uint8], box: Box) -> NDArray[np.int16]:
-    """Return what is in a box of a (H, W, 3) uint8 image, (16, 16) in one of its colours."""
+    """Return a (16, 16) int16 thumbnail of a box in a (H, W, 3) uint8 image: its green channel."""
     height, width = image.shape[:2]
     x0, y0 = min(max(int(box.x), 0), width - 1), min(max(int(box.y), 0), height - 1)
     x1, y1 = min(max(int(box.x + box.w), x0 + 1), width), min(max(int(box.y + box.h), y0 + 1), height)

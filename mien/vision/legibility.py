@@ -1,8 +1,8 @@
-"""Can this face be read? A face that is too small, blurred or dark is not, and it is said why.
+"""Quality gate: faces that are too small, blurred or dark are not read, with a reason.
 
-A reading of such a face is a guess that looks like any other. The limits stand where the
-default model is right on about half of FER2013's PublicTest faces spoilt to that degree,
-from 69 % unspoilt (``benchmarks/legibility.py``).
+A prediction for such a face is a guess that looks like any other. At each limit, the default
+model is right on about half of FER2013's PublicTest faces degraded to that level, compared
+with 69 % of the original faces (``benchmarks/legibility.py``).
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from numpy.typing import NDArray
 
 from mien.records import HeadPose
 
-SMALLEST_PX: Final = 20.0
-"""Side of the crop in frame pixels below which a face is too small."""
-LEAST_SHARPNESS: Final = -1.6
-"""Sharpness (see :func:`picture_measures`) below which a crop is blurred."""
-DARKEST: Final = 25.0
-"""Mean grey level below which a crop is too dark."""
-FLATTEST: Final = 9.0
-"""Standard deviation of grey levels below which a crop is too flat to show a face."""
-FURTHEST_DEG: Final = 50.0
-"""Degrees of yaw or pitch beyond which a face is turned away."""
+MIN_SIDE_PX: Final = 20.0
+"""Minimum side of a crop in frame pixels; smaller faces are "too small"."""
+MIN_SHARPNESS: Final = -1.6
+"""Minimum sharpness (see :func:`picture_measures`); crops below it are "blurred"."""
+MIN_BRIGHTNESS: Final = 25.0
+"""Minimum mean grey level; crops below it are "too dark"."""
+MIN_CONTRAST: Final = 9.0
+"""Minimum standard deviation of grey levels; crops below it are "too flat"."""
+MAX_TURN_DEG: Final = 50.0
+"""Maximum yaw and pitch in degrees; beyond them a face is "turned away"."""
 _SLACK: Final = 0.15
-"""A face that is being read stays so up to this share beyond the limits: it would else blink."""
+"""Hysteresis: a face that was read before may exceed the limits by this share, so that its reading does not flicker."""
 
 
 def picture_measures(crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
     """Return measures of (N, H, W) uint8 grey crops, each (N,) float32.
 
     ``brightness`` and ``contrast``: mean and standard deviation in grey levels.
-    ``sharpness``: log10 of the variance of the Laplacian (Pech-Pacheco et al. 2000) over the
-    variance of the crop, so that low contrast is not taken for blur.
+    ``sharpness``: log10 of the variance of the Laplacian (Pech-Pacheco et al. 2000) divided by
+    the variance of the crop, so that low contrast is not mistaken for blur.
     """
     grey = crops.astype(np.float32)
     variance = grey.var((1, 2))
@@ -47,34 +47,34 @@ def picture_measures(crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]
     }
 
 
-def why_unread(
+def unread_reasons(
     crops: NDArray[np.uint8], sides_px: Sequence[float], poses: Sequence[HeadPose | None], was_read: Sequence[bool]
 ) -> list[str]:
-    """Return why each face cannot be read, "" where it can.
+    """Return for each of N faces the reason why it fails the quality gate, "" if it passes.
 
     Args:
         crops: (N, 1, 48, 48) uint8, aligned.
-        sides_px: how many frame pixels the side of each crop covers.
-        poses: where each head points, None where unknown.
-        was_read: whether the face was read a moment ago; its limits are a little wider then.
+        sides_px: (N,) side of each crop in frame pixels.
+        poses: (N,) head poses, None where unknown.
+        was_read: (N,) whether each face was read in the previous frame; its limits are then 15 % wider.
     """
     if len(crops) == 0:
         return []
     measures = picture_measures(crops[:, 0])
-    faults: list[str] = []
+    reasons: list[str] = []
     for i, (side_px, pose, before) in enumerate(zip(sides_px, poses, was_read, strict=True)):
         slack = _SLACK if before else 0.0
         brightness = measures["brightness"][i]
-        if side_px < SMALLEST_PX * (1 - slack):
-            faults.append("too small")
-        elif brightness < DARKEST * (1 - slack):
-            faults.append("too dark")
-        elif measures["contrast"][i] < FLATTEST * (1 - slack):
-            faults.append("too flat")
-        elif pose is not None and max(abs(pose.yaw_deg), abs(pose.pitch_deg)) > FURTHEST_DEG * (1 + slack):
-            faults.append("turned away")
-        elif measures["sharpness"][i] < LEAST_SHARPNESS * (1 + slack):
-            faults.append("blurred")
+        if side_px < MIN_SIDE_PX * (1 - slack):
+            reasons.append("too small")
+        elif brightness < MIN_BRIGHTNESS * (1 - slack):
+            reasons.append("too dark")
+        elif measures["contrast"][i] < MIN_CONTRAST * (1 - slack):
+            reasons.append("too flat")
+        elif pose is not None and max(abs(pose.yaw_deg), abs(pose.pitch_deg)) > MAX_TURN_DEG * (1 + slack):
+            reasons.append("turned away")
+        elif measures["sharpness"][i] < MIN_SHARPNESS * (1 + slack):
+            reasons.append("blurred")
         else:
-            faults.append("")
-    return faults
+            reasons.append("")
+    return reasons

@@ -1,13 +1,7 @@
-"""Running a model bundle: the only place that loads ONNX Runtime.
-
-ONNX Runtime's builds since 1.27 write a device id below the home folder and send usage
-events unless told otherwise before they are loaded, so both spellings of its opt-out are
-set here first.
-"""
+"""Inference with a model bundle."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,25 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
-from mien.errors import BundleError, DataError
-from mien.files import refuse_large
-from mien.modelcard import METADATA_KEY, ModelCard, read_card
+from mien.errors import BundleError
+from mien.modelcard import FER2013, FER2013_OUTPUT, METADATA_KEY, PEOPLE, ModelCard, read_card
 from mien.preprocess import INPUT_SIZE
 from mien.records import Prediction
+from mien.vision.runtime import RUNTIME_ERRORS, fetched_outputs_only, open_session
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-os.environ["ORT_TELEMETRY_DISABLED"] = "1"
-
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
-
-ort.disable_telemetry_events()
-
-# ONNX Runtime's errors (Fail, InvalidGraph, InvalidProtobuf, ...) share no base class below Exception
-_ORT_ERRORS: Final = tuple(e for e in vars(ort_state).values() if isinstance(e, type) and issubclass(e, Exception))
-
-_MAX_BYTES: Final = 256 * 1024 * 1024
-"""Of a bundle's file; the bundles in the package have 10 MB at most."""
+_OUTPUTS: Final = ("probabilities", "embedding", "activation_maps", FER2013_OUTPUT)
 
 
 class Predictor:
@@ -41,66 +23,101 @@ class Predictor:
 
     Args:
         path: the ONNX file.
-        threads: threads of one call; results do not depend on it.
+        threads: number of threads per call; results do not depend on it.
+
+    Attributes:
+        card: the bundle's card.
+        has_maps: whether the bundle has activation maps.
 
     Raises:
-        BundleError: cut short, not a Mien bundle, or made for something else.
+        DataError: the file cannot be read or is too large.
+        BundleError: the file is truncated, not a Mien bundle, or incompatible with this version.
     """
 
     def __init__(self, path: Path, threads: int = 2) -> None:
-        refuse_large(path, _MAX_BYTES, "the model bundle")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # errors come as exceptions; no second copy on the terminal
+        self._fetched_only = fetched_outputs_only()  # e.g. one head of two
+        self._session = open_session(path, threads)
         try:
-            self._session = ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        except OSError as error:
-            raise DataError(f"cannot read the model bundle {path}: {error.strerror}") from error
-        except _ORT_ERRORS as error:
-            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-            raise BundleError(f"{path} is not a whole ONNX model ({reason}). Copy or export it again") from error
-        metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+            metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        except RUNTIME_ERRORS as error:
+            raise BundleError(f"{path} is not a complete ONNX model: its metadata is not UTF-8. Export it again") from error
         self.card: ModelCard = read_card(metadata.get(METADATA_KEY), str(path))
-        self._check_signature(path)
+        try:
+            self._check_signature(path)
+        except RUNTIME_ERRORS as error:
+            raise BundleError(f"{path} cannot be run: its graph fails. Export it again") from error
 
     def predict(self, faces: NDArray[np.uint8]) -> Prediction:
-        """Return probabilities and embeddings of faces (N, 1, 48, 48) uint8; N may be 0."""
+        """Return the first head's probabilities and the embeddings of faces (N, 1, 48, 48) uint8; N may be 0.
+
+        The first head is the people head, or the label head in a bundle that has no other.
+        """
         if len(faces) == 0:
             return Prediction(np.zeros((0, len(EMOTIONS)), np.float32), np.zeros((0, self._width), np.float32))
-        probabilities, embedding = self._session.run(["probabilities", "embedding"], {"faces": faces})
+        probabilities, embedding = self._run(["probabilities", "embedding"], faces)
         return Prediction(np.asarray(probabilities, np.float32), np.asarray(embedding, np.float32))
 
-    def explain(self, faces: NDArray[np.uint8]) -> tuple[Prediction, NDArray[np.float32]]:
-        """Return predictions, and activation maps (N, 7, 6, 6) float32, of faces (N, 1, 48, 48) uint8, N at least 1.
-
-        The mean of a map over space is the logit of its class, calibration included: a map says how much each
-        place of the face speaks for the class.
+    def predict_fer2013(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (N, 7) float32 probabilities of FER2013's label for faces (N, 1, 48, 48) uint8, N at least 1.
 
         Raises:
-            BundleError: the bundle was made before bundles had maps.
+            BundleError: the bundle has no label head.
+        """
+        if FER2013 not in self.card.heads:
+            raise BundleError(f"{self.card.name} has no head for FER2013's labels: it was trained on votes only")
+        output = FER2013_OUTPUT if PEOPLE in self.card.heads else "probabilities"
+        return np.asarray(self._run([output], faces)[0], np.float32)
+
+    def explain(self, faces: NDArray[np.uint8]) -> tuple[Prediction, NDArray[np.float32]]:
+        """Return predictions and activation maps (N, 7, 6, 6) float32 of faces (N, 1, 48, 48) uint8, N at least 1.
+
+        The spatial mean of a map is the calibrated logit of its class: a map shows how much each region of the face
+        contributes to the class. The softmax of these logits gives the probabilities, except that the people head
+        distributes the probability of "none of the seven" evenly over the classes.
+
+        Raises:
+            BundleError: the bundle is too old to have activation maps.
         """
         if not self.has_maps:
-            raise BundleError(f"{self.card.name} has no activation maps: it is an older bundle. Make it anew with: mien export")
-        probabilities, embedding, maps = self._session.run(["probabilities", "embedding", "activation_maps"], {"faces": faces})
+            raise BundleError(f"{self.card.name} has no activation maps; it is too old. Export it again with: mien export")
+        probabilities, embedding, maps = self._run(["probabilities", "embedding", "activation_maps"], faces)
         prediction = Prediction(np.asarray(probabilities, np.float32), np.asarray(embedding, np.float32))
         return prediction, np.asarray(maps, np.float32)
 
+    def _run(self, outputs: list[str], faces: NDArray[np.uint8]) -> list[Any]:
+        """Return the named outputs; nothing else is computed."""
+        found: list[Any] = self._session.run(outputs, {"faces": faces}, self._fetched_only)
+        return found
+
     def _check_signature(self, path: Path) -> None:
-        """Refuse a graph whose input or outputs are not the contract's, or whose weights are not finite."""
+        """Raise BundleError if inputs or outputs violate the bundle contract, or outputs are not finite."""
         inputs: list[Any] = self._session.get_inputs()
         outputs = {o.name: o for o in self._session.get_outputs()}
         fits = (
             [i.name for i in inputs] == ["faces"]
             and inputs[0].type == "tensor(uint8)"
             and list(inputs[0].shape[1:]) == [1, INPUT_SIZE, INPUT_SIZE]
+            and not isinstance(inputs[0].shape[0], int)  # any batch size
             and {"probabilities", "embedding"} <= set(outputs)
+            and (FER2013_OUTPUT in outputs) == (len(self.card.heads) > 1)
+            and all(outputs[name].type == "tensor(float)" for name in _OUTPUTS if name in outputs)
         )
         if not fits:
-            raise BundleError(f"{path} does not take faces (N, 1, {INPUT_SIZE}, {INPUT_SIZE}) uint8 as a Mien bundle does")
+            raise BundleError(
+                f"{path} does not have the inputs and outputs that its card describes: faces (N, 1, {INPUT_SIZE}, {INPUT_SIZE}) "
+                f"uint8 in, probabilities and embedding out. Export it again"
+            )
         self.has_maps = "activation_maps" in outputs
-        self._width = int(outputs["embedding"].shape[1])
-        probe = np.tile(np.arange(INPUT_SIZE, dtype=np.uint8), (1, 1, INPUT_SIZE, 1))
-        answer = self.predict(probe).probabilities
-        if answer.shape != (1, len(EMOTIONS)) or not np.isfinite(answer).all() or abs(float(answer.sum()) - 1) > 1e-3:
-            raise BundleError(f"{path} does not answer with {len(EMOTIONS)} probabilities: its weights are broken")
+        probe = np.tile(np.arange(INPUT_SIZE, dtype=np.uint8), (2, 1, INPUT_SIZE, 1))
+        names = [name for name in _OUTPUTS if name in outputs]
+        arrays = dict(zip(names, map(np.asarray, self._session.run(names, {"faces": probe})), strict=True))
+        for name in {"probabilities", FER2013_OUTPUT} & arrays.keys():
+            rows = arrays[name]
+            if rows.shape != (2, len(EMOTIONS)) or not np.isfinite(rows).all() or (abs(rows.sum(1) - 1) > 1e-3).any():
+                raise BundleError(f"{path}: output {name} is not {len(EMOTIONS)} probabilities per face. Export it again")
+        embedding, maps = arrays["embedding"], arrays.get("activation_maps")
+        if embedding.ndim != 2 or len(embedding) != 2 or not np.isfinite(embedding).all():
+            raise BundleError(f"{path}: output embedding has shape {embedding.shape} or is not finite. Export it again")
+        if maps is not None and (maps.ndim != 4 or maps.shape[:2] != (2, len(EMOTIONS)) or not np.isfinite(maps).all()):
+            raise BundleError(f"{path}: output activation_maps has shape {maps.shape} or is not finite. Export it again")
+        self._width = embedding.shape[1]

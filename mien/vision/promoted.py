@@ -1,20 +1,21 @@
-"""Which bundle a name stands for after a promotion, and the way back.
+"""Promotions of bundles on this computer, and rollbacks.
 
-Promoted bundles are copied into the user's data folder under their hash. One file says what was
-promoted and rolled back, and when; it is replaced whole, so a reader finds the old state or
-the new one.
+Promoted bundles are copied into the user's data folder, named by their hash. One file holds the
+history of promotions and rollbacks. It is replaced atomically, so a reader sees either the old
+or the new state.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from mien.documents import conform, load_json
 from mien.errors import BundleError, UsageError
 from mien.files import copy_file, file_hash, write_json
 from mien.locks import one_writer
@@ -23,30 +24,37 @@ from mien.places import data_folder
 FILE_NAME: Final = "promoted.json"
 PROMOTE: Final = "promote"
 ROLL_BACK: Final = "rollback"
-_BESIDE: Final = (".json", ".reference.npz")
+Action = Literal["promote", "rollback"]
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_COMPANIONS: Final = (".json", ".reference.npz")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One promotion or one way back.
+    """A promotion or a rollback.
 
     Attributes:
-        at: when, in UTC.
+        at: time in UTC, as ``YYYY-MM-DDTHH:MM:SSZ``.
         action: ``promote`` or ``rollback``.
-        name: which name's bundle changed.
-        sha256: of the bundle that the name stands for since; "" for the packaged one.
-        before: of the one before; "" for the packaged one.
+        name: name of the packaged bundle that was replaced.
+        sha256: hash of the bundle deployed by this change; "" for the packaged one.
+        before: hash of the bundle deployed before; "" for the packaged one.
     """
 
     at: str
-    action: str
+    action: Action
     name: str
     sha256: str
     before: str
 
+    def __post_init__(self) -> None:
+        for text in (self.sha256, self.before):  # used as file names
+            if text and not _SHA256.fullmatch(text):
+                raise ValueError(f"{text[:80]!r} is not a SHA-256")
+
 
 def promoted_file() -> Path:
-    """Return the file that says what was promoted."""
+    """Return the path of the file that records promotions."""
     return data_folder() / FILE_NAME
 
 
@@ -58,93 +66,98 @@ def history() -> list[Change]:
     """
     path = promoted_file()
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return [Change(**{key: str(row[key]) for key in ("at", "action", "name", "sha256", "before")}) for row in rows]
+        return list(conform(load_json(path), list[Change], FILE_NAME))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise BundleError(
-            f"{path} is broken, so which bundle is in use cannot be known ({type(error).__name__}). "
-            "Remove it to use the packaged bundles"
+            f"{path} is broken, so the deployed bundle is unknown ({error}). Remove the file to use the packaged bundles"
         ) from error
 
 
 def promoted_bundle(name: str) -> Path | None:
-    """Return the file that a name stands for by promotion, None for the packaged one.
+    """Return the bundle promoted to ``name``, verified by its hash, or None if the packaged bundle is deployed.
 
     Raises:
-        BundleError: it is gone, or the history is broken.
+        BundleError: the bundle is missing or was changed, or the history is broken.
     """
     current = _current(name, history())
     if not current:
         return None
-    path = _stored(current)
+    path = _copy_of(current)
     if not path.is_file():
-        raise BundleError(f"the bundle promoted to {name} is gone from {path}. Go back with: mien models rollback {name}")
+        raise BundleError(f"the bundle promoted to {name} is missing from {path}. Go back with: mien models rollback {name}")
+    if file_hash(path) != current:
+        raise BundleError(
+            f"the bundle promoted to {name} was changed: {path} has a different SHA-256. Go back with: "
+            f"mien models rollback {name}"
+        )
     return path
 
 
-def promote(name: str, bundle: Path, expected_before: str, packaged: str) -> Change:
-    """Let ``name`` stand for a bundle from now on; it is copied, with what stands beside it.
+def promote(name: str, bundle: Path, expected_sha256: str, packaged: str) -> Change:
+    """Deploy a bundle under ``name``; the bundle, its record and its drift reference are copied.
 
     Args:
-        name: of a packaged bundle.
-        bundle: the file.
-        expected_before: SHA-256 of the bundle that the name is taken to stand for now.
-        packaged: SHA-256 of the packaged bundle of that name.
+        name: name of a packaged bundle.
+        bundle: the file to deploy.
+        expected_sha256: SHA-256 of the bundle that the caller believes to be deployed.
+        packaged: SHA-256 of the packaged bundle.
 
     Raises:
-        UsageError: the name stands for another bundle by now, or for this one.
+        UsageError: another bundle than expected is deployed, or this one already is.
         BundleError: the history is broken.
-        DeviceError: the disk refuses.
+        DeviceError: a file cannot be written.
     """
-    with _changing() as changes:
+    with _locked_history() as changes:
         before, sha256 = _current(name, changes), file_hash(bundle)
         now = before or packaged
         if now == sha256:
-            raise UsageError(f"{name} is this bundle already")
-        if now != expected_before:
+            raise UsageError(f"this bundle is already deployed as {name}")
+        if now != expected_sha256:
             raise UsageError(
-                f"the candidate was held against {expected_before[:12]}, and {name} is {now[:12]} by now. Retrain from that one"
+                f"the candidate was compared with {expected_sha256[:12]}, but {name} is now {now[:12]}. "
+                "Run mien retrain again with the deployed bundle"
             )
-        target = _stored(sha256)
-        for ending in _BESIDE:
+        target = _copy_of(sha256)
+        for ending in _COMPANIONS:
             if bundle.with_suffix(ending).is_file():
                 copy_file(bundle.with_suffix(ending), target.with_suffix(ending))
         copy_file(bundle, target)
-        return _note(changes, PROMOTE, name, sha256, before)
+        return _append(changes, PROMOTE, name, sha256, before)
 
 
 def roll_back(name: str) -> Change:
-    """Let ``name`` stand for what it stood for before its last promotion.
+    """Undo the last promotion of ``name``.
 
     Raises:
-        UsageError: it stands for the packaged bundle.
+        UsageError: the packaged bundle is deployed, so there is nothing to undo.
+        BundleError: the history is broken.
     """
-    with _changing() as changes:
+    with _locked_history() as changes:
         current = _current(name, changes)
         if not current:
-            raise UsageError(f"{name} is the packaged bundle; there is nothing to go back from")
-        promotion = next(row for row in reversed(changes) if row.name == name and row.action == PROMOTE and row.sha256 == current)
-        return _note(changes, ROLL_BACK, name, promotion.before, current)
+            raise UsageError(f"{name} is the packaged bundle; there is no promotion to undo")
+        promotions = [row for row in changes if (row.name, row.action, row.sha256) == (name, PROMOTE, current)]
+        return _append(changes, ROLL_BACK, name, promotions[-1].before if promotions else "", current)
 
 
 def _current(name: str, changes: list[Change]) -> str:
     return next((row.sha256 for row in reversed(changes) if row.name == name), "")
 
 
-def _stored(sha256: str) -> Path:
+def _copy_of(sha256: str) -> Path:
     return data_folder() / "models" / f"{sha256}.onnx"
 
 
-def _note(changes: list[Change], action: str, name: str, sha256: str, before: str) -> Change:
+def _append(changes: list[Change], action: Action, name: str, sha256: str, before: str) -> Change:
     change = Change(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), action, name, sha256, before)
     write_json(promoted_file(), [asdict(row) for row in (*changes, change)])
     return change
 
 
 @contextmanager
-def _changing() -> Iterator[list[Change]]:
-    """Yield the history while nobody else may change it."""
+def _locked_history() -> Iterator[list[Change]]:
+    """Yield the history while other processes are locked out."""
     with one_writer(promoted_file()):
         yield history()

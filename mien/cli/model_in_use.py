@@ -1,0 +1,47 @@
+"""Which model a command uses where none is named, and how good it is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+WARN_BELOW: Final = 0.6
+"""Accuracy on PublicTest, of the first head, below which a model is warned of."""
+
+
+def chosen_model(model: str | None) -> str:
+    """Return the model to use: the one asked for, otherwise the newest in ``models/``, otherwise the packaged one."""
+    from mien.vision.bundles import default_bundle
+
+    return model or default_bundle()
+
+
+def print_model(model: str) -> None:
+    """Print on standard error which model is used, and how good its card says it is; call it when the model has been opened."""
+    from mien.vision.bundles import CHECKPOINT_ENDINGS, bundle_path
+
+    if Path(model).suffix.lower() not in CHECKPOINT_ENDINGS:
+        print(model_line(model, bundle_path(model)), file=sys.stderr)
+
+
+def model_line(model: str, bundle: Path) -> str:
+    """Return a sentence on a model: its name, its accuracy, and how to use the packaged one instead.
+
+    Args:
+        model: as a user names it.
+        bundle: its file.
+    """
+    from mien.evaluation.truths import TRUTHS
+    from mien.vision.bundles import DEFAULT_BUNDLE, accuracies
+
+    found = accuracies(bundle)
+    said = ", ".join(f"{TRUTHS[truth]} {accuracy:.1%}" for truth, accuracy in found.items())
+    line = f"model {model}: " + (f"{said} on PublicTest" if said else "no accuracy is known of it")
+    if model != DEFAULT_BUNDLE:
+        line += f". For the packaged model: --model {DEFAULT_BUNDLE}"
+    if found and next(iter(found.values())) < WARN_BELOW:
+        line += (
+            f"\nwarning: this model is right less than {WARN_BELOW:.0%} of the time. Train it for longer, or use {DEFAULT_BUNDLE}"
+        )
+    return line

@@ -1,0 +1,65 @@
+"""What commands print at their end, and output to streams whose encoding lacks some characters."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any, Final
+
+_LEAST_WIDTH: Final = 24
+_PLAIN: Final = {"█": "#", "─": "-", "·": "-", "…": "...", "–": "-", "—": "-", "→": "->", "●": "*", "’": "'", "“": '"', "”": '"'}
+"""Replacements for characters that Mien itself prints; any other character is escaped."""
+
+
+def print_json_line(document: Any, asked: bool) -> None:
+    """Print a document as the last line, for programs: if asked for, or where standard output is no terminal."""
+    if asked or not sys.stdout.isatty():
+        print(json.dumps(document))
+
+
+def report_ready(page: Path, open_page: bool) -> None:
+    """Print the address of a page that was written; open it in a browser if asked for."""
+    address = page.resolve().as_uri()
+    print(f"Report: {address}")
+    if open_page:
+        import webbrowser
+
+        if not webbrowser.open(address):
+            print("No browser could be started; open the address yourself", file=sys.stderr)
+
+
+def whole_words(text: str, label: str = "") -> str:
+    """Return a label and a text in lines that fit the terminal, the text indented by the label's width.
+
+    Where the label leaves too little room, the text goes below it. Output that is no terminal is left in one line.
+    """
+    if not sys.stdout.isatty():
+        return label + text
+    width = shutil.get_terminal_size((100, 24)).columns - 1
+    if not text:
+        return label.rstrip()
+    if width - len(label) >= _LEAST_WIDTH:
+        return textwrap.fill(text, width, initial_indent=label, subsequent_indent=" " * len(label), break_long_words=False)
+    below = textwrap.fill(text, width, initial_indent="      ", subsequent_indent="      ", break_long_words=False)
+    return f"{label.rstrip()}\n{below}"
+
+
+def speak_any_encoding() -> None:
+    """Make standard output replace characters its encoding lacks (Windows pipes use cp1252)."""
+    codecs.register_error("mien", _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # it may be missing, or somebody's own
+            stream.reconfigure(errors="mien")
+
+
+def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    escaped = (char.encode("ascii", "backslashreplace").decode() for char in error.object[error.start : error.end])
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(char, escape) for char, escape in zip(lacking, escaped, strict=True)), error.end

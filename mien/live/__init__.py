@@ -1,1 +1,0 @@
-"""Sources, the pipeline, the loop that moves frames, and the views."""

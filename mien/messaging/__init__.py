@@ -1,0 +1,1 @@
+"""Outgoing messages to a learning record store and a webhook, queued on disk until delivered."""

@@ -1,0 +1,354 @@
+"""Lists, reads and erases stored sessions, in folders and in a database.
+
+A session that is stored in both is one session. Names come from the listing and never become
+paths, so none leads out of the sessions folder; links are neither followed nor emptied.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from os import environ
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mien.documents import load_json, parse_json, record_from
+from mien.errors import DataError, DeviceError, UsageError
+from mien.locks import is_in_use
+from mien.privacy.audit_log import AuditLog
+from mien.privacy.chain import STATE_NAME, state_folder
+from mien.sessions.database_url import DATABASE_VARIABLE, database_file, open_database
+from mien.sessions.document import session_document
+from mien.sessions.erasure import erase_folder
+from mien.sessions.folder import ViewWriter
+from mien.sessions.layout import MARK_NAME, PARTIAL_NAME, holds_session, is_finished, start_of
+from mien.sessions.records import KeptSession, SessionRecord
+from mien.sessions.recovery import folder_record, load_folder, recover
+
+if TYPE_CHECKING:
+    from mien.sessions.database import Database
+
+LAST: Final = "last"
+"""Stands for the session that began last."""
+_MAX_CONTENT_BYTES: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSession:
+    """A session and where it is stored.
+
+    Attributes:
+        name: name of its folder, or its id if it is listed by the database only.
+        record: its record, from small files or one row.
+        folder: its folder; None if it has none.
+        in_database: whether the database holds it.
+        ended: when it ended, or a little earlier, with a time zone.
+        person: the consent ledger's random name of the participant, or "".
+        size_bytes: size of its files; rows of a database count as 0.
+        parts: relative paths of its files, and the database's place.
+        running: whether it is still being written.
+    """
+
+    name: str
+    record: SessionRecord
+    folder: Path | None
+    in_database: bool
+    ended: datetime
+    person: str
+    size_bytes: int
+    parts: tuple[str, ...]
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Sessions that were erased.
+
+    Attributes:
+        sessions: their names.
+        files: number of files and database rows.
+        left: paths that were kept because they are not Mien's.
+    """
+
+    sessions: tuple[str, ...] = ()
+    files: int = 0
+    left: tuple[Path, ...] = ()
+
+
+class Archive:
+    """The sessions below a sessions folder, and those of a database if there is one.
+
+    Args:
+        root: the sessions folder; it need not exist.
+        database: an open database, or None.
+        more_roots: further sessions folders.
+
+    Attributes:
+        root: as given.
+        log: the audit log of ``root``; holds every erasure and export.
+    """
+
+    def __init__(self, root: Path, database: Database | None = None, more_roots: Sequence[Path] = ()) -> None:
+        self.root = root
+        self.log = AuditLog(state_folder(root))
+        self._roots = (root, *more_roots)
+        self._database = database
+
+    def sessions(self) -> list[StoredSession]:
+        """Return all sessions, oldest first. For a session in both places, a finished folder precedes the database.
+
+        Raises:
+            DeviceError: a sessions folder or the database cannot be read.
+        """
+        rows = {record.session_id: record for record in self._database.sessions()} if self._database is not None else {}
+        try:
+            found = [self._in_folder(folder) for root in self._roots for folder in _session_folders(root)]
+        except OSError as error:
+            raise DeviceError(f"cannot read {error.filename} ({error.strerror}). Check its permissions") from error
+        found = [self._with_row(item, rows.get(item.record.session_id)) for item in found]
+        listed = {item.record.session_id for item in found}
+        found += [self._from_row(record) for session_id, record in rows.items() if session_id not in listed]
+        return sorted(found, key=lambda item: (item.record.started_at, item.record.session_id))
+
+    def strangers(self) -> list[str]:
+        """Return the names of files and folders in ``root`` that are not sessions. They are never touched."""
+        known = {folder.name for folder in _session_folders(self.root)} | {STATE_NAME}
+        return sorted(entry.name for entry in _entries(self.root) if entry.name not in known)
+
+    def find(self, name: str) -> StoredSession:
+        """Return the session with this id, the beginning of its id, its folder's path, or ``last``.
+
+        Raises:
+            DataError: there is none.
+            UsageError: several ids begin so.
+        """
+        folder = Path(name)
+        if folder.is_dir() and holds_session(folder):
+            found = self._in_folder(folder)
+            in_database = self._database is not None and self._database.has(found.record.session_id)
+            return replace(found, in_database=in_database)
+        sessions = self.sessions()
+        if name == LAST and sessions:
+            return sessions[-1]
+        same = [item for item in sessions if item.record.session_id == name]
+        matching = same or [item for item in sessions if item.record.session_id.startswith(name)]
+        if not matching:
+            raise DataError(f"no session {name!r}. List them with: mien sessions list")
+        if len(matching) > 1:
+            names = ", ".join(item.record.session_id for item in matching[:3])
+            raise UsageError(f"{len(matching)} sessions begin with {name!r} ({names}, …). Name one of them")
+        return matching[0]
+
+    def load(self, stored: StoredSession, write_views: ViewWriter) -> KeptSession:
+        """Return a whole session. One whose program was killed is recovered first.
+
+        Args:
+            stored: from ``sessions`` or ``find``.
+            write_views: writes the views of a recovered session.
+
+        Raises:
+            DataError: the session's files or rows are broken.
+        """
+        folder = stored.folder
+        if folder is None:
+            return self._load_rows(stored)
+        kept = load_folder(folder)
+        if not is_finished(folder) and not is_in_use(folder / PARTIAL_NAME):
+            with suppress(DeviceError):  # a folder that cannot be written can still be read
+                recover(folder, write_views)
+                if self._database is not None and stored.in_database:
+                    self._database.save(kept)
+        return kept
+
+    def content(self, stored: StoredSession) -> dict[str, Any]:
+        """Return everything that is stored of a session, by file and database: tables as rows, JSON as it is, all else as Base64.
+
+        Raises:
+            DataError: a file cannot be read, or the folder is larger than 1 GiB.
+        """
+        found: dict[str, Any] = {}
+        if stored.folder is not None:
+            if stored.size_bytes > _MAX_CONTENT_BYTES:
+                raise DataError(f"{stored.folder} is larger than {_MAX_CONTENT_BYTES} bytes. Copy the folder itself")
+            found = {path.relative_to(stored.folder).as_posix(): _content(path) for path in _files(stored.folder)}
+        if self._database is not None and stored.in_database:
+            found[self._database.place] = json.loads(json.dumps(session_document(self._load_rows(stored))))
+        return found
+
+    def erase(self, sessions: Sequence[StoredSession], cause: str = "asked", *, spare_foreign: bool = False) -> Erased:
+        """Erase sessions wherever they are stored so that their bytes are gone, and log it.
+
+        In an SQLite file nothing of them remains; PostgreSQL frees the bytes in its own time (VACUUM).
+        Folders outside the sessions folders keep the files that are not Mien's.
+
+        Args:
+            sessions: from ``sessions`` or ``find``.
+            cause: for the audit log: asked, withdrawn or retention.
+            spare_foreign: keep files that are not Mien's in folders whose name is not a session id, too.
+
+        Raises:
+            DeviceError: a session is running and nothing was erased; or something cannot be removed, and what was
+                erased before is logged.
+        """
+        for item in sessions:
+            if item.running:
+                raise DeviceError(f"the session {item.name} is still running. End it first")
+        names: list[str] = []
+        left: list[Path] = []
+        files = 0
+        try:
+            for item in sessions:
+                names.append(item.name)
+                if item.folder is not None:
+                    whole = not spare_foreign and any(item.folder.parent.resolve() == root.resolve() for root in self._roots)
+                    erased, kept = erase_folder(item.folder, self.root, whole=whole)
+                    files, left = files + erased, left + kept
+                if self._database is not None:
+                    files += self._database.delete(item.record.session_id)
+        finally:
+            if names:
+                self.log.record("erased", sessions=len(names), files=files, cause=cause)
+        return Erased(tuple(names), files, tuple(left))
+
+    def _in_folder(self, folder: Path) -> StoredSession:
+        files = list(_files(folder))
+        facts = []
+        for path in files:
+            with suppress(FileNotFoundError):  # of a running session
+                facts.append(path.stat())
+        record, named = folder_record(folder), start_of(folder.name)
+        newest = datetime.fromtimestamp(max((fact.st_mtime for fact in facts), default=0.0), UTC)
+        return StoredSession(
+            name=folder.name,
+            record=record,
+            folder=folder,
+            in_database=False,
+            ended=min(named, newest) if named else newest,  # the files of a copy are younger than the session
+            person=_person(folder / MARK_NAME) or record.person,
+            size_bytes=sum(fact.st_size for fact in facts),
+            parts=tuple(path.relative_to(folder).as_posix() for path in files),
+            running=is_in_use(folder / PARTIAL_NAME),
+        )
+
+    def _with_row(self, item: StoredSession, row: SessionRecord | None) -> StoredSession:
+        """Return a session of a folder with what the database knows of it."""
+        if row is None or self._database is None:
+            return item
+        return replace(
+            item,
+            in_database=True,
+            ended=max(item.ended, _end_of(row)),
+            person=item.person or row.person,
+            parts=(*item.parts, self._database.place),
+        )
+
+    def _from_row(self, row: SessionRecord) -> StoredSession:
+        """Return a session that only the database lists."""
+        assert self._database is not None
+        folder = _folder_of(row)
+        if folder is not None:
+            return replace(self._with_row(self._in_folder(folder), row), name=row.session_id, record=row)
+        return StoredSession(
+            name=row.session_id,
+            record=row,
+            folder=None,
+            in_database=True,
+            ended=_end_of(row),
+            person=row.person,
+            size_bytes=0,
+            parts=(self._database.place,),
+            running=False,
+        )
+
+    def _load_rows(self, stored: StoredSession) -> KeptSession:
+        kept = self._database.load(stored.record.session_id) if self._database is not None else None
+        if kept is None:
+            raise DataError(f"the session {stored.record.session_id} has just been deleted")
+        return kept
+
+
+@contextmanager
+def open_archive(root: Path, database: str = "", more_roots: Sequence[Path] = ()) -> Iterator[Archive]:
+    """Yield the archive of a sessions folder, with the database that was named or else the user's own if it exists.
+
+    Args:
+        root: the sessions folder.
+        database: path or URL as the user gave it, or "".
+        more_roots: further sessions folders.
+    """
+    named = bool(database or environ.get(DATABASE_VARIABLE))
+    if not named and not (database_file().is_file() and find_spec("sqlalchemy")):
+        yield Archive(root, None, more_roots)
+        return
+    opened = open_database(database)
+    try:
+        yield Archive(root, opened, more_roots)
+    finally:
+        opened.close()
+
+
+def _session_folders(root: Path) -> Iterator[Path]:
+    for entry in _entries(root):
+        if entry.name != STATE_NAME and entry.is_dir() and not entry.is_symlink() and holds_session(entry):
+            yield entry
+
+
+def _entries(root: Path) -> list[Path]:
+    try:
+        return sorted(root.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DeviceError(f"cannot read {root} ({error.strerror}). Name another with --sessions") from error
+
+
+def _folder_of(record: SessionRecord) -> Path | None:
+    """Return the folder that a database row names, if it is this session's; the path may be from another computer."""
+    folder = Path(record.folder)
+    if not record.folder or not folder.is_dir():
+        return None
+    return folder if folder_record(folder).session_id == record.session_id else None
+
+
+def _end_of(record: SessionRecord) -> datetime:
+    return record.started_at + timedelta(seconds=record.duration_s)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and below, in order, without links."""
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The participant in ``privacy.json``."""
+
+    person: str = ""
+
+
+def _person(mark: Path) -> str:
+    try:
+        return record_from(_Mark, load_json(mark), mark.name).person
+    except (OSError, ValueError):
+        return ""
+
+
+def _content(path: Path) -> Any:
+    """Return the content of a file as plain values."""
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".json":
+            return parse_json(data)
+        if path.suffix == ".csv":
+            return list(csv.DictReader(data.decode().splitlines()))
+    except OSError as error:
+        raise DataError(f"cannot read {path} ({error.strerror}). Check its permissions") from error
+    except (ValueError, csv.Error):
+        pass  # broken or cut short: handed out as Base64
+    return {"base64": base64.b64encode(data).decode()}

@@ -1,0 +1,279 @@
+"""Sessions in a database: an SQLite file, or PostgreSQL by URL.
+
+Each call writes one transaction, so a reader sees a session completely or as it was before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, func, insert, select, update
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from mien.documents import conform, parse_json, record_from
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, DeviceError
+from mien.files import close_to_others, make_private, private_folder
+from mien.sessions import schema
+from mien.sessions.erasure import erase_rows
+from mien.sessions.postgres import parse_url, place_of, secret_sent, secrets_of, with_deadline
+from mien.sessions.records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord, TransitionRecord
+from mien.visible import repeats, visible
+
+_UNKNOWN_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ORDERS: Final = (
+    (schema.tracks, "first_s"),
+    (schema.intervals, "from_s"),
+    (schema.transitions, "before"),
+    (schema.events, "number"),
+)
+"""Tables of the parts of a session, and the columns that sort them."""
+
+
+class Database:
+    """The sessions of a database, which is created or migrated when it is opened.
+
+    Args:
+        url: of SQLAlchemy's form, SQLite or PostgreSQL.
+
+    Attributes:
+        place: path or URL of the database, without passwords.
+        WAIT_S: how long to wait for another program that writes, in seconds.
+
+    Raises:
+        UsageError: not a valid URL.
+        DataError: the file is not a database of Mien, or one of a newer version.
+        DeviceError: here or later, if the database cannot be reached or refuses.
+    """
+
+    WAIT_S: ClassVar = 30.0
+
+    def __init__(self, url: str) -> None:
+        parsed = parse_url(url)
+        self._secrets = [*secrets_of(parsed), os.environ.get("PGPASSWORD", "")]
+        self._file: Path | None = None  # of SQLite, once it exists: its removal would go unnoticed otherwise
+        if parsed.get_backend_name() == "sqlite":
+            self.place = parsed.database or ""
+            self._engine = _sqlite_engine(url, Path(self.place))
+        else:
+            self.place = place_of(parsed)
+            self._engine = create_engine(with_deadline(parsed), json_deserializer=_plain_or_none)
+        try:
+            with self._reading() as connection:
+                current = schema.is_current(connection, self.place)
+            if not current:
+                with self._writing() as connection:
+                    schema.migrate(connection)
+        except BaseException:
+            self._engine.dispose()
+            raise
+        if self._engine.dialect.name == "sqlite":
+            self._file = Path(self.place)
+
+    def save(self, kept: KeptSession) -> None:
+        """Insert or update a session: events are added, all else is replaced."""
+        session_id = kept.session.session_id
+        row = asdict(kept.session) | {"started_at": _as_text(kept.session.started_at)}
+        with self._writing() as connection:
+            changed = connection.execute(update(schema.sessions).where(_of(schema.sessions, session_id)).values(row))
+            if not changed.rowcount:
+                connection.execute(insert(schema.sessions), row)
+            for table, records in _sums(kept):
+                connection.execute(delete(table).where(_of(table, session_id)))
+                _insert(connection, table, [_row(kept.session, record) for record in records])
+            there = connection.scalar(select(func.count()).select_from(schema.events).where(_of(schema.events, session_id)))
+            new = [
+                {"session_id": session_id, "number": number, **asdict(record), "details": dict(record.details)}
+                for number, record in enumerate(kept.events)
+                if number >= (there or 0)
+            ]
+            _insert(connection, schema.events, new)
+
+    def sessions(self) -> list[SessionRecord]:
+        """Return all sessions, oldest first; of a broken row, as much as can be read."""
+        columns = schema.sessions.c
+        with self._reading() as connection:
+            rows = connection.execute(select(schema.sessions).order_by(columns.started_at, columns.session_id)).mappings().all()
+        return [session for row in rows if (session := _readable(dict(row))) is not None]
+
+    def has(self, session_id: str) -> bool:
+        """Return whether a session is stored."""
+        with self._reading() as connection:
+            return connection.scalar(select(func.count()).where(_of(schema.sessions, session_id))) != 0
+
+    def load(self, session_id: str) -> KeptSession | None:
+        """Return a whole session; None for an unknown id.
+
+        Raises:
+            DataError: its rows are broken.
+        """
+        with self._reading() as connection:
+            rows = connection.execute(select(schema.sessions).where(_of(schema.sessions, session_id))).mappings().all()
+            parts = [
+                connection.execute(
+                    select(table).where(_of(table, session_id)).order_by(table.c[order], *table.primary_key.columns)
+                ).mappings().all()
+                for table, order in _ORDERS
+            ]  # fmt: skip
+        if not rows:
+            return None
+        tracks, intervals, transitions, events = ([dict(row) for row in part] for part in parts)
+        try:
+            return KeptSession(
+                _session(dict(rows[0])),
+                tuple(record_from(TrackRecord, _with_label_s(row), "a track") for row in tracks),
+                tuple(record_from(IntervalRecord, _with_label_s(row), "a time slice") for row in intervals),
+                tuple(record_from(TransitionRecord, row, "a transition") for row in transitions),
+                tuple(record_from(EventRecord, row, "an event") for row in events),
+            )
+        except ValueError as error:
+            raise DataError(
+                f"the session {session_id} in {self.place} is corrupt ({error}). Delete it: mien sessions delete {session_id}"
+            ) from error
+
+    def delete(self, session_id: str) -> bool:
+        """Delete all rows of a session; return whether there were any.
+
+        In an SQLite file their bytes are gone afterwards; PostgreSQL frees them in its own time (VACUUM).
+
+        Raises:
+            DeviceError: another program holds the file. The rows are deleted, but their bytes may remain; run it again.
+        """
+        with self._writing() as connection:
+            found = bool(connection.execute(delete(schema.sessions).where(_of(schema.sessions, session_id))).rowcount)
+        if self._file is not None:
+            erase_rows(self._file, [])  # also after an attempt that deleted the rows and failed here
+        return found
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """Yield a connection; errors of the database are raised as errors of Mien."""
+        if self._file is not None and not self._file.exists():
+            raise DeviceError(f"the database {self.place} was removed while it was in use")
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            if "file is not a database" in str(error.orig):
+                raise DataError(f"{self.place} is not an SQLite database. Name another file") from error
+            raise DeviceError(f"cannot use the database {self.place}: {self._said(error.orig)}") from error
+        except SQLAlchemyError as error:
+            raise DeviceError(f"cannot use the database {self.place}: {self._said(error)}") from error
+
+    def _said(self, error: BaseException | None) -> str:
+        """Return the first line of an error without passwords: a server wrote it, and may repeat one."""
+        text = str(error).strip()
+        if not text or repeats(text, [*self._secrets, secret_sent(error)]):
+            return type(error).__name__
+        return visible(text.splitlines()[0])
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Yield a connection in a write transaction."""
+        with self._reading() as connection:
+            connection = connection.execution_options(mien_writes=True)
+            with connection.begin():
+                yield connection
+
+
+def _sqlite_engine(url: str, path: Path) -> Engine:
+    """Return an engine whose writers wait for one another and do not block readers (WAL)."""
+    try:
+        if path.name and path.name != ":memory:":
+            private_folder(path.parent)
+            for each in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
+                close_to_others(each)
+            make_private(path)  # SQLite would make it readable for everybody; its log gets the same permissions
+    except OSError as error:
+        raise DeviceError(f"cannot use the database {path}: {error.strerror}. Name another one with --db") from error
+    engine = create_engine(url, connect_args={"timeout": Database.WAIT_S}, json_deserializer=_plain_or_none)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not where the driver decides
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA journal_mode = WAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # a write transaction begins as one: a reader that turns writer fails instead of waiting
+        writes = connection.get_execution_options().get("mien_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _sums(kept: KeptSession) -> tuple[tuple[Table, Sequence[TrackRecord | IntervalRecord | TransitionRecord]], ...]:
+    """Return the records that are replaced whenever a session is saved, by table."""
+    return (schema.tracks, kept.tracks), (schema.intervals, kept.intervals), (schema.transitions, kept.transitions)
+
+
+def _of(table: Table, session_id: str) -> Any:
+    return table.c.session_id == session_id
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _row(session: SessionRecord, record: TrackRecord | IntervalRecord | TransitionRecord) -> dict[str, Any]:
+    """Return a record as columns; seconds by expression are one column each, NULL if expressions may not be read."""
+    row = {"session_id": session.session_id, **asdict(record)}
+    if isinstance(record, TransitionRecord):
+        return row
+    label_s = row.pop("label_s")
+    return row | dict(zip(schema.LABEL_COLUMNS, label_s if session.has_expressions else [None] * len(label_s), strict=True))
+
+
+def _with_label_s(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns as a record's fields."""
+    label_s = tuple(row.pop(name) or 0.0 for name in schema.LABEL_COLUMNS)
+    assert len(label_s) == len(EMOTIONS)
+    return row | {"label_s": label_s}
+
+
+def _session(row: dict[str, Any]) -> SessionRecord:
+    """Return a row as a record.
+
+    Raises:
+        ValueError: a column has the wrong type.
+    """
+    return record_from(SessionRecord, row | {"started_at": datetime.fromisoformat(str(row["started_at"]))}, "the session")
+
+
+def _readable(row: dict[str, Any]) -> SessionRecord | None:
+    """Return as much of a broken row as can be read; None if its id is not valid."""
+    try:
+        return _session(row)
+    except ValueError:
+        person = row["person"] if isinstance(row["person"], str) else ""
+    try:
+        name = conform(row["session_id"], str, "session_id")
+        return SessionRecord(name, _UNKNOWN_START, state="interrupted", source="(cannot be read)", person=person)
+    except ValueError:
+        return None
+
+
+def _plain_or_none(text: Any) -> Any:
+    """Return the value of a JSON column; None if it is not JSON."""
+    try:
+        return parse_json(text) if isinstance(text, str | bytes) else None  # bytes from PostgreSQL
+    except ValueError:
+        return None
+
+
+def _as_text(moment: datetime) -> str:
+    """Return a time as text that sorts by time: UTC, in milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

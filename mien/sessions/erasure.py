@@ -1,0 +1,202 @@
+"""Erases sessions: folders, and rows of SQLite databases with their bytes.
+
+A folder directly below a sessions folder was made for its session, so all of it is erased. Any
+other folder, such as one named with ``--out``, may hold other things: only Mien's own files are
+erased there.
+
+A plain SQL DELETE leaves bytes in free pages, in the write-ahead log and, in some modes, in the
+rollback journal. Here deleted content is overwritten (``secure_delete``), the log is emptied and
+the file is rebuilt (``VACUUM``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from mien.errors import DataError, DeviceError
+from mien.files import half_written
+from mien.sessions.layout import ALL_NAMES, ANALYSES, SEGMENTS_NAME, SESSIONS, start_of
+
+WAIT_S: Final = 10.0
+"""How long other programs may hold the database before erasing gives up."""
+_WORK_ENDINGS: Final = frozenset({".csv", ".json", ".npz", ".lock"})
+
+
+def erase_folder(folder: Path, root: Path | None = None, *, whole: bool = False) -> tuple[int, list[Path]]:
+    """Erase the folder of a session.
+
+    Args:
+        folder: the session's folder; nothing happens if it does not exist.
+        root: the sessions folder, if it is not one of the default ones.
+        whole: erase everything in the folder, wherever it is.
+
+    Returns:
+        the number of files erased, and the paths that were kept because they are not Mien's.
+
+    Raises:
+        DeviceError: something cannot be removed; it is named.
+    """
+    if not folder.is_dir():
+        return 0, []
+    if (whole and not folder.is_symlink()) or is_made_for_session(folder, root):
+        return _erase_tree(folder), []
+    before = sum(path.is_file() for path in folder.rglob("*"))
+    kept = _erase_own_files(folder)
+    return before - sum(sum(each.is_file() for each in path.rglob("*")) if path.is_dir() else 1 for path in kept), kept
+
+
+def is_made_for_session(folder: Path, root: Path | None = None) -> bool:
+    """Return whether a folder stands directly below a sessions folder, so that all of it belongs to the session.
+
+    Below a ``root`` that the user chose, the folder's name must be a session id too.
+    """
+    if folder.is_symlink():
+        return False
+    parent = folder.parent.resolve()
+    if parent in (SESSIONS.resolve(), ANALYSES.resolve()):
+        return True
+    return root is not None and parent == root.resolve() and start_of(folder.name) is not None
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """Return the names of files and folders at the top level of a session's folder that are not Mien's."""
+    own = {*ALL_NAMES, SEGMENTS_NAME}
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in own and not path.match("screenshot-*.png") and not (path.is_dir() and path.match("earlier-*"))
+    )
+
+
+def _erase_tree(folder: Path) -> int:
+    """Unlink every file in a folder and below, and the folder itself; return the number of files.
+
+    Links are removed and not followed.
+
+    Raises:
+        DeviceError: something cannot be removed; it is named.
+    """
+    files = 0
+    try:
+        for path in sorted(folder.rglob("*"), reverse=True):  # the content of a folder comes before the folder
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()
+                files += 1
+        folder.rmdir()
+    except OSError as error:
+        raise DeviceError(f"cannot erase {error.filename} ({error.strerror}). Check its permissions, and run it again") from error
+    return files
+
+
+def _erase_own_files(folder: Path) -> list[Path]:
+    """Erase the files of a session and of earlier sessions in its folder; return the paths that were kept."""
+    try:
+        for path in sorted(folder.glob("earlier-*")):
+            if path.is_dir():
+                _erase_own_files(path)
+        delete_segments(folder)
+        delete_half_written(folder)
+        for path in (*(folder / name for name in ALL_NAMES), *folder.glob("screenshot-*.png")):
+            path.unlink(missing_ok=True)
+        kept = sorted(folder.iterdir())
+        if not kept:
+            folder.rmdir()
+    except OSError as error:
+        raise DeviceError(f"cannot delete {error.filename or folder}: {error.strerror}") from error
+    return kept
+
+
+def delete_segments(folder: Path, keep: str = "") -> None:
+    """Delete the segments of an analysis that is not finished.
+
+    Args:
+        folder: the session's folder.
+        keep: name of a file to keep, or "".
+
+    Raises:
+        OSError: a file cannot be deleted.
+    """
+    segments = folder / SEGMENTS_NAME
+    if not segments.is_dir() or segments.is_symlink():
+        return
+    for path in segments.iterdir():
+        if path.suffix in _WORK_ENDINGS and path.is_file() and path.name != keep:
+            path.unlink()
+    if not any(segments.iterdir()):
+        segments.rmdir()
+
+
+def delete_half_written(folder: Path) -> None:
+    """Delete temporary files that killed programs left in a session's folder. No other program may be writing there.
+
+    Raises:
+        DeviceError: a file cannot be deleted.
+    """
+    try:
+        for name in ALL_NAMES:
+            for path in half_written(folder / name):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DeviceError(f"cannot delete {error.filename}: {error.strerror}") from error
+
+
+def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait_s: float = WAIT_S) -> int:
+    """Run DELETE or UPDATE statements in one transaction, remove the old bytes, and return the number of rows changed.
+
+    Args:
+        path: the database.
+        statements: SQL with its parameters.
+        wait_s: how long to wait for other programs, in seconds.
+
+    Raises:
+        DataError: not an SQLite database, or a statement that does not fit it; nothing was changed.
+        DeviceError: another program holds the database. Rows may be deleted and their bytes still
+            there; run it again.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", wait_s, isolation_level=None, uri=True)) as database:
+            database.execute("PRAGMA secure_delete = ON")
+            database.execute("PRAGMA temp_store = MEMORY")  # VACUUM's copy stays off the disk
+            logged = database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+            if not logged:
+                database.execute("PRAGMA journal_mode = DELETE")  # a journal that persists would keep the old pages
+            database.execute("BEGIN IMMEDIATE")
+            before = database.total_changes
+            try:
+                for sql, parameters in statements:
+                    database.execute(sql, parameters)
+            except sqlite3.Error:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+            changed = database.total_changes - before
+            _empty_log(database, path)
+            database.execute("VACUUM")
+            _empty_log(database, path)
+            return changed
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_READONLY,
+        ):
+            raise DeviceError(
+                f"cannot erase from {path} ({error}). Close other programs that use it, and run it again"
+            ) from error
+        raise DataError(f"cannot erase from {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{path} is not a whole SQLite database ({error})") from error
+
+
+def _empty_log(database: sqlite3.Connection, path: Path) -> None:
+    """Write the write-ahead log back and cut it to nothing; without one this does nothing."""
+    busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise DeviceError(f"another program reads {path}, so erased rows are still in its log. Close it, and run it again")

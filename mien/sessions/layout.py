@@ -1,0 +1,116 @@
+"""The layout of sessions on disk: where folders are, how they are named, and which files they hold."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from random import SystemRandom
+from typing import Final
+
+from mien.errors import DeviceError
+from mien.files import close_to_others, is_file_name, private_folder
+
+SESSIONS: Final = Path("results/sessions")
+"""Default folder of the folders of live sessions."""
+ANALYSES: Final = Path("results/analyses")
+"""Default folder of the folders of analysed recordings."""
+
+OBSERVATIONS_NAME: Final = "observations.csv"
+PARTIAL_NAME: Final = "observations.partial.csv"
+"""The observations of a session that is running or was killed."""
+PARQUET_NAME: Final = "observations.parquet"
+EVENTS_NAME: Final = "events.jsonl"
+FACTS_NAME: Final = "session.partial.json"
+"""The record of a session that is running or was killed; replaced by ``summary.json``."""
+SUMMARY_NAME: Final = "summary.json"
+PAGE_NAME: Final = "summary.html"
+PICTURE_NAME: Final = "summary.png"
+MARK_NAME: Final = "privacy.json"
+"""Under which policy and for whom the session was recorded."""
+ANALYSIS_NAME: Final = "analysis.json"
+"""The file and the options of a finished analysis."""
+ANNOTATED_NAME: Final = "annotated.mp4"
+"""The recording with its readings drawn in; made on request."""
+SEGMENTS_NAME: Final = "segments"
+"""Folder of the finished segments of an analysis that is not finished."""
+ALL_NAMES: Final = (
+    OBSERVATIONS_NAME,
+    PARTIAL_NAME,
+    PARQUET_NAME,
+    EVENTS_NAME,
+    FACTS_NAME,
+    SUMMARY_NAME,
+    PAGE_NAME,
+    PICTURE_NAME,
+    MARK_NAME,
+    ANALYSIS_NAME,
+    ANNOTATED_NAME,
+    *("drift.html", "drift.json", "retrain_request.json"),
+)
+_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def new_session_id(start: datetime) -> str:
+    """Return a new session id: its start and four random letters, for sessions that start in the same second.
+
+    >>> new_session_id(datetime(2026, 3, 4, 9, 30))[:-4]
+    '2026-03-04_09-30-00-'
+    """
+    random = SystemRandom()
+    return f"{start:%Y-%m-%d_%H-%M-%S}-{''.join(random.choice(_LETTERS) for _ in range(4))}"
+
+
+def session_id_of(folder_name: str, start: datetime) -> str:
+    """Return the id of a session in a folder of that name: the name itself if it is a session id, else a new one."""
+    return folder_name if start_of(folder_name) and is_file_name(folder_name) else new_session_id(start)
+
+
+def start_of(session_id: str) -> datetime | None:
+    """Return the start that a session id states, in this computer's time zone; None if it states none.
+
+    >>> start_of("2026-03-04_09-30-00-k3f9").isoformat()[:19], start_of("lesson")
+    ('2026-03-04T09:30:00', None)
+    """
+    try:
+        return datetime.strptime(session_id[:19], "%Y-%m-%d_%H-%M-%S").astimezone()
+    except ValueError:
+        return None
+
+
+def holds_session(folder: Path) -> bool:
+    """Return whether a folder has a file of a session."""
+    return any((folder / name).is_file() for name in ALL_NAMES)
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a session has ended; a running session that was exported has a summary too."""
+    return (folder / SUMMARY_NAME).is_file() and not any((folder / name).is_file() for name in (PARTIAL_NAME, FACTS_NAME))
+
+
+def observations_path(folder: Path) -> Path | None:
+    """Return the file of a session's observations; None if there is none."""
+    return next((folder / name for name in (PARTIAL_NAME, OBSERVATIONS_NAME) if (folder / name).is_file()), None)
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move the files of a session in ``folder`` into a new folder ``earlier-N`` below it.
+
+    Returns:
+        the new folder; None if there was no session.
+
+    Raises:
+        DeviceError: the files cannot be moved.
+    """
+    there = [folder / name for name in ALL_NAMES if (folder / name).is_file()]
+    if not there:
+        return None
+    number = 1
+    while (target := folder / f"earlier-{number}").exists():
+        number += 1
+    try:
+        private_folder(target)
+        for path in there:
+            close_to_others(path.rename(target / path.name))
+    except OSError as error:
+        raise DeviceError(f"cannot move an earlier session out of {folder}: {error.strerror}. Choose another folder") from error
+    return target

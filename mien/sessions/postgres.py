@@ -1,0 +1,96 @@
+"""Where libpq, PostgreSQL's client library, would connect, and what of a URL may be shown.
+
+A URL alone does not say it. Its query can name another host, and missing parts come from the
+environment (``PGHOST``, ``PGHOSTADDR``, …) or from a service file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from mien.errors import UsageError
+from mien.loopback import is_loopback
+
+_SHOWN: Final = ("host", "hostaddr", "port", "service")
+_SECRET: Final = ("password", "sslpassword")
+_CONNECT_S: Final = 10
+"""Default timeout per server; libpq itself would wait forever."""
+
+
+def parse_url(url: str) -> URL:
+    """Return a parsed database URL.
+
+    Raises:
+        UsageError: not a valid URL. The error does not repeat it, since it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect()().create_connect_args(parsed)  # some parts are checked only here
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or any("@" in str(each)[1:] for each in (parsed.host or "", *map(parsed.query.get, _SHOWN))):
+        raise UsageError(
+            "--db or MIEN_DB is not a database URL; use sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME. "
+            "Percent-encode special characters in a password: @ is %40, : is %3A, / is %2F"
+        ) from None
+    return parsed
+
+
+def connects_here(url: URL) -> bool:
+    """Return whether every server that libpq would try is on this computer: a socket file or a loopback address.
+
+    Only libpq knows what a service stands for, so a service counts as another computer.
+
+    Raises:
+        UsageError: libpq cannot read the URL's parameters.
+    """
+    options = _options(url)
+    if options.get("service"):
+        return False
+    servers = [*str(options.get("hostaddr", "")).split(","), *str(options.get("host", "")).split(",")]
+    return all(not server or server.startswith("@") or Path(server).is_absolute() or is_loopback(server) for server in servers)
+
+
+def place_of(url: URL) -> str:
+    """Return a URL to show: without passwords, and only with options that name a place."""
+    shown = {key: value for key, value in url.query.items() if key in _SHOWN}
+    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, shown).render_as_string()
+
+
+def secrets_of(url: URL) -> list[str]:
+    """Return the passwords in a URL."""
+    return [str(each) for each in (url.password, *(url.query.get(key) for key in _SECRET)) if each]
+
+
+def secret_sent(error: BaseException | None) -> str:
+    """Return the password of a failed connection, also if libpq found it in a password or service file."""
+    password = getattr(getattr(error, "pgconn", None), "password", None)
+    return password.decode("utf-8", "replace") if isinstance(password, bytes) else ""
+
+
+def with_deadline(url: URL) -> URL:
+    """Return the URL with a connection timeout, unless one is set."""
+    if "connect_timeout" in url.query or os.environ.get("PGCONNECT_TIMEOUT"):
+        return url
+    return url.update_query_dict({"connect_timeout": str(_CONNECT_S)})
+
+
+def _options(url: URL) -> dict[str, Any]:
+    """Return all connection parameters as libpq resolves them: from the URL, else the environment, else its defaults."""
+    from psycopg import ProgrammingError, pq
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        arguments, given = url.get_dialect()().create_connect_args(url)
+        named = conninfo_to_dict(*arguments, **given)
+        known = {each.keyword.decode(): each.val.decode() for each in pq.Conninfo.get_defaults() if each.val is not None}
+    except (ArgumentError, ProgrammingError, ValueError):
+        raise UsageError(
+            "the database's URL, or a variable PG… of the environment, cannot be read by PostgreSQL's library"
+        ) from None
+    return known | named

@@ -1,0 +1,138 @@
+"""The rights of participants over stored sessions: access, portable copies, erasure, withdrawal, retention.
+
+Each act is written into the audit log, without saying whose data it concerned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from mien.errors import UsageError
+from mien.privacy.chain import state_folder
+from mien.privacy.consent import ConsentLedger, Consequences
+from mien.privacy.group_ledger import GroupLedger
+from mien.privacy.notice import Notice
+from mien.sessions.archive import Archive, Erased, StoredSession
+
+EXPORT_FORMAT: Final = "mien-personal-data-1"
+
+
+class Rights:
+    """The rights of the participants in an archive.
+
+    Args:
+        archive: their sessions; the consent ledger is beside its audit log.
+
+    Attributes:
+        ledger: the consent ledger.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        state = state_folder(archive.root)
+        self.ledger = ConsentLedger(state)
+        self._archive = archive
+        self._groups = GroupLedger(state)
+
+    def sessions(self, person: str = "") -> list[StoredSession]:
+        """Return all sessions, or those of one participant; the one that ended first comes first.
+
+        Raises:
+            UsageError: no such participant.
+        """
+        name = self._known(person) if person else ""
+        found = sorted(self._archive.sessions(), key=lambda session: (session.ended, session.name))
+        return [session for session in found if session.person == name or not person]
+
+    def export(self, names: Sequence[str] = (), person: str = "") -> dict[str, Any]:
+        """Return everything that is stored as plain JSON values: of a participant, of some sessions, or of all.
+
+        Raises:
+            UsageError: no such session or participant.
+        """
+        sessions = self._named(names) if names else self.sessions(person)
+        content: dict[str, Any] = {}
+        for session in sessions:
+            content[session.name if session.name not in content else str(session.folder)] = self._archive.content(session)
+        document: dict[str, Any] = {
+            "format": EXPORT_FORMAT,
+            "made_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "sessions": content,
+        }
+        if person:
+            document |= {"person": person, "consents": self.ledger.history(person)}
+        self._archive.log.record("exported", sessions=len(sessions))
+        return document
+
+    def erase(self, names: Sequence[str], cause: str = "asked") -> Erased:
+        """Erase sessions wherever they are stored; see ``Archive.erase``.
+
+        Args:
+            names: names of the sessions.
+            cause: asked, withdrawn or retention.
+
+        Raises:
+            UsageError: no such session; nothing was erased.
+            DeviceError: a session is running, or something cannot be removed.
+        """
+        return self._archive.erase(self._named(names), cause)
+
+    def erase_person(self, person: str) -> Erased:
+        """Erase all sessions of a participant, and the participant's name from the ledger.
+
+        Raises:
+            UsageError: no such participant.
+            DeviceError: as for ``erase``.
+        """
+        erased = self._archive.erase(self.sessions(person))
+        self.ledger.forget(person)
+        self._groups.drop_names()
+        return erased
+
+    def record_consent(self, person: str, purpose: str, state: str, notice: Notice) -> tuple[Consequences, Erased]:
+        """Record a participant's decision. If consent was withdrawn, erase the sessions that may no longer be stored.
+
+        A running session reads the ledger and erases itself.
+
+        Returns:
+            what must stop, and what was erased.
+        """
+        consequences = self.ledger.record(person, purpose, state, notice)
+        self._archive.log.record("consent", purpose=purpose, state=state, notice=notice.hash)
+        sessions = self.sessions(person) if consequences.erase_sessions else []
+        return consequences, self._archive.erase([each for each in sessions if not each.running], "withdrawn")
+
+    def expired(self, days: int, now: datetime | None = None) -> list[StoredSession]:
+        """Return the sessions that ended more than ``days`` days ago.
+
+        Raises:
+            UsageError: days is negative.
+        """
+        if days < 0:
+            raise UsageError(f"days is {days}; it must be 0 (all that ended) or more")
+        limit = (now or datetime.now(UTC)) - timedelta(days=days)
+        return [session for session in self.sessions() if session.ended < limit and not session.running]
+
+    def erase_expired(self, days: int) -> Erased:
+        """Erase the sessions that ``expired`` returns.
+
+        Raises:
+            UsageError: days is negative.
+            DeviceError: something cannot be removed.
+        """
+        return self._archive.erase(self.expired(days), "retention")
+
+    def _known(self, person: str) -> str:
+        name = self.ledger.random_name(person)
+        if not name:
+            raise UsageError(f"no participant {person!r} in the consent ledger. List all with: mien privacy status")
+        return name
+
+    def _named(self, names: Sequence[str]) -> list[StoredSession]:
+        """Return the sessions with these names; two sessions folders may each hold one of the same name."""
+        sessions = self.sessions()
+        for name in names:
+            if not any(session.name == name for session in sessions):
+                raise UsageError(f"no session {name!r}. List sessions with: mien privacy status")
+        return [session for session in sessions if session.name in names]

@@ -1,0 +1,123 @@
+"""Pictures read as recordings: animated WebP and PNG through Pillow; any other picture is one frame."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from mien.errors import DataError
+from mien.limits import MAX_PIXELS
+from mien.sources.files import read_picture
+from mien.sources.reader import PacketReport
+from mien.vision.pictures import as_bgr
+
+ANIMATED_ENDINGS: Final = frozenset({".webp", ".png", ".apng"})
+_STEP_S: Final = 0.04
+_DEFAULT_S: Final = 0.1
+"""How long browsers show a frame for which the file gives no time."""
+
+
+class AnimationReader:
+    """The frames of an animated picture, or a still one as a single frame.
+
+    Args:
+        path: the picture.
+
+    Attributes:
+        total: number of frames; 0 if it is not a picture.
+        step_s: how long the first frame is shown, in seconds.
+        stamp_s: presentation time of the current frame, in seconds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.stamp_s, self.step_s = 0.0, _STEP_S
+        self._animation = _opened(path)
+        self._still = None if self._animation is not None else read_picture(path)
+        self._next = 0
+        self._next_s = 0.0
+        if self._animation is not None:
+            self._animation.load()
+            self.step_s = _duration_s(self._animation)
+            self.total: int | None = self._animation.n_frames  # type: ignore[attr-defined]  # of a file with several frames
+        else:
+            self.total = int(self._still is not None)
+
+    def advance(self) -> bool:
+        if self._next >= (self.total or 0):
+            return False
+        self.stamp_s = self._next_s
+        if self._animation is not None:
+            try:
+                self._animation.seek(self._next)
+                self._animation.load()  # its duration is known only then
+            except (EOFError, OSError, SyntaxError, ValueError):
+                return False
+            self._next_s += _duration_s(self._animation)
+        self._next += 1
+        return True
+
+    def image(self) -> NDArray[np.uint8]:
+        """Return the current frame as (H, W, 3) uint8 BGR.
+
+        Raises:
+            DataError: it cannot be decoded.
+        """
+        if self._animation is not None:
+            return as_bgr(self._animation)
+        if self._still is None:
+            raise ValueError("not a picture")
+        return self._still
+
+    def seek(self, stamp_s: float) -> bool:
+        return False  # a frame is drawn over those before it
+
+    def packets(self) -> PacketReport:
+        return PacketReport()
+
+    def close(self) -> None:
+        if self._animation is not None:
+            self._animation.close()
+
+
+def is_animated(path: Path) -> bool:
+    """Return whether a picture has several frames that Pillow reads."""
+    image = _opened(path)
+    if image is None:
+        return False
+    image.close()
+    return True
+
+
+def _opened(path: Path) -> Image.Image | None:
+    """Return an animated picture, None if it is something else.
+
+    Raises:
+        DataError: it has more pixels than are read.
+    """
+    if path.suffix.lower() not in ANIMATED_ENDINGS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is checked here
+            image = Image.open(path)
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if getattr(image, "n_frames", 1) < 2:
+        image.close()
+        return None
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height}"
+        image.close()
+        raise DataError(f"{path} has pictures of {size} pixels; at most {MAX_PIXELS:,} pixels are read")
+    return image
+
+
+def _duration_s(image: Image.Image) -> float:
+    """Return how long the current frame is shown, in seconds."""
+    duration_ms = image.info.get("duration", 0)
+    return float(duration_ms) / 1000 if isinstance(duration_ms, (int, float)) and duration_ms > 0 else _DEFAULT_S

@@ -1,0 +1,1 @@
+"""Views derived from a stored session: text, page, picture, export formats."""

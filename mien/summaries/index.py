@@ -1,0 +1,46 @@
+"""The page that links the summaries of all sessions and analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mien.pages import render
+from mien.sessions.records import SessionRecord
+from mien.summaries.words import length
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """A line of the page.
+
+    Attributes:
+        record: the session.
+        kind: ``live`` or ``recording``.
+        link: address of its summary, relative to the page; "" if there is none.
+    """
+
+    record: SessionRecord
+    kind: str
+    link: str
+
+
+def index_page(rows: Sequence[IndexRow]) -> str:
+    """Return the page as HTML, newest session first."""
+    return render(
+        "index.html",
+        sections=[],
+        rows=[
+            {
+                "link": row.link,
+                "name": row.record.session_id,
+                "kind": row.kind,
+                "started": f"{row.record.started_at:%Y-%m-%d %H:%M}",
+                "source": row.record.source,
+                "length": length(row.record.duration_s),
+                "faces": row.record.faces_max,
+                "state": row.record.state,
+            }
+            for row in sorted(rows, key=lambda row: row.record.started_at, reverse=True)
+        ],
+    )

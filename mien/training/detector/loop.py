@@ -1,0 +1,231 @@
+"""The training loop of the detector: rounds of new scenes, older ones again, and the face-less ones that went wrong.
+
+Every draw depends on the seed and the step, and scenes depend on their number, so a run that was stopped and resumed goes on
+as if it had not been. The learning rate is constant until ``decay_from`` and falls to zero then, which is why a run may be
+resumed with another number of rounds: until it begins to fall, nothing depends on the number.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.errors import BundleError, DeviceError, UsageError
+from mien.files import atomic_path
+from mien.training.detector.losses import cells, losses, targets_of
+from mien.training.detector.network import DetectorNet
+from mien.training.detector.scenes import Scene
+from mien.training.detector.settings import DetectorSettings
+from mien.training.detector.stock import Stock
+from mien.training.stopping import stop_on_signal
+
+CHECKPOINT: Final = "detector.pt"
+_FORMAT: Final = "mien-detector-1"
+_WARM_UP_STEPS: Final = 200
+_REMEMBERED: Final = 1024
+"""Face-less scenes kept for ``hard``."""
+_SWAPPED: Final = (1, 0, 2, 4, 3)
+
+OnRound = Callable[[int, float], None]
+"""Called with the finished round, from 1, and its mean loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hard:
+    """A face-less scene and how wrong the network was about it."""
+
+    scene: Scene
+    loss: float
+
+
+class DetectorTrainer:
+    """One run, continued from its checkpoint where it has one.
+
+    Args:
+        settings: the settings.
+        folder: where the checkpoint is kept.
+        facts: plain values kept in it: the data's hash, the backgrounds, the command.
+    """
+
+    def __init__(self, settings: DetectorSettings, folder: Path, facts: dict[str, Any]) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings, self._path, self._facts = settings, folder / CHECKPOINT, facts
+        self.network: DetectorNet = DetectorNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack it
+        decayed = [weight for weight in self.network.parameters() if weight.ndim > 1]
+        others = [weight for weight in self.network.parameters() if weight.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self._optimiser = torch.optim.AdamW(groups, settings.lr)
+        self._average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.rounds_done = self._steps = 0
+        self._hard: list[_Hard] = []
+        self._places, self._strides = (torch.from_numpy(each) for each in cells())
+
+    def resume(self) -> None:
+        """Continue from the checkpoint.
+
+        Raises:
+            UsageError: that run had other settings or other data.
+            BundleError: the file is broken.
+        """
+        state = load_detector_checkpoint(self._path)
+        ours = self.settings.as_dict()
+        other = [key for key in ours if key != "rounds" and ours[key] != state["settings"].get(key)]
+        if other:
+            changes = "; ".join(f"{key} was {state['settings'].get(key)}, now {ours[key]}" for key in other)
+            raise UsageError(f"cannot resume {self._path} with other settings ({changes}). Use the same, or another --out")
+        different = [key for key in ("dataset_hash", "backgrounds") if state["facts"].get(key) != self._facts.get(key)]
+        if different:
+            raise UsageError(f"cannot resume {self._path} on other {' and '.join(different)}. Use the same, or another --out")
+        self.network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._average, self.rounds_done = state["average"], state["rounds_done"]
+        self._steps = self.rounds_done * self.settings.steps_a_round
+        none = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
+        self._hard = [_Hard(Scene(grey.numpy(), *none), loss) for grey, loss in zip(*state["hard"], strict=True)]
+
+    def run(self, stock: Stock, on_round: OnRound) -> None:
+        """Train until the last round. Ctrl-C and SIGTERM end it after the round before, which is saved.
+
+        Raises:
+            DeviceError: the loss is no longer a finite number.
+            KeyboardInterrupt: a stop was asked for.
+        """
+        first = max(0, self.rounds_done - self.settings.window)
+        with stop_on_signal() as stop:
+            window = [stock.round(number, stop) for number in range(first, self.rounds_done)]
+            for number in range(self.rounds_done, self.settings.rounds):
+                fresh = stock.round(number, stop)
+                loss = 0.0
+                for step in range(self.settings.steps_a_round):
+                    if stop:
+                        raise KeyboardInterrupt
+                    loss += self._step(number, step, fresh, window)
+                window = [*window, fresh][-self.settings.window :]
+                self.rounds_done = number + 1
+                self._save()
+                on_round(self.rounds_done, loss / self.settings.steps_a_round)
+
+    def _step(self, number: int, step: int, fresh: list[Scene], window: list[list[Scene]]) -> float:
+        settings = self.settings
+        done = number * settings.steps_a_round + step
+        random = np.random.default_rng((settings.seed, done, 2))
+        scenes = fresh[step * settings.fresh : (step + 1) * settings.fresh]
+        earlier = window or [fresh]
+        for _ in range(settings.again):
+            which = earlier[int(random.integers(len(earlier)))]
+            scenes = [*scenes, varied(random, which[int(random.integers(len(which)))])]
+        known = min(settings.hard, len(self._hard))
+        hard = sorted(int(k) for k in random.choice(len(self._hard), known, replace=False)) if known else []
+        scenes += [self._hard[k].scene for k in hard]
+        loss, by_scene = self._learn(scenes, self._rate(done))
+        if not math.isfinite(loss):
+            raise DeviceError(f"the loss is not a finite number in round {number + 1}; {self._path} holds the last good state")
+        self._remember(scenes, by_scene, hard)
+        return loss
+
+    def _learn(self, scenes: list[Scene], rate: float) -> tuple[float, list[float]]:
+        """Take one step; return the loss, and each scene's part that comes of scores."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        grey = torch.from_numpy(np.stack([scene.grey for scene in scenes]))[:, None].float()
+        answers = self.network.train()(grey.contiguous(memory_format=torch.channels_last))
+        loss, by_scene = losses(answers, targets_of(scenes), self._places, self._strides)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+        self._optimiser.step()
+        self._steps += 1
+        kept_share = min(self.settings.average, (1 + self._steps) / (10 + self._steps))  # a young average forgets faster
+        with torch.no_grad():
+            for name, value in self.network.state_dict().items():
+                kept = self._average[name]
+                if value.is_floating_point():
+                    kept.lerp_(value, 1 - kept_share)
+                else:
+                    kept.copy_(value)
+        return float(loss.detach()), by_scene.tolist()
+
+    def _remember(self, scenes: list[Scene], by_scene: list[float], hard: list[int]) -> None:
+        """Keep the face-less scenes that went most wrong, and note anew how wrong those drawn were."""
+        drawn = len(scenes) - len(hard)
+        for k, loss in zip(hard, by_scene[drawn:], strict=True):
+            self._hard[k] = _Hard(self._hard[k].scene, loss)
+        new = [_Hard(s, loss) for s, loss in zip(scenes[: self.settings.fresh], by_scene, strict=False) if not len(s.scores)]
+        self._hard = sorted(self._hard + new, key=lambda each: -each.loss)[:_REMEMBERED]
+
+    def _rate(self, done: int) -> float:
+        every = self.settings.rounds * self.settings.steps_a_round
+        start = self.settings.decay_from * every
+        falling = 1.0 if done < start else max(0.0, (every - done) / (every - start))
+        return self.settings.lr * min(1.0, (done + 1) / _WARM_UP_STEPS) * falling
+
+    def _save(self) -> None:
+        hard = torch.from_numpy(np.stack([each.scene.grey for each in self._hard])) if self._hard else torch.zeros(0)
+        state = {
+            "format": _FORMAT,
+            "settings": self.settings.as_dict(),
+            "facts": self._facts,
+            "network": self.network.state_dict(),
+            "average": self._average,
+            "optimiser": self._optimiser.state_dict(),
+            "rounds_done": self.rounds_done,
+            "hard": (hard, [each.loss for each in self._hard]),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        with atomic_path(self._path) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+
+
+def varied(random: np.random.Generator, scene: Scene) -> Scene:
+    """Return a scene mirrored and in other light, each by chance."""
+    grey, boxes, landmarks = scene.grey, scene.boxes, scene.landmarks
+    if random.random() < 0.5:
+        side = grey.shape[1] - 1
+        grey, boxes, landmarks = grey[:, ::-1], boxes.copy(), landmarks[:, list(_SWAPPED)].copy()
+        boxes[:, 0] = side - boxes[:, 0] - boxes[:, 2]
+        landmarks[:, :, 0] = side - landmarks[:, :, 0]
+    table = (np.arange(256) - 128) * random.uniform(0.7, 1.3) + 128 + random.normal(0, 15)
+    grey = np.clip(table, 0, 255).astype(np.uint8)[grey]
+    return Scene(np.ascontiguousarray(grey), boxes, landmarks, scene.scores)
+
+
+def load_detector_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the state saved in ``path``.
+
+    Raises:
+        UsageError: there is none.
+        BundleError: it is broken, or another program's.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no run to resume at {path}. Leave --resume out to start one")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        known = isinstance(state, dict) and state.get("format") == _FORMAT
+    except Exception as error:
+        raise BundleError(f"{path} is not a complete checkpoint ({type(error).__name__}). Train again, or use a copy") from error
+    if not known:
+        raise BundleError(f"{path} is not a checkpoint of mien train-detector")
+    return state
+
+
+def averaged(state: dict[str, Tensor]) -> DetectorNet:
+    """Return a network with these weights, ready to answer.
+
+    Raises:
+        BundleError: they do not fit.
+    """
+    network = DetectorNet()
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise BundleError("the checkpoint does not fit this version's network. Train again") from error
+    return network.eval()

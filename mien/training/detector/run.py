@@ -1,0 +1,194 @@
+"""A run from data to detector: faces and backgrounds are prepared once, the network is trained, the ONNX file is written.
+
+What is prepared is kept in the run's folder, so that a run that is resumed begins at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.dataset import FaceDataset
+from mien.errors import DataError, UsageError
+from mien.files import atomic_path, file_hash, write_json
+from mien.training.detector.backgrounds import picture_files, read_backgrounds
+from mien.training.detector.export import export_detector
+from mien.training.detector.faces import TaughtFaces, teach_faces
+from mien.training.detector.loop import CHECKPOINT, DetectorTrainer, OnRound, averaged, load_detector_checkpoint
+from mien.training.detector.network import count_weights
+from mien.training.detector.scenes import SCENE
+from mien.training.detector.settings import DetectorSettings
+from mien.training.detector.stock import Stock
+from mien.version import git_revision
+from mien.vision.weights import YUNET_SHA256
+from mien.vision.yunet import YuNetDetector
+
+DETECTOR_FILE: Final = "mien-detect.onnx"
+_TEACHER_SCORE: Final = 0.5
+_TEACHER_SCENE_SCORE: Final = 0.3
+_TRAINED_ON: Final = (
+    "Scenes composed of FER2013's Training faces, in which YuNet found boxes and landmarks, and of backgrounds without faces. "
+    "It is no cleaner than FER2013: photographs collected from the web, without their people's consent, of unknown terms."
+)
+_INTENDED: Final = "Finding faces in the pictures of webcams and in recordings, to align and read them on the user's machine."
+_EXCLUDED: Final = "Recognising or counting people without their knowledge, surveillance, or any decision about a person."
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What scenes are composed of.
+
+    Attributes:
+        faces: with the teacher's boxes and landmarks.
+        backgrounds: (H, W) uint8 pictures without faces.
+    """
+
+    faces: TaughtFaces
+    backgrounds: list[NDArray[np.uint8]]
+
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is prepared, how much of it is done, and how much there is."""
+
+
+def train_detector(
+    dataset: FaceDataset,
+    folders: Sequence[Path],
+    teacher: Path,
+    settings: DetectorSettings,
+    out: Path,
+    command: str,
+    resume: bool = False,
+    limit: int = 0,
+    on_progress: OnProgress = lambda what, done, total: None,
+    on_round: OnRound = lambda done, loss: None,
+) -> dict[str, Any]:
+    """Train the detector and write ``mien-detect.onnx`` with its card; return the card.
+
+    Args:
+        dataset: its Training images are used, no others.
+        folders: with pictures that show no face; those of scikit-image are used as well.
+        teacher: YuNet's file.
+        settings: the settings.
+        out: the run's folder.
+        command: for the card.
+        resume: continue the run in ``out``.
+        limit: use that many faces only; 0 uses all.
+        on_progress: sees what is prepared.
+        on_round: sees each finished round.
+
+    Raises:
+        UsageError: there is a run in ``out`` and ``resume`` is not set, or none and it is.
+        KeyboardInterrupt: a stop was asked for; the last finished round is saved.
+    """
+    checkpoint = out / CHECKPOINT
+    if checkpoint.is_file() and not resume:
+        raise UsageError(f"there is a run in {out}. Continue it with --resume, or choose another --out")
+    cv2.setNumThreads(1)
+    training = dataset.split("Training")
+    if limit:
+        training = training.take(np.arange(min(limit, len(training))))
+    files = picture_files(folders)
+    facts = {"dataset_hash": training.content_hash(), "backgrounds": _hash_of(files), "command": command, "limit": limit}
+    trainer = DetectorTrainer(settings, out, facts)
+    if resume:
+        trainer.resume()
+    material = _prepared(training, files, teacher, out, facts, on_progress)
+    facts |= {"faces": len(material.faces), "pictures": len(material.backgrounds)}
+    scene_teacher = YuNetDetector(teacher, max_side=SCENE, min_score=_TEACHER_SCENE_SCORE)
+    first = max(0, trainer.rounds_done - settings.window)
+    stock = Stock(
+        out / "scenes",
+        range(first, settings.rounds),
+        settings.round_scenes,
+        material.faces,
+        material.backgrounds,
+        settings.seed,
+        scene_teacher,
+    )
+    try:
+        trainer.run(stock, on_round)
+    finally:
+        stock.close()
+    stock.clear()
+    return export_run(out)
+
+
+def export_run(out: Path) -> dict[str, Any]:
+    """Write ``mien-detect.onnx`` of the run in ``out`` and ``mien-detect.json``, its card; return the card.
+
+    Raises:
+        UsageError: there is no run.
+        BundleError: its checkpoint is broken.
+    """
+    state = load_detector_checkpoint(out / CHECKPOINT)
+    network = averaged(state["average"])
+    facts, settings = state["facts"], state["settings"]
+    card = {
+        "name": "mien-detect",
+        "input": "image uint8 (height, width, channels), grey or colour, any size",
+        "outputs": "scores (C,); boxes (C, 4) left, top, width, height; landmarks (C, 5, 2); pixels; choose among overlaps",
+        "landmarks": ["right eye", "left eye", "nose tip", "right mouth corner", "left mouth corner"],
+        "parameters": count_weights(network),
+        "trained_on": _TRAINED_ON,
+        "faces": facts.get("faces", 0),
+        "background_pictures": facts.get("pictures", 0),
+        "teacher": f"YuNet, sha256 {YUNET_SHA256}",
+        "dataset_hash": facts["dataset_hash"],
+        "backgrounds_hash": facts["backgrounds"],
+        "command": facts["command"],
+        "git_revision": git_revision(),
+        "settings": settings,
+        "rounds_done": state["rounds_done"],
+        "licence": "MIT",
+        "intended_use": _INTENDED,
+        "excluded_use": _EXCLUDED,
+    }
+    target = out / DETECTOR_FILE
+    export_detector(network, card, target)
+    write_json(target.with_suffix(".json"), {"sha256": file_hash(target), "card": card})
+    return card
+
+
+def _prepared(
+    training: FaceDataset, files: Sequence[Path], teacher: Path, out: Path, facts: dict[str, Any], on_progress: OnProgress
+) -> Material:
+    """Return the material, from the run's folder if it is there already for the same data."""
+    kept = out / "material.npz"
+    key = f"{facts['dataset_hash']} {facts['backgrounds']}"
+    if kept.is_file():
+        try:
+            with np.load(kept) as stored:
+                if str(stored["key"]) == key:
+                    faces = TaughtFaces(stored["images"], stored["boxes"], stored["landmarks"])
+                    return Material(faces, [stored[name] for name in stored.files if name.startswith("background")])
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise DataError(f"{kept} is broken ({error}). Delete it; it is made again") from error
+    looking = YuNetDetector(teacher, min_score=_TEACHER_SCORE)
+    faces = teach_faces(training.images, looking, lambda done, total: on_progress("finding landmarks", done, total))
+    pictures = read_backgrounds(files, looking, lambda done, total: on_progress("reading backgrounds", done, total))
+    with atomic_path(kept) as temporary, temporary.open("wb") as handle:
+        np.savez(
+            handle,
+            key=np.array(key),
+            images=faces.images,
+            boxes=faces.boxes,
+            landmarks=faces.landmarks,
+            **{f"background{k:05d}": picture for k, picture in enumerate(pictures)},  # type: ignore[arg-type]
+        )
+    return Material(faces, pictures)
+
+
+def _hash_of(files: Sequence[Path]) -> str:
+    """Return a hash of the pictures' names and sizes; their content would take minutes."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode(errors="replace"))
+    return digest.hexdigest()

@@ -1,0 +1,139 @@
+"""The scenes of a run, composed ahead by another process and kept on disk, round by round.
+
+Composing a scene takes longer than learning from it, so the two run side by side, and every scene is used more than once.
+The file of a round depends on the settings and the material only, so a run that is resumed finds what is there already.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DeviceError
+from mien.files import atomic_path
+from mien.training.detector.faces import TaughtFaces
+from mien.training.detector.scenes import Composer, Scene
+from mien.training.stopping import StopRequest
+from mien.vision.detector import Detector
+
+_PAUSE_S = 0.2
+
+
+def write_round(folder: Path, number: int, size: int, composer: Composer) -> None:
+    """Compose the scenes of round ``number`` into the folder, unless they are there."""
+    path = round_path(folder, number)
+    if path.is_file():
+        return
+    scenes = [composer.compose(number * size + k) for k in range(size)]
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez(
+            handle,
+            grey=np.stack([scene.grey for scene in scenes]),
+            counts=np.array([len(scene.scores) for scene in scenes]),
+            boxes=np.concatenate([scene.boxes for scene in scenes]),
+            landmarks=np.concatenate([scene.landmarks for scene in scenes]),
+            scores=np.concatenate([scene.scores for scene in scenes]),
+        )
+
+
+def read_round(path: Path) -> list[Scene]:
+    """Return the scenes of a file of ``write_round``."""
+    with np.load(path) as stored:
+        ends = np.cumsum(stored["counts"])[:-1]
+        parts = (np.split(stored[name], ends) for name in ("boxes", "landmarks", "scores"))
+        return [Scene(grey, *labels) for grey, *labels in zip(stored["grey"], *parts, strict=True)]
+
+
+def round_path(folder: Path, number: int) -> Path:
+    """Return where the scenes of a round are kept."""
+    return folder / f"{number:05d}.npz"
+
+
+def _compose(
+    folder: Path,
+    rounds: Sequence[int],
+    size: int,
+    faces: TaughtFaces,
+    backgrounds: Sequence[NDArray[np.uint8]],
+    seed: int,
+    teacher: Detector | None,
+) -> None:
+    """Compose rounds one after the other, as long as the process that asked for them lives: what the other process does."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C is for the process that trains, which ends this one
+    cv2.setNumThreads(1)
+    parent = os.getppid()
+    composer = Composer(faces, backgrounds, seed, teacher)
+    for number in rounds:
+        if os.getppid() != parent:
+            return
+        write_round(folder, number, size, composer)
+
+
+class Stock:
+    """Composes rounds in another process, and waits for one where it is asked for too early.
+
+    Args:
+        folder: where the rounds are kept.
+        rounds: the rounds that will be asked for, in this order.
+        size: scenes a round.
+        faces: for the scenes.
+        backgrounds: for the scenes.
+        seed: of the scenes.
+        teacher: see ``Composer``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rounds: Sequence[int],
+        size: int,
+        faces: TaughtFaces,
+        backgrounds: Sequence[NDArray[np.uint8]],
+        seed: int,
+        teacher: Detector | None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        # forked where that is possible: the material is not copied
+        method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+        context: Any = multiprocessing.get_context(method)
+        self._process = context.Process(
+            target=_compose, args=(folder, rounds, size, faces, backgrounds, seed, teacher), daemon=True
+        )
+        self._process.start()
+
+    def round(self, number: int, stop: StopRequest) -> list[Scene]:
+        """Return the scenes of a round, once they are composed.
+
+        Raises:
+            DeviceError: the process that composes ended early.
+            KeyboardInterrupt: a stop was asked for meanwhile.
+        """
+        path = round_path(self._folder, number)
+        while not path.is_file():
+            if stop:
+                raise KeyboardInterrupt
+            if not self._process.is_alive() and not path.is_file():
+                raise DeviceError("the process that composes scenes ended early. Is there enough memory? Resume with --resume")
+            time.sleep(_PAUSE_S)
+        return read_round(path)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.join()
+
+    def clear(self) -> None:
+        """Delete the scenes: a run that is finished needs them no more."""
+        for path in self._folder.glob("*.npz"):
+            path.unlink()
+        self._folder.rmdir()

@@ -1,0 +1,30 @@
+"""The view that a user names: a window, the terminal, or none."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+from mien.errors import DeviceError
+from mien.views.terminal import TerminalView
+from mien.views.view import NoView, View
+from mien.views.window import Window, screen_available
+
+
+def open_view(name: str) -> View:
+    """Return the view of that name; ``auto`` takes a window where there is a screen, else the terminal, else nothing.
+
+    Raises:
+        DeviceError: a window was asked for by name and cannot be had.
+    """
+    if name == "none":
+        return NoView()
+    if name == "window":
+        return Window()
+    if name == "auto":
+        if screen_available():
+            with suppress(DeviceError):  # no pygame, or a screen that refuses: the terminal does as well
+                return Window()
+        if not sys.stdout.isatty():
+            return NoView()
+    return TerminalView()

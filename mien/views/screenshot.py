@@ -1,0 +1,55 @@
+"""What the screen shows, saved as a picture in which nobody can be recognised unless that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import StorageError
+from mien.files import atomic_path
+from mien.records import FaceReading, Frame, Snapshot
+from mien.views.dashboard import render
+
+_SIZE: Final = (1280, 720)
+_SQUARES: Final = 8
+
+
+def save_screenshot(folder: Path, frame: Frame, snapshot: Snapshot, hidden: tuple[FaceReading, ...]) -> Path:
+    """Save the live view of a frame as a PNG named by its time, and return the path.
+
+    Args:
+        folder: where to.
+        frame: what the source sees.
+        snapshot: what the session knows. While a camera is lost it has no faces, though the
+            last frame still shows them.
+        hidden: the faces of ``frame`` that must not be recognised.
+
+    Raises:
+        DeviceError: the disk refuses.
+    """
+    shown = replace(frame, image=without_faces(frame.image, hidden))
+    target = folder / f"screenshot-{frame.t_s:09.3f}s.png"
+    picture = render(shown, snapshot, _SIZE)
+    with atomic_path(target, private=True) as temporary:
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):  # all that OpenCV says of a full disk
+            raise StorageError(f"cannot write {target}. Free some space or choose another folder")
+    return target
+
+
+def without_faces(image: NDArray[np.uint8], faces: tuple[FaceReading, ...]) -> NDArray[np.uint8]:
+    """Return a (H, W, 3) uint8 picture with every face reduced to a few large squares."""
+    image = image.copy()
+    height, width = image.shape[:2]
+    for face in faces:
+        box = face.detection.box
+        left, top = max(0, int(box.x - 0.1 * box.w)), max(0, int(box.y - 0.1 * box.h))
+        right, bottom = min(width, int(box.x + 1.1 * box.w)), min(height, int(box.y + 1.1 * box.h))
+        if right > left and bottom > top:
+            coarse = cv2.resize(image[top:bottom, left:right], (_SQUARES, _SQUARES), interpolation=cv2.INTER_AREA)
+            image[top:bottom, left:right] = cv2.resize(coarse, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
+    return image

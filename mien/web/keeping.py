@@ -1,0 +1,265 @@
+"""Sessions that a page asks its own server to keep: rows become the folder that the desktop version writes.
+
+The page sends what it read, without landmarks; it becomes the same records here, and passes the same release
+before anything is written.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from mien.destinations import open_recorder
+from mien.documents import parse_json, record_from
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, UsageError
+from mien.insight import Insight, suggestion
+from mien.privacy.oversight import KEEP, SHOW, Oversight
+from mien.privacy.release import release
+from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose, SourceHealth
+from mien.sessions.document import health_counts
+from mien.sessions.layout import new_session_id
+from mien.sessions.records import SessionRecord
+from mien.version import VERSION
+from mien.visible import visible
+
+_QUIET_S: Final = 15.0
+"""A page that has sent nothing for this long no longer keeps another one from recording."""
+_LONGEST_NAME: Final = 120
+_TRACK: Final = re.compile("[a-z]{6}")
+_REASON: Final = re.compile("[a-z ]{1,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class SentFace:
+    """One face as the page sends it; see :class:`mien.records.FaceReading`."""
+
+    track_id: str
+    box: Box
+    score: float
+    raw: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    label: str
+    unread: str
+    pose: HeadPose | None
+    facing: bool | None
+
+    def __post_init__(self) -> None:
+        if not _TRACK.fullmatch(self.track_id):
+            raise ValueError("track_id is not six letters")
+        if self.unread:
+            if self.label or self.raw or self.smoothed or not _REASON.fullmatch(self.unread):
+                raise ValueError("a face that was not read has a reason and nothing else")
+        elif self.label not in EMOTIONS or not (_are_shares(self.raw) and _are_shares(self.smoothed)):
+            raise ValueError("a face that was read has a label and seven probabilities")
+
+    def reading(self, uncertain_below: dict[str, float]) -> FaceReading:
+        """Return the face as the pipeline would."""
+        nothing = (np.nan,) * len(EMOTIONS)
+        raw, smoothed = (np.array(row or nothing, np.float32) for row in (self.raw, self.smoothed))
+        seen, below = Detection(self.box, self.score, None), uncertain_below.get(self.label, 0.0)
+        return FaceReading(
+            track_id=self.track_id,
+            detection=seen,
+            raw=raw,
+            smoothed=smoothed,
+            label=self.label,
+            uncertain_below=below,
+            pose=self.pose,
+            unread=self.unread,
+            facing=self.facing,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SentFrame:
+    """All faces of one frame as the page sends them."""
+
+    index: int
+    t_s: float
+    interval_s: float
+    width: int
+    height: int
+    faces: tuple[SentFace, ...]
+
+    def __post_init__(self) -> None:
+        if self.index < 0 or self.t_s < 0 or not 0 <= self.interval_s <= 3600 or len(self.faces) > 500:
+            raise ValueError("a frame has an index, a time and an interval of at least 0, and at most 500 faces")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a page sends about once a second.
+
+    Attributes:
+        captured: frames that the source delivered so far.
+        dropped: frames that were dropped so far.
+        frames: what was read since the last batch.
+    """
+
+    captured: int
+    dropped: int
+    frames: tuple[SentFrame, ...]
+
+
+def read_batch(body: bytes) -> Batch:
+    """Return a batch from the body of a request.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        return record_from(Batch, parse_json(body), "the batch")
+    except ValueError as error:
+        raise DataError(f"the page sent something that is not a batch of readings ({error})") from error
+
+
+class KeptSessions:
+    """Keeps the sessions of one page after another.
+
+    Args:
+        oversight: what may be kept.
+        root: the folder of the sessions' folders.
+        model: name of the model, for people.
+        detector: name of the face detector.
+        model_hash: SHA-256 of the bundle, whether it may be read with or not.
+        uncertain_below: of the model, by class.
+    """
+
+    def __init__(
+        self, oversight: Oversight, root: Path, model: str, detector: str, model_hash: str, uncertain_below: dict[str, float]
+    ) -> None:
+        self._oversight, self._root = oversight, root
+        self._model, self._detector, self._model_hash = model, detector, model_hash
+        self._uncertain_below = uncertain_below
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+
+    def begin(self, source: str) -> tuple[str, Path]:
+        """Begin a session; return its name and its folder.
+
+        Raises:
+            UsageError: another page is recording.
+            MienError: nothing may be, or can be, written.
+        """
+        with self._lock:
+            if self._running is not None:
+                if time.monotonic() - self._running.heard_s < _QUIET_S:
+                    raise UsageError("another page of this server is recording; end its session first")
+                self._running.finish("interrupted")
+            start = datetime.now().astimezone()
+            session_id = new_session_id(start)
+            policy = self._oversight.policy
+            record = SessionRecord(
+                session_id,
+                start,
+                source=visible(source[:_LONGEST_NAME]) or "browser",
+                model=self._model,
+                detector=self._detector,
+                version=VERSION,
+                folder=str(self._root / session_id),
+                policy=policy.level.value,
+                rule=policy.rule.name,
+                person=self._oversight.person,
+            )
+            self._oversight.begin(self._model_hash)
+            self._running = _Running(self._oversight, record, self._uncertain_below)
+            return session_id, self._root / session_id
+
+    def add(self, session_id: str, batch: Batch) -> dict[str, Any]:
+        """Take in a batch; return ``withdrawn``, what the person has taken back, and ``notices`` for them.
+
+        Raises:
+            DataError: there is no such session.
+            MienError: the folder cannot be made.
+        """
+        with self._lock:
+            return self._session(session_id).add(batch)
+
+    def end(self, session_id: str, batch: Batch) -> None:
+        """Take in the last batch and end the session.
+
+        Raises:
+            DataError: there is no such session.
+            MienError: the folder cannot be made.
+        """
+        with self._lock:
+            running = self._session(session_id)
+            running.add(batch)
+            self._running = None
+            running.finish("ended")
+
+    def erase(self, session_id: str) -> None:
+        """End the session and erase what was kept of it.
+
+        Raises:
+            DataError: there is no such session.
+        """
+        with self._lock:
+            running = self._session(session_id)
+            self._running = None
+            running.erase()
+
+    def close(self) -> None:
+        """End the session that runs, if one does: the server stops."""
+        with self._lock:
+            if self._running is not None:
+                self._running.finish("interrupted")
+                self._running = None
+
+    def _session(self, session_id: str) -> _Running:
+        if self._running is None or self._running.session_id != session_id:
+            raise DataError("this session is not running: it has ended, or the server was started again")
+        return self._running
+
+
+class _Running:
+    """The session that runs."""
+
+    def __init__(self, oversight: Oversight, record: SessionRecord, uncertain_below: dict[str, float]) -> None:
+        self.session_id = record.session_id
+        self._oversight, self._uncertain_below = oversight, uncertain_below
+        self._recorder = open_recorder(oversight, record)
+        self._insight = Insight(None, False, oversight.policy, None)
+        self._started_s = self.heard_s = time.monotonic()
+
+    def add(self, batch: Batch) -> dict[str, Any]:
+        self.heard_s = time.monotonic()
+        notices: list[str] = []
+        for sent in batch.frames:
+            faces = tuple(face.reading(self._uncertain_below) for face in sent.faces)
+            result = FrameResult(sent.index, sent.t_s, (sent.width, sent.height), faces, sent.interval_s)
+            released = release(self._oversight.policy, result)
+            self._recorder.update(released, batch.captured, batch.dropped)
+            for event in self._insight.update(result, released):
+                self._recorder.add(event)
+                notices.append(suggestion(event))
+        notices += self._recorder.take_notices()
+        withdrawn = self._oversight.withdrawn()
+        if withdrawn == SHOW or (withdrawn == KEEP and self._recorder.keeps):
+            self._oversight.erased(self._recorder.erase())
+        return {"withdrawn": withdrawn, "notices": notices}
+
+    def finish(self, state: str) -> None:
+        tally = self._recorder.tally
+        self._oversight.end(tally.elapsed_s, tally.frames)
+        wall_s = max(1e-9, time.monotonic() - self._started_s)
+        health = health_counts(SourceHealth())
+        self._recorder.finish(state, {"fps": round(tally.frames / wall_s, 2), "source_health": health, **self._insight.facts()})
+
+    def erase(self) -> None:
+        tally = self._recorder.tally
+        self._oversight.withdraw()
+        self._oversight.end(tally.elapsed_s, tally.frames)
+        self._oversight.erased(self._recorder.erase())
+
+
+def _are_shares(row: tuple[float, ...]) -> bool:
+    return len(row) == len(EMOTIONS) and all(0 <= value <= 1.001 for value in row)

@@ -1,0 +1,119 @@
+"""The networks that the page loads: the face detector and, where expressions may be read, a model bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mien.errors import BundleError, DeviceError, MienError
+from mien.files import atomic_path, write_json
+from mien.privacy.policy import ExpressionPermit, permit_expressions, policy_here
+from mien.vision.bundles import bundle_path
+from mien.vision.predictor import Predictor
+from mien.vision.weights import find_yunet
+from mien.web.onnx_graph import free_input_size, keep_outputs
+
+PAGE_MODEL: Final = "mien-xs"
+"""The page's usual model: a tenth of ``mien-s`` in bytes, and a third in time (``docs/decisions/0026-the-browser.md``)."""
+_OUTPUTS: Final = frozenset({"probabilities"})
+"""The page shows what people see; the other head, embeddings and maps are neither sent nor computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Files by name, and what the page is told of them.
+
+    Attributes:
+        files: ONNX files by the name under which they are served; names carry the hash of the content.
+        detector: ``name`` and ``file`` of the face detector; None where its file is missing.
+        model: ``name``, ``file`` and ``uncertain_below`` of the model; None where expressions may not be read.
+    """
+
+    files: Mapping[str, bytes]
+    detector: Mapping[str, Any] | None
+    model: Mapping[str, Any] | None
+
+    @property
+    def detector_name(self) -> str:
+        """The detector's name, "none" without one."""
+        return str(self.detector["name"]) if self.detector else "none"
+
+    @property
+    def model_name(self) -> str:
+        """The model's name, for people."""
+        return str(self.model["name"]) if self.model else "no model"
+
+
+def open_networks(model: str, permit: ExpressionPermit | None) -> Networks:
+    """Return the networks, made ready for the browser.
+
+    Args:
+        model: a packaged bundle's name, or a path.
+        permit: leave to read expressions; without it the model is not even opened.
+
+    Raises:
+        MienError: a file is missing, broken, or not what it claims to be.
+    """
+    files: dict[str, bytes] = {}
+    detector = None
+    yunet = find_yunet()
+    if yunet is not None:
+        # ONNX Runtime cannot change the input size of 640x640 that the published file fixes
+        detector = {"name": "yunet", "file": _add(files, "yunet", free_input_size(yunet.read_bytes()))}
+    if permit is None:
+        return Networks(files, detector, None)
+    path = bundle_path(model)
+    card = Predictor(path, threads=1).card
+    try:
+        content = keep_outputs(path.read_bytes(), _OUTPUTS)
+    except ValueError as error:
+        raise BundleError(f"{path} is not a complete ONNX model ({error}). Copy or export it again") from error
+    served = {"name": card.name, "file": _add(files, "model", content), "uncertain_below": card.uncertain_below}
+    return Networks(files, detector, served)
+
+
+def write_networks(folder: Path, model: str) -> None:
+    """Write the networks into a folder, with ``networks.json``, which a page hands to ``MienCamera``.
+
+    The policy that holds here applies: where expressions may not be read, no model is written.
+
+    Raises:
+        MienError: a file is missing, or the folder cannot be written.
+    """
+    policy, _ = policy_here()
+    networks = open_networks(model, permit_expressions(policy))
+    if networks.detector is None:
+        raise DeviceError("the face detector's file is missing. Fetch it with: mien doctor --fetch")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in networks.files.items():
+        with atomic_path(folder / name) as temporary:
+            temporary.write_bytes(content)
+    described = {"detector": described_network(networks.detector, folder.name), "model": None}
+    if networks.model is not None:
+        described["model"] = described_network(networks.model, folder.name)
+    write_json(folder / "networks.json", described)
+
+
+def described_network(network: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return what a page is told of a network: its description with a ``url`` below ``place``."""
+    return {**{key: value for key, value in network.items() if key != "file"}, "url": f"{place}/{network['file']}"}
+
+
+def _add(files: dict[str, bytes], kind: str, content: bytes) -> str:
+    name = f"{kind}-{hashlib.sha256(content).hexdigest()[:10]}.onnx"
+    files[name] = content
+    return name
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m mien.web.networks FOLDER [MODEL]")
+    try:
+        write_networks(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else PAGE_MODEL)
+    except MienError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,53 @@
+"""Serves the page on this computer and opens the browser."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import webbrowser
+from typing import Final
+
+import uvicorn
+
+from mien.errors import DeviceError
+from mien.web.app import WebApp
+
+HOST: Final = "127.0.0.1"
+USUAL_PORT: Final = 8731
+"""Browsers remember the permission for the camera by address, so the port stays the same where it can."""
+
+
+def serve(web: WebApp, port: int | None, browser: bool) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        web: what to serve.
+        port: None for the usual one, or any free one where that is taken.
+        browser: open the page in the user's browser.
+
+    Raises:
+        DeviceError: the port is taken.
+    """
+    listener = _listen(port)
+    url = f"http://{HOST}:{listener.getsockname()[1]}/"
+    print(f"Mien is at {url}  (Ctrl-C ends it)", flush=True)
+    if browser:
+        threading.Timer(0.3, webbrowser.open, (url,)).start()
+    config = uvicorn.Config(web.app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3)
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(port: int | None) -> socket.socket:
+    """Return a socket that listens on a port of this computer."""
+    for candidate in (USUAL_PORT, 0) if port is None else (port,):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+        except OSError as error:
+            listener.close()
+            reason = error.strerror
+            continue
+        return listener
+    raise DeviceError(f"port {port} of {HOST} cannot be used ({reason}). Choose another with --port, or leave it out")

@@ -1,0 +1,298 @@
+"""Training of the face detector: scenes with known faces, what cells should answer, and the whole recipe in a short form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mien.cli import app
+from mien.errors import BundleError, DataError, UsageError
+from mien.preprocess import CANONICAL_LANDMARKS
+from mien.records import Box
+from mien.training.detector.backgrounds import MIN_SIDE, picture_files, procedural, read_backgrounds
+from mien.training.detector.export import answers_of, export_detector
+from mien.training.detector.faces import TaughtFaces, teach_faces
+from mien.training.detector.loop import DetectorTrainer, load_detector_checkpoint, varied
+from mien.training.detector.losses import ANSWERS, cells, decoded, distance_iou, losses, targets_of
+from mien.training.detector.network import LANDMARK_UNIT, STRIDES, USUAL_LANDMARKS, DetectorNet, count_weights
+from mien.training.detector.scenes import SCENE, Composer, Scene, is_faceless, moved_box
+from mien.training.detector.settings import DetectorSettings, changed
+from mien.vision.bundles import newest_own_bundle
+from mien.vision.own_detector import OwnDetector
+from mien.vision.yunet import YuNetDetector
+
+SHORT = {"rounds": 2, "round_scenes": 12, "batch_size": 6, "again": 2, "hard": 1, "window": 1}
+
+
+@pytest.fixture(scope="module")
+def drawn_faces() -> TaughtFaces:
+    """Two drawn faces, dark on light, whose places are the canonical ones."""
+    images = np.full((2, 48, 48), 200, np.uint8)
+    for image in images:
+        for x, y in CANONICAL_LANDMARKS:
+            cv2.circle(image, (round(float(x)), round(float(y))), 2, 20, -1)
+    boxes = np.tile(np.array([4, 4, 40, 44], np.float32), (2, 1))
+    return TaughtFaces(images, boxes, np.tile(CANONICAL_LANDMARKS, (2, 1, 1)))
+
+
+def scene_with(*boxes: tuple[float, float, float, float], score: float = 1.0) -> Scene:
+    sized = np.array(boxes, np.float32).reshape(-1, 4)
+    landmarks = sized[:, None, :2] + sized[:, None, 2:] * (CANONICAL_LANDMARKS / 48)[None]
+    grey = np.zeros((SCENE, SCENE), np.uint8)
+    return Scene(grey, sized, landmarks.astype(np.float32), np.full(len(sized), score, np.float32))
+
+
+def test_a_scene_depends_on_its_number_only(drawn_faces: TaughtFaces) -> None:
+    one, two = Composer(drawn_faces, [], 5), Composer(drawn_faces, [], 5)
+    two.compose(3)
+    first, again, other = one.compose(8), two.compose(8), one.compose(9)
+    assert np.array_equal(first.grey, again.grey)
+    assert np.array_equal(first.landmarks, again.landmarks)
+    assert not np.array_equal(first.grey, other.grey)
+
+
+def test_scenes_show_what_their_labels_say(drawn_faces: TaughtFaces) -> None:
+    composer = Composer(drawn_faces, [procedural(np.random.default_rng(1), 300)], 0)
+    scenes = [composer.compose(number) for number in range(60)]
+    assert all(scene.grey.shape == (SCENE, SCENE) and scene.grey.dtype == np.uint8 for scene in scenes)
+    without = [number for number, scene in enumerate(scenes) if is_faceless(0, number)]
+    assert 5 < len(without) < 30
+    assert all(not len(scenes[number].scores) for number in without)
+    boxes = np.concatenate([scene.boxes for scene in scenes])
+    assert boxes[:, 2].min() < 40 < 150 < boxes[:, 2].max()
+    for scene in scenes:
+        for box, landmarks, score in zip(scene.boxes, scene.landmarks, scene.scores, strict=True):
+            assert (landmarks > box[:2] - 0.25 * box[2:]).all()
+            assert (landmarks < box[:2] + 1.25 * box[2:]).all()
+            seen = np.minimum(box[:2] + box[2:], SCENE) - np.maximum(box[:2], 0)
+            assert (score > 0) == (max(0, seen[0]) * max(0, seen[1]) / (box[2] * box[3]) >= 0.5) or abs(score) == 1
+
+
+def test_a_box_that_turns_holds_its_ellipse() -> None:
+    turn = np.array([[0.0, -2.0, 10.0], [2.0, 0.0, 0.0]])  # a quarter turn, twice as large
+    assert moved_box(turn, np.array([0, 0, 10, 20], np.float32)) == pytest.approx([-30, 0, 40, 20])
+
+
+def test_the_teacher_agrees_with_itself_and_doubts(shared: Path, yunet: Path, fer2013: object) -> None:
+    training = fer2013.split("Training")  # type: ignore[attr-defined]
+    teacher = YuNetDetector(yunet, min_score=0.5)
+    faces = teach_faces(training.images[:24], teacher)
+    assert 12 <= len(faces) <= 24
+    assert np.abs(np.median(faces.landmarks, 0) - CANONICAL_LANDMARKS).max() < 4
+    with_teacher = Composer(faces, [], 0, YuNetDetector(yunet, max_side=SCENE, min_score=0.3))
+    scores = np.concatenate([with_teacher.compose(number).scores for number in range(30)])
+    sure = scores[scores > 0]
+    assert len(sure) > 10
+    assert ((sure > 0.3) & (sure < 1)).any()
+    with pytest.raises(DataError, match="none of the training images"):
+        teach_faces(np.zeros((3, 48, 48), np.uint8), teacher)
+
+
+def test_backgrounds_with_faces_and_icons_are_left_out(yunet: Path, shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "a.png"), np.full((MIN_SIDE, 300, 3), 90, np.uint8))
+    cv2.imwrite(str(tmp_path / "in" / "icon.png"), np.zeros((32, 32), np.uint8))
+    (tmp_path / "in" / "b.jpg").write_bytes((shared / "media" / "five_faces.jpg").read_bytes())
+    (tmp_path / "in" / "c.png").write_bytes(b"no picture")
+    files = [path for path in picture_files([tmp_path / "in"]) if tmp_path in path.parents]
+    assert [path.name for path in files] == ["a.png", "b.jpg", "c.png", "icon.png"]
+    found = read_backgrounds(files, YuNetDetector(yunet))
+    assert [picture.shape for picture in found] == [(MIN_SIDE, 300)]
+    with pytest.raises(DataError, match="is not a folder"):
+        picture_files([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no picture"):
+        picture_files([tmp_path / "empty"])
+
+
+def test_cells_near_a_face_are_asked_and_those_further_out_left_alone() -> None:
+    places, strides = cells()
+    targets = targets_of([scene_with((80, 80, 40, 40)), scene_with((80, 80, 40, 40), score=-1), scene_with()])
+    asked = targets.scores[0] > 0
+    assert asked.any()
+    assert set(strides[asked]) == {8.0, 16.0}
+    assert np.abs(places[asked] - 100).max() <= 0.8 * 16
+    at_corner = (np.abs(places - 16).max(1) < 1) & (strides == 8)
+    assert (targets.scores[0][at_corner] == 0).all()
+    larger = targets_of([scene_with((70, 70, 60, 60))]).scores[0]
+    assert (larger == -1).any()
+    assert set(strides[larger > 0]) == {16.0}
+    assert (targets.scores[1][(np.abs(places - 100) <= 20).all(1)] == -1).all()
+    assert not (targets.scores[1] > 0).any()
+    assert (targets.scores[2] == 0).all()
+
+
+def test_every_size_of_face_is_asked_of_some_cell() -> None:
+    for width in (12, 20, 40, 70, 120, 200):
+        left = (SCENE - width) / 2 + 1.7
+        assert (targets_of([scene_with((left, left, width, 1.2 * width))]).scores > 0).any()
+
+
+def test_right_answers_cost_nothing_and_wrong_ones_do() -> None:
+    places, strides = (torch.from_numpy(each) for each in cells())
+    targets = targets_of([scene_with((60, 50, 80, 100))])
+    right = torch.zeros(1, len(places), ANSWERS)
+    right[..., 0] = torch.where(targets.scores > 0, 12.0, -12.0)
+    unit = strides[:, None]
+    right[..., 1:3] = (targets.boxes[..., :2] - places) / unit
+    right[..., 3:5] = (targets.boxes[..., 2:] / unit).clamp(min=1e-3).log()
+    apart = (targets.landmarks - targets.boxes[..., None, :2]) / targets.boxes[..., None, 2:].clamp(min=1e-3)
+    right[..., 5:] = ((apart - torch.tensor(USUAL_LANDMARKS)) / LANDMARK_UNIT).flatten(-2)
+    ends = np.cumsum([(SCENE // stride) ** 2 for stride in STRIDES])[:-1]
+
+    def cost(answers: torch.Tensor) -> float:
+        each = zip(answers.tensor_split(list(ends), 1), STRIDES, strict=True)
+        parts = [part.transpose(1, 2).unflatten(2, (SCENE // stride,) * 2) for part, stride in each]
+        return float(losses(parts, targets, places, strides)[0])
+
+    assert cost(right) < 1e-3
+    shifted, blind = right.clone(), right.clone()
+    shifted[..., 1] += 1
+    blind[..., 0] = -12
+    assert cost(shifted) > 0.05
+    assert cost(blind) > 1
+    boxes, points = decoded(right[0], places, strides)
+    asked = targets.scores[0] > 0
+    assert torch.allclose(boxes[asked], targets.boxes[0][asked], atol=1e-3)
+    assert torch.allclose(points[asked], targets.landmarks[0][asked], atol=1e-3)
+
+
+def test_distance_iou_of_known_boxes() -> None:
+    same = torch.tensor([[10.0, 10.0, 4.0, 4.0]])
+    apart = torch.tensor([[20.0, 10.0, 4.0, 4.0]])
+    assert float(distance_iou(same, same)) == pytest.approx(0)
+    assert float(distance_iou(same, apart)) == pytest.approx(1 + 100 / (14**2 + 4**2))
+
+
+def test_a_mirrored_scene_has_mirrored_labels() -> None:
+    scene = scene_with((20, 40, 50, 60))
+    mirrored = next(v for v in (varied(np.random.default_rng(k), scene) for k in range(20)) if v.boxes[0, 0] != 20)
+    assert mirrored.boxes[0] == pytest.approx([SCENE - 1 - 70, 40, 50, 60])
+    assert mirrored.landmarks[0, 0] == pytest.approx([SCENE - 1 - scene.landmarks[0, 1, 0], scene.landmarks[0, 1, 1]])
+
+
+def test_the_network_answers_for_each_cell_of_any_size(tmp_path: Path) -> None:
+    network = DetectorNet().eval()
+    assert count_weights(network) < 75_000
+    for height, width in ((32, 32), (97, 130)):
+        scores, boxes, landmarks = answers_of(network, np.zeros((height, width), np.uint8))
+        assert len(scores) == len(boxes) == len(landmarks) == len(cells(height, width)[0])
+    export_detector(network, {"name": "untrained"}, tmp_path / "untrained.onnx")
+    assert OwnDetector(tmp_path / "untrained.onnx").card == {"name": "untrained"}
+
+
+def test_settings_are_checked() -> None:
+    assert changed(DetectorSettings(), {"rounds": 3}).rounds == 3
+    with pytest.raises(UsageError, match="rounds is 0"):
+        DetectorSettings(rounds=0)
+    with pytest.raises(UsageError, match="no new scene"):
+        DetectorSettings(batch_size=3)
+    with pytest.raises(UsageError, match="roundz"):
+        changed(DetectorSettings(), {"roundz": 3})
+
+
+def run_short(shared: Path, folder: Path, *more: str, rounds: int = 2) -> str:
+    changes = [f"--set={key}={value}" for key, value in (SHORT | {"rounds": rounds}).items()]
+    data = str(shared / "data" / "fer2013.zip")
+    answer = CliRunner().invoke(
+        app, ["train-detector", "--data", data, "--limit", "24", "--out", str(folder), *changes, *more], catch_exceptions=False
+    )
+    return answer.output
+
+
+@pytest.mark.slow
+def test_the_recipe_runs_from_data_to_detector_and_resumes_as_if_never_stopped(shared: Path, yunet: Path, tmp_path: Path) -> None:
+    wallpapers = tmp_path / "wallpapers"
+    wallpapers.mkdir()
+    for k in range(3):
+        cv2.imwrite(str(wallpapers / f"{k}.png"), procedural(np.random.default_rng(k), 240))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    said = run_short(shared, whole, "--backgrounds", str(wallpapers))
+    assert " faces, " in said
+    detector = OwnDetector(whole / "mien-detect.onnx")
+    detector.detect(np.full((240, 320, 3), 80, np.uint8))
+    record = json.loads((whole / "mien-detect.json").read_text(encoding="utf-8"))
+    assert record["card"] == detector.card
+    assert detector.card["rounds_done"] == 2
+    assert str(tmp_path) not in json.dumps(record)
+    assert not (whole / "scenes").exists()
+    run_short(shared, parts, "--backgrounds", str(wallpapers), rounds=1)
+    assert "with other settings" in _refused(shared, parts, "--resume", "--set=lr=0.1", "--backgrounds", str(wallpapers))
+    assert "Continue it with --resume" in _refused(shared, parts, "--backgrounds", str(wallpapers))
+    assert "on other backgrounds" in _refused(shared, parts, "--resume")
+    run_short(shared, parts, "--resume", "--backgrounds", str(wallpapers))
+    assert load_detector_checkpoint(parts / "detector.pt")["rounds_done"] == 2
+
+
+class _Stopping:
+    """Scenes of a composer, and Ctrl-C before a certain round."""
+
+    def __init__(self, composer: Composer, size: int, stop_at: int) -> None:
+        self._composer, self._size, self._stop_at = composer, size, stop_at
+
+    def round(self, number: int, stop: object) -> list[Scene]:
+        if number == self._stop_at:
+            raise KeyboardInterrupt
+        return [self._composer.compose(number * self._size + k) for k in range(self._size)]
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
+    settings = changed(DetectorSettings(), SHORT | {"rounds": 3})
+    facts = {"dataset_hash": "d", "backgrounds": "b"}
+
+    def stock(stop_at: int = -1) -> Any:
+        return _Stopping(Composer(drawn_faces, [], 0), settings.round_scenes, stop_at)
+
+    seen: list[float] = []
+    straight = DetectorTrainer(settings, tmp_path / "straight", facts)
+    straight.run(stock(), lambda done, loss: seen.append(loss))
+    assert len(seen) == 3
+    assert np.isfinite(seen).all()
+    with pytest.raises(KeyboardInterrupt):
+        DetectorTrainer(settings, tmp_path / "stopped", facts).run(stock(2), lambda done, loss: None)
+    resumed = DetectorTrainer(settings, tmp_path / "stopped", facts)
+    resumed.resume()
+    assert resumed.rounds_done == 2
+    resumed.run(stock(), lambda done, loss: None)
+    states = [load_detector_checkpoint(tmp_path / name / "detector.pt") for name in ("straight", "stopped")]
+    for part in ("network", "average"):
+        assert all(torch.equal(states[0][part][name], value) for name, value in states[1][part].items())
+    with pytest.raises(UsageError, match="on other dataset_hash"):
+        DetectorTrainer(settings, tmp_path / "stopped", facts | {"dataset_hash": "other"}).resume()
+
+
+def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run to resume"):
+        load_detector_checkpoint(tmp_path / "detector.pt")
+    (tmp_path / "detector.pt").write_bytes(b"broken")
+    with pytest.raises(BundleError, match="not a complete checkpoint"):
+        load_detector_checkpoint(tmp_path / "detector.pt")
+    torch.save({"format": "another"}, tmp_path / "detector.pt")
+    with pytest.raises(BundleError, match="not a checkpoint of mien train-detector"):
+        load_detector_checkpoint(tmp_path / "detector.pt")
+
+
+def _refused(shared: Path, folder: Path, *more: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        run_short(shared, folder, *more)
+    return str(caught.value)
+
+
+def test_boxes_overlap_as_the_records_say() -> None:
+    first, second = Box(0, 0, 4, 4), Box(2, 0, 4, 4)
+    ours = 1 - float(distance_iou(torch.tensor([[2.0, 2.0, 4.0, 4.0]]), torch.tensor([[4.0, 2.0, 4.0, 4.0]]))) + 4 / (36 + 16)
+    assert ours == pytest.approx(first.iou(second))
+
+
+def test_a_trained_detector_is_not_taken_for_a_model(tmp_path: Path) -> None:
+    (tmp_path / "detector").mkdir()
+    for ending in ("onnx", "json"):
+        (tmp_path / "detector" / f"mien-detect.{ending}").write_text("{}")
+    assert newest_own_bundle(tmp_path) is None

@@ -1,0 +1,63 @@
+"""Locks and places: one writer at a time, across versions and kills, and files where they have always been."""
+
+from __future__ import annotations
+
+import fcntl
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mien.locks import one_writer
+from mien.places import cache_folder, data_folder
+
+WRITER = """
+import pathlib, sys
+from mien.locks import one_writer
+with one_writer(pathlib.Path(sys.argv[1])):
+    print("in", flush=True)
+    sys.stdin.read()
+"""
+
+
+def writer(path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_writer_waits_for_whoever_holds_the_lock_file(tmp_path: Path) -> None:
+    """Earlier versions hold the same file by flock, so old and new programs keep out of each other's way."""
+    with (tmp_path / "ledger.lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with writer(tmp_path / "ledger") as process:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3)
+            fcntl.flock(held, fcntl.LOCK_UN)
+            assert process.communicate(timeout=900)[0] == "in\n"
+
+
+def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
+    with writer(tmp_path / "ledger") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "in\n"
+        process.kill()
+    with one_writer(tmp_path / "ledger"):
+        pass
+
+
+def test_the_lock_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "old.lock").touch(mode=0o644)
+    for name in ("new", "old"):
+        with one_writer(tmp_path / name):
+            assert stat.S_IMODE((tmp_path / f"{name}.lock").stat().st_mode) == 0o600
+
+
+def test_files_stay_where_they_have_always_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert (data_folder(), cache_folder()) == (tmp_path / "data/mien", tmp_path / "cache/mien")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name)
+    assert (data_folder(), cache_folder()) == (tmp_path / ".local/share/mien", tmp_path / ".cache/mien")

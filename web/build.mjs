@@ -1,0 +1,115 @@
+/**
+ * Builds the pages into `mien/web/static/`: one JavaScript file for each entry, names that carry the hash of the content,
+ * and a brotli and a gzip file beside each. `--package` builds the npm package into `web/dist/` instead.
+ */
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const STATIC = join(HERE, "..", "mien", "web", "static");
+const PACKAGE = join(HERE, "dist");
+const CACHE = join(HERE, "node_modules", ".cache", "mien");
+const RUNTIME = join(HERE, "node_modules", "onnxruntime-web", "dist", "ort-wasm-simd-threaded.wasm");
+
+const shared = {
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  legalComments: "none",
+  charset: "utf8",
+  absWorkingDir: HERE,
+  write: false,
+};
+
+/** Return the content of a file under a name that carries its hash. */
+function named(name, content) {
+  const hash = createHash("sha256").update(content).digest("hex").slice(0, 10);
+  return { name: name.replace(/(\.[^.]+)$/, `-${hash}$1`), content: Buffer.from(content) };
+}
+
+/** Return a bundle by entry; chunks keep the names that their imports have. */
+async function bundle(entry, define = {}) {
+  const built = await build({
+    ...shared,
+    entryPoints: [entry],
+    outdir: STATIC,
+    define,
+    splitting: true,
+    chunkNames: "[name]-[hash]",
+  });
+  const files = built.outputFiles.map((file) => ({ name: basename(file.path), content: Buffer.from(file.contents) }));
+  const main = files.find((file) => file.name === basename(entry).replace(/\.ts$/, ".js"));
+  return { main, chunks: files.filter((file) => file !== main) };
+}
+
+/** Return a file compressed; what was compressed before is taken from a cache, since brotli is slow at its best. */
+function compressed(content, kind) {
+  const hash = createHash("sha256").update(content).digest("hex");
+  const kept = join(CACHE, `${hash}.${kind}`);
+  if (existsSync(kept)) return readFileSync(kept);
+  const best = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24 };
+  const size = { [constants.BROTLI_PARAM_SIZE_HINT]: content.length };
+  const made = kind === "br" ? brotliCompressSync(content, { params: { ...best, ...size } }) : gzipSync(content, { level: 9 });
+  mkdirSync(CACHE, { recursive: true });
+  writeFileSync(kept, made);
+  return made;
+}
+
+async function buildPages() {
+  const worker = await bundle("worker.ts");
+  const workerFile = named("worker.js", worker.main.content);
+  const wasmFile = named("runtime.wasm", readFileSync(RUNTIME));
+  const define = { MIEN_WORKER: JSON.stringify(workerFile.name), MIEN_RUNTIME: JSON.stringify(wasmFile.name) };
+  const learner = await bundle("learner/learner.ts", define);
+  const learnerFile = named("learner.js", learner.main.content);
+  const css = await build({ ...shared, entryPoints: ["learner/learner.css"], outdir: STATIC });
+  const cssFile = named("learner.css", css.outputFiles[0].contents);
+  const iconFile = named("icon.svg", readFileSync(join(HERE, "learner", "icon.svg")));
+  const page = readFileSync(join(HERE, "learner", "index.html"), "utf-8")
+    .replaceAll("{{learner.js}}", `assets/${learnerFile.name}`)
+    .replaceAll("{{learner.css}}", `assets/${cssFile.name}`)
+    .replaceAll("{{icon.svg}}", `assets/${iconFile.name}`)
+    .replaceAll("{{worker.js}}", `assets/${workerFile.name}`);
+
+  rmSync(STATIC, { recursive: true, force: true });
+  mkdirSync(join(STATIC, "assets"), { recursive: true });
+  writeFileSync(join(STATIC, "learner.html"), page);
+  writeFileSync(join(STATIC, "assets.json"), `${JSON.stringify({ worker: workerFile.name, runtime: wasmFile.name })}\n`);
+  let total = 0;
+  for (const { name, content } of [workerFile, ...worker.chunks, wasmFile, learnerFile, ...learner.chunks, cssFile, iconFile]) {
+    const target = join(STATIC, "assets", name);
+    const [br, gz] = [compressed(content, "br"), compressed(content, "gz")];
+    writeFileSync(`${target}.br`, br);
+    writeFileSync(`${target}.gz`, gz);
+    total += br.length;
+    console.log(`${name.padEnd(32)} ${String(content.length).padStart(10)} bytes, ${String(br.length).padStart(9)} with brotli`);
+  }
+  console.log(`${"all".padEnd(32)} ${"".padStart(10)}       ${String(total).padStart(10)} with brotli`);
+}
+
+async function buildPackage() {
+  rmSync(PACKAGE, { recursive: true, force: true });
+  mkdirSync(PACKAGE, { recursive: true });
+  const define = { MIEN_WORKER: '"worker.js"', MIEN_RUNTIME: '"runtime.wasm"' };
+  for (const entry of ["worker.ts", "index.ts"]) {
+    const { main, chunks } = await bundle(entry, define);
+    for (const { name, content } of [main, ...chunks]) writeFileSync(join(PACKAGE, name), content);
+  }
+  cpSync(RUNTIME, join(PACKAGE, "runtime.wasm"));
+  const types = ["--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--outDir", join(PACKAGE, "types")];
+  execFileSync(process.execPath, [join(HERE, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.package.json", ...types], {
+    cwd: HERE,
+    stdio: "inherit",
+  });
+  for (const name of readdirSync(join(HERE, "package"))) cpSync(join(HERE, "package", name), join(PACKAGE, name), { recursive: true });
+  cpSync(join(HERE, "..", "LICENSE"), join(PACKAGE, "LICENSE"));
+}
+
+await (process.argv.includes("--package") ? buildPackage() : buildPages());

@@ -1,0 +1,124 @@
+/** Face detection in video that searches the whole frame only when needed. */
+
+import { FINDER } from "./constants.js";
+import type { FaceDetector } from "./detector.js";
+import { type Region, thumbnail } from "./picture.js";
+import { type Box, type Detection, type Picture, iou } from "./records.js";
+
+const GREEN = 1;
+
+/** A face of the last frame, and how far it had moved since the one before. */
+interface Followed {
+  readonly detection: Detection;
+  readonly dx: number;
+  readonly dy: number;
+}
+
+/**
+ * Finds the faces of each frame, using those of the frame before: known faces are looked for in small windows, and
+ * not at all for a tenth of a second while the picture around them stands still. The whole frame is searched twice
+ * a second at half its size, thoroughly every two seconds, and at once when a face is lost.
+ */
+export class FaceFinder {
+  private faces: Followed[] = [];
+  private thumbs: Uint8Array[] = [];
+  private searched_s = -Infinity;
+  private searchedThoroughly_s = -Infinity;
+  private looked_s = -Infinity;
+  private width = 0;
+  private height = 0;
+
+  constructor(private readonly detector: FaceDetector) {}
+
+  /** Return the faces of a frame at `t_s` seconds, from left to right. */
+  async update(t_s: number, picture: Picture): Promise<Detection[]> {
+    const sameSize = picture.width === this.width && picture.height === this.height;
+    if (!sameSize || this.faces.length > FINDER.max_followed || t_s < this.searchedThoroughly_s) {
+      this.faces = [];
+      this.thumbs = [];
+      this.searchedThoroughly_s = -Infinity;
+    }
+    const patience = this.faces.length > 0 ? 1 : FINDER.patience;
+    const searchDue = t_s - this.searched_s >= FINDER.search_s / patience;
+    if (this.faces.length > 0 && !searchDue && t_s - this.looked_s < FINDER.still_s && this.isStill(picture)) {
+      return this.faces.map((face) => face.detection);
+    }
+    const known = await this.lookNear(picture);
+    let seen: Detection[] = [];
+    if (known.length < this.faces.length || t_s - this.searchedThoroughly_s >= FINDER.thorough_s / patience) {
+      seen = await this.detector.detect(picture);
+      this.searched_s = this.searchedThoroughly_s = t_s;
+    } else if (searchDue) {
+      seen = await this.detector.detectCoarsely(picture);
+      this.searched_s = t_s;
+    }
+    const added = seen.filter((face) => known.every((other) => iou(face.box, other.box) < FINDER.min_iou));
+    const found = [...known, ...added].sort((a, b) => a.box.x - b.box.x);
+    this.faces = found.map((detection) => this.followed(detection));
+    this.width = picture.width;
+    this.height = picture.height;
+    this.looked_s = t_s;
+    this.thumbs = found.map((detection) => thumbOf(picture, detection.box));
+    return found;
+  }
+
+  /** Return whether every face looks as it did when it was last looked at. */
+  private isStill(picture: Picture): boolean {
+    return this.faces.every((face, k) => {
+      const before = this.thumbs[k]!;
+      const now = thumbOf(picture, face.detection.box);
+      let gap = 0;
+      for (let at = 0; at < now.length; at++) gap += Math.abs(now[at]! - before[at]!);
+      return gap / now.length < FINDER.still_levels;
+    });
+  }
+
+  /** Return the known faces, detected again in their windows, without lost or merged ones. */
+  private async lookNear(picture: Picture): Promise<Detection[]> {
+    const expected = this.faces.map(({ detection: { box }, dx, dy }) => ({ x: box.x + dx, y: box.y + dy, w: box.w, h: box.h }));
+    const seen = await this.detector.detectNear(picture, expected);
+    const found: Detection[] = [];
+    expected.forEach((box, k) => {
+      const best = bestMatch(seen[k]!, box, (detection) => detection.box);
+      if (best === undefined || iou(best.box, box) < FINDER.min_iou) return;
+      if (found.every((other) => iou(best.box, other.box) <= FINDER.same_face_iou)) found.push(best);
+    });
+    return found;
+  }
+
+  /** Return a face with its movement since the last frame; none for a new one. */
+  private followed(detection: Detection): Followed {
+    const before = bestMatch(this.faces, detection.box, (face) => face.detection.box);
+    if (before === undefined || iou(before.detection.box, detection.box) < FINDER.min_iou) {
+      return { detection, dx: 0, dy: 0 };
+    }
+    const [old, now] = [before.detection.box, detection.box];
+    return { detection, dx: now.x + now.w / 2 - old.x - old.w / 2, dy: now.y + now.h / 2 - old.y - old.h / 2 };
+  }
+}
+
+/** Return the candidate whose box overlaps most with `box`, the first of equal ones. */
+function bestMatch<T>(candidates: readonly T[], box: Box, boxOf: (candidate: T) => Box): T | undefined {
+  let best: T | undefined;
+  let most = -1;
+  for (const candidate of candidates) {
+    const overlap = iou(boxOf(candidate), box);
+    if (overlap > most) {
+      best = candidate;
+      most = overlap;
+    }
+  }
+  return best;
+}
+
+function thumbOf(picture: Picture, box: Box): Uint8Array {
+  const x0 = Math.min(Math.max(Math.trunc(box.x), 0), picture.width - 1);
+  const y0 = Math.min(Math.max(Math.trunc(box.y), 0), picture.height - 1);
+  const region: Region = {
+    x0,
+    y0,
+    x1: Math.min(Math.max(Math.trunc(box.x + box.w), x0 + 1), picture.width),
+    y1: Math.min(Math.max(Math.trunc(box.y + box.h), y0 + 1), picture.height),
+  };
+  return thumbnail(picture, region, GREEN, FINDER.thumb);
+}

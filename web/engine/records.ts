@@ -1,0 +1,113 @@
+/** The records in which stages meet. Coordinates are pixels of the frame, x to the right and y down; times are seconds. */
+
+import { EMOTIONS, FACING_PITCH_DEG, FACING_YAW_DEG } from "./constants.js";
+
+/** One picture: `data` holds red, green, blue and alpha of each pixel, row by row. */
+export interface Picture {
+  readonly data: Uint8ClampedArray | Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** One picture of a source, and the time it stands for. */
+export interface Frame {
+  /** Position in the source, from 0; dropped frames leave gaps. */
+  readonly index: number;
+  /** Presentation time of a recording, or seconds since a camera's session began. */
+  readonly t_s: number;
+  /** How much time the frame stands for, in seconds. */
+  readonly interval_s: number;
+  readonly picture: Picture;
+}
+
+/** An upright rectangle; it may reach out of the frame. */
+export interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly w: number;
+  readonly h: number;
+}
+
+/** Five points: right eye, left eye, nose tip, right and left mouth corner, as x and y in turn. */
+export type Landmarks = Float32Array;
+
+/** A face that the detector found. */
+export interface Detection {
+  readonly box: Box;
+  /** The detector's confidence, 0 to 1. */
+  readonly score: number;
+  readonly landmarks: Landmarks;
+}
+
+/** Where a head points, in degrees; all 0 looks straight into the camera. */
+export interface HeadPose {
+  readonly yaw_deg: number;
+  readonly pitch_deg: number;
+  readonly roll_deg: number;
+}
+
+/** One face in one frame. */
+export interface FaceReading {
+  /** A random name that ends with the session. */
+  readonly track_id: string;
+  readonly box: Box;
+  readonly score: number;
+  readonly landmarks: Landmarks;
+  /** Seven probabilities of this frame alone; empty where the face was not read. */
+  readonly raw: readonly number[];
+  /** The same, smoothed over time. */
+  readonly smoothed: readonly number[];
+  /** The class that is shown, "" where the face was not read. */
+  readonly label: string;
+  /** The smoothed probability of `label`; 0 where the face was not read. */
+  readonly confidence: number;
+  /** Whether the confidence is too low to be believed. */
+  readonly uncertain: boolean;
+  readonly pose: HeadPose | null;
+  /** Why the face was not read ("too small"), or "". */
+  readonly unread: string;
+  /** Whether the head points at the screen; null where that is unknown. */
+  readonly facing: boolean | null;
+}
+
+/** All faces of one frame, from left to right. */
+export interface FrameResult {
+  readonly index: number;
+  readonly t_s: number;
+  readonly interval_s: number;
+  readonly width: number;
+  readonly height: number;
+  readonly faces: readonly FaceReading[];
+}
+
+/** Return intersection over union of two boxes, 0 to 1. */
+export function iou(a: Box, b: Box): number {
+  const across = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
+  const down = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
+  if (across <= 0 || down <= 0) return 0;
+  const shared = across * down;
+  return shared / (a.w * a.h + b.w * b.h - shared);
+}
+
+/** Return whether a head points at the screen, within `slack` times the limits. */
+export function facesScreen(pose: HeadPose, slack = 1): boolean {
+  return Math.abs(pose.yaw_deg) <= slack * FACING_YAW_DEG && Math.abs(pose.pitch_deg) <= slack * FACING_PITCH_DEG;
+}
+
+/** Return the reading as people see it; a guess carries a question mark. */
+export function words(face: FaceReading): string {
+  if (face.unread) return `not read: ${face.unread}`;
+  return `${face.label}${face.uncertain ? "?" : ""} ${percent(face.confidence)}`;
+}
+
+/** Return a share as people read it, "42 %". */
+export function percent(share: number): string {
+  return Number.isNaN(share) ? "-" : `${Math.round(100 * share)} %`;
+}
+
+/** Return the position of a label in `EMOTIONS`. */
+export function labelIndex(label: string): number {
+  const at = EMOTIONS.indexOf(label);
+  if (at < 0) throw new Error(`${label} is none of the seven expressions`);
+  return at;
+}

@@ -1,0 +1,100 @@
+/** Face tracking. Track names are random, say nothing of the person, and end with the session. */
+
+import { assign } from "./assignment.js";
+import { TRACKER } from "./constants.js";
+import { type Box, type Detection, iou } from "./records.js";
+
+const FORBIDDEN = 10;
+
+class Track {
+  private speed: readonly [number, number] | null = null;
+
+  constructor(
+    readonly track_id: string,
+    private box: Box,
+    public seen_s: number,
+  ) {}
+
+  /** Return the predicted box at `t_s`, from a decaying velocity. */
+  expected(t_s: number): Box {
+    const [vx, vy] = this.speed ?? [0, 0];
+    const way_s = TRACKER.coasting_s * (1 - Math.exp(-Math.max(0, t_s - this.seen_s) / TRACKER.coasting_s));
+    return { x: this.box.x + vx * way_s, y: this.box.y + vy * way_s, w: this.box.w, h: this.box.h };
+  }
+
+  saw(box: Box, t_s: number): void {
+    const passed_s = t_s - this.seen_s;
+    if (passed_s > 0) {
+      const vx = (box.x + box.w / 2 - (this.box.x + this.box.w / 2)) / passed_s;
+      const vy = (box.y + box.h / 2 - (this.box.y + this.box.h / 2)) / passed_s;
+      const keep = this.speed === null ? 0 : Math.exp(-passed_s / TRACKER.motion_s);
+      const [ox, oy] = this.speed ?? [0, 0];
+      this.speed = [keep * ox + (1 - keep) * vx, keep * oy + (1 - keep) * vy];
+    }
+    this.box = box;
+    this.seen_s = t_s;
+  }
+}
+
+/** Matches the faces of a frame to tracks by minimum total cost; likeness is distance-IoU (Zheng et al. 2020). */
+export class Tracker {
+  private tracks: Track[] = [];
+  private readonly used = new Set<string>();
+
+  /** @param random Returns random whole numbers below its argument; the names of tracks are made of them. */
+  constructor(private readonly random: (below: number) => number) {}
+
+  /** Return one track name for each detection, in the same order; where time runs back, all tracks are over. */
+  update(t_s: number, detections: readonly Detection[]): string[] {
+    this.tracks = this.tracks.filter((track) => t_s - track.seen_s >= 0 && t_s - track.seen_s <= TRACKER.forget_s);
+    const known = this.tracks;
+    const cost = known.map((track) => {
+      const expected = track.expected(t_s);
+      return detections.map((detection) => {
+        const likeness = distanceIou(expected, detection.box);
+        return likeness >= TRACKER.min_diou ? -likeness : FORBIDDEN;
+      });
+    });
+    const matched = new Map<number, Track>();
+    for (const [row, column] of assign(cost)) {
+      if (cost[row]![column]! < FORBIDDEN) matched.set(column, known[row]!);
+    }
+    return detections.map((detection, k) => {
+      let track = matched.get(k);
+      if (track === undefined) {
+        track = new Track(this.newName(), detection.box, t_s);
+        this.tracks.push(track);
+      } else {
+        track.saw(detection.box, t_s);
+      }
+      return track.track_id;
+    });
+  }
+
+  /** Names of the tracks that may still be matched. */
+  get active(): ReadonlySet<string> {
+    return new Set(this.tracks.map((track) => track.track_id));
+  }
+
+  private newName(): string {
+    for (;;) {
+      const letters = Array.from({ length: TRACKER.name_length }, () => TRACKER.name_letters[this.random(TRACKER.name_letters.length)]!);
+      const name = letters.join("");
+      if (!this.used.has(name)) {
+        this.used.add(name);
+        return name;
+      }
+    }
+  }
+}
+
+/** Return the distance IoU (DIoU) of boxes, -1 to 1. */
+function distanceIou(a: Box, b: Box): number {
+  const across = Math.max(a.x + a.w, b.x + b.w) - Math.min(a.x, b.x);
+  const down = Math.max(a.y + a.h, b.y + b.h) - Math.min(a.y, b.y);
+  const diagonal = across * across + down * down;
+  if (diagonal <= 0) return 1;
+  const dx = a.x + a.w / 2 - (b.x + b.w / 2);
+  const dy = a.y + a.h / 2 - (b.y + b.h / 2);
+  return iou(a, b) - (dx * dx + dy * dy) / diagonal;
+}

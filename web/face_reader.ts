@@ -1,0 +1,162 @@
+/** The worker as a page sees it: one frame at a time, the latest frame wins, what was dropped is counted. */
+
+import type { FrameResult } from "./engine/records.js";
+import type { EngineFiles, FromWorker, Image, Stages, ToWorker } from "./messages.js";
+
+/** A frame that waits to be read. */
+export interface WaitingFrame {
+  readonly index: number;
+  readonly t_s: number;
+  readonly interval_s: number;
+  readonly image: Image;
+}
+
+/** What the reader calls. */
+export interface FaceReaderListener {
+  ready(opened_ms: number): void;
+  result(result: FrameResult, stages: Stages): void;
+  /** Nothing can be read any more. */
+  failed(reason: string): void;
+  tick(): void;
+}
+
+/** Readings take this share of a core at most, so that a phone stays cool. */
+const DUTY = 1 / 3;
+/** Five readings a second are enough: slower than this only where the device is. */
+const LONGEST_WAIT_MS = 200;
+
+/** Reads frames in the worker. */
+export class FaceReader {
+  private readonly worker: Worker;
+  private waiting: WaitingFrame | null = null;
+  /** The time of dropped frames is not lost: the next frame stands for it too. */
+  private lost_s = 0;
+  private busy = false;
+  private isReady = false;
+  private notBefore_ms = 0;
+  private idle: (() => void)[] = [];
+  /** The frame in the worker belongs to a session that is over. */
+  private isStale = false;
+  /** Frames that a newer one replaced, or that came before it was time. */
+  dropped = 0;
+  /** Readings come at most this often, in milliseconds. */
+  shortest_ms = 0;
+
+  constructor(
+    workerUrl: string | URL,
+    private readonly listener: FaceReaderListener,
+  ) {
+    this.worker = new Worker(workerUrl, { type: "module", name: "mien" });
+    this.worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.hear(data));
+    this.worker.addEventListener("error", (event) => {
+      listener.failed(event.message || "the worker's script cannot be loaded");
+    });
+  }
+
+  open(files: EngineFiles, smoothing_s: number | undefined, ticks: boolean): void {
+    this.send({ kind: "open", files, smoothing_s, ticks });
+  }
+
+  /** Forget all faces, and what was counted. */
+  restart(): void {
+    this.clear();
+    this.dropped = 0;
+    this.isStale = this.busy;
+    this.send({ kind: "restart" });
+  }
+
+  /** Offer a live frame; it is read unless a newer one comes before its turn. */
+  offer(frame: WaitingFrame): void {
+    if (this.waiting !== null) this.drop(this.waiting);
+    if (performance.now() < this.notBefore_ms && this.isReady) {
+      this.drop(frame);
+      return;
+    }
+    this.waiting = frame;
+    this.next();
+  }
+
+  /** Read a frame whatever comes after it; resolves when it has been read. */
+  async read(frame: WaitingFrame): Promise<void> {
+    while (this.busy || !this.isReady) await new Promise<void>((resolve) => this.idle.push(resolve));
+    this.start(frame);
+    await new Promise<void>((resolve) => this.idle.push(resolve));
+  }
+
+  /** Drop what waits. */
+  clear(): void {
+    this.waiting?.image.close();
+    this.waiting = null;
+    this.lost_s = 0;
+  }
+
+  /** End the worker for good. */
+  close(): void {
+    this.clear();
+    this.worker.terminate();
+  }
+
+  private drop(frame: WaitingFrame): void {
+    this.dropped++;
+    this.lost_s += frame.interval_s;
+    frame.image.close();
+    if (frame === this.waiting) this.waiting = null;
+  }
+
+  private next(): void {
+    if (this.busy || !this.isReady || this.waiting === null) return;
+    const { waiting } = this;
+    this.waiting = null;
+    this.start({ ...waiting, interval_s: waiting.interval_s + this.lost_s });
+    this.lost_s = 0;
+  }
+
+  private start(frame: WaitingFrame): void {
+    this.busy = true;
+    this.send({ kind: "frame", ...frame }, [frame.image]);
+  }
+
+  private hear(message: FromWorker): void {
+    switch (message.kind) {
+      case "ready":
+        this.isReady = true;
+        this.listener.ready(message.opened_ms);
+        this.rest();
+        break;
+      case "result":
+        this.pace(message.stages.total_ms);
+        if (!this.isStale) this.listener.result(message.result, message.stages);
+        this.isStale = false;
+        this.rest();
+        break;
+      case "skipped":
+        this.isStale = false;
+        this.rest();
+        break;
+      case "failed":
+        this.listener.failed(message.reason);
+        break;
+      case "tick":
+        this.listener.tick();
+        break;
+    }
+  }
+
+  /** The next reading waits until this one's share of a core is used up. */
+  private pace(total_ms: number): void {
+    const pause_ms = Math.min(total_ms / DUTY, LONGEST_WAIT_MS) - total_ms;
+    this.notBefore_ms = performance.now() + Math.max(pause_ms, this.shortest_ms - total_ms, 0);
+  }
+
+  private rest(): void {
+    this.busy = false;
+    const idle = this.idle;
+    this.idle = [];
+    for (const resolve of idle) resolve();
+    this.next();
+  }
+
+  private send(message: ToWorker, transfer: Transferable[] = []): void {
+    this.worker.postMessage(message, transfer);
+  }
+}

@@ -1,0 +1,74 @@
+/** What is shown when a session ends: the most wanted numbers, and its files to save. */
+
+import { EMOTIONS, type Outcome, percent } from "../sdk.js";
+import { clock, download, element, say } from "./elements.js";
+import { bars, signed } from "./panel.js";
+
+/** The parts of `summary.json` that are shown. */
+interface Summary {
+  readonly duration_s: number;
+  readonly frames: number;
+  readonly frames_with_face: number;
+  readonly faces_max: number;
+  readonly dropped: number;
+  readonly coverage: number;
+  readonly facing_share: number | null;
+  readonly uncertain_share?: number;
+  readonly valence?: number | null;
+  readonly arousal?: number | null;
+  readonly distribution?: Readonly<Record<string, number>>;
+}
+
+/** Save a session's files. */
+export function saveRows(outcome: Outcome): void {
+  download(`${outcome.id}-observations.csv`, outcome.observations);
+}
+
+export function saveSummary(outcome: Outcome): void {
+  const text = `${JSON.stringify(outcome.summary, null, 2)}\n`;
+  download(`${outcome.id}-summary.json`, new Blob([text], { type: "application/json" }));
+}
+
+export class SummaryDialog {
+  private readonly dialog = element<HTMLDialogElement>("summary-dialog");
+  private readonly setBars = bars(element("summary-bars"));
+  private outcome: Outcome | null = null;
+
+  constructor() {
+    element("save-rows").addEventListener("click", () => this.outcome && saveRows(this.outcome));
+    element("save-summary").addEventListener("click", () => this.outcome && saveSummary(this.outcome));
+  }
+
+  /** @param kept Where the session is kept, as a sentence. */
+  show(outcome: Outcome, kept: string): void {
+    this.outcome = outcome;
+    const summary = outcome.summary as unknown as Summary;
+    const share = summary.frames > 0 ? summary.frames_with_face / summary.frames : 0;
+    const tiles: [string, string][] = [
+      ["duration", clock(summary.duration_s)],
+      ["readings", `${summary.frames}, ${summary.dropped} dropped`],
+      ["face in the picture", `${percent(share)}, at most ${summary.faces_max}`],
+      ["facing the screen", summary.facing_share === null ? "-" : percent(summary.facing_share)],
+      ["measured", percent(summary.coverage)],
+    ];
+    const { distribution } = summary;
+    if (distribution !== undefined) {
+      tiles.push(["uncertain", percent(summary.uncertain_share ?? 0)]);
+      tiles.push(["valence", signed(summary.valence)], ["arousal", signed(summary.arousal)]);
+      this.setBars(EMOTIONS.map((name) => distribution[name] ?? 0));
+    }
+    element("summary-bars").hidden = distribution === undefined;
+    element("summary-tiles").replaceChildren(
+      ...tiles.map(([name, value]) => {
+        const tile = document.createElement("div");
+        const [term, text] = [document.createElement("dt"), document.createElement("dd")];
+        term.textContent = name;
+        text.textContent = value;
+        tile.append(term, text);
+        return tile;
+      }),
+    );
+    say("summary-kept", kept);
+    this.dialog.showModal();
+  }
+}

@@ -1,0 +1,39 @@
+/** The networks in ONNX Runtime (wasm, one thread): one session for each, for life. Loaded by the worker alone. */
+
+import { InferenceSession, Tensor, env } from "onnxruntime-web/wasm";
+import { CROP } from "./engine/constants.js";
+import type { Outputs, RunDetector } from "./engine/detector.js";
+import type { ReadFaces } from "./engine/pipeline.js";
+
+/** Name where ONNX Runtime's WebAssembly file is; must be called before a session is made. */
+export function configureRuntime(wasmUrl: string): void {
+  env.wasm.wasmPaths = { wasm: wasmUrl };
+  env.wasm.numThreads = 1;
+  env.wasm.proxy = false;
+  env.logLevel = "error";
+}
+
+async function openSession(model: Uint8Array): Promise<InferenceSession> {
+  return InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: "all", enableCpuMemArena: true });
+}
+
+/** Open a detector's network: any size of input, all outputs as plain numbers. */
+export async function openDetector(model: Uint8Array, outputs: readonly string[]): Promise<RunDetector> {
+  const session = await openSession(model);
+  const input = session.inputNames[0]!;
+  const missing = outputs.filter((name) => !session.outputNames.includes(name));
+  if (missing.length > 0) throw new Error(`the face detector's file has no output ${missing[0]}`);
+  return async (data, width, height) => {
+    const found = await session.run({ [input]: new Tensor("float32", data, [1, 3, height, width]) }, [...outputs]);
+    return Object.fromEntries(outputs.map((name) => [name, found[name]!.data as Float32Array])) satisfies Outputs;
+  };
+}
+
+/** Open a model bundle: crops in, seven probabilities for each out. */
+export async function openReader(model: Uint8Array): Promise<ReadFaces> {
+  const session = await openSession(model);
+  return async (crops, count) => {
+    const faces = new Tensor("uint8", crops, [count, 1, CROP.size, CROP.size]);
+    return (await session.run({ faces }, ["probabilities"]))["probabilities"]!.data as Float32Array;
+  };
+}

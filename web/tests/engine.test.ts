@@ -1,0 +1,302 @@
+/** The engine against Python, step by step. */
+
+import { describe, expect, test } from "vitest";
+import { Affect, Trend } from "../engine/affect.js";
+import { assign } from "../engine/assignment.js";
+import { DETECTOR } from "../engine/constants.js";
+import { type FaceDetector, NetworkDetector, YUNET } from "../engine/detector.js";
+import { FaceFinder } from "../engine/finder.js";
+import { pictureMeasures, whyUnread } from "../engine/legibility.js";
+import { resizeInto, roundEven, thumbnail } from "../engine/picture.js";
+import { headPose } from "../engine/pose.js";
+import { similarityFromLandmarks, warpFace } from "../engine/preprocess.js";
+import { type Box, type Detection, type FrameResult, type Picture, iou } from "../engine/records.js";
+import { Smoother } from "../engine/smoother.js";
+import { csvRows, summaryDocument } from "../engine/summary.js";
+import { Tally } from "../engine/tally.js";
+import { Tracker } from "../engine/tracker.js";
+import { CROPS, ENGINE, fromHex, goldenPicture, type Vectors } from "./golden.js";
+
+function face(box: Box): Detection {
+  const { x, y, w, h } = box;
+  return { box, score: 0.9, landmarks: new Float32Array([x, y, x + w, y, x + w / 2, y + h / 2, x, y + h, x + w, y + h]) };
+}
+
+test("crops are Python's, byte for byte", () => {
+  const picture = goldenPicture();
+  const crop = new Uint8Array(48 * 48);
+  expect(CROPS.crops.length).toBeGreaterThanOrEqual(3);
+  for (const golden of CROPS.crops) {
+    warpFace(picture, similarityFromLandmarks(new Float32Array(golden.landmarks.flat())), crop);
+    expect(Buffer.from(crop).toString("hex")).toBe(golden.crop_hex);
+  }
+});
+
+test("landmarks that coincide have no crop", () => {
+  expect(() => similarityFromLandmarks(new Float32Array(10).fill(5))).toThrow("coincide");
+});
+
+test("resized pictures are OpenCV's to one level, windows in 99 % of the bytes", () => {
+  for (const { region, size, mode, bgr_hex, thumb_hex } of ENGINE.resize) {
+    const [x0, y0, x1, y1] = region;
+    const [width, height] = size;
+    const planes = { data: new Float32Array(3 * width * height), width, height };
+    resizeInto(planes, 0, 0, width, height, goldenPicture(), { x0, y0, x1, y1 }, mode);
+    const expected = fromHex(bgr_hex);
+    const gaps = planes.data.map((value, k) => Math.abs(value - expected[k]!));
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(1);
+    // OpenCV's own code for single pixels and for many at once differs in the last bit
+    if (mode === "linear") expect(gaps.filter((gap) => gap > 0).length / gaps.length).toBeLessThan(0.01);
+    const thumb = thumbnail(goldenPicture(), { x0, y0, x1, y1 }, 1, 16);
+    const expectedThumb = fromHex(thumb_hex);
+    expect(Math.max(...thumb.map((value, k) => Math.abs(value - expectedThumb[k]!)))).toBeLessThanOrEqual(1);
+  }
+});
+
+test.each([
+  [0.5, 0],
+  [1.5, 2],
+  [2.5, 2],
+  [-0.5, -0],
+  [-1.5, -2],
+  [2.4, 2],
+  [2.6, 3],
+])("%f rounds to %f, as in Python", (value, rounded) => {
+  expect(roundEven(value)).toBeCloseTo(rounded, 10);
+});
+
+test("YuNet's outputs are decoded as OpenCV does", () => {
+  const { side, min_score, outputs, found } = ENGINE.decoder;
+  const raw = Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, Float32Array.from(values as number[])]));
+  const decoded = YUNET.decode(raw, side, side, min_score);
+  expect(found.length).toBeGreaterThan(0);
+  expect(decoded.length).toBe(found.length);
+  decoded.forEach((detection, k) => {
+    expect(detection.score).toBeCloseTo(found[k].score, 3);
+    for (const edge of ["x", "y", "w", "h"] as const) expect(detection.box[edge]).toBeCloseTo(found[k].box[edge], 1);
+    detection.landmarks.forEach((value, at) => expect(value).toBeCloseTo(found[k].landmarks[at], 1));
+  });
+});
+
+describe("windows", () => {
+  /** A network that finds one face, in the middle of every window that shows something bright. */
+  const detector = new NetworkDetector(
+    async (input, width, height) => {
+      const windows = width / DETECTOR.window;
+      const bright = Array.from({ length: windows }, (_, k) => input[64 * width + k * DETECTOR.window + 64]! > 128);
+      return { bright: Float32Array.from(bright, Number), height: new Float32Array([height]) };
+    },
+    {
+      multiple: 32,
+      outputs: [],
+      decode: (outputs) =>
+        [...outputs["bright"]!].flatMap((seen, k) =>
+          seen ? [face({ x: k * DETECTOR.window + 44, y: 44, w: 40, h: 40 })] : [],
+        ),
+    },
+  );
+
+  test("what is found in a window lies where the window was", async () => {
+    const data = new Uint8Array(4 * 640 * 480).fill(0);
+    for (let y = 150; y < 350; y++) data.fill(255, 4 * (640 * y + 50), 4 * (640 * y + 250));
+    const boxes = [
+      { x: 50, y: 150, w: 200, h: 200 },
+      { x: 450, y: 150, w: 100, h: 100 },
+    ];
+    const found = await detector.detectNear({ data, width: 640, height: 480 }, boxes);
+    expect(found.map((each) => each.length)).toEqual([1, 0]);
+    expect(iou(found[0]![0]!.box, { x: 150 - 43.75, y: 250 - 43.75, w: 87.5, h: 87.5 })).toBeGreaterThan(0.95);
+  });
+
+  test("a window outside of the picture is black", async () => {
+    const data = new Uint8Array(4 * 64 * 48).fill(255);
+    const found = await detector.detectNear({ data, width: 64, height: 48 }, [{ x: 900, y: 900, w: 50, h: 50 }]);
+    expect(found).toEqual([[]]);
+  });
+});
+
+test("the finder asks and answers as Python's", async () => {
+  let boxes: Box[] = [];
+  let calls: string[] = [];
+  const sorted = (some: Box[]): Detection[] => some.map(face).sort((a, b) => a.box.x - b.box.x);
+  const detector: FaceDetector = {
+    async detect() {
+      calls.push("detect");
+      return sorted(boxes);
+    },
+    async detectCoarsely() {
+      calls.push("coarse");
+      return sorted(boxes.filter((box) => box.w >= 60));
+    },
+    async detectNear(_, near) {
+      calls.push(`near ${near.length}`);
+      return near.map((each) => boxes.filter((box) => iou(box, each) > 0.1).map(face));
+    },
+  };
+  const finder = new FaceFinder(detector);
+  for (const step of ENGINE.finder) {
+    [boxes, calls] = [step.boxes, []];
+    const found = await finder.update(step.t_s, draw(boxes));
+    const asked = calls.filter((call) => call !== "near 0");
+    expect({ t_s: step.t_s, asked }).toEqual({ t_s: step.t_s, asked: step.calls.filter((call: string) => call !== "near 0") });
+    expect(found.map((detection) => detection.box)).toEqual(step.found);
+  }
+});
+
+/** Draw what `golden_engine.draw` draws. */
+function draw(boxes: readonly Box[]): Picture {
+  const [width, height] = [640, 360];
+  const data = new Uint8Array(4 * width * height).fill(40);
+  boxes.forEach((box, k) => {
+    const [x, y, w, h] = [box.x, box.y, box.w, box.h].map(Math.trunc) as [number, number, number, number];
+    for (let row = Math.max(y, 0); row < Math.min(y + h, height); row++) {
+      const [from, to] = [Math.max(x, 0), Math.min(x + w, width)];
+      if (to > from) data.fill(90 + 60 * k, 4 * (row * width + from), 4 * (row * width + to));
+    }
+  });
+  return { data, width, height };
+}
+
+test("the tracker follows whom Python follows", () => {
+  let count = 0;
+  const tracker = new Tracker((below) => (count = (count * 7 + 3) % 100003) % below);
+  const numbers = new Map<string, number>();
+  for (const step of ENGINE.tracker) {
+    const tracks = tracker.update(step.t_s, step.boxes.map(face)).map((name) => {
+      expect(name).toMatch(/^[bcdfghjkmnpqrstvwxz]{6}$/);
+      if (!numbers.has(name)) numbers.set(name, numbers.size);
+      return numbers.get(name);
+    });
+    expect({ t_s: step.t_s, tracks }).toEqual({ t_s: step.t_s, tracks: step.tracks });
+  }
+});
+
+test("the assignment is the cheapest of all", () => {
+  const cost = [
+    [4, 1, 3],
+    [2, 0, 5],
+    [3, 2, 2],
+    [1, 9, 9],
+  ];
+  const total = (pairs: [number, number][]): number => pairs.reduce((sum, [row, column]) => sum + cost[row]![column]!, 0);
+  expect(assign(cost)).toHaveLength(3);
+  expect(total(assign(cost))).toBe(3);
+  expect(assign([])).toEqual([]);
+});
+
+test("the smoother shows what Python's shows", () => {
+  const smoother = new Smoother();
+  for (const step of ENGINE.smoother) {
+    const { smoothed, label } = smoother.update(step.track, step.t_s, step.raw);
+    expect(label).toBe(step.label);
+    smoothed.forEach((value, k) => expect(value).toBeCloseTo(step.smoothed[k], 5));
+  }
+});
+
+test("poses are Python's to a hundredth of a degree", () => {
+  for (const { landmarks, pose } of ENGINE.pose) {
+    const found = headPose(new Float32Array(landmarks));
+    if (pose === null) {
+      expect(found).toBeNull();
+      continue;
+    }
+    for (const angle of ["yaw_deg", "pitch_deg", "roll_deg"] as const) expect(found![angle]).toBeCloseTo(pose[angle], 2);
+  }
+});
+
+test("faces are refused for Python's reasons", () => {
+  const crops = new Map<number, Uint8Array>();
+  for (const one of ENGINE.legibility) {
+    if (!one.crop_hex) continue;
+    const crop = fromHex(one.crop_hex);
+    crops.set(one.seed, crop);
+    const measures = pictureMeasures(crop);
+    expect(measures.brightness).toBeCloseTo(one.brightness, 3);
+    expect(measures.contrast).toBeCloseTo(one.contrast, 3);
+    expect(measures.sharpness).toBeCloseTo(one.sharpness, 3);
+  }
+  const reasons = new Set<string>();
+  for (const one of ENGINE.legibility) {
+    expect(whyUnread(crops.get(one.seed)!, one.side_px, one.pose, one.was_read)).toBe(one.reason);
+    reasons.add(one.reason);
+  }
+  expect(reasons.size).toBeGreaterThanOrEqual(5);
+});
+
+describe("a session", () => {
+  const frames: FrameResult[] = ENGINE.session.frames.map((frame: Vectors) => ({
+    ...frame,
+    faces: frame.faces.map((each: Vectors) => ({ ...each, landmarks: new Float32Array(10) })),
+  }));
+  const [tally, affect, trend] = [new Tally(), new Affect(), new Trend()];
+  for (const frame of frames) {
+    tally.update(frame);
+    affect.update(frame);
+    trend.update(frame);
+  }
+  const facts = {
+    ...{ session_id: "golden", started_at: "", source: "", model: "", detector: "", rule: "" },
+    ...{ policy: "full" as const, captured: 0, dropped: 0, fps: 1 },
+  };
+
+  test("is counted as Python counts it", () => {
+    const document = summaryDocument(tally, affect.mean, facts);
+    for (const [name, expected] of Object.entries(ENGINE.session.document)) close(document[name], expected, name);
+  });
+
+  test("has Python's rows", () => {
+    const rows = frames.map((frame) => csvRows(frame, true)).join("").split("\n");
+    const expected = ENGINE.session.rows.split("\n");
+    expect(rows.length).toBe(expected.length);
+    rows.forEach((row, k) => {
+      const [found, wanted] = [row.split(","), expected[k].split(",")];
+      expect(found.length).toBe(wanted.length);
+      found.forEach((cell, at) => {
+        if (cell !== wanted[at]) expect(Number(cell)).toBeCloseTo(Number(wanted[at]), 3);
+      });
+    });
+  });
+
+  test("has Python's valence, arousal, entropy and trend", () => {
+    close([affect.mean!.valence, affect.mean!.arousal, affect.mean!.entropy_bits], ENGINE.session.affect, "affect");
+    close(
+      trend.points.map((point) => [point.t_s, point.shares]),
+      ENGINE.session.trend,
+      "trend",
+    );
+  });
+
+  test("where expressions may not be read, nothing names one", () => {
+    const document = JSON.stringify(summaryDocument(tally, affect.mean, { ...facts, policy: "observables" }));
+    for (const name of ["happy", "distribution", "valence", "transitions", "uncertain_share"]) {
+      expect(document).not.toContain(name);
+    }
+    expect(csvRows(frames[0]!, false)).toMatch(/^0\.0000,0,bcdfgb,,1\n$/);
+  });
+
+  test("time that no frame stands for is not watched, and nobody is away in it", () => {
+    const gap = new Tally();
+    const frame = (t_s: number): FrameResult => ({ ...frames[0]!, t_s, interval_s: 0.2 });
+    gap.update(frame(0));
+    gap.update(frame(0.2));
+    gap.update(frame(10.2));
+    expect(gap.coverage).toBeCloseTo(0.04 / 1.02, 1);
+    expect(gap.presenceWhileWatched).toBeCloseTo(1, 5);
+    expect(gap.presenceShare).toBeLessThan(0.1);
+  });
+});
+
+/** Expect the same structure with numbers that differ by rounding at most. */
+function close(found: unknown, expected: unknown, where: string): void {
+  if (typeof expected === "number" && typeof found === "number") {
+    expect(Math.abs(found - expected), where).toBeLessThan(1.5e-3);
+  } else if (Array.isArray(expected)) {
+    expect((found as unknown[]).length, where).toBe(expected.length);
+    expected.forEach((each, k) => close((found as unknown[])[k], each, `${where}[${k}]`));
+  } else if (expected !== null && typeof expected === "object") {
+    expect(Object.keys(found as object).sort(), where).toEqual(Object.keys(expected).sort());
+    for (const [name, each] of Object.entries(expected)) close((found as Record<string, unknown>)[name], each, `${where}.${name}`);
+  } else {
+    expect(found, where).toEqual(expected);
+  }
+}

@@ -1,0 +1,142 @@
+/** The worker: owns the networks and one canvas for life; frames in, records out. Nothing else leaves it. */
+
+import { DETECTOR } from "./engine/constants.js";
+import { DECODERS, NetworkDetector, type RunDetector } from "./engine/detector.js";
+import { type ExpressionReader, Pipeline, type ReadFaces } from "./engine/pipeline.js";
+import type { Picture } from "./engine/records.js";
+import type { EngineFiles, FromWorker, Image, ToWorker } from "./messages.js";
+import { configureRuntime, openDetector, openReader } from "./runtime.js";
+
+/** Longer pictures are read at this many pixels of their longer side: no browser promises larger canvases. */
+const LONGEST_SIDE = 4096;
+
+const TICK_MS = 100;
+
+const scope = self as unknown as {
+  postMessage(message: FromWorker): void;
+  addEventListener(type: "message", listener: (event: MessageEvent<ToWorker>) => void): void;
+};
+
+const canvas = new OffscreenCanvas(640, 480);
+const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false })!;
+
+const spent = { detector_ms: 0, model_ms: 0 };
+let restart: (() => Pipeline) | null = null;
+let pipeline: Pipeline | null = null;
+let last: Promise<void> = Promise.resolve();
+
+scope.addEventListener("message", ({ data }) => {
+  // one after the other: a frame is read whole before the next message is looked at
+  last = last.then(() => handle(data));
+});
+
+async function handle(message: ToWorker): Promise<void> {
+  switch (message.kind) {
+    case "open":
+      if (message.ticks) setInterval(() => scope.postMessage({ kind: "tick" }), TICK_MS);
+      await open(message.files, message.smoothing_s);
+      break;
+    case "restart":
+      pipeline = restart?.() ?? null;
+      break;
+    case "frame":
+      await read(message);
+      break;
+  }
+}
+
+async function open(files: EngineFiles, smoothing_s: number | undefined): Promise<void> {
+  const started = performance.now();
+  try {
+    configureRuntime(files.wasm);
+    const decoder = DECODERS[files.detector.name];
+    if (decoder === undefined) throw new Error(`there is no decoder for the face detector ${files.detector.name}`);
+    const { model } = files;
+    const [detectorBytes, modelBytes] = await Promise.all([load(files.detector.url), model === null ? null : load(model.url)]);
+    const runDetector = timed(await openDetector(detectorBytes, decoder.outputs), "detector_ms");
+    const read: ReadFaces | null = modelBytes === null ? null : timed(await openReader(modelBytes), "model_ms");
+    const reader: ExpressionReader | null =
+      model === null || read === null ? null : { read, uncertainBelow: model.uncertain_below };
+    restart = () => new Pipeline(new NetworkDetector(runDetector, decoder), reader, randomBelow, smoothing_s);
+    pipeline = restart();
+    await warmUp(runDetector, read);
+    scope.postMessage({ kind: "ready", opened_ms: performance.now() - started });
+  } catch (error) {
+    scope.postMessage({ kind: "failed", reason: reasonOf(error) });
+  }
+}
+
+/** Run each network once, at the sizes that come most often: the first run of a size plans its memory. */
+async function warmUp(runDetector: RunDetector, read: ReadFaces | null): Promise<void> {
+  const side = DETECTOR.window;
+  await runDetector(new Float32Array(3 * side * side), side, side);
+  await read?.(new Uint8Array(48 * 48), 1);
+}
+
+async function load(url: string): Promise<Uint8Array> {
+  const answer = await fetch(url, { credentials: "same-origin" });
+  if (!answer.ok) throw new Error(`${new URL(url, self.location.href).pathname} cannot be loaded (${answer.status})`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+async function read(message: Extract<ToWorker, { kind: "frame" }>): Promise<void> {
+  const { index, t_s, interval_s, image } = message;
+  const started = performance.now();
+  spent.detector_ms = spent.model_ms = 0;
+  try {
+    const { picture, scale } = pixelsOf(image);
+    const pixels_ms = performance.now() - started;
+    if (pipeline === null) throw new Error("the networks are not loaded");
+    const found = await pipeline.update({ index, t_s, interval_s, picture });
+    const result = scale === 1 ? found : enlarged(found, 1 / scale);
+    scope.postMessage({ kind: "result", result, stages: { pixels_ms, ...spent, total_ms: performance.now() - started } });
+  } catch (error) {
+    scope.postMessage({ kind: "skipped", reason: reasonOf(error) });
+  } finally {
+    image.close();
+  }
+}
+
+/** Return the pixels of an image, and the scale at which they were taken. */
+function pixelsOf(image: Image): { picture: Picture; scale: number } {
+  const natural = "displayWidth" in image ? [image.displayWidth, image.displayHeight] : [image.width, image.height];
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(...natural));
+  const [width, height] = natural.map((side) => Math.max(1, Math.round(side * scale))) as [number, number];
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+  }
+  context.drawImage(image, 0, 0, width, height);
+  return { picture: { data: context.getImageData(0, 0, width, height).data, width, height }, scale };
+}
+
+/** Return a result in pixels of a larger picture. */
+function enlarged(result: Awaited<ReturnType<Pipeline["update"]>>, zoom: number): typeof result {
+  const faces = result.faces.map((face) => ({
+    ...face,
+    box: { x: face.box.x * zoom, y: face.box.y * zoom, w: face.box.w * zoom, h: face.box.h * zoom },
+    landmarks: face.landmarks.map((value) => value * zoom),
+  }));
+  return { ...result, width: Math.round(result.width * zoom), height: Math.round(result.height * zoom), faces };
+}
+
+/** Return the same function, which adds the time that it takes to a stage. */
+function timed<A extends unknown[], R>(run: (...given: A) => Promise<R>, stage: keyof typeof spent): (...given: A) => Promise<R> {
+  return async (...given) => {
+    const started = performance.now();
+    try {
+      return await run(...given);
+    } finally {
+      spent[stage] += performance.now() - started;
+    }
+  };
+}
+
+/** Return a random whole number below `below`, which names that must not be guessed are made of. */
+function randomBelow(below: number): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]! % below;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
