@@ -1,4 +1,4 @@
-"""The entry point of ``python -m mien`` and of the five root scripts: starts the command line, or says in one line why it cannot.
+"""The entry point of ``mien``, ``python -m mien`` and the five root scripts: starts the command line, or says in one line why it cannot.
 
 A plain ``python`` outside the environment lacks the packages. Nothing but the standard library is
 imported before that is known, and nothing newer than Python 3.8 is written here.
@@ -17,6 +17,8 @@ def main(verb: Optional[str] = None) -> None:  # noqa: UP045  read by older Pyth
         _refuse("Mien needs Python %d.%d or newer, this is %d.%d" % (*LEAST_PYTHON, *sys.version_info[:2]))  # noqa: UP031
     try:
         from mien.cli import main as run
+    except KeyboardInterrupt:  # pressed while the packages are loaded: nothing has begun
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if str(error.name).split(".")[0] == "mien":
             raise
