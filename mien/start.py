@@ -1,4 +1,6 @@
-"""The entry point of ``mien``, ``python -m mien`` and the five root scripts: starts the command line, or says in one line why it cannot.
+"""The entry point of ``mien``, ``python -m mien`` and the five root scripts.
+
+Starts the command line, or says in one line why it cannot.
 
 A plain ``python`` outside the environment lacks the packages. Nothing but the standard library is
 imported before that is known, and nothing newer than Python 3.8 is written here.

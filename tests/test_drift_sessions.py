@@ -139,7 +139,7 @@ def test_too_few_sessions_are_reported(tmp_path: Path) -> None:
     root.mkdir()
     assert "mien-xs" in error_of("--from", "7d", "--sessions", root, "--model", "mien-xs")
     session(root, 5, 1)
-    assert "800" in error_of("--from", "7d", "--sessions", root, "--model", "mien-xs")
+    assert "choose a later --from" in error_of("--from", "7d", "--sessions", root, "--model", "mien-xs")
     session(root, 24 * 9, 2, samples=4)
     assert "800" in error_of("--from", "7d", "--sessions", root, "--model", "mien-xs")
 

@@ -95,7 +95,7 @@ def test_statements_queued_while_the_store_is_down_arrive_once(store: tuple[int,
     there = start()
     running.finish("ended")
     until(lambda: len(there.stored()) == 9, "statements did not arrive")
-    assert running.failures == ()
+    assert not running.failures
     until(lambda: count(queue, "sent") == 9, "statements were not marked as sent")
     check_statements(there.stored())
 

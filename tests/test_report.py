@@ -117,7 +117,7 @@ def test_predictions_reproduce_the_scores(fer_folder: Path, votes: Path, tmp_pat
 
 def test_folders_without_splits_are_scored_completely(fer_folder: Path, tmp_path: Path) -> None:
     last = run("evaluate", "--data", fer_folder / "train", "--out", tmp_path)
-    assert (last["split"], last["images"]) == ("Training", 21)
+    assert (last["split"], last["images"]) == ("all", 21)
 
 
 def test_a_single_class_is_scored(fer_folder: Path, tmp_path: Path) -> None:

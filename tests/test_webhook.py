@@ -83,7 +83,7 @@ def test_the_webhook_sends_each_intervention_once_and_signs_each_attempt(status:
         running = watch(hook(tmp_path / "outbox.db", receiver.url, lambda: next(ticking)))
         running.finish("ended")
         until(lambda: len(receiver.received) == 3, "messages did not arrive")
-        assert running.failures == ()
+        assert not running.failures
     assert len({name for name, _ in receiver.received}) == 3
     assert len(receiver.attempts) == 3 + 4
     assert len({signature for _, _, signature in receiver.attempts}) == 7  # timestamps are signed, so all differ

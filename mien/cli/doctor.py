@@ -17,7 +17,7 @@ def doctor(
     model: OwnModel = None,
     deployment: Declaration = None,
 ) -> None:
-    """Report what is ready, what is missing, and what to do about it.
+    """Report what is ready and what is missing.
 
     Checks model, face detector, camera, window, deployment declaration, training packages and
     data. --fetch saves YuNet in your cache folder and verifies its hash; without it, the detector

@@ -26,7 +26,7 @@ def export(
         bool, typer.Option(help="Also make the drift reference, NAME.reference.npz (minutes; extra monitor).")
     ] = True,
 ) -> None:
-    """Export a checkpoint as a bundle: ONNX with calibration and card.
+    """Export a checkpoint as a calibrated ONNX bundle.
 
     Several checkpoints are averaged at the logits: usually more accurate, and as slow as all of
     them together. Each head is calibrated on PublicTest against its own truth, so a network with

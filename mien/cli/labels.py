@@ -24,7 +24,7 @@ def labels(
     deployment: Declaration = None,
     json_line: JsonLine = False,
 ) -> None:
-    """Check newly labelled faces before they are used for training.
+    """Check newly labelled faces before training on them.
 
     Reports the agreement of annotators (Cohen's and Fleiss' kappa, Krippendorff's alpha), labels
     that the model contradicts with high confidence, class balance, and copies among the new faces

@@ -49,7 +49,7 @@ def live(
     json_line: JsonLine = False,
     open_page: OpenPage = False,
 ) -> None:
-    """Read facial expressions from a camera, stream, video or pictures.
+    """Read facial expressions from a camera, stream or file.
 
     A camera is named by its index or name; auto is the first camera, else the demo. Writes
     observations.csv, summary.json and summary.html; no picture unless you press s (h lists

@@ -10,6 +10,7 @@ import typer
 from mien.cli.options import DATA_DEFAULT, Classes, Data, OpenPage, Validation, VotesOption
 
 if TYPE_CHECKING:
+    from mien.audit.audit import LabelModel
     from mien.data.dataset import FaceDataset
     from mien.data.fer_folders import ReadResult
 
@@ -27,7 +28,7 @@ def prepare(
     faces: Annotated[bool, typer.Option("--faces/--no-faces", help="Detect a face in every image.")] = True,
     open_page: OpenPage = False,
 ) -> None:
-    """Audit a data set: counts, duplicates, quality and label errors.
+    """Audit a data set: duplicates, quality and label errors.
 
     Writes data_preparation_report.txt, class_weights.txt, class_distribution.png and
     sample_images.png. With the extra audit also audit.html (contains images from the data),
@@ -50,7 +51,9 @@ def prepare(
     from mien.data.split_file import split_text
     from mien.errors import install_command, missing_package
     from mien.files import write_text
+    from mien.lifecycle import choose_label_model
 
+    checks_labels = choose_label_model(label_model, out / "label_model")  # refuses unknown names before anything is read
     place = find_data(data)
     started = time.perf_counter()
     result = read_result(place, classes)
@@ -59,12 +62,12 @@ def prepare(
     wanted = (
         "scipy",
         *(("faiss",) if len(result.dataset) > EXACT_UP_TO else ()),
-        *(("cleanlab",) if label_model != "none" else ()),
+        *(("cleanlab",) if checks_labels else ()),
     )
     missing = missing_package(wanted)
     seconds = {"reading": round(time.perf_counter() - started, 2)}
     if missing is None:
-        _audit(place, out, result, votes, label_model, faces, seconds, open_page)
+        _audit(place, out, result, votes, checks_labels, faces, seconds, open_page)
     else:
         _describe(place, out, result)
         print(f"\nWritten to {out}: the report, class_weights.txt and two charts")
@@ -83,7 +86,7 @@ def _audit(
     out: Path,
     result: ReadResult,
     votes: Path | None,
-    label_model: str,
+    label_model: tuple[str, LabelModel] | None,
     faces: bool,
     seconds: dict[str, float],
     open_page: bool,
@@ -100,10 +103,8 @@ def _audit(
     from mien.data.split_file import split_text
     from mien.data.votes import read_votes
     from mien.files import write_json, write_text
-    from mien.lifecycle import choose_label_model
     from mien.vision.weights import find_yunet
 
-    model = choose_label_model(label_model, out / "label_model")
     detector = find_yunet() if faces else None
     dataset = result.dataset
     crowd = read_votes(votes, dataset) if votes else None
@@ -113,7 +114,7 @@ def _audit(
         progress_bar,
         detector=detector,
         votes=crowd,
-        label_model=model,
+        label_model=label_model,
         sizes=result.sizes,
         seconds=seconds,
     )

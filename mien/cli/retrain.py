@@ -38,7 +38,7 @@ def retrain(
     json_line: JsonLine = False,
     open_page: OpenPage = False,
 ) -> None:
-    """Fine-tune a bundle on new faces and test whether it improved.
+    """Fine-tune a bundle on new faces and test the result.
 
     Drops new faces that are in the old data and holds out a part. The candidate must be better on
     held-out new faces, not worse on PublicTest, as well calibrated, and keep every class. Nothing is

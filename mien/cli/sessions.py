@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 sessions = typer.Typer(
     name="sessions",
-    help="List, show, export and delete sessions; statistics of groups.",
+    help="List, show, export and delete sessions; group statistics.",
     cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,

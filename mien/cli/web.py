@@ -21,7 +21,9 @@ def web(
     deployment: Declaration = None,
     person: Person = "",
 ) -> None:
-    """Open the live dashboard in the browser; faces are read in the page.
+    """Open the live dashboard in the browser.
+
+    Faces are read in the page.
 
     The page is served on this computer (127.0.0.1). Pictures never leave it: the browser lets it
     connect to this server only. Without --keep nothing is kept; with it, sessions appear in

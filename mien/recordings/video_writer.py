@@ -24,16 +24,16 @@ class VideoWriter:
     """Writes pictures with their times, and then the recording's sound.
 
     Args:
-        path: the MP4 file.
+        temporary: the MP4 file, as ``mien.files.atomic_path`` made it.
         recording: where the sound is copied from.
 
     Raises:
         OSError: the disk refuses; every method may raise it.
     """
 
-    def __init__(self, path: Path, recording: Path) -> None:
-        # the file that is written has a temporary name, which says nothing of its format
-        self._container = av.open(f"file:{path.absolute()}", "w", format="mp4", options={"movflags": "+faststart"})
+    def __init__(self, temporary: Path, recording: Path) -> None:
+        # its name says nothing of its format
+        self._container = av.open(f"file:{temporary.absolute()}", "w", format="mp4", options={"movflags": "+faststart"})
         self._recording = recording
         self._stream: Any = None
         self._sound: tuple[Any, Any] | None = None
