@@ -17,6 +17,7 @@ import pytest
 from build_web import build_pages, npm_command
 from conftest import REPOSITORY
 from fake_camera import chromium, clip_frames, running_page, write_y4m
+from golden_engine import write_network_answers
 from lrs_servers import free_port
 
 from mien.emotions import EMOTIONS
@@ -438,11 +439,15 @@ def test_a_kept_session_is_listed_with_the_others(
         assert not any("landmark" in path.read_text(errors="ignore") for path in folder.glob("*.csv"))
 
 
-def test_the_engines_units_pass() -> None:
+def test_the_engines_units_pass(built: None, yunet: Path, tmp_path: Path) -> None:
+    pytest.importorskip("skimage", reason="scikit-image has the astronaut's photograph")
     npm = npm_command()
     if npm is None or not (WEB / "node_modules").is_dir():
         missing("npm, or web/node_modules (make page)")
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(str(npm[0])).parent), os.environ.get("PATH", "")])}
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(str(npm[0])).parent), os.environ.get("PATH", "")]),
+        "MIEN_ANSWERS": str(write_network_answers(tmp_path, yunet)),
+    }
     for command in ("check", "test"):
         run = [*npm, "run", command]
         answer = subprocess.run(run, cwd=WEB, env=environment, capture_output=True, text=True, check=False)

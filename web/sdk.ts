@@ -306,7 +306,7 @@ export class MienCamera extends EventTarget {
     this.last_s = t_s;
     session.captured++;
     session.capturedRate.tick(came_ms);
-    this.reader.offer({ index: this.index++, t_s, interval_s, image });
+    this.reader.offer({ index: this.index++, t_s, interval_s, is_new_scene: false, image });
   }
 
   private took(result: FrameResult, stages: Stages): void {
