@@ -54,6 +54,10 @@ async function* recording(file: File): AsyncGenerator<RecordedFrame, void, undef
   let gap_s = 0;
   try {
     for await (const sample of new VideoSampleSink(track).samples()) {
+      if (sample.timestamp + sample.duration / 2 < 0) {
+        sample.close(); // cut away by the file's edit list: players do not show it either
+        continue;
+      }
       // a frame stands until the next one, so it waits for that one's time; times that run back are put right
       const t_s: number = Math.max(sample.timestamp, held === null ? 0 : held.t_s + 1e-3);
       if (sample.duration > 0) step_s = sample.duration;
