@@ -76,7 +76,8 @@ class LearnerPage {
       element<HTMLProgressElement>("progress").value = progress;
     });
     camera.on("end", (outcome) => void this.ended(outcome));
-    camera.video.addEventListener("loadedmetadata", () => this.stage.showCamera());
+    // a phone that is turned changes the size of its pictures
+    for (const name of ["loadedmetadata", "resize"]) camera.video.addEventListener(name, () => this.stage.showCamera());
   }
 
   /** Paint the newest reading with the next picture of the screen; a hidden page paints nothing. */
@@ -279,6 +280,7 @@ class LearnerPage {
 function showProblem(sentence: string): void {
   say("problem", sentence);
   element("problem").hidden = false;
+  element("problem").scrollIntoView({ block: "nearest" });
 }
 
 async function open(): Promise<void> {
