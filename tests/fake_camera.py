@@ -63,7 +63,8 @@ def write_lossless(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int) ->
         stream.pix_fmt = "gbrp"
         stream.options = {"lossless": "1", "cpu-used": "8", "deadline": "realtime", "lag-in-frames": "0"}
         for image in frames:
-            stream.height, stream.width = image.shape[:2]
+            if count == 0:
+                stream.height, stream.width = image.shape[:2]
             frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="gbrp")
             frame.pts, frame.time_base = count, Fraction(1, fps)
             container.mux(stream.encode(frame))

@@ -53,9 +53,11 @@ async function open(files: EngineFiles, smoothing_s: number | undefined): Promis
     const decoder = DECODERS[files.detector.name];
     if (decoder === undefined) throw new Error(`there is no decoder for the face detector ${files.detector.name}`);
     const { model } = files;
-    const [detectorBytes, modelBytes] = await Promise.all([load(files.detector.url), model === null ? null : load(model.url)]);
-    const runDetector = timed(await openDetector(detectorBytes, decoder.outputs), "detector_ms");
-    const read: ReadFaces | null = modelBytes === null ? null : timed(await openReader(modelBytes), "model_ms");
+    // the detector is small: the runtime starts with it while the model is still on its way
+    const coming = model === null ? null : load(model.url);
+    coming?.catch(() => undefined); // told below
+    const runDetector = timed(await openDetector(await load(files.detector.url), decoder.outputs), "detector_ms");
+    const read: ReadFaces | null = coming === null ? null : timed(await openReader(await coming), "model_ms");
     const reader: ExpressionReader | null =
       model === null || read === null ? null : { read, uncertainBelow: model.uncertain_below };
     restart = () => new Pipeline(new NetworkDetector(runDetector, decoder), reader, randomBelow, smoothing_s);
