@@ -79,7 +79,7 @@ class Analyzer:
             warn(declared, stacklevel=2)
         self._reader = open_reader(policy, lambda: Predictor(bundle_path(model), threads))
         self._detector = open_detector()
-        if notice := detector_notice(self._detector):
+        if notice := detector_notice(self._detector.name):
             warn(notice, stacklevel=2)
         self._smoothing_s = smoothing_s
         self._sources: WeakSet[Source] = WeakSet()

@@ -93,7 +93,7 @@ def _wire(settings: LiveSettings) -> _Parts:
     recorder = open_recorder(oversight, record, settings.database)
     insight = Insight(settings.rules, settings.states, policy, bundle)
     pipeline = Pipeline(detector, reader, name_source(source.seed), settings.smoothing_s, insight.drift)
-    notices = [source_notice, *oversight.sentences, detector_notice(detector), *insight.notices]
+    notices = [source_notice, *oversight.sentences, detector_notice(detector.name), *insight.notices]
     return _Parts(
         oversight=oversight,
         source=source,

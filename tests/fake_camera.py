@@ -10,8 +10,11 @@ import time
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 from conftest import REPOSITORY, SHARED
@@ -49,6 +52,24 @@ def write_y4m(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int) -> int:
             handle.write(b"FRAME\n")
             handle.write(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).tobytes())
             count += 1
+    return count
+
+
+def write_lossless(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int) -> int:
+    """Write frames as a WebM of RGB without loss, of which every decoder makes the same pixels; return how many there were."""
+    count = 0
+    with av.open(str(path), "w", format="webm") as container:
+        stream: Any = container.add_stream("libvpx-vp9", rate=fps)
+        stream.pix_fmt = "gbrp"
+        stream.options = {"lossless": "1", "cpu-used": "8", "deadline": "realtime", "lag-in-frames": "0"}
+        for image in frames:
+            if count == 0:
+                stream.height, stream.width = image.shape[:2]
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="gbrp")
+            frame.pts, frame.time_base = count, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+            count += 1
+        container.mux(stream.encode(None))
     return count
 
 

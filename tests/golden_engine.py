@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ import cv2
 import numpy as np
 
 from mien.analytics import Affect, Trend
+from mien.preprocess import to_grey
 from mien.privacy.policy import decide
 from mien.privacy.release import release
 from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose
@@ -28,10 +30,12 @@ from mien.sessions.document import summary_document
 from mien.sessions.observations import COLUMNS, _row
 from mien.sessions.records import SessionRecord, seen
 from mien.sessions.tally import Tally
-from mien.vision.bundles import bundle_path
-from mien.vision.detector import _resized
+from mien.vision.appearance import Appearance, CutDetector
+from mien.vision.bundles import PACKAGED_DETECTOR, bundle_path, packaged_bundle
+from mien.vision.detector import Detector, _resized
 from mien.vision.finder import FaceFinder
 from mien.vision.legibility import picture_measures, unread_reasons
+from mien.vision.own_detector import _KNOWN_SCORE, OWN_SCORE, OwnDetector
 from mien.vision.pose import FacingFilter, head_pose
 from mien.vision.predictor import Predictor
 from mien.vision.smoother import Smoother
@@ -57,13 +61,22 @@ def scene(t_s: float) -> list[Box]:
     return boxes
 
 
-def draw(boxes: Sequence[Box]) -> np.ndarray:
-    """Return a (360, 640, 3) uint8 picture of boxes in shades of grey; the browser draws the same."""
-    image = np.full((360, 640, 3), 40, np.uint8)
-    for k, box in enumerate(boxes):
-        x, y, w, h = (int(v) for v in (box.x, box.y, box.w, box.h))
-        image[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] = 90 + 60 * k
-    return image
+def draw(boxes: Sequence[Box], people: Sequence[int], place: int) -> np.ndarray:
+    """Return a (360, 640, 3) uint8 picture of faces, one pattern a person, in front of a place; the browser draws the same."""
+    y, x = np.mgrid[0:360, 0:640]
+    image = 60 + wave(x * (1 + place) + y * (3 - place)) // 3
+    for box, person in zip(boxes, people, strict=True):
+        left, top, w, h = (int(v) for v in (box.x, box.y, box.w, box.h))
+        inside = (x >= left) & (x < left + w) & (y >= top) & (y < top + h)
+        u, v = (x - left) * 256 // max(w, 1), (y - top) * 256 // max(h, 1)
+        face = 60 + wave((1 + person) * u + (2 - person) * v + 70 * person)
+        image = np.where(inside, face, image)
+    return np.repeat(image[:, :, None], 3, 2).astype(np.uint8)
+
+
+def wave(at: np.ndarray) -> np.ndarray:
+    """Return a wave of triangles of whole numbers, 0 to 128, with a period of 256."""
+    return np.abs(at % 256 - 128)
 
 
 class ScriptedDetector(YuNetDetector):
@@ -90,37 +103,60 @@ class ScriptedDetector(YuNetDetector):
 
 
 def finder_steps() -> list[dict[str, Any]]:
+    """Return what the finder asks and finds; the camera looks at another place after two seconds."""
     detector = ScriptedDetector()
     finder = FaceFinder(detector)
     steps = []
     for k in range(110):
         t_s = round(k * 0.04, 3)
         detector.boxes, detector.calls = scene(t_s), []
-        found = finder.update(t_s, draw(detector.boxes))
+        people, place = list(range(len(detector.boxes))), int(t_s >= 2)
+        found = finder.update(t_s, draw(detector.boxes, people, place))
         steps.append(
-            {"t_s": t_s, "boxes": [asdict(box) for box in detector.boxes], "calls": detector.calls}
-            | {"found": [asdict(face.box) for face in found]}
+            {"t_s": t_s, "boxes": [asdict(box) for box in detector.boxes], "people": people, "place": place}
+            | {"calls": detector.calls, "found": [asdict(face.box) for face in found]}
         )
     return steps
 
 
 def tracker_steps() -> list[dict[str, Any]]:
+    """Return whom the tracker follows: by position alone, then in pictures with new people and a cut, then in a time lapse."""
     random = np.random.default_rng(3)
     tracker, numbers = Tracker(Random(0)), {}
     steps, t_s = [], 0.0
-    for k in range(120):
-        t_s = round(t_s + float(random.choice([0.03, 0.05, 0.2, 0.7])), 3) if k != 70 else round(t_s - 2.0, 3)
-        boxes = [Box(*(round(float(v + n), 3) for v, n in zip(asdict(b).values(), random.normal(0, 4, 4), strict=True)))
+    for k in range(150):
+        step_s = 3.0 if k >= 140 else 0.04
+        passed_s = step_s if k >= 140 else float(random.choice([0.03, 0.05, 0.2, 0.7]))
+        t_s = round(t_s + passed_s, 3) if k != 70 else round(t_s - 2.0, 3)
+        boxes = [Box(*(round(float(v + n), 3) for v, n in zip(asdict(b).values(), random.normal(0, 3, 4), strict=True)))
                  for b in scene(t_s % 5) if random.random() > 0.15]  # fmt: skip
-        names = tracker.update(t_s, [Detection(box, 0.9, landmarks_of(box)) for box in boxes])
+        people, place = [(k // 20 + n) % 3 for n in range(len(boxes))], k // 50
+        image = draw(boxes, people, place) if k >= 40 else None
+        names = tracker.update(t_s, [Detection(box, 0.9, landmarks_of(box)) for box in boxes], image, step_s)
         steps.append(
-            {
-                "t_s": t_s,
-                "boxes": [asdict(box) for box in boxes],
-                "tracks": [numbers.setdefault(name, len(numbers)) for name in names],
-            }
+            {"t_s": t_s, "step_s": step_s, "boxes": [asdict(box) for box in boxes], "people": people}
+            | {"place": None if image is None else place, "tracks": [numbers.setdefault(name, len(numbers)) for name in names]}
         )
     return steps
+
+
+def appearance_cases() -> list[dict[str, Any]]:
+    """Return how alike faces are from one picture to the next, and whether there is a cut between them."""
+    random = np.random.default_rng(8)
+    cases = []
+    for k in range(16):
+        box = Box(*(float(v) for v in np.round(random.uniform((-20, -20, 12, 14), (500, 260, 180, 200)), 2)))
+        later = Box(*(round(float(v + n), 2) for v, n in zip(asdict(box).values(), random.normal(0, 4, 4), strict=True)))
+        people, places = (k % 3, (k // 2) % 3), (k % 2, k % 2 if k % 3 else 1 - k % 2)
+        images = [draw([each], [person], place) for each, person, place in zip((box, later), people, places, strict=True)]
+        likeness = Appearance.of(images[0], box).likeness(Appearance.of(images[1], later), images[1])
+        cuts = CutDetector()
+        cuts.update(images[0])
+        cases.append(
+            {"boxes": [asdict(box), asdict(later)], "people": people, "places": places}
+            | {"likeness": likeness, "cut": bool(cuts.update(images[1]))}
+        )
+    return cases
 
 
 def probabilities(random: np.random.Generator, label: int, sharpness: float) -> np.ndarray:
@@ -240,13 +276,84 @@ def session_case() -> dict[str, Any]:
     }
 
 
-def predictor_cases() -> dict[str, Any]:
-    crops = np.stack([crop_pattern(seed) for seed in range(3)])[:, None]
+def write_network_answers(folder: Path, yunet: Path) -> Path:
+    """Write what the networks answer here, and the networks as they are served; return the file that names all of it.
+
+    Networks may be replaced by better ones, so their answers are not stored with the golden vectors.
+    """
+    from mien.web.networks import PAGE_MODEL, served_detector, served_model
+
+    packaged = OwnDetector()
+    image, crops = astronaut_picture(), np.stack([crop_pattern(seed) for seed in range(3)])[:, None]
+    paths = {"yunet": yunet, packaged.name: packaged_bundle(PACKAGED_DETECTOR)}
+    detectors = []
+    for detector in (YuNetDetector(yunet), packaged):
+        (folder / f"{detector.name}.onnx").write_bytes(served_detector(detector.name, paths[detector.name]))
+        found = detector.detect(image)
+        near = detector.detect_near(image, [each.box for each in found])
+        expected = {"whole": list(found), "near": [face for window in near for face in window]}
+        detectors.append(
+            {"name": detector.name, "file": str(folder / f"{detector.name}.onnx")}
+            | {kind: [plain_detection(each) for each in faces] for kind, faces in expected.items()}
+        )
+    (folder / "model.onnx").write_bytes(served_model(bundle_path(PAGE_MODEL)))
+    model = {"file": str(folder / "model.onnx"), "crops_hex": [crop.tobytes().hex() for crop in crops]}
+    model["probabilities"] = Predictor(bundle_path(PAGE_MODEL)).predict(crops).probabilities.tolist()
+    picture = {"width": image.shape[1], "height": image.shape[0], "bgr_hex": image.tobytes().hex()}
+    path = folder / "answers.json"
+    path.write_text(json.dumps({"picture": picture, "detectors": detectors, "model": model}), encoding="utf-8")
+    return path
+
+
+def astronaut_picture() -> np.ndarray:
+    """Return (256, 256, 3) uint8 BGR: NASA's photograph of an astronaut, from scikit-image."""
+    from skimage.data import astronaut
+
+    return np.ascontiguousarray(cv2.cvtColor(astronaut()[20:276, 96:352], cv2.COLOR_RGB2BGR))
+
+
+def plain_detection(detection: Detection) -> dict[str, Any]:
+    landmarks = np.asarray(detection.landmarks, np.float64).ravel().tolist()
+    return {"box": asdict(detection.box), "score": float(detection.score), "landmarks": landmarks}
+
+
+class ScriptedCells(OwnDetector):
+    """Answers with cells around faces that are drawn nowhere, some of which are seen at one size only."""
+
+    def __init__(self) -> None:
+        Detector.__init__(self, 960, OWN_SCORE, _KNOWN_SCORE)
+        self.readings: list[dict[str, Any]] = []
+
+    def _run(self, grey: np.ndarray) -> list[np.ndarray]:
+        height, width = grey.shape
+        random, scale = np.random.default_rng(width), width / 320
+        faces = [(40, 50, 60, 70, 0.9), (150, 60, 120, 130, 0.8), (10, 200, 24, 28, 0.7)]
+        faces += [(250, 10, 50, 50, 0.8), (280, 190, 30, 30, 0.55)] if scale == 1 else []
+        rows = []
+        for x, y, w, h, score in faces:
+            for _ in range(6):
+                box = scale * (np.array([x, y, w, h]) + random.normal(0, 0.06 * w, 4))
+                rows.append((score * random.uniform(0.4, 1), box, landmarks_of(Box(*box))))
+        rows.append((0.31, np.array([30.0, 30, 8, 8]) * scale, np.full((5, 2), 33.0 * scale)))  # its landmarks coincide
+        scores, boxes, landmarks = (np.array(values, np.float32) for values in zip(*rows, strict=True))
+        self.readings.append(
+            {"size": [width, height], "grey_crc": zlib.crc32(np.ascontiguousarray(grey).tobytes())}
+            | {"scores": scores.tolist(), "boxes": boxes.ravel().tolist(), "landmarks": landmarks.ravel().tolist()}
+        )
+        return [scores, boxes, landmarks]
+
+
+def own_detector_case() -> dict[str, Any]:
+    """Return what the packaged detector's code makes of scripted cells; the picture is ``test_preprocess.golden_picture``."""
+    from test_preprocess import golden_picture
+
+    detector = ScriptedCells()
+    found = detector.detect(golden_picture())
+    near = detector.detect_near(golden_picture(), [Box(40, 50, 60, 70)])
     return {
-        "crops_hex": [crop.tobytes().hex() for crop in crops],
-        "probabilities": {
-            name: Predictor(bundle_path(name)).predict(crops).probabilities.tolist() for name in ("mien-xs", "mien-s")
-        },
+        "readings": detector.readings,
+        "found": [plain_detection(each) for each in found],
+        "near": [plain_detection(each) for each in near[0]],
     }
 
 
@@ -262,11 +369,16 @@ def resize_cases() -> list[dict[str, Any]]:
         (5, 5, 45, 35, 64, 64, "linear"),
         (10, 20, 200, 210, 128, 128, "linear"),
         (10, 20, 310, 230, 128, 90, "linear"),
+        (30, 40, 42, 120, 64, 64, "area"),
     ):
         part = picture[y0:y1, x0:x1]
         area = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
         resized = area if mode == "area" else _resized(part, (width, height))
         thumb = cv2.resize(np.ascontiguousarray(part[:, :, 1]), (16, 16), interpolation=cv2.INTER_AREA)
+        grey = to_grey(picture)[y0:y1, x0:x1]
+        grey = (
+            cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA) if mode == "area" else _resized(grey, (width, height))
+        )
         cases.append(
             {
                 "region": [x0, y0, x1, y1],
@@ -274,7 +386,7 @@ def resize_cases() -> list[dict[str, Any]]:
                 "mode": mode,
                 "bgr_hex": resized.transpose(2, 0, 1).tobytes().hex(),
             }
-            | {"thumb_hex": thumb.tobytes().hex()}
+            | {"thumb_hex": thumb.tobytes().hex(), "grey_hex": grey.tobytes().hex()}
         )
     return cases
 
@@ -282,11 +394,10 @@ def resize_cases() -> list[dict[str, Any]]:
 def decoder_case(yunet: Path) -> dict[str, Any]:
     """Return YuNet's raw outputs on a small picture, and the faces that OpenCV makes of the same picture."""
     import onnxruntime
-    from skimage.data import astronaut
 
     from mien.web.onnx_graph import free_input_size
 
-    face = cv2.resize(cv2.cvtColor(astronaut()[20:276, 96:352], cv2.COLOR_RGB2BGR), (96, 96), interpolation=cv2.INTER_AREA)
+    face = cv2.resize(astronaut_picture(), (96, 96), interpolation=cv2.INTER_AREA)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(free_input_size(yunet.read_bytes()), options)
@@ -302,10 +413,7 @@ def decoder_case(yunet: Path) -> dict[str, Any]:
         "side": 96,
         "min_score": 0.3,
         "outputs": {name: [round(float(v), 5) for v in value.ravel()] for name, value in outputs.items()},
-        "found": [
-            {"box": asdict(each.box), "score": each.score, "landmarks": np.asarray(each.landmarks).ravel().tolist()}
-            for each in found
-        ],
+        "found": [plain_detection(each) for each in found],
     }
 
 
@@ -313,13 +421,14 @@ def golden(yunet: Path) -> dict[str, Any]:
     """Return all golden vectors."""
     return {
         "decoder": decoder_case(yunet),
+        "own_detector": own_detector_case(),
+        "appearance": appearance_cases(),
         "finder": finder_steps(),
         "tracker": tracker_steps(),
         "smoother": smoother_steps(),
         "pose": pose_cases(),
         "legibility": legibility_cases(),
         "session": session_case(),
-        "predictor": predictor_cases(),
         "resize": resize_cases(),
     }
 

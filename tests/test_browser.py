@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import subprocess
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 from build_web import build_pages, npm_command
 from conftest import REPOSITORY
-from fake_camera import chromium, clip_frames, running_page, write_y4m
+from fake_camera import chromium, clip_frames, running_page, write_lossless, write_y4m
+from golden_engine import write_network_answers
 from lrs_servers import free_port
 
 from mien.emotions import EMOTIONS
@@ -48,9 +50,21 @@ def built() -> None:
 
 @pytest.fixture(scope="module")
 def camera_clip(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the fake camera shows: the clip at five frames a second, in a loop."""
+    """What the fake camera shows: the clip at five frames a second, in a loop; grey, so that colours are no question."""
     path = tmp_path_factory.mktemp("camera") / "camera.y4m"
-    assert write_y4m(path, clip_frames(shared / "media" / "sad_to_happy.mp4", (640, 360), every=5), CAMERA_FPS) > 90
+    frames = clip_frames(shared / "media" / "sad_to_happy.mp4", (640, 360), every=5)
+    grey = (cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR) for image in frames)
+    assert write_y4m(path, grey, CAMERA_FPS) > 90
+    return path
+
+
+@pytest.fixture(scope="module")
+def lossless_clip(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people, one after the other, with a cut between them; every decoder makes the same pixels of it."""
+    path = tmp_path_factory.mktemp("lossless") / "two_people.webm"
+    media = shared / "media"
+    people = (clip_frames(media / "sad_to_happy.mp4", every=8), clip_frames(media / "neutral_smile_neutral.mp4", every=4))
+    assert write_lossless(path, itertools.chain(*people), 4) > 70
     return path
 
 
@@ -123,38 +137,72 @@ def desktop(source: Path, out: Path) -> tuple[list[dict[str, str]], dict[str, An
         return list(csv.DictReader(handle)), summary
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("clip", ["neutral_smile_neutral.mp4", "sad_to_happy.mp4", "no_face.mp4"])
-def test_a_recording_is_read_as_on_the_desktop(
-    clip: str, shared: Path, yunet: Path, here: Path, server: tuple[str, Path], open_page: Callable[..., Page]
-) -> None:
-    theirs, their_summary = desktop(shared / "media" / clip, here / "out")
-    page = open_page(server[0], camera=False)
+def read_files(page: Page, *files: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """Return the rows and the summary that the page makes of files."""
     wait(page, "document.querySelector('#problem').hidden")
-    page.set_input_files("#file-input", shared / "media" / clip)
+    page.set_input_files("#file-input", files)
     page.wait_for_selector("#summary-dialog[open]")
-    ours = list(csv.DictReader(saved(page, "#save-rows").splitlines()))
-    our_summary = json.loads(saved(page, "#save-summary"))
+    return list(csv.DictReader(saved(page, "#save-rows").splitlines())), json.loads(saved(page, "#save-summary"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("detector", ["yunet", "mien-detect"])
+def test_the_page_reads_what_the_desktop_reads(
+    detector: str,
+    lossless_clip: Path,
+    shared: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    open_page: Callable[..., Page],
+) -> None:
+    models = str(shared / "models" if detector == "yunet" else here)
+    monkeypatch.setenv("MIEN_MODELS", models)
+    theirs, their_summary = desktop(lossless_clip, here / "out")
+    with running_page(here, "--model", MODEL, port=free_port(), MIEN_MODELS=models) as url:
+        ours, our_summary = read_files(open_page(url, camera=False), lossless_clip)
+    assert our_summary["detector"] == their_summary["detector"] == detector
     assert our_summary["frames"] == their_summary["frames"]
-    assert our_summary["faces_max"] == their_summary["faces_max"]
-    assert len(our_summary["tracks"]) == len(their_summary["tracks"])
+    assert len(our_summary["tracks"]) == len(their_summary["tracks"]) == 2  # the cut ends the first
+    assert [row["frame"] for row in ours] == [row["frame"] for row in theirs]
+    both = list(zip(ours, theirs, strict=True))
+    assert np.mean([one["label"] == other["label"] for one, other in both]) >= 0.97
+    gaps = [max(abs(float(one[side]) - float(other[side])) for side in "xywh") for one, other in both]
+    assert max(gaps) <= 3.0
     for name in EMOTIONS:
         assert abs(our_summary["distribution"][name] - their_summary["distribution"][name]) <= 0.02
     assert set(their_summary) - {"missing", "files", "states", "drift", "source_health"} <= set(our_summary)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clip", ["neutral_smile_neutral.mp4", "no_face.mp4"])
+def test_a_recording_is_read_as_on_the_desktop(
+    clip: str, shared: Path, yunet: Path, here: Path, server: tuple[str, Path], open_page: Callable[..., Page]
+) -> None:
+    """Browsers and FFmpeg make colours of H.264 that differ by two levels on average, and the detector's noise does the rest."""
+    theirs, their_summary = desktop(shared / "media" / clip, here / "out")
+    ours, our_summary = read_files(open_page(server[0], camera=False), shared / "media" / clip)
+    for name in ("frames", "faces_max", "frames_with_face"):
+        assert our_summary[name] == their_summary[name]
+    assert len(our_summary["tracks"]) == len(their_summary["tracks"])
+    for name in EMOTIONS:
+        assert abs(our_summary["distribution"][name] - their_summary["distribution"][name]) <= 0.02
+    assert [row["frame"] for row in ours] == [row["frame"] for row in theirs]
     if not theirs:
-        assert ours == []
         return
     assert list(ours[0]) == list(theirs[0])
-    by_frame = {int(row["frame"]): row for row in theirs}
-    both = [(row, by_frame[int(row["frame"])]) for row in ours if int(row["frame"]) in by_frame]
-    assert len(both) >= 0.99 * max(len(ours), len(theirs))
+    both = list(zip(ours, theirs, strict=True))
     assert np.mean([one["label"] == other["label"] for one, other in both]) >= 0.97
-    gaps = [max(abs(float(one[side]) - float(other[side])) for side in "xywh") for one, other in both]
-    # windows follow boxes: where decoded colours differ in the last bit, two paths of the detector's own noise part for a while
-    shares = np.array(gaps) / [float(other["w"]) for _, other in both]
-    assert np.median(shares) <= 0.04
-    assert np.percentile(shares, 97) <= 0.12
     assert max(abs(float(one["t_s"]) - float(other["t_s"])) for one, other in both) <= 0.002
+    assert np.median(box_gaps(both)) <= NOISE
+
+
+NOISE = 0.04
+"""What the detector's boxes differ by between pictures that look the same, in widths of a face (median)."""
+
+
+def box_gaps(pairs: list[tuple[dict[str, str], dict[str, str]]]) -> list[float]:
+    """Return how far the boxes of pairs of readings are apart, in widths of the face."""
+    return [max(abs(float(one[side]) - float(other[side])) for side in "xywh") / float(other["w"]) for one, other in pairs]
 
 
 def test_pictures_are_read_as_on_the_desktop(
@@ -162,10 +210,7 @@ def test_pictures_are_read_as_on_the_desktop(
 ) -> None:
     picture = shared / "media" / "five_faces.jpg"
     theirs, _ = desktop(picture, here / "out")
-    page = open_page(server[0], camera=False)
-    page.set_input_files("#file-input", picture)
-    page.wait_for_selector("#summary-dialog[open]")
-    ours = list(csv.DictReader(saved(page, "#save-rows").splitlines()))
+    ours, _ = read_files(open_page(server[0], camera=False), picture)
     assert len(ours) == len(theirs) == 5
     for one, other in zip(ours, theirs, strict=True):
         assert max(abs(float(one[side]) - float(other[side])) for side in "xywh") <= 3.0
@@ -185,7 +230,7 @@ def test_the_camera_is_read_as_on_the_desktop_and_nothing_leaves_the_page(
     page.context.set_offline(True)  # the network is not needed any more
     before = page.inner_text("#elapsed")
     wait(page, f"document.getElementById('elapsed').textContent > '{before}' && document.body.dataset.state === 'reading'")
-    wait(page, "document.getElementById('elapsed').textContent >= '0:22'")
+    wait(page, "document.getElementById('elapsed').textContent >= '0:15'")
     page.keyboard.press("q")
     page.wait_for_selector("#summary-dialog[open]")
     ours = list(csv.DictReader(saved(page, "#save-rows").splitlines()))
@@ -201,7 +246,7 @@ def test_the_camera_is_read_as_on_the_desktop_and_nothing_leaves_the_page(
     writer.release()
     theirs, _ = desktop(frames, here / "out")
     agreements, gaps = held_against(ours, theirs)
-    assert np.median(gaps) <= 3.0
+    assert np.median(gaps) <= NOISE  # the page read other frames of the loop than the desktop
     assert np.mean(agreements) >= 0.97
 
 
@@ -214,7 +259,7 @@ def y4m_frames(path: Path) -> Iterator[np.ndarray]:
 
 
 def held_against(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> tuple[list[bool], list[float]]:
-    """Return for each reading of the page whether the desktop's label is the same, and how far the boxes are apart.
+    """Return for each reading of the page whether the desktop's label is the same, and how many face widths the boxes are apart.
 
     The camera's loop began at some moment before the page's clock: the moment at which boxes fit best. Readings within
     0.6 s of a change of the label are left out, because smoothing depends on the frames that were read before.
@@ -237,7 +282,7 @@ def held_against(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> tu
     agreements, gaps = [], []
     for row, (k, gap) in zip(ours, best, strict=True):
         around = {known[n % count]["label"] for n in range(k - 3, k + 4) if n % count in known}
-        gaps.append(gap)
+        gaps.append(gap / float(row["w"]))
         if len(around) == 1 and float(row["t_s"]) > 1.0:
             agreements.append(row["label"] in around)
     assert len(agreements) >= 5
@@ -320,8 +365,10 @@ def test_a_page_in_the_background_was_not_measured_and_nobody_was_away(
     assert page.inner_text("#presence") == "100 %"
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 740), (820, 1180), (1280, 800), (3840, 2160)])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"),
+    [(360, 740, "light"), (390, 844, "dark"), (820, 1180, "light"), (1400, 900, "dark"), (3840, 2160, "light")],
+)
 def test_it_fits_and_is_accessible(
     width: int, height: int, scheme: str, server: tuple[str, Path], open_page: Callable[..., Page]
 ) -> None:
@@ -383,9 +430,14 @@ def test_everything_can_be_done_with_the_keyboard(server: tuple[str, Path], open
 def test_a_phone_follows_its_rotation(server: tuple[str, Path], open_page: Callable[..., Page]) -> None:
     page = open_page(server[0], width=390, height=844)
     start(page)
+    upright = page.evaluate("document.getElementById('boxes').width")
     page.set_viewport_size({"width": 844, "height": 390})
-    wait(page, "document.getElementById('boxes').width > 700")
+    wait(page, f"document.getElementById('boxes').width > {upright}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for name in ("#picture", "#stop", "#now-label"):  # all in sight without scrolling
+        box = page.locator(name).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 390, name
 
 
 @pytest.mark.slow
@@ -394,9 +446,9 @@ def test_half_an_hour_leaves_the_heap_as_it_was(
 ) -> None:
     clip = tmp_path / "lesson.webm"
     faces = list(clip_frames(shared / "media" / "neutral_smile_neutral.mp4", (320, 180)))
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"VP80"), 2, (320, 180))
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"VP80"), 1, (320, 180))
     assert writer.isOpened()
-    for k in range(3600):
+    for k in range(1800):
         writer.write(faces[k % len(faces)])
     writer.release()
     page = open_page(server[0], camera=False)
@@ -414,7 +466,7 @@ def test_half_an_hour_leaves_the_heap_as_it_was(
     after = heap_mb()
     page.wait_for_selector("#summary-dialog[open]")
     summary = json.loads(saved(page, "#save-summary"))
-    assert summary["frames"] == 3600
+    assert summary["frames"] == 1800
     assert summary["duration_s"] == pytest.approx(1799.5, abs=1)
     assert after - before < 5.0
 
@@ -438,11 +490,15 @@ def test_a_kept_session_is_listed_with_the_others(
         assert not any("landmark" in path.read_text(errors="ignore") for path in folder.glob("*.csv"))
 
 
-def test_the_engines_units_pass() -> None:
+def test_the_engines_units_pass(built: None, yunet: Path, tmp_path: Path) -> None:
+    pytest.importorskip("skimage", reason="scikit-image has the astronaut's photograph")
     npm = npm_command()
     if npm is None or not (WEB / "node_modules").is_dir():
         missing("npm, or web/node_modules (make page)")
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(str(npm[0])).parent), os.environ.get("PATH", "")])}
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(str(npm[0])).parent), os.environ.get("PATH", "")]),
+        "MIEN_ANSWERS": str(write_network_answers(tmp_path, yunet)),
+    }
     for command in ("check", "test"):
         run = [*npm, "run", command]
         answer = subprocess.run(run, cwd=WEB, env=environment, capture_output=True, text=True, check=False)

@@ -176,7 +176,7 @@ def test_without_yunet_the_packaged_detector_does_the_work(monkeypatch: pytest.M
     monkeypatch.delenv("MIEN_MODELS", raising=False)
     detector = open_detector()
     assert detector.name == "mien-detect"
-    assert "mien doctor --fetch" in detector_notice(detector)
+    assert "mien doctor --fetch" in detector_notice(detector.name)
     frames = list(itertools.islice(DemoSource().frames(), 0, 500, 25))
     assert [len(detector.detect(frame.image)) for frame in frames] == [1] * len(frames)
 

@@ -128,13 +128,16 @@ def test_a_deployment_that_permits_nothing_is_refused(client: Callable[..., Test
         client(deployment=school)
 
 
-def test_without_the_detector_the_page_says_what_to_run(
-    client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+def test_without_yunet_the_packaged_detector_is_served(
+    client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("mien.web.networks.find_yunet", lambda: None)
-    settings = client().get("/settings.json").json()
-    assert settings["detector"] is None
-    assert settings["fetch_command"] == "mien doctor --fetch"
+    monkeypatch.setenv("MIEN_MODELS", str(tmp_path))
+    page = client()
+    detector = page.get("/settings.json").json()["detector"]
+    assert detector["name"] == "mien-detect"
+    assert page.get(detector["url"]).content == (REPOSITORY / "mien" / "bundles" / "mien-detect.onnx").read_bytes()
+    web = create_app(WebSettings(model="mien-xs", sessions=Path("results/sessions")))
+    assert any("mien doctor --fetch" in notice for notice in web.notices)
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:9", "null", None])

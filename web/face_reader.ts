@@ -1,15 +1,7 @@
 /** The worker as a page sees it: one frame at a time, the latest frame wins, what was dropped is counted. */
 
 import type { FrameResult } from "./engine/records.js";
-import type { EngineFiles, FromWorker, Image, Stages, ToWorker } from "./messages.js";
-
-/** A frame that waits to be read. */
-export interface WaitingFrame {
-  readonly index: number;
-  readonly t_s: number;
-  readonly interval_s: number;
-  readonly image: Image;
-}
+import type { EngineFiles, FromWorker, Stages, ToWorker, WaitingFrame } from "./messages.js";
 
 /** What the reader calls. */
 export interface FaceReaderListener {

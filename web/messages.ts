@@ -1,6 +1,6 @@
 /** What a page and the worker say to one another. */
 
-import type { FrameResult } from "./engine/records.js";
+import type { Frame, FrameResult } from "./engine/records.js";
 
 /** Files that the worker loads, and how their answers are read. */
 export interface EngineFiles {
@@ -19,6 +19,9 @@ export interface EngineFiles {
 /** A picture on its way to the worker, which closes it. */
 export type Image = VideoFrame | ImageBitmap;
 
+/** A frame on its way to the worker. */
+export type WaitingFrame = Omit<Frame, "picture"> & { readonly image: Image };
+
 export type ToWorker =
   | {
       readonly kind: "open";
@@ -29,7 +32,7 @@ export type ToWorker =
     }
   /** Forget all faces: a new session begins. */
   | { readonly kind: "restart" }
-  | { readonly kind: "frame"; readonly index: number; readonly t_s: number; readonly interval_s: number; readonly image: Image };
+  | ({ readonly kind: "frame" } & WaitingFrame);
 
 /** Where the time of a frame went, in milliseconds. */
 export interface Stages {

@@ -1,14 +1,12 @@
 /** Recordings and pictures that are dropped onto a page: every frame, at its own time. */
 
 import { LONGEST_INTERVAL_S, PICTURES } from "./engine/constants.js";
+import type { WaitingFrame } from "./messages.js";
 
-/** A picture of a recording, and the time it stands for. */
-export interface RecordedFrame {
-  readonly index: number;
-  readonly t_s: number;
-  readonly interval_s: number;
+/** A frame of files; its image is a bitmap. */
+export interface RecordedFrame extends WaitingFrame {
   readonly image: ImageBitmap;
-  /** How much of the recording has been read, 0 to 1. */
+  /** How much has been read, 0 to 1. */
   readonly progress: number;
 }
 
@@ -35,7 +33,8 @@ async function* stills(files: readonly File[]): AsyncGenerator<RecordedFrame, vo
       continue;
     }
     const still_s = PICTURES.still_s;
-    yield { index, t_s: index * still_s, interval_s: still_s, image, progress: (index + 1) / sorted.length };
+    const place = { index, t_s: index * still_s, interval_s: still_s, is_new_scene: true };
+    yield { ...place, image, progress: (index + 1) / sorted.length };
   }
   if (unreadable === sorted.length) throw new Error(`${sorted[0]!.name} is not a picture that this browser can show.`);
 }
@@ -52,8 +51,13 @@ async function* recording(file: File): AsyncGenerator<RecordedFrame, void, undef
   const length_s = Math.max(await track.computeDuration(), 1e-3);
   let held: Omit<RecordedFrame, "interval_s"> | null = null;
   let step_s = 1 / 25;
+  let gap_s = 0;
   try {
     for await (const sample of new VideoSampleSink(track).samples()) {
+      if (sample.timestamp + sample.duration / 2 < 0) {
+        sample.close(); // cut away by the file's edit list: players do not show it either
+        continue;
+      }
       // a frame stands until the next one, so it waits for that one's time; times that run back are put right
       const t_s: number = Math.max(sample.timestamp, held === null ? 0 : held.t_s + 1e-3);
       if (sample.duration > 0) step_s = sample.duration;
@@ -61,12 +65,18 @@ async function* recording(file: File): AsyncGenerator<RecordedFrame, void, undef
       sample.draw(canvas.getContext("2d", { alpha: false })!, 0, 0);
       sample.close();
       const longest_s = Math.max(LONGEST_INTERVAL_S, 2 * step_s);
-      if (held !== null) yield { ...held, interval_s: Math.min(t_s - held.t_s, longest_s) };
+      if (held !== null) {
+        gap_s = t_s - held.t_s;
+        yield { ...held, interval_s: Math.min(gap_s, longest_s) };
+      }
       const image = canvas.transferToImageBitmap();
-      held = { index: held === null ? 0 : held.index + 1, t_s, image, progress: Math.min(1, t_s / length_s) };
+      const index: number = held === null ? 0 : held.index + 1;
+      held = { index, t_s, is_new_scene: false, image, progress: Math.min(1, t_s / length_s) };
     }
     if (held === null) throw new Error(`${file.name} has no frame that can be decoded.`);
-    yield { ...held, interval_s: step_s, progress: 1 };
+    // the last frame stands as long as the one before it, or the usual step after a gap
+    const isGap = gap_s <= 0 || gap_s > Math.max(LONGEST_INTERVAL_S, 2 * step_s);
+    yield { ...held, interval_s: isGap ? step_s : gap_s, progress: 1 };
     held = null;
   } finally {
     held?.image.close();

@@ -17,14 +17,16 @@ async function openSession(model: Uint8Array): Promise<InferenceSession> {
   return InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: "all", enableCpuMemArena: true });
 }
 
-/** Open a detector's network: any size of input, all outputs as plain numbers. */
+/** Open a detector's network: any size of input, the named outputs as plain numbers. */
 export async function openDetector(model: Uint8Array, outputs: readonly string[]): Promise<RunDetector> {
   const session = await openSession(model);
   const input = session.inputNames[0]!;
   const missing = outputs.filter((name) => !session.outputNames.includes(name));
   if (missing.length > 0) throw new Error(`the face detector's file has no output ${missing[0]}`);
-  return async (data, width, height) => {
-    const found = await session.run({ [input]: new Tensor("float32", data, [1, 3, height, width]) }, [...outputs]);
+  return async ({ data, width, height }) => {
+    const levels =
+      data instanceof Uint8Array ? new Tensor("uint8", data, [height, width, 1]) : new Tensor("float32", data, [1, 3, height, width]);
+    const found = await session.run({ [input]: levels }, [...outputs]);
     return Object.fromEntries(outputs.map((name) => [name, found[name]!.data as Float32Array])) satisfies Outputs;
   };
 }

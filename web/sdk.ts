@@ -145,7 +145,9 @@ export class MienCamera extends EventTarget {
       failed: (reason) => this.become("failed", `Faces cannot be read on this page: ${reason}.`),
       tick: () => void this.grab(),
     });
-    const files = { wasm: new URL(MIEN_RUNTIME, base).href, detector: options.detector, model: options.model };
+    const { detector, model } = options;
+    const wasm = new URL(MIEN_RUNTIME, base).href;
+    const files = { wasm, detector: located(detector), model: model === null ? null : located(model) };
     this.reader.open(files, options.smoothing_s, !this.camera.pushes);
     document.addEventListener("visibilitychange", this.slowDown);
   }
@@ -306,7 +308,7 @@ export class MienCamera extends EventTarget {
     this.last_s = t_s;
     session.captured++;
     session.capturedRate.tick(came_ms);
-    this.reader.offer({ index: this.index++, t_s, interval_s, image });
+    this.reader.offer({ index: this.index++, t_s, interval_s, is_new_scene: false, image });
   }
 
   private took(result: FrameResult, stages: Stages): void {
@@ -342,6 +344,11 @@ export class MienCamera extends EventTarget {
   private emit<K extends keyof MienEvents>(type: K, detail: MienEvents[K]): void {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/** Return a network whose address is complete: the worker, which loads it, may lie elsewhere than the page. */
+function located<T extends { readonly url: string }>(network: T): T {
+  return { ...network, url: new URL(network.url, document.baseURI).href };
 }
 
 /** Return the face that is nearest to the camera, null where there is none. */

@@ -1,7 +1,8 @@
 /** The worker: owns the networks and one canvas for life; frames in, records out. Nothing else leaves it. */
 
 import { DETECTOR } from "./engine/constants.js";
-import { DECODERS, NetworkDetector, type RunDetector } from "./engine/detector.js";
+import { DECODERS } from "./engine/decoders.js";
+import { type Decoder, NetworkDetector, type RunDetector } from "./engine/detector.js";
 import { type ExpressionReader, Pipeline, type ReadFaces } from "./engine/pipeline.js";
 import type { Picture } from "./engine/records.js";
 import type { EngineFiles, FromWorker, Image, ToWorker } from "./messages.js";
@@ -52,14 +53,16 @@ async function open(files: EngineFiles, smoothing_s: number | undefined): Promis
     const decoder = DECODERS[files.detector.name];
     if (decoder === undefined) throw new Error(`there is no decoder for the face detector ${files.detector.name}`);
     const { model } = files;
-    const [detectorBytes, modelBytes] = await Promise.all([load(files.detector.url), model === null ? null : load(model.url)]);
-    const runDetector = timed(await openDetector(detectorBytes, decoder.outputs), "detector_ms");
-    const read: ReadFaces | null = modelBytes === null ? null : timed(await openReader(modelBytes), "model_ms");
+    // the detector is small: the runtime starts with it while the model is still on its way
+    const coming = model === null ? null : load(model.url);
+    coming?.catch(() => undefined); // told below
+    const runDetector = timed(await openDetector(await load(files.detector.url), decoder.outputs), "detector_ms");
+    const read: ReadFaces | null = coming === null ? null : timed(await openReader(await coming), "model_ms");
     const reader: ExpressionReader | null =
       model === null || read === null ? null : { read, uncertainBelow: model.uncertain_below };
     restart = () => new Pipeline(new NetworkDetector(runDetector, decoder), reader, randomBelow, smoothing_s);
     pipeline = restart();
-    await warmUp(runDetector, read);
+    await warmUp(runDetector, decoder, read);
     scope.postMessage({ kind: "ready", opened_ms: performance.now() - started });
   } catch (error) {
     scope.postMessage({ kind: "failed", reason: reasonOf(error) });
@@ -67,9 +70,10 @@ async function open(files: EngineFiles, smoothing_s: number | undefined): Promis
 }
 
 /** Run each network once, at the sizes that come most often: the first run of a size plans its memory. */
-async function warmUp(runDetector: RunDetector, read: ReadFaces | null): Promise<void> {
+async function warmUp(runDetector: RunDetector, decoder: Decoder, read: ReadFaces | null): Promise<void> {
   const side = DETECTOR.window;
-  await runDetector(new Float32Array(3 * side * side), side, side);
+  const data = decoder.isGrey ? new Uint8Array(side * side) : new Float32Array(3 * side * side);
+  await runDetector({ data, width: side, height: side });
   await read?.(new Uint8Array(48 * 48), 1);
 }
 
@@ -80,14 +84,14 @@ async function load(url: string): Promise<Uint8Array> {
 }
 
 async function read(message: Extract<ToWorker, { kind: "frame" }>): Promise<void> {
-  const { index, t_s, interval_s, image } = message;
+  const { index, t_s, interval_s, is_new_scene, image } = message;
   const started = performance.now();
   spent.detector_ms = spent.model_ms = 0;
   try {
     const { picture, scale } = pixelsOf(image);
     const pixels_ms = performance.now() - started;
     if (pipeline === null) throw new Error("the networks are not loaded");
-    const found = await pipeline.update({ index, t_s, interval_s, picture });
+    const found = await pipeline.update({ index, t_s, interval_s, is_new_scene, picture });
     const result = scale === 1 ? found : enlarged(found, 1 / scale);
     scope.postMessage({ kind: "result", result, stages: { pixels_ms, ...spent, total_ms: performance.now() - started } });
   } catch (error) {

@@ -83,7 +83,7 @@ class Analysis:
         model = model_name(open_reader(self._oversight.policy, lambda: Predictor(bundle)))
         detector = open_detector()
         insight = Insight(settings.rules, settings.states, self._oversight.policy, None)  # wrong rules are told now
-        said = (*self._oversight.sentences, *insight.notices, detector_notice(detector))
+        said = (*self._oversight.sentences, *insight.notices, detector_notice(detector.name))
         self.notices = [sentence for sentence in said if sentence]
         how = ReadingOptions(
             model=settings.model if str(bundle) != settings.model else str(bundle.resolve()),

@@ -22,12 +22,12 @@ from mien.files import file_hash
 from mien.privacy.oversight import Oversight
 from mien.privacy.policy import permit_expressions
 from mien.vision.bundles import bundle_path
+from mien.vision.detector_choice import detector_notice
 from mien.web.assets import FOREVER, PAGE_NAME, Assets, static_folder
 from mien.web.headers import SameOriginOnly
 from mien.web.keeping import KeptSessions, read_batch
 from mien.web.networks import described_network, open_networks
 
-FETCH_COMMAND: Final = "mien doctor --fetch"
 _MAX_BODY: Final = 32 << 20
 _HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
@@ -95,13 +95,12 @@ def create_app(settings: WebSettings) -> WebApp:
             dict(model.get("uncertain_below", {})),
         )
     described = {
-        "detector": described_network(networks.detector, "/networks") if networks.detector else None,
+        "detector": described_network(networks.detector, "/networks"),
         "model": described_network(networks.model, "/networks") if networks.model else None,
         "smoothing_s": settings.smoothing_s,
         "rule": oversight.policy.rule.name,
         "notices": oversight.sentences,
         "keeps": str(settings.sessions) if kept is not None else "",
-        "fetch_command": FETCH_COMMAND,
     }
 
     def show_page(_: Request) -> Response:
@@ -130,8 +129,9 @@ def create_app(settings: WebSettings) -> WebApp:
         if kept is not None:
             await run_in_threadpool(kept.close)
 
+    notices = (*oversight.sentences, *filter(None, [detector_notice(networks.detector_name)]))
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(_HOSTS)), Middleware(SameOriginOnly)]
-    return WebApp(Starlette(routes=routes, middleware=middleware, lifespan=lifespan), tuple(oversight.sentences))
+    return WebApp(Starlette(routes=routes, middleware=middleware, lifespan=lifespan), notices)
 
 
 def _keeping_routes(kept: KeptSessions) -> list[Route]:

@@ -19,7 +19,7 @@ from mien.privacy.policy import NOT_PERMITTED
 from mien.sessions import episodes, observations, tally
 from mien.sources import recorded
 from mien.version import VERSION
-from mien.vision import detector, finder, legibility, pose, smoother, tracker, yunet
+from mien.vision import appearance, detector, finder, legibility, own_detector, pose, smoother, tracker, yunet
 
 
 def engine_constants() -> dict[str, Any]:
@@ -40,15 +40,33 @@ def engine_constants() -> dict[str, Any]:
             "max_supersampling": preprocess._MAX_SUPERSAMPLING,
         },
         "detector": {
-            "max_side": _default(yunet.YuNetDetector.__init__, "max_side"),
             "coarse_side": detector.COARSE_SIDE,
             "window": detector.WINDOW,
             "around": detector._WINDOW_SCALE,
-            "min_score": yunet.YUNET_SCORE,
-            "known_score": yunet.KNOWN_SCORE,
-            "nms_iou": yunet.NMS_IOU,
-            "most_faces": yunet.MOST_FACES,
-            "yunet": {"strides": [8, 16, 32]},
+            "small_face": detector._SMALL_FACE,
+            "larger_side": detector._LARGER_SIDE,
+            "same_iou": detector._SAME_IOU,
+            "yunet": {
+                "max_side": _default(yunet.YuNetDetector.__init__, "max_side"),
+                "min_score": yunet.YUNET_SCORE,
+                "known_score": yunet.KNOWN_SCORE,
+                "nms_iou": yunet.NMS_IOU,
+                "most_faces": yunet.MOST_FACES,
+                "strides": [8, 16, 32],
+            },
+            "mien-detect": {
+                "max_side": _default(own_detector.OwnDetector.__init__, "max_side"),
+                "min_score": own_detector.OWN_SCORE,
+                "known_score": own_detector._KNOWN_SCORE,
+                "least_score": own_detector.LEAST_SCORE,
+                "same_iou": own_detector._SAME_IOU,
+                "same_inside": own_detector._SAME_INSIDE,
+                "agreeing_iou": own_detector._AGREEING_IOU,
+                "most": own_detector._MOST,
+                "seen_twice": own_detector._SEEN_TWICE,
+                "large": own_detector._LARGE,
+                "one_look": own_detector._ONE_LOOK,
+            },
         },
         "finder": {
             "search_s": _default(finder.FaceFinder.__init__, "search_s"),
@@ -68,6 +86,16 @@ def engine_constants() -> dict[str, Any]:
             "coasting_s": tracker._COASTING_S,
             "min_diou": _default(tracker.Tracker.__init__, "min_diou"),
             "forget_s": _default(tracker.Tracker.__init__, "forget_s"),
+            "steps": tracker._STEPS,
+            "likeness": list(tracker._LIKENESS),
+        },
+        "appearance": {
+            "side": appearance._SIDE,
+            "wide": appearance._WIDE,
+            "same_place_iou": appearance._SAME_PLACE_IOU,
+            "grid": appearance._GRID,
+            "cut_likeness": appearance._CUT_LIKENESS,
+            "cut_levels": appearance._CUT_LEVELS,
         },
         "legibility": {
             "smallest_px": legibility.MIN_SIDE_PX,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import BundleError, DeviceError, MienError
+from mien.errors import BundleError, MienError
 from mien.files import atomic_path, write_json
 from mien.privacy.policy import ExpressionPermit, permit_expressions, policy_here
 from mien.vision.bundles import bundle_path
+from mien.vision.detector_choice import find_detector
 from mien.vision.predictor import Predictor
-from mien.vision.weights import find_yunet
+from mien.vision.yunet import YuNetDetector
 from mien.web.onnx_graph import free_input_size, keep_outputs
 
 PAGE_MODEL: Final = "mien-xs"
@@ -29,18 +30,18 @@ class Networks:
 
     Attributes:
         files: ONNX files by the name under which they are served; names carry the hash of the content.
-        detector: ``name`` and ``file`` of the face detector; None where its file is missing.
+        detector: ``name`` and ``file`` of the face detector.
         model: ``name``, ``file`` and ``uncertain_below`` of the model; None where expressions may not be read.
     """
 
     files: Mapping[str, bytes]
-    detector: Mapping[str, Any] | None
+    detector: Mapping[str, Any]
     model: Mapping[str, Any] | None
 
     @property
     def detector_name(self) -> str:
-        """The detector's name, "none" without one."""
-        return str(self.detector["name"]) if self.detector else "none"
+        """The detector's name."""
+        return str(self.detector["name"])
 
     @property
     def model_name(self) -> str:
@@ -59,21 +60,43 @@ def open_networks(model: str, permit: ExpressionPermit | None) -> Networks:
         MienError: a file is missing, broken, or not what it claims to be.
     """
     files: dict[str, bytes] = {}
-    detector = None
-    yunet = find_yunet()
-    if yunet is not None:
-        # ONNX Runtime cannot change the input size of 640x640 that the published file fixes
-        detector = {"name": "yunet", "file": _add(files, "yunet", free_input_size(yunet.read_bytes()))}
+    name, path = find_detector()
+    detector = {"name": name, "file": _add(files, name, served_detector(name, path))}
     if permit is None:
         return Networks(files, detector, None)
     path = bundle_path(model)
     card = Predictor(path, threads=1).card
+    served = {"name": card.name, "file": _add(files, "model", served_model(path)), "uncertain_below": card.uncertain_below}
+    return Networks(files, detector, served)
+
+
+def served_detector(name: str, path: Path) -> bytes:
+    """Return a face detector's file as a page can use it.
+
+    Raises:
+        BundleError: the file is not a complete ONNX model.
+    """
+    content = path.read_bytes()
+    if name != YuNetDetector.name:
+        return content
+    # ONNX Runtime cannot change the input size of 640x640 that the published file fixes
+    return _changed(path, lambda: free_input_size(content))
+
+
+def served_model(path: Path) -> bytes:
+    """Return a model bundle with the one output that a page shows.
+
+    Raises:
+        BundleError: the file is not a complete ONNX model.
+    """
+    return _changed(path, lambda: keep_outputs(path.read_bytes(), _OUTPUTS))
+
+
+def _changed(path: Path, change: Callable[[], bytes]) -> bytes:
     try:
-        content = keep_outputs(path.read_bytes(), _OUTPUTS)
+        return change()
     except ValueError as error:
         raise BundleError(f"{path} is not a complete ONNX model ({error}). Copy or export it again") from error
-    served = {"name": card.name, "file": _add(files, "model", content), "uncertain_below": card.uncertain_below}
-    return Networks(files, detector, served)
 
 
 def write_networks(folder: Path, model: str) -> None:
@@ -86,8 +109,6 @@ def write_networks(folder: Path, model: str) -> None:
     """
     policy, _ = policy_here()
     networks = open_networks(model, permit_expressions(policy))
-    if networks.detector is None:
-        raise DeviceError("the face detector's file is missing. Fetch it with: mien doctor --fetch")
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in networks.files.items():
         with atomic_path(folder / name) as temporary:

@@ -20,6 +20,7 @@ export const CROP = exported.crop;
 export const DETECTOR = exported.detector;
 export const FINDER = exported.finder;
 export const TRACKER = exported.tracker;
+export const APPEARANCE = exported.appearance;
 export const LEGIBILITY = exported.legibility;
 export const POSE = exported.pose;
 export const SMOOTHER = exported.smoother;

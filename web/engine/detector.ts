@@ -1,98 +1,50 @@
-/** Face detection: pictures into the network's input, its outputs into boxes and landmarks. */
+/** Face detection: how a picture is searched, whole or in windows around known faces, whichever network looks. */
 
 import { DETECTOR } from "./constants.js";
-import { type Planes, type Region, resizeInto, roundEven } from "./picture.js";
-import type { Box, Detection, Landmarks, Picture } from "./records.js";
+import { BLUE, type Channel, GREEN, RED, type Region, channelOf, greyChannel, resize, roundEven, toGrey, wholeOf } from "./picture.js";
+import { type Box, type Detection, type Picture, iou } from "./records.js";
 
 /** Outputs of a network by name. */
 export type Outputs = Readonly<Record<string, Float32Array>>;
 
-/** Runs the detector's network on (1, 3, height, width) blue, green and red levels, 0 to 255. */
-export type RunDetector = (input: Float32Array, width: number, height: number) => Promise<Outputs>;
+/**
+ * A network's input: levels 0 to 255, one channel after the other.
+ *
+ * Networks that see colours take blue, green and red as (1, 3, height, width) floats, others grey as (height, width, 1) bytes.
+ */
+export interface NetworkInput {
+  readonly data: Float32Array | Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
 
-/** How the outputs of one kind of network are read. */
+/** Runs the detector's network. */
+export type RunDetector = (input: NetworkInput) => Promise<Outputs>;
+
+/** One kind of network: what it is given, and how its answers are read. */
 export interface Decoder {
+  /** Whether it is given grey levels; else blue, green and red. */
+  readonly isGrey: boolean;
   /** Width and height of the input are multiples of this. */
   readonly multiple: number;
   /** Names of the outputs that `decode` needs. */
   readonly outputs: readonly string[];
-  /** Return the faces in an input of `width` by `height` pixels, in pixels of that input, without overlaps. */
-  decode(outputs: Outputs, width: number, height: number, minScore: number): Detection[];
-}
-
-const STRIDES = DETECTOR.yunet.strides as readonly number[];
-
-/** YuNet (Wu, Peng and Yu 2023): anchors on three grids, as OpenCV's `FaceDetectorYN` decodes them. */
-export const YUNET: Decoder = {
-  multiple: Math.max(...STRIDES),
-  outputs: STRIDES.flatMap((stride) => ["cls", "obj", "bbox", "kps"].map((name) => `${name}_${stride}`)),
-  decode(outputs, width, height, minScore) {
-    const found: Detection[] = [];
-    for (const stride of STRIDES) {
-      const classes = outputs[`cls_${stride}`]!;
-      const objects = outputs[`obj_${stride}`]!;
-      const boxes = outputs[`bbox_${stride}`]!;
-      const points = outputs[`kps_${stride}`]!;
-      const columns = width / stride;
-      const rows = height / stride;
-      for (let row = 0, at = 0; row < rows; row++) {
-        for (let column = 0; column < columns; column++, at++) {
-          const score = Math.sqrt(unit(classes[at]!) * unit(objects[at]!));
-          if (score < minScore) continue;
-          const w = Math.exp(boxes[4 * at + 2]!) * stride;
-          const h = Math.exp(boxes[4 * at + 3]!) * stride;
-          const x = (column + boxes[4 * at]!) * stride - w / 2;
-          const y = (row + boxes[4 * at + 1]!) * stride - h / 2;
-          const landmarks = new Float32Array(10);
-          for (let k = 0; k < 5; k++) {
-            landmarks[2 * k] = (points[10 * at + 2 * k]! + column) * stride;
-            landmarks[2 * k + 1] = (points[10 * at + 2 * k + 1]! + row) * stride;
-          }
-          found.push({ box: { x, y, w, h }, score, landmarks });
-        }
-      }
-    }
-    return suppressed(found);
-  },
-};
-
-/** The decoders by the name of the network. */
-export const DECODERS: Readonly<Record<string, Decoder>> = { yunet: YUNET };
-
-function unit(value: number): number {
-  return Math.min(Math.max(value, 0), 1);
-}
-
-/** Return the best of overlapping detections (non-maximum suppression); overlaps are measured in whole pixels, as in OpenCV. */
-function suppressed(found: Detection[]): Detection[] {
-  const ordered = found
-    .map((detection, place) => ({ detection, place }))
-    .sort((a, b) => b.detection.score - a.detection.score || a.place - b.place)
-    .slice(0, DETECTOR.most_faces);
-  const kept: { detection: Detection; whole: Box }[] = [];
-  for (const { detection } of ordered) {
-    const { x, y, w, h } = detection.box;
-    const whole = { x: Math.trunc(x), y: Math.trunc(y), w: Math.trunc(w), h: Math.trunc(h) };
-    if (kept.every((other) => wholeIou(whole, other.whole) <= DETECTOR.nms_iou)) kept.push({ detection, whole });
-  }
-  return kept.map(({ detection }) => detection).filter(canBeAligned);
-}
-
-function wholeIou(a: Box, b: Box): number {
-  const across = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
-  const down = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
-  const shared = across > 0 && down > 0 ? across * down : 0;
-  const all = a.w * a.h + b.w * b.h - shared;
-  return all > 0 ? shared / all : 1;
-}
-
-/** Return whether a detection is finite, and its landmarks do not fall together. */
-function canBeAligned({ box, landmarks }: Detection): boolean {
-  if (![box.x, box.y, ...landmarks].every(Number.isFinite) || !(box.w > 0 && box.h > 0)) return false;
-  const across = landmarks.filter((_, k) => k % 2 === 0);
-  const down = landmarks.filter((_, k) => k % 2 === 1);
-  const spread = (values: Landmarks): number => Math.max(...values) - Math.min(...values);
-  return Math.max(spread(across), spread(down)) >= 1;
+  readonly limits: {
+    /** A picture's longer side is scaled down to this many pixels. */
+    readonly max_side: number;
+    /** Detections below this score are dropped. */
+    readonly min_score: number;
+    /** The same for a face that was there a moment ago. */
+    readonly known_score: number;
+  };
+  /** Return the faces in an input, in pixels of that input, without overlaps. */
+  decode(outputs: Outputs, input: NetworkInput, minScore: number): Detection[];
+  /**
+   * Return the faces of a whole picture from two readings, the second at half the size, both in the picture's pixels.
+   *
+   * A network without this reads a whole picture once.
+   */
+  readonly agreed?: { readonly least_score: number; join(fine: readonly Detection[], half: readonly Detection[]): Detection[] };
 }
 
 /** What the finder needs of a detector. */
@@ -107,15 +59,22 @@ export interface FaceDetector {
 
 /** A detector network on whole pictures and on windows. */
 export class NetworkDetector implements FaceDetector {
-  private readonly buffers = new Map<number, Float32Array>();
+  private readonly buffers = new Map<number, Float32Array | Uint8Array>();
 
   constructor(
     private readonly run: RunDetector,
     private readonly decoder: Decoder,
   ) {}
 
-  detect(picture: Picture): Promise<Detection[]> {
-    return this.search(picture, DETECTOR.max_side);
+  /** Where a face is small, the picture is searched at a larger size as well. */
+  async detect(picture: Picture): Promise<Detection[]> {
+    const { max_side } = this.decoder.limits;
+    const found = await this.search(picture, max_side);
+    const scale = max_side / Math.max(picture.width, picture.height);
+    if (scale >= 1 || found.every(({ box }) => box.w * scale >= DETECTOR.small_face)) return found;
+    const larger = await this.search(picture, DETECTOR.larger_side);
+    const added = found.filter(({ box }) => larger.every((other) => iou(box, other.box) < DETECTOR.same_iou));
+    return fromLeft([...larger, ...added]);
   }
 
   detectCoarsely(picture: Picture): Promise<Detection[]> {
@@ -125,12 +84,11 @@ export class NetworkDetector implements FaceDetector {
   async detectNear(picture: Picture, boxes: readonly Box[]): Promise<Detection[][]> {
     if (boxes.length === 0) return [];
     const side = DETECTOR.window;
-    // windows stand side by side, and both sides of the input must be multiples
-    const planes = this.planes(this.padded(side * boxes.length), this.padded(side));
-    const windows = boxes.map((box, k) => placeWindow(planes, k * side, picture, box));
-    const minScore = Math.min(DETECTOR.min_score, DETECTOR.known_score);
+    const input = this.input(side * boxes.length, side);
+    const windows = boxes.map((box, k) => this.placeWindow(input, k * side, picture, box));
+    const { min_score, known_score } = this.decoder.limits;
     const found: Detection[][] = boxes.map(() => []);
-    for (const detection of await this.read(planes, minScore)) {
+    for (const detection of await this.read(input, Math.min(min_score, known_score))) {
       const middle = detection.box.x + detection.box.w / 2;
       const number = Math.min(Math.max(Math.floor(middle / side), 0), boxes.length - 1);
       const { left, top, zoom } = windows[number]!;
@@ -140,36 +98,98 @@ export class NetworkDetector implements FaceDetector {
   }
 
   private async search(picture: Picture, maxSide: number): Promise<Detection[]> {
-    const scale = Math.min(1, maxSide / Math.max(picture.width, picture.height));
-    const width = Math.max(1, roundEven(picture.width * scale));
-    const height = Math.max(1, roundEven(picture.height * scale));
-    const planes = this.planes(this.padded(width), this.padded(height));
-    resizeInto(planes, 0, 0, width, height, picture, { x0: 0, y0: 0, x1: picture.width, y1: picture.height });
-    const found = await this.read(planes, DETECTOR.min_score);
-    return found.map((detection) => moved(detection, 0, 0, 1 / scale)).sort((a, b) => a.box.x - b.box.x);
+    const { agreed, limits, isGrey } = this.decoder;
+    const [width, height, scale] = shrunkSize(picture, maxSide);
+    const input = this.input(width, height);
+    this.place(input, 0, 0, width, height, picture, wholeOf(picture), "area");
+    if (agreed === undefined || !isGrey) {
+      const found = await this.read(input, limits.min_score);
+      return fromLeft(found.map((detection) => moved(detection, 0, 0, 1 / scale)));
+    }
+    const fine = await this.read(input, agreed.least_score);
+    const grey = { data: input.data as Uint8Array, width: input.width, height: input.height };
+    const small = { width, height };
+    const [halfWidth, halfHeight, half] = shrunkSize(small, Math.max(1, Math.trunc(Math.max(width, height) / 2)));
+    const coarseInput = this.input(halfWidth, halfHeight);
+    resize({ data: coarseInput.data, start: 0, stride: coarseInput.width }, halfWidth, halfHeight, greyChannel(grey), wholeOf(small), "area");
+    const coarse = (await this.read(coarseInput, agreed.least_score)).map((detection) => moved(detection, 0, 0, 1 / half));
+    const found = agreed.join(fine, coarse).filter((face) => face.score >= limits.min_score);
+    return fromLeft(found.map((detection) => moved(detection, 0, 0, 1 / scale)));
   }
 
-  private async read(planes: Planes, minScore: number): Promise<Detection[]> {
-    const outputs = await this.run(planes.data, planes.width, planes.height);
-    return this.decoder.decode(outputs, planes.width, planes.height, minScore);
+  private async read(input: NetworkInput, minScore: number): Promise<Detection[]> {
+    return this.decoder.decode(await this.run(input), input, minScore).filter(canBeAligned);
   }
 
-  private padded(side: number): number {
-    return Math.ceil(side / this.decoder.multiple) * this.decoder.multiple;
-  }
-
-  /** Return black planes; the same memory each time, since inputs of one size follow one another. */
-  private planes(width: number, height: number): Planes {
-    const length = 3 * width * height;
+  /** Return a black input of at least this size; the same memory each time, since inputs of one size follow one another. */
+  private input(atLeastWidth: number, atLeastHeight: number): NetworkInput {
+    const { multiple, isGrey } = this.decoder;
+    const [width, height] = [atLeastWidth, atLeastHeight].map((side) => Math.ceil(side / multiple) * multiple) as [number, number];
+    const length = (isGrey ? 1 : 3) * width * height;
     let data = this.buffers.get(length);
     if (data === undefined) {
       if (this.buffers.size > 12) this.buffers.clear();
-      data = new Float32Array(length);
+      data = isGrey ? new Uint8Array(length) : new Float32Array(length);
       this.buffers.set(length, data);
     }
     data.fill(0);
     return { data, width, height };
   }
+
+  /** Put a region of a picture into an input at (left, top), at the size of `width` by `height`. */
+  private place(
+    input: NetworkInput,
+    left: number,
+    top: number,
+    width: number,
+    height: number,
+    picture: Picture,
+    region: Region,
+    mode: "area" | "linear",
+  ): void {
+    const start = top * input.width + left;
+    const to = (channel: number) => ({ data: input.data, start: start + channel * input.width * input.height, stride: input.width });
+    if (this.decoder.isGrey) {
+      const grey = toGrey(picture, region);
+      resize(to(0), width, height, greyChannel(grey), wholeOf(grey), mode);
+      return;
+    }
+    const channels: Channel[] = [BLUE, GREEN, RED].map((colour) => channelOf(picture, colour));
+    channels.forEach((channel, k) => resize(to(k), width, height, channel, region, mode));
+  }
+
+  /** Put the window around a face into an input at `at`; return its left and top, and picture pixels for each window pixel. */
+  private placeWindow(input: NetworkInput, at: number, picture: Picture, box: Box): { left: number; top: number; zoom: number } {
+    const window = DETECTOR.window;
+    const side = Math.max(roundEven(DETECTOR.around * Math.max(box.w, box.h)), window);
+    const left = roundEven(box.x + box.w / 2 - side / 2);
+    const top = roundEven(box.y + box.h / 2 - side / 2);
+    const region: Region = {
+      x0: Math.max(left, 0),
+      y0: Math.max(top, 0),
+      x1: Math.min(left + side, picture.width),
+      y1: Math.min(top + side, picture.height),
+    };
+    const zoom = side / window;
+    if (region.x1 > region.x0 && region.y1 > region.y0) {
+      const a = roundEven((region.x0 - left) / zoom);
+      const b = roundEven((region.y0 - top) / zoom);
+      const c = roundEven((region.x1 - left) / zoom);
+      const d = roundEven((region.y1 - top) / zoom);
+      if (c > a && d > b) this.place(input, at + a, b, c - a, d - b, picture, region, "linear");
+    }
+    return { left, top, zoom };
+  }
+}
+
+/** Return width and height with no side longer than `maxSide`, and the scale, at most 1. */
+function shrunkSize(picture: { readonly width: number; readonly height: number }, maxSide: number): [number, number, number] {
+  const scale = Math.min(1, maxSide / Math.max(picture.width, picture.height));
+  return [Math.max(1, roundEven(picture.width * scale)), Math.max(1, roundEven(picture.height * scale)), scale];
+}
+
+function fromLeft(found: Detection[]): Detection[] {
+  return found.sort((a, b) => a.box.x - b.box.x);
 }
 
 /** Return a detection moved by (dx, dy), then enlarged by `zoom` about the origin. */
@@ -182,25 +202,12 @@ function moved(detection: Detection, dx: number, dy: number, zoom: number): Dete
   };
 }
 
-/** Put the window around a face at `at` in the planes; return its left and top, and picture pixels for each window pixel. */
-function placeWindow(planes: Planes, at: number, picture: Picture, box: Box): { left: number; top: number; zoom: number } {
-  const window = DETECTOR.window;
-  const side = Math.max(roundEven(DETECTOR.around * Math.max(box.w, box.h)), window);
-  const left = roundEven(box.x + box.w / 2 - side / 2);
-  const top = roundEven(box.y + box.h / 2 - side / 2);
-  const region: Region = {
-    x0: Math.max(left, 0),
-    y0: Math.max(top, 0),
-    x1: Math.min(left + side, picture.width),
-    y1: Math.min(top + side, picture.height),
+/** Return whether a detection is finite, and its landmarks do not fall together. */
+function canBeAligned({ box, landmarks }: Detection): boolean {
+  if (![box.x, box.y, ...landmarks].every(Number.isFinite) || !(box.w > 0 && box.h > 0)) return false;
+  const spread = (first: number): number => {
+    const values = landmarks.filter((_, k) => k % 2 === first);
+    return Math.max(...values) - Math.min(...values);
   };
-  const zoom = side / window;
-  if (region.x1 > region.x0 && region.y1 > region.y0) {
-    const a = roundEven((region.x0 - left) / zoom);
-    const b = roundEven((region.y0 - top) / zoom);
-    const c = roundEven((region.x1 - left) / zoom);
-    const d = roundEven((region.y1 - top) / zoom);
-    if (c > a && d > b) resizeInto(planes, at + a, b, c - a, d - b, picture, region, "linear");
-  }
-  return { left, top, zoom };
+  return Math.max(spread(0), spread(1)) >= 1;
 }

@@ -1,11 +1,10 @@
 /** Face detection in video that searches the whole frame only when needed. */
 
+import { CutDetector } from "./appearance.js";
 import { FINDER } from "./constants.js";
 import type { FaceDetector } from "./detector.js";
-import { type Region, thumbnail } from "./picture.js";
-import { type Box, type Detection, type Picture, iou } from "./records.js";
-
-const GREEN = 1;
+import { GREEN, channelOf, thumbnail } from "./picture.js";
+import { type Box, type Detection, type Picture, boxRegion, iou } from "./records.js";
 
 /** A face of the last frame, and how far it had moved since the one before. */
 interface Followed {
@@ -17,7 +16,7 @@ interface Followed {
 /**
  * Finds the faces of each frame, using those of the frame before: known faces are looked for in small windows, and
  * not at all for a tenth of a second while the picture around them stands still. The whole frame is searched twice
- * a second at half its size, thoroughly every two seconds, and at once when a face is lost.
+ * a second at half its size, thoroughly every two seconds, and at once when a face is lost or after a cut.
  */
 export class FaceFinder {
   private faces: Followed[] = [];
@@ -27,13 +26,15 @@ export class FaceFinder {
   private looked_s = -Infinity;
   private width = 0;
   private height = 0;
+  private readonly cuts = new CutDetector();
 
   constructor(private readonly detector: FaceDetector) {}
 
   /** Return the faces of a frame at `t_s` seconds, from left to right. */
   async update(t_s: number, picture: Picture): Promise<Detection[]> {
+    const isCut = this.cuts.update(picture);
     const sameSize = picture.width === this.width && picture.height === this.height;
-    if (!sameSize || this.faces.length > FINDER.max_followed || t_s < this.searchedThoroughly_s) {
+    if (isCut || !sameSize || this.faces.length > FINDER.max_followed || t_s < this.searchedThoroughly_s) {
       this.faces = [];
       this.thumbs = [];
       this.searchedThoroughly_s = -Infinity;
@@ -112,13 +113,5 @@ function bestMatch<T>(candidates: readonly T[], box: Box, boxOf: (candidate: T) 
 }
 
 function thumbOf(picture: Picture, box: Box): Uint8Array {
-  const x0 = Math.min(Math.max(Math.trunc(box.x), 0), picture.width - 1);
-  const y0 = Math.min(Math.max(Math.trunc(box.y), 0), picture.height - 1);
-  const region: Region = {
-    x0,
-    y0,
-    x1: Math.min(Math.max(Math.trunc(box.x + box.w), x0 + 1), picture.width),
-    y1: Math.min(Math.max(Math.trunc(box.y + box.h), y0 + 1), picture.height),
-  };
-  return thumbnail(picture, region, GREEN, FINDER.thumb);
+  return thumbnail(channelOf(picture, GREEN), boxRegion(picture, box), FINDER.thumb);
 }

@@ -29,6 +29,7 @@ export class Pipeline {
   private readonly smoother: Smoother;
   private readonly facing = new FacingFilter();
   private wasRead = new Set<string>();
+  private step_s = 0;
 
   /**
    * @param reader Reads all faces of a frame at once; null where expressions may not be read.
@@ -49,7 +50,9 @@ export class Pipeline {
   /** Return the faces of a frame; frames come in the order of their times. */
   async update(frame: Frame): Promise<FrameResult> {
     const detections = await this.finder.update(frame.t_s, frame.picture);
-    const names = this.tracker.update(frame.t_s, detections);
+    if (frame.is_new_scene) this.tracker.forget();
+    const names = this.tracker.update(frame.t_s, detections, frame.picture, this.step_s);
+    this.step_s = frame.interval_s;
     this.smoother.forgetAllBut(this.tracker.active);
     const crops = new Uint8Array(detections.length * CROP_BYTES);
     let legible = 0;

@@ -17,6 +17,8 @@ export interface Frame {
   readonly t_s: number;
   /** How much time the frame stands for, in seconds. */
   readonly interval_s: number;
+  /** Whether it is unrelated to the previous frame, like the pictures of a folder. */
+  readonly is_new_scene: boolean;
   readonly picture: Picture;
 }
 
@@ -87,6 +89,15 @@ export function iou(a: Box, b: Box): number {
   if (across <= 0 || down <= 0) return 0;
   const shared = across * down;
   return shared / (a.w * a.h + b.w * b.h - shared);
+}
+
+/** Return the pixels of a picture that lie in a box, at least one. */
+export function boxRegion(picture: Picture, box: Box): { x0: number; y0: number; x1: number; y1: number } {
+  const x0 = Math.min(Math.max(Math.trunc(box.x), 0), picture.width - 1);
+  const y0 = Math.min(Math.max(Math.trunc(box.y), 0), picture.height - 1);
+  const x1 = Math.min(Math.max(Math.trunc(box.x + box.w), x0 + 1), picture.width);
+  const y1 = Math.min(Math.max(Math.trunc(box.y + box.h), y0 + 1), picture.height);
+  return { x0, y0, x1, y1 };
 }
 
 /** Return whether a head points at the screen, within `slack` times the limits. */

@@ -1,8 +1,9 @@
 /** Face tracking. Track names are random, say nothing of the person, and end with the session. */
 
+import { Appearance } from "./appearance.js";
 import { assign } from "./assignment.js";
-import { TRACKER } from "./constants.js";
-import { type Box, type Detection, iou } from "./records.js";
+import { LONGEST_INTERVAL_S, TRACKER } from "./constants.js";
+import { type Box, type Detection, type Picture, iou } from "./records.js";
 
 const FORBIDDEN = 10;
 
@@ -13,6 +14,7 @@ class Track {
     readonly track_id: string,
     private box: Box,
     public seen_s: number,
+    private appearance: Appearance | null,
   ) {}
 
   /** Return the predicted box at `t_s`, from a decaying velocity. */
@@ -22,7 +24,14 @@ class Track {
     return { x: this.box.x + vx * way_s, y: this.box.y + vy * way_s, w: this.box.w, h: this.box.h };
   }
 
-  saw(box: Box, t_s: number): void {
+  /** Return whether a face of a frame looks as this track's did; true where one of them is not known. */
+  looksLike(look: Appearance | null, t_s: number, picture: Picture | null): boolean {
+    if (this.appearance === null || look === null || picture === null) return true;
+    const [highest, per_s, lowest] = TRACKER.likeness as [number, number, number];
+    return this.appearance.likeness(look, picture) >= Math.max(lowest, highest - per_s * (t_s - this.seen_s));
+  }
+
+  saw(box: Box, t_s: number, look: Appearance | null): void {
     const passed_s = t_s - this.seen_s;
     if (passed_s > 0) {
       const vx = (box.x + box.w / 2 - (this.box.x + this.box.w / 2)) / passed_s;
@@ -33,10 +42,15 @@ class Track {
     }
     this.box = box;
     this.seen_s = t_s;
+    this.appearance = look;
   }
 }
 
-/** Matches the faces of a frame to tracks by minimum total cost; likeness is distance-IoU (Zheng et al. 2020). */
+/**
+ * Matches the faces of a frame to tracks by minimum total cost; the cost is the negative distance-IoU (Zheng et al. 2020).
+ *
+ * A face that does not look like its track is someone else: after a cut, or when a tile of a video call has moved.
+ */
 export class Tracker {
   private tracks: Track[] = [];
   private readonly used = new Set<string>();
@@ -44,31 +58,43 @@ export class Tracker {
   /** @param random Returns random whole numbers below its argument; the names of tracks are made of them. */
   constructor(private readonly random: (below: number) => number) {}
 
-  /** Return one track name for each detection, in the same order; where time runs back, all tracks are over. */
-  update(t_s: number, detections: readonly Detection[]): string[] {
-    this.tracks = this.tracks.filter((track) => t_s - track.seen_s >= 0 && t_s - track.seen_s <= TRACKER.forget_s);
+  /**
+   * Return one track name for each detection, in the same order; where time runs back, all tracks are over.
+   *
+   * @param picture The frame; null to match by position only.
+   * @param step_s Usual time between frames of the source.
+   */
+  update(t_s: number, detections: readonly Detection[], picture: Picture | null, step_s: number): string[] {
+    const forget_s = Math.max(TRACKER.forget_s, step_s > LONGEST_INTERVAL_S ? TRACKER.steps * step_s : 0);
+    this.tracks = this.tracks.filter((track) => t_s - track.seen_s >= 0 && t_s - track.seen_s <= forget_s);
     const known = this.tracks;
+    const looks = detections.map(({ box }) => (picture === null ? null : new Appearance(picture, box)));
     const cost = known.map((track) => {
       const expected = track.expected(t_s);
-      return detections.map((detection) => {
-        const likeness = distanceIou(expected, detection.box);
-        return likeness >= TRACKER.min_diou ? -likeness : FORBIDDEN;
+      return detections.map(({ box }, k) => {
+        const diou = distanceIou(expected, box);
+        return diou >= TRACKER.min_diou && track.looksLike(looks[k]!, t_s, picture) ? -diou : FORBIDDEN;
       });
     });
     const matched = new Map<number, Track>();
     for (const [row, column] of assign(cost)) {
       if (cost[row]![column]! < FORBIDDEN) matched.set(column, known[row]!);
     }
-    return detections.map((detection, k) => {
+    return detections.map(({ box }, k) => {
       let track = matched.get(k);
       if (track === undefined) {
-        track = new Track(this.newName(), detection.box, t_s);
+        track = new Track(this.newName(), box, t_s, looks[k]!);
         this.tracks.push(track);
       } else {
-        track.saw(detection.box, t_s);
+        track.saw(box, t_s, looks[k]!);
       }
       return track.track_id;
     });
+  }
+
+  /** End all tracks. */
+  forget(): void {
+    this.tracks = [];
   }
 
   /** Names of the tracks that may still be matched. */

@@ -11,8 +11,7 @@ import { SummaryDialog, saveRows, saveSummary } from "./summary_dialog.js";
 
 /** What the server says of this page. */
 interface Settings {
-  /** Null where the face detector's file is missing. */
-  readonly detector: EngineFiles["detector"] | null;
+  readonly detector: EngineFiles["detector"];
   readonly model: EngineFiles["model"];
   readonly smoothing_s: number;
   readonly rule: string;
@@ -20,8 +19,6 @@ interface Settings {
   readonly notices: readonly string[];
   /** Folder in which sessions are kept, "" where nothing is kept. */
   readonly keeps: string;
-  /** What to run where the detector's file is missing. */
-  readonly fetch_command: string;
 }
 
 const TOAST_MS = 5000;
@@ -40,8 +37,8 @@ class LearnerPage {
   private askedToErase_ms = -Infinity;
   private erased = false;
 
-  constructor(private readonly settings: Settings, detector: EngineFiles["detector"]) {
-    const { model, smoothing_s, rule } = settings;
+  constructor(private readonly settings: Settings) {
+    const { detector, model, smoothing_s, rule } = settings;
     this.camera = new MienCamera({ base: new URL(".", import.meta.url), detector, model, smoothing_s, rule });
     this.stage = new Stage(this.camera.video);
     this.keeper =
@@ -79,7 +76,8 @@ class LearnerPage {
       element<HTMLProgressElement>("progress").value = progress;
     });
     camera.on("end", (outcome) => void this.ended(outcome));
-    camera.video.addEventListener("loadedmetadata", () => this.stage.showCamera());
+    // a phone that is turned changes the size of its pictures
+    for (const name of ["loadedmetadata", "resize"]) camera.video.addEventListener(name, () => this.stage.showCamera());
   }
 
   /** Paint the newest reading with the next picture of the screen; a hidden page paints nothing. */
@@ -278,16 +276,11 @@ class LearnerPage {
   }
 }
 
-/** Show what stands in the way, and a command that helps. */
-function showProblem(sentence: string, command = ""): void {
-  const problem = element("problem");
-  problem.replaceChildren(document.createTextNode(sentence));
-  if (command !== "") {
-    const code = document.createElement("code");
-    code.textContent = command;
-    problem.append(document.createElement("br"), code);
-  }
-  problem.hidden = false;
+/** Show what stands in the way. */
+function showProblem(sentence: string): void {
+  say("problem", sentence);
+  element("problem").hidden = false;
+  element("problem").scrollIntoView({ block: "nearest" });
 }
 
 async function open(): Promise<void> {
@@ -297,12 +290,7 @@ async function open(): Promise<void> {
     return;
   }
   const settings = (await answer.json()) as Settings;
-  if (settings.detector === null) {
-    element<HTMLButtonElement>("start").disabled = true;
-    showProblem("The face detector is not on this computer yet. Fetch it once (233 kB), then reload this page:", settings.fetch_command);
-    return;
-  }
-  new LearnerPage(settings, settings.detector).describe();
+  new LearnerPage(settings).describe();
 }
 
 void open();

@@ -26,6 +26,7 @@ export class Stage {
     this.isMirrored = track?.getSettings().facingMode !== "environment";
     this.picture.classList.toggle("mirrored", this.isMirrored);
     document.body.dataset["source"] = "camera";
+    setAspect(this.video.videoWidth, this.video.videoHeight);
     this.clear();
   }
 
@@ -37,6 +38,7 @@ export class Stage {
     if (this.film.width !== image.width || this.film.height !== image.height) {
       this.film.width = image.width;
       this.film.height = image.height;
+      setAspect(image.width, image.height);
     }
     this.film.getContext("2d", { alpha: false })!.drawImage(image, 0, 0);
   }
@@ -97,6 +99,11 @@ export class Stage {
     drawFaces(context, result, shownWidth, shownHeight, this.isMirrored, scale * rem);
     context.restore();
   }
+}
+
+/** Give the stage the shape of what it shows, where the page is narrow. */
+function setAspect(width: number, height: number): void {
+  if (width > 0 && height > 0) document.body.style.setProperty("--aspect", String(width / height));
 }
 
 type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;

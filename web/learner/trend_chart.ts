@@ -1,10 +1,11 @@
 /** The trend of the last seconds as a ribbon: one band a class, stacked to the whole. */
 
+import { LONGEST_INTERVAL_S } from "../engine/constants.js";
 import { COLOURS, EMOTIONS, type TrendPoint, percent } from "../sdk.js";
 import { element } from "./elements.js";
 
-/** A break in the readings longer than this leaves a gap in the ribbon. */
-const GAP_S = 0.6;
+/** A break in the readings longer than this leaves a gap in the ribbon: nothing was measured there. */
+const GAP_S = LONGEST_INTERVAL_S;
 const MOMENT_S = 0.15;
 const DESCRIBE_EVERY_MS = 5000;
 

@@ -3,11 +3,13 @@
 import { describe, expect, test } from "vitest";
 import { Affect, Trend } from "../engine/affect.js";
 import { assign } from "../engine/assignment.js";
+import { Appearance, CutDetector } from "../engine/appearance.js";
 import { DETECTOR } from "../engine/constants.js";
-import { type FaceDetector, NetworkDetector, YUNET } from "../engine/detector.js";
+import { type FaceDetector, NetworkDetector } from "../engine/detector.js";
 import { FaceFinder } from "../engine/finder.js";
 import { pictureMeasures, whyUnread } from "../engine/legibility.js";
-import { resizeInto, roundEven, thumbnail } from "../engine/picture.js";
+import { MIEN_DETECT } from "../engine/own_detector.js";
+import { BLUE, type Channel, GREEN, RED, channelOf, greyChannel, resize, roundEven, thumbnail, toGrey, wholeOf } from "../engine/picture.js";
 import { headPose } from "../engine/pose.js";
 import { similarityFromLandmarks, warpFace } from "../engine/preprocess.js";
 import { type Box, type Detection, type FrameResult, type Picture, iou } from "../engine/records.js";
@@ -15,7 +17,8 @@ import { Smoother } from "../engine/smoother.js";
 import { csvRows, summaryDocument } from "../engine/summary.js";
 import { Tally } from "../engine/tally.js";
 import { Tracker } from "../engine/tracker.js";
-import { CROPS, ENGINE, fromHex, goldenPicture, type Vectors } from "./golden.js";
+import { YUNET } from "../engine/yunet.js";
+import { CROPS, ENGINE, crc32, draw, expectFaces, fromHex, goldenPicture, type Vectors } from "./golden.js";
 
 function face(box: Box): Detection {
   const { x, y, w, h } = box;
@@ -37,17 +40,27 @@ test("landmarks that coincide have no crop", () => {
 });
 
 test("resized pictures are OpenCV's to one level, windows in 99 % of the bytes", () => {
-  for (const { region, size, mode, bgr_hex, thumb_hex } of ENGINE.resize) {
+  const picture = goldenPicture();
+  const grey = greyChannel(toGrey(picture, wholeOf(picture)));
+  for (const { region, size, mode, bgr_hex, grey_hex, thumb_hex } of ENGINE.resize) {
     const [x0, y0, x1, y1] = region;
     const [width, height] = size;
-    const planes = { data: new Float32Array(3 * width * height), width, height };
-    resizeInto(planes, 0, 0, width, height, goldenPicture(), { x0, y0, x1, y1 }, mode);
-    const expected = fromHex(bgr_hex);
-    const gaps = planes.data.map((value, k) => Math.abs(value - expected[k]!));
-    expect(Math.max(...gaps)).toBeLessThanOrEqual(1);
-    // OpenCV's own code for single pixels and for many at once differs in the last bit
-    if (mode === "linear") expect(gaps.filter((gap) => gap > 0).length / gaps.length).toBeLessThan(0.01);
-    const thumb = thumbnail(goldenPicture(), { x0, y0, x1, y1 }, 1, 16);
+    const resized = (channel: Channel): Uint8Array => {
+      const data = new Uint8Array(width * height);
+      resize({ data, start: 0, stride: width }, width, height, channel, { x0, y0, x1, y1 }, mode);
+      return data;
+    };
+    const found = [BLUE, GREEN, RED].flatMap((colour) => [...resized(channelOf(picture, colour))]);
+    for (const [levels, expected] of [
+      [found, fromHex(bgr_hex)],
+      [[...resized(grey)], fromHex(grey_hex)],
+    ] as const) {
+      const gaps = levels.map((value, k) => Math.abs(value - expected[k]!));
+      expect(Math.max(...gaps)).toBeLessThanOrEqual(1);
+      // OpenCV's own code for single pixels and for many at once differs in the last bit
+      if (mode === "linear") expect(gaps.filter((gap) => gap > 0).length / gaps.length).toBeLessThan(0.01);
+    }
+    const thumb = thumbnail(channelOf(picture, GREEN), { x0, y0, x1, y1 }, 16);
     const expectedThumb = fromHex(thumb_hex);
     expect(Math.max(...thumb.map((value, k) => Math.abs(value - expectedThumb[k]!)))).toBeLessThanOrEqual(1);
   }
@@ -68,27 +81,56 @@ test.each([
 test("YuNet's outputs are decoded as OpenCV does", () => {
   const { side, min_score, outputs, found } = ENGINE.decoder;
   const raw = Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, Float32Array.from(values as number[])]));
-  const decoded = YUNET.decode(raw, side, side, min_score);
+  const decoded = YUNET.decode(raw, { data: new Float32Array(), width: side, height: side }, min_score);
   expect(found.length).toBeGreaterThan(0);
-  expect(decoded.length).toBe(found.length);
-  decoded.forEach((detection, k) => {
-    expect(detection.score).toBeCloseTo(found[k].score, 3);
-    for (const edge of ["x", "y", "w", "h"] as const) expect(detection.box[edge]).toBeCloseTo(found[k].box[edge], 1);
-    detection.landmarks.forEach((value, at) => expect(value).toBeCloseTo(found[k].landmarks[at], 1));
-  });
+  expectFaces(decoded, found, 0.05);
+});
+
+test("the packaged detector reads a picture at two sizes and joins its cells as Python does", async () => {
+  const { readings, found, near } = ENGINE.own_detector;
+  let asked = 0;
+  const detector = new NetworkDetector(async ({ data, width, height }) => {
+    const reading = readings[asked++];
+    expect([width, height]).toEqual(reading.size);
+    expect(crc32(data as Uint8Array)).toBe(reading.grey_crc);
+    return Object.fromEntries(MIEN_DETECT.outputs.map((name) => [name, Float32Array.from(reading[name] as number[])]));
+  }, MIEN_DETECT);
+  expect(found.length).toBe(3);
+  expectFaces(await detector.detect(goldenPicture()), found, 1e-3);
+  expectFaces((await detector.detectNear(goldenPicture(), [{ x: 40, y: 50, w: 60, h: 70 }]))[0]!, near, 1e-3);
+  expect(asked).toBe(readings.length);
+});
+
+test("a picture with small faces is searched at a larger size, too", async () => {
+  const widths: number[] = [];
+  const small = face({ x: 100, y: 100, w: 30, h: 30 });
+  const both = { ...small, box: { ...small.box, x: 300 } };
+  const detector = new NetworkDetector(
+    async ({ width }) => (widths.push(width), { width: Float32Array.of(width) }),
+    {
+      ...{ isGrey: false, multiple: 32, outputs: [], limits: DETECTOR.yunet },
+      decode: ({ width }) => (width![0] === 640 ? [small] : [{ ...small, box: { x: 200, y: 200, w: 60, h: 60 } }, both]),
+    },
+  );
+  const found = await detector.detect({ data: new Uint8Array(4 * 1920 * 1080), width: 1920, height: 1080 });
+  expect(widths).toEqual([640, 1280]);
+  // the face that both searches saw is there once, with the box of the larger search
+  expect(found.map(({ box }) => box)).toEqual([
+    { x: 300, y: 300, w: 90, h: 90 },
+    { x: 450, y: 150, w: 45, h: 45 },
+  ]);
 });
 
 describe("windows", () => {
   /** A network that finds one face, in the middle of every window that shows something bright. */
   const detector = new NetworkDetector(
-    async (input, width, height) => {
+    async ({ data, width, height }) => {
       const windows = width / DETECTOR.window;
-      const bright = Array.from({ length: windows }, (_, k) => input[64 * width + k * DETECTOR.window + 64]! > 128);
+      const bright = Array.from({ length: windows }, (_, k) => data[64 * width + k * DETECTOR.window + 64]! > 128);
       return { bright: Float32Array.from(bright, Number), height: new Float32Array([height]) };
     },
     {
-      multiple: 32,
-      outputs: [],
+      ...{ isGrey: false, multiple: 32, outputs: [], limits: DETECTOR.yunet },
       decode: (outputs) =>
         [...outputs["bright"]!].flatMap((seen, k) =>
           seen ? [face({ x: k * DETECTOR.window + 44, y: 44, w: 40, h: 40 })] : [],
@@ -136,33 +178,31 @@ test("the finder asks and answers as Python's", async () => {
   const finder = new FaceFinder(detector);
   for (const step of ENGINE.finder) {
     [boxes, calls] = [step.boxes, []];
-    const found = await finder.update(step.t_s, draw(boxes));
+    const found = await finder.update(step.t_s, draw(boxes, step.people, step.place));
     const asked = calls.filter((call) => call !== "near 0");
     expect({ t_s: step.t_s, asked }).toEqual({ t_s: step.t_s, asked: step.calls.filter((call: string) => call !== "near 0") });
     expect(found.map((detection) => detection.box)).toEqual(step.found);
   }
 });
 
-/** Draw what `golden_engine.draw` draws. */
-function draw(boxes: readonly Box[]): Picture {
-  const [width, height] = [640, 360];
-  const data = new Uint8Array(4 * width * height).fill(40);
-  boxes.forEach((box, k) => {
-    const [x, y, w, h] = [box.x, box.y, box.w, box.h].map(Math.trunc) as [number, number, number, number];
-    for (let row = Math.max(y, 0); row < Math.min(y + h, height); row++) {
-      const [from, to] = [Math.max(x, 0), Math.min(x + w, width)];
-      if (to > from) data.fill(90 + 60 * k, 4 * (row * width + from), 4 * (row * width + to));
-    }
-  });
-  return { data, width, height };
-}
+test("faces are as alike, and cuts are where Python sees them", () => {
+  for (const { boxes, people, places, likeness, cut } of ENGINE.appearance) {
+    const [before, after] = [0, 1].map((k) => draw([boxes[k]], [people[k]], places[k])) as [Picture, Picture];
+    const found = new Appearance(before, boxes[0]).likeness(new Appearance(after, boxes[1]), after);
+    expect(found).toBeCloseTo(likeness, 2);
+    const cuts = new CutDetector();
+    expect([cuts.update(before), cuts.update(after)]).toEqual([false, cut]);
+  }
+  expect(new Set(ENGINE.appearance.map((one: Vectors) => one.cut)).size).toBe(2);
+});
 
 test("the tracker follows whom Python follows", () => {
   let count = 0;
   const tracker = new Tracker((below) => (count = (count * 7 + 3) % 100003) % below);
   const numbers = new Map<string, number>();
   for (const step of ENGINE.tracker) {
-    const tracks = tracker.update(step.t_s, step.boxes.map(face)).map((name) => {
+    const picture = step.place === null ? null : draw(step.boxes, step.people, step.place);
+    const tracks = tracker.update(step.t_s, step.boxes.map(face), picture, step.step_s).map((name) => {
       expect(name).toMatch(/^[bcdfghjkmnpqrstvwxz]{6}$/);
       if (!numbers.has(name)) numbers.set(name, numbers.size);
       return numbers.get(name);

@@ -1,0 +1,7 @@
+/** The detector networks that the engine can read, by name. */
+
+import type { Decoder } from "./detector.js";
+import { MIEN_DETECT } from "./own_detector.js";
+import { YUNET } from "./yunet.js";
+
+export const DECODERS: Readonly<Record<string, Decoder>> = { yunet: YUNET, "mien-detect": MIEN_DETECT };
