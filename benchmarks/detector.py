@@ -8,7 +8,8 @@ Each section is counted for each detector:
   costs in accuracy against reading the crops directly (over those found).
 - ``clips``: frames with exactly one face, for the clips with a face in every frame; frames with a box in ``no_face.mp4``; boxes
   in ``five_faces.jpg``; frames of the demo whose face is found; distance of the landmarks to YuNet's, in eye distances, median.
-- ``gallery``: 25 PublicTest faces of 40 to 90 pixels in a 1280x720 picture of tiles.
+- ``gallery``: 25 PublicTest faces of 40 to 90 pixels in a 1280x720 picture of tiles, plain as the walls of a video call, and on
+  parts of pictures without faces.
 - ``hard``: a face of the clips turned by 30 degrees to either side, at 6 % of its brightness, and with either half covered.
 - ``false_boxes``: boxes in every hundred of ``--crops`` crops of pictures without faces (``--pictures``; pages of text and
   textures where there is none). Name pictures that training never saw.
@@ -131,14 +132,30 @@ def clips(detector: Detector, media: Path, yunet: Detector | None, every: int) -
 
 
 def gallery(detector: Detector, faces: Picture, backgrounds: Sequence[Picture], count: int) -> dict[str, float]:
-    """Return the share of faces found in galleries of 25, and boxes elsewhere for each gallery."""
+    """Return the share of faces found in galleries of 25, and boxes elsewhere for each, on plain tiles and on pictures."""
+    plain = found_in_galleries(detector, faces, plain_tile, count)
+    busy = found_in_galleries(detector, faces, lambda random: crop_of(random, backgrounds, TILE), count)
+    return {**plain, **{f"{name} on pictures": value for name, value in busy.items()}}
+
+
+def plain_tile(random: np.random.Generator) -> Picture:
+    """Return a tile (H, W) of a grey that changes evenly from left to right, with a little noise."""
+    left, right = random.uniform(30, 220, 2)
+    tile = np.tile(np.linspace(left, right, TILE[0]), (TILE[1], 1)) + random.normal(0, 3, (TILE[1], TILE[0]))
+    return np.clip(tile, 0, 255).astype(np.uint8)
+
+
+def found_in_galleries(
+    detector: Detector, faces: Picture, tile_of: Callable[[np.random.Generator], Picture], count: int
+) -> dict[str, float]:
+    """Return the share of faces found, and boxes elsewhere for each gallery."""
     random = np.random.default_rng(3)
     found, extra = 0, 0
     for _ in range(count):
         picture = np.zeros((TILES * TILE[1], TILES * TILE[0]), np.uint8)
         centres = []
         for row, column in itertools.product(range(TILES), range(TILES)):
-            tile = crop_of(random, backgrounds, TILE)
+            tile = tile_of(random)
             side = int(random.integers(FACE_PX[0], FACE_PX[1], endpoint=True))
             x, y = int(random.integers(0, TILE[0] - side)), int(random.integers(0, TILE[1] - side))
             face = faces[int(random.integers(len(faces)))]
