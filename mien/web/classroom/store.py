@@ -31,6 +31,9 @@ MAX_TITLE: Final = 80
 MAX_TEXT: Final = 500
 MAX_MARKS: Final = 200
 MAX_LINKS: Final = 100
+"""Links to a class that a teacher may issue; short ones are not counted."""
+SHORT_LINK_S: Final = 12 * HOUR_S
+"""Lifetime of a short link, which each launch from a learning platform gets."""
 MarkKind = Literal["mark", "note"]
 BinState = Literal["closed", "gap"]
 """A gap is a bin in which the server was away: it was never looked at."""
@@ -178,12 +181,15 @@ class ClassStore:
             UsageError: there are too many links to the class.
             DeviceError: the database cannot be used.
         """
+        columns = schema.links.c
         usual_s = JOIN_LIFETIME_S if kind is Kind.JOIN else self.retention_s
+        lasts_s = usual_s if lifetime_s is None else lifetime_s
+        counted = (columns.class_id == class_id, columns.expires_s - columns.created_s > SHORT_LINK_S + 1)  # rounding
         with self.database.writing() as connection:
-            there = connection.scalar(select(func.count()).where(schema.links.c.class_id == class_id)) or 0
+            there = connection.scalar(select(func.count()).where(*counted)) or 0 if lasts_s > SHORT_LINK_S else 0
             if class_id is not None and there >= MAX_LINKS:
                 raise UsageError(f"this class has {MAX_LINKS} links. Revoke them first")
-            return self._issue(connection, kind, class_id, self.clock() + (usual_s if lifetime_s is None else lifetime_s))
+            return self._issue(connection, kind, class_id, self.clock() + lasts_s)
 
     def _issue(self, connection: Connection, kind: Kind, class_id: str | None, expires_s: float) -> str:
         token = new_token()

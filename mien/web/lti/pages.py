@@ -46,7 +46,8 @@ def frame_ancestors(origins: Iterable[str]) -> str:
 
 def message_page(heading: str, message: str, code: str, status: int, origins: Iterable[str]) -> Response:
     """Return a page that says why a request was refused."""
-    values = {"title": "Mien", "heading": heading, "message": message, "code": code}
+    sentence = f"{message[:1].upper()}{message[1:].removesuffix('.')}."  # other errors of Mien are no sentences
+    values = {"title": "Mien", "heading": heading, "message": sentence, "code": code}
     return _page("lti_message.html", origins, "'none'", values, status)
 
 
