@@ -94,7 +94,6 @@ def test_each_link_in_a_course_is_a_class(courses: CourseClasses, store: ClassSt
 def test_after_a_lesson_learners_wait_for_the_next_one(
     courses: CourseClasses, store: ClassStore, database: ClassDatabase
 ) -> None:
-    from mien.web.classroom.closing import Closer
 
     taught = store.class_of(token_of(courses(launch(Role.TEACHER)), Kind.TEACH), Kind.TEACH)
     assert taught is not None
@@ -191,7 +190,7 @@ def test_an_invitation_is_valid_for_the_server_with_this_database(here: Path, mo
     assert link.startswith("https://class.example.org/lti/register/")
     database = ClassDatabase(f"sqlite:///{here / 'classes.db'}")
     known = Platforms(database.engine, LtiSettings(), time.time)
-    assert known.invited(link.rpartition("/")[2]) == "https://moodle.example.org"
+    assert known.invited(link.rpartition("/")[2]).origin == "https://moodle.example.org"
     database.close()
     with pytest.raises(UsageError):
         run("invite", "https://moodle.example.org")

@@ -745,6 +745,16 @@ def test_registrations_without_an_invitation_fetch_nothing(tool: ToolServer, pla
     assert platform.requests == []
 
 
+def test_an_issuer_on_another_host_must_be_named_by_the_operator(tool: ToolServer, platform: FakePlatform) -> None:
+    platform.configuration = {"issuer": "https://canvas.example.org"}
+    link = tool.tool.platforms.invite(platform.url, "https://canvas.example.org")
+    done = post(link, data={**registration(platform), **FORM, "origins": "https://school.example.org"})
+    assert done.status_code == 200
+    known = tool.tool.platforms.all()[0]
+    assert known.issuer == "https://canvas.example.org"
+    assert known.origins == ("https://canvas.example.org", platform.url, "https://school.example.org")
+
+
 @pytest.mark.parametrize(
     ("configuration", "code"),
     [

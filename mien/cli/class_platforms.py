@@ -26,12 +26,16 @@ ClassDb = Annotated[
     typer.Option("--db", help="SQLite file, or postgresql://USER@HOST/NAME.", show_default="$MIEN_CLASS_DB or your data folder"),
 ]
 Url = Annotated[str, typer.Option("--url", help="Address of the class server.", show_default="$MIEN_CLASS_URL")]
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Address of the platform.")]
 Name = Annotated[str, typer.Argument(metavar="PLATFORM", help="Name that the list shows.")]
 
 
 @platforms.command("invite", cls=HelpCommand)
-def invite(address: Address, url: Url = "", db: ClassDb = "") -> None:
+def invite(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Address of the platform.")],
+    issuer: Annotated[str, typer.Option("--issuer", help="Issuer, if it is on another host.", show_default="the address")] = "",
+    url: Url = "",
+    db: ClassDb = "",
+) -> None:
     """Print a link with which a platform registers itself (dynamic registration).
 
     The link works once, within a week, and for this platform only.
@@ -45,7 +49,7 @@ def invite(address: Address, url: Url = "", db: ClassDb = "") -> None:
     from mien.web.lti.platforms import Platforms
 
     database, settings = _opened(db, url or os.environ.get("MIEN_CLASS_URL", ""))
-    print(Platforms(database.engine, settings, time.time).invite(address))
+    print(Platforms(database.engine, settings, time.time).invite(address, issuer))
     database.close()
 
 

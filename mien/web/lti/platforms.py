@@ -32,6 +32,19 @@ _MAX_TEXT: Final = 500
 _MIN_BITS: Final = 2048
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Whom a registration link is for.
+
+    Attributes:
+        origin: origin of the platform's configuration.
+        issuer: origin of the issuer.
+    """
+
+    origin: str
+    issuer: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """A registered platform.
@@ -77,38 +90,40 @@ class Platforms:
         self._engine, self._settings, self._clock = engine, settings, clock
         self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
-    def invite(self, origin: str) -> str:
-        """Return the address at which the platform of this origin can register, once and within a week.
+    def invite(self, address: str, issuer: str = "") -> str:
+        """Return the address at which a platform can register, once and within a week.
 
         Args:
-            origin: address of the platform, such as ``https://moodle.example.org``.
+            address: address of the platform, such as ``https://moodle.example.org``; its configuration is there.
+            issuer: address of the issuer, if it is on another host.
 
         Raises:
             UsageError: not a valid address.
         """
-        self._settings.check_address(origin, "the platform's address")
+        self._settings.check_address(address, "the platform's address")
+        self._settings.check_address(issuer or address, "the issuer")
         token = secrets.token_urlsafe(24)
-        row = {"token_hash": _hash(token), "origin": origin_of(origin), "expires_at": self._clock() + INVITATION_S}
+        row = {"token_hash": _hash(token), "origin": origin_of(address), "issuer": origin_of(issuer or address)}
         with writing(self._engine) as connection:
             connection.execute(delete(invitations).where(invitations.c.expires_at < self._clock()))
-            connection.execute(insert(invitations), row)
+            connection.execute(insert(invitations), row | {"expires_at": self._clock() + INVITATION_S})
         return self._settings.url(f"register/{token}")
 
-    def invited(self, token: str) -> str:
-        """Return the origin of the platform that an invitation is for.
+    def invited(self, token: str) -> Invitation:
+        """Return whom an invitation is for.
 
         Raises:
             LtiError: there is no such invitation, or it was used or has expired.
         """
-        query = select(invitations.c.origin).where(
+        query = select(invitations.c.origin, invitations.c.issuer).where(
             invitations.c.token_hash == _hash(token), invitations.c.expires_at > self._clock()
         )
         with self._engine.connect() as connection:
-            origin = connection.execute(query).scalar()
-        if origin is None:
+            found = connection.execute(query).one_or_none()
+        if found is None:
             message = "This registration link is unknown, was used before or has expired. Ask the operator of Mien for a new one."
             raise LtiError("invitation-unknown", message, 403)
-        return str(origin)
+        return Invitation(found.origin, found.issuer)
 
     def add(
         self,
@@ -333,7 +348,7 @@ def _check_text(text: str, what: str) -> None:
 
 
 def _unknown(platform: str) -> UsageError:
-    return UsageError(f"no platform {platform!r} is registered. List them with: mien platforms list")
+    return UsageError(f"no platform {platform!r} is registered. List them with: mien class platforms list")
 
 
 def _hash(token: str) -> str:

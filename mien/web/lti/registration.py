@@ -15,7 +15,7 @@ from mien.web.lti.errors import LtiError
 from mien.web.lti.fetching import request_json
 from mien.web.lti.keys import ALGORITHM
 from mien.web.lti.messages import DEEP_LINKING, RESOURCE_LINK
-from mien.web.lti.platforms import Platform, Platforms, check_declaration
+from mien.web.lti.platforms import Invitation, Platform, Platforms, check_declaration
 from mien.web.lti.settings import LtiSettings, origin_of
 
 TOOL_CONFIGURATION: Final = "https://purl.imsglobal.org/spec/lti-tool-configuration"
@@ -39,21 +39,21 @@ class RegistrationRequest:
     token: str
 
 
-def check_request(request: RegistrationRequest, platforms: Platforms, settings: LtiSettings) -> str:
-    """Return the origin of the invited platform after checking that the request is from it.
+def check_request(request: RegistrationRequest, platforms: Platforms, settings: LtiSettings) -> Invitation:
+    """Return the invitation after checking that the request is from the invited platform.
 
     Raises:
         LtiError: the invitation is unknown or is for another platform.
     """
-    origin = platforms.invited(request.invitation)
+    invitation = platforms.invited(request.invitation)
     try:
         settings.check_address(request.configuration_url, "openid_configuration")
     except UsageError as error:
         raise LtiError("configuration-url", f"Open this link from your learning platform's registration page: {error}.") from None
-    if origin_of(request.configuration_url) != origin:
-        message = f"This registration link is for {origin} only. Ask the operator of Mien for another one."
+    if origin_of(request.configuration_url) != invitation.origin:
+        message = f"This registration link is for {invitation.origin} only. Ask the operator of Mien for another one."
         raise LtiError("configuration-origin", message, 403)
-    return origin
+    return invitation
 
 
 def register(request: RegistrationRequest, answers: Mapping[str, str], platforms: Platforms, settings: LtiSettings) -> Platform:
@@ -69,12 +69,12 @@ def register(request: RegistrationRequest, answers: Mapping[str, str], platforms
         UsageError: the declaration is invalid or permits nothing.
         LtiError: the invitation is not valid, or the platform's responses are not.
     """
-    origin = check_request(request, platforms, settings)
+    invitation = check_request(request, platforms, settings)
     declaration = read_declaration(answers)
     check_declaration(declaration)
     bearer = {"Authorization": f"Bearer {request.token}"} if request.token else {}
     found = request_json(settings, "GET", request.configuration_url, "its configuration", bearer)
-    addresses = _addresses(found, settings, origin)
+    addresses = _addresses(found, settings, invitation.issuer)
     body = json.dumps(tool_configuration(settings)).encode()
     headers = {"Content-Type": "application/json", **bearer}
     answer = request_json(settings, "POST", addresses["registration_endpoint"], "a registration", headers, body)
@@ -139,7 +139,7 @@ def tool_configuration(settings: LtiSettings) -> dict[str, Any]:
     }
 
 
-def _addresses(found: Mapping[str, Any], settings: LtiSettings, origin: str) -> dict[str, str]:
+def _addresses(found: Mapping[str, Any], settings: LtiSettings, issuer: str) -> dict[str, str]:
     """Return the addresses in a platform's configuration.
 
     Raises:
@@ -153,8 +153,8 @@ def _addresses(found: Mapping[str, Any], settings: LtiSettings, origin: str) -> 
             settings.check_address(value, name)
         except UsageError as error:
             raise LtiError("platform-invalid", f"The learning platform's configuration is not valid: {error}.", 502) from None
-    if origin_of(found["issuer"]) != origin:
-        message = f"The learning platform at {origin} names another one as issuer: {visible(found['issuer'])[:200]}."
+    if origin_of(found["issuer"]) != issuer:
+        message = f"The learning platform names {visible(found['issuer'])[:200]} as issuer, and not {issuer}."
         raise LtiError("issuer", message, 502)
     return {name: str(found[name]) for name in _ADDRESSES}
 

@@ -198,14 +198,14 @@ class LtiTool:
         asked = RegistrationRequest(
             str(request.path_params["token"]), values.get("openid_configuration", ""), values.get("registration_token", "")
         )
-        origin = check_request(asked, self.platforms, self._settings)
+        origins = [check_request(asked, self.platforms, self._settings).origin]
         if request.method == "GET":
-            return register_page(asked, {}, "", [origin])
+            return register_page(asked, {}, "", origins)
         try:
             platform = register(asked, values, self.platforms, self._settings)
         except UsageError as error:
             self.refused["declaration"] += 1
-            return register_page(asked, values, str(error), [origin], 422)
+            return register_page(asked, values, str(error), origins, 422)
         _LOG.info("lti platform registered: %s, %s", platform.id, platform.policy.level)
         return registered_page(platform)
 

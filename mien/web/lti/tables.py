@@ -53,9 +53,10 @@ invitations: Final = Table(
     metadata,
     Column("token_hash", String, primary_key=True),
     Column("origin", String, nullable=False),
+    Column("issuer", String, nullable=False),
     Column("expires_at", Float, nullable=False),
 )
-"""Links with which a platform may register, by the SHA-256 of their token."""
+"""Links with which a platform may register, by the SHA-256 of their token; origins of its configuration and its issuer."""
 keys: Final = Table(
     "lti_keys",
     metadata,
