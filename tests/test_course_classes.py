@@ -18,7 +18,7 @@ from mien.privacy.lesson_bins import LessonPlan
 from mien.privacy.level import Level
 from mien.web.classroom.closing import Closer
 from mien.web.classroom.database import ClassDatabase
-from mien.web.classroom.links import Kind
+from mien.web.classroom.links import LinkKind
 from mien.web.classroom.store import MAX_LINKS, SHORT_LINK_S, ClassStore
 from mien.web.course_classes import CourseClasses, series_of
 from mien.web.lti.keys import ToolKeys
@@ -59,7 +59,7 @@ def launch(role: Role = Role.LEARNER, **changes: Any) -> Launch:
     return Launch(role=role, **values)
 
 
-def token_of(path: str, kind: Kind) -> str:
+def token_of(path: str, kind: LinkKind) -> str:
     place, _, token = path.partition("#")
     assert place == f"/{kind.value}"
     return token
@@ -68,18 +68,18 @@ def token_of(path: str, kind: Kind) -> str:
 def test_a_teacher_opens_the_class_that_learners_join(courses: CourseClasses, store: ClassStore) -> None:
     with pytest.raises(UsageError, match="not opened"):
         courses(launch())
-    teach = token_of(courses(launch(Role.TEACHER)), Kind.TEACH)
-    taught = store.class_of(teach, Kind.TEACH)
+    teach = token_of(courses(launch(Role.TEACHER)), LinkKind.TEACH)
+    taught = store.class_of(teach, LinkKind.TEACH)
     assert taught is not None
     assert (taught.title, taught.level, taught.state) == ("Lecture 3", Level.FULL, "waiting")
-    first, second = (token_of(courses(launch(person=person)), Kind.JOIN) for person in ("1" * 32, "2" * 32))
+    first, second = (token_of(courses(launch(person=person)), LinkKind.JOIN) for person in ("1" * 32, "2" * 32))
     assert first != second  # a link of one's own
     for token in (first, second):
-        joined = store.class_of(token, Kind.JOIN)
+        joined = store.class_of(token, LinkKind.JOIN)
         assert joined is not None
         assert joined.class_id == taught.class_id
-        assert store.class_of(token, Kind.TEACH) is None
-    other_teacher = store.class_of(token_of(courses(launch(Role.TEACHER)), Kind.TEACH), Kind.TEACH)
+        assert store.class_of(token, LinkKind.TEACH) is None
+    other_teacher = store.class_of(token_of(courses(launch(Role.TEACHER)), LinkKind.TEACH), LinkKind.TEACH)
     assert other_teacher == taught
 
 
@@ -95,18 +95,18 @@ def test_after_a_lesson_learners_wait_for_the_next_one(
     courses: CourseClasses, store: ClassStore, database: ClassDatabase
 ) -> None:
 
-    taught = store.class_of(token_of(courses(launch(Role.TEACHER)), Kind.TEACH), Kind.TEACH)
+    taught = store.class_of(token_of(courses(launch(Role.TEACHER)), LinkKind.TEACH), LinkKind.TEACH)
     assert taught is not None
     store.start(taught.class_id)
     assert courses(launch()).startswith("/join#")
     Closer(database, time.time).end(taught.class_id)
     with pytest.raises(UsageError, match="over"):
         courses(launch())
-    again = store.class_of(token_of(courses(launch(Role.TEACHER)), Kind.TEACH), Kind.TEACH)
+    again = store.class_of(token_of(courses(launch(Role.TEACHER)), LinkKind.TEACH), LinkKind.TEACH)
     assert again is not None
     assert again.class_id == taught.class_id  # to look back
     following = store.open_class("Lecture 4", series=taught.series)
-    joined = store.class_of(token_of(courses(launch()), Kind.JOIN), Kind.JOIN)
+    joined = store.class_of(token_of(courses(launch()), LinkKind.JOIN), LinkKind.JOIN)
     assert joined is not None
     assert joined.class_id == following.class_id
 
@@ -114,22 +114,22 @@ def test_after_a_lesson_learners_wait_for_the_next_one(
 @pytest.mark.parametrize(("usual", "level"), [(True, Level.OBSERVABLES), (False, Level.FULL)])
 def test_the_stricter_of_server_and_institution_decides(store: ClassStore, usual: bool, level: Level) -> None:
     courses = CourseClasses(store, LessonPlan(expressions=usual))
-    taught = store.class_of(token_of(courses(launch(Role.TEACHER, level=level)), Kind.TEACH), Kind.TEACH)
+    taught = store.class_of(token_of(courses(launch(Role.TEACHER, level=level)), LinkKind.TEACH), LinkKind.TEACH)
     assert taught is not None
     assert taught.level is Level.OBSERVABLES
 
 
 def test_launches_do_not_use_up_the_teachers_links(courses: CourseClasses, store: ClassStore) -> None:
-    taught = store.class_of(token_of(courses(launch(Role.TEACHER, title="")), Kind.TEACH), Kind.TEACH)
+    taught = store.class_of(token_of(courses(launch(Role.TEACHER, title="")), LinkKind.TEACH), LinkKind.TEACH)
     assert taught is not None
     assert taught.title == "Class"
     for _ in range(MAX_LINKS + 5):
         courses(launch())
-    store.issue(Kind.JOIN, taught.class_id)
+    store.issue(LinkKind.JOIN, taught.class_id)
     for _ in range(MAX_LINKS - 3):  # two came with the class
-        store.issue(Kind.JOIN, taught.class_id)
+        store.issue(LinkKind.JOIN, taught.class_id)
     with pytest.raises(UsageError, match="links"):
-        store.issue(Kind.JOIN, taught.class_id)
+        store.issue(LinkKind.JOIN, taught.class_id)
     assert courses(launch()).startswith("/join#")
 
 
@@ -137,15 +137,15 @@ def test_links_of_launches_expire_and_can_be_revoked(store: ClassStore) -> None:
     ahead = [0.0]
     store.clock = lambda: time.time() + ahead[0]
     courses = CourseClasses(store, LessonPlan())
-    taught = store.class_of(token_of(courses(launch(Role.TEACHER)), Kind.TEACH), Kind.TEACH)
+    taught = store.class_of(token_of(courses(launch(Role.TEACHER)), LinkKind.TEACH), LinkKind.TEACH)
     assert taught is not None
-    token = token_of(courses(launch()), Kind.JOIN)
-    store.revoke(Kind.JOIN, taught.class_id)
-    assert not store.permits(token, Kind.JOIN)
-    token = token_of(courses(launch()), Kind.JOIN)
-    assert store.permits(token, Kind.JOIN)
+    token = token_of(courses(launch()), LinkKind.JOIN)
+    store.revoke(LinkKind.JOIN, taught.class_id)
+    assert not store.permits(token, LinkKind.JOIN)
+    token = token_of(courses(launch()), LinkKind.JOIN)
+    assert store.permits(token, LinkKind.JOIN)
     ahead[0] = SHORT_LINK_S + 1
-    assert not store.permits(token, Kind.JOIN)
+    assert not store.permits(token, LinkKind.JOIN)
 
 
 def run(*arguments: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.help import Group, HelpCommand
+from mien.cli.options import ClassDb
 
 if TYPE_CHECKING:
     from mien.web.classroom.database import ClassDatabase
@@ -21,10 +22,6 @@ platforms = typer.Typer(
     rich_markup_mode=None,
 )
 
-ClassDb = Annotated[
-    str,
-    typer.Option("--db", help="SQLite file, or postgresql://USER@HOST/NAME.", show_default="$MIEN_CLASS_DB or your data folder"),
-]
 Url = Annotated[str, typer.Option("--url", help="Address of the class server.", show_default="$MIEN_CLASS_URL")]
 Name = Annotated[str, typer.Argument(metavar="PLATFORM", help="Name that the list shows.")]
 

@@ -11,7 +11,8 @@ all bins together cost the budget.
 A participant's own signals have a budget and noise of their own. They are counted in at most ``MAX_SIGNALS`` bins of a
 lesson, so their noise does not grow with the number of bins.
 
-All later steps use the noisy sums only: suppression of small groups, shares, means over several bins.
+All later steps use the noisy sums only: suppression of small groups, shares, means over several bins. Expressions and facing
+are published if the noisy number of people who joined and that of people who were measured are both ``k`` or more.
 """
 
 from __future__ import annotations
@@ -180,11 +181,11 @@ def publish(plan: LessonPlan, number: int, joined: int, contributions: Iterable[
     people = joined + discrete_gaussian(random, round(sigma / _JOINED_SCALE)) / _UNITS
     measured, centred, *expressions = [(value + discrete_gaussian(random, sigma)) / _UNITS for value in sums]
     said = tuple((value + discrete_gaussian(random, signal_sigma)) / _UNITS for value in signals)
-    people = max(people, measured)  # whoever was measured has joined
     if people < plan.k:
         return PublishedBin(number)
     if measured < plan.k:
         return PublishedBin(number, people, said)
+    people = max(people, measured)  # whoever was measured has joined
     return PublishedBin(number, people, said, measured, centred + measured / 2, tuple(expressions) if plan.expressions else None)
 
 

@@ -9,17 +9,67 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from mien.errors import UsageError
+from mien.loopback import is_loopback
 from mien.privacy.lesson_bins import LessonPlan
 from mien.privacy.level import Level
-from mien.web.classroom.links import Kind
-from mien.web.classroom.store import MAX_TITLE, SHORT_LINK_S, ClassRecord, ClassStore
+from mien.privacy.policy import permit_expressions
+from mien.web.classroom.database import ClassDatabase
+from mien.web.classroom.links import LinkKind
+from mien.web.classroom.settings import ClassSettings
+from mien.web.classroom.store import DAY_S, MAX_TITLE, SHORT_LINK_S, ClassRecord, ClassStore
 from mien.web.lti.launch import Launch, Role
+from mien.web.lti.routes import LtiTool
+from mien.web.lti.settings import LtiSettings
 
-_PATHS: Final = {Kind.TEACH: "/teach", Kind.JOIN: "/join"}
+_LOOK_S: Final = 5.0
+"""How long the origins of registered platforms are remembered, in seconds."""
+_PATHS: Final = {LinkKind.TEACH: "/teach", LinkKind.JOIN: "/join"}
+
+
+class LearningPlatforms:
+    """The LTI tool of a class server.
+
+    Args:
+        database: the class server's database.
+        settings: its settings.
+        clock: time in seconds since 1970.
+
+    Attributes:
+        tool: the tool.
+        routes: its routes.
+
+    Raises:
+        NotPermittedError: the server's declaration does not permit classes.
+        DeviceError: the database cannot be used.
+    """
+
+    def __init__(self, database: ClassDatabase, settings: ClassSettings, clock: Callable[[], float] = time.time) -> None:
+        policy, _ = settings.policy()
+        store = ClassStore(database, retention_s=policy.deployment.retention_days * DAY_S, clock=clock)
+        usual = LessonPlan(budget=settings.budget, expressions=permit_expressions(policy) is not None)
+        used = LtiSettings(base_url=settings.url, allow_loopback=is_loopback(settings.host))
+        self.tool = LtiTool(database.engine, used, CourseClasses(store, usual), clock)
+        self.routes = self.tool.routes
+        self._origins: list[str] = []
+        self._looked_at_s = float("-inf")
+
+    def embedders(self) -> list[str]:
+        """Return the origins of pages that may embed classes; without a database, those known before."""
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s >= _LOOK_S:
+            self._looked_at_s = now_s
+            with suppress(SQLAlchemyError):
+                self._origins = self.tool.platforms.origins()
+        return self._origins
 
 
 class CourseClasses:
@@ -44,9 +94,9 @@ class CourseClasses:
         series = series_of(launch)
         record = self._newest(series)
         if launch.role is Role.TEACHER:
-            kind, record = Kind.TEACH, record or self._first(launch, series)
+            kind, record = LinkKind.TEACH, record or self._first(launch, series)
         else:
-            kind = Kind.JOIN
+            kind = LinkKind.JOIN
             if record is None:
                 raise UsageError("your teacher has not opened this class yet. Open it again later")
             if record.state == "ended":

@@ -37,10 +37,17 @@ class Closer:
         database: the database.
         clock: returns seconds since 1970.
         publish: computes what is published of a bin; ``mien.privacy.lesson_bins.publish``.
+        on_end: called with the name of each class whose lesson ended here.
     """
 
-    def __init__(self, database: ClassDatabase, clock: Callable[[], float], publish: Publish = publish) -> None:
-        self._database, self._clock, self._publish = database, clock, publish
+    def __init__(
+        self,
+        database: ClassDatabase,
+        clock: Callable[[], float],
+        publish: Publish = publish,
+        on_end: Callable[[str], None] | None = None,
+    ) -> None:
+        self._database, self._clock, self._publish, self._on_end = database, clock, publish, on_end
 
     def close_due(self) -> int:
         """Close all bins that are over, and end lessons whose last bin is closed; return the number of bins closed here.
@@ -55,7 +62,10 @@ class Closer:
         )
         with self._database.reading() as connection:
             due = list(connection.scalars(query))
-        return sum(self._close(class_id) for class_id in due)
+        closed = sum(self._close(class_id) for class_id in due)
+        if closed:
+            self._database.forget_deleted()
+        return closed
 
     def end(self, class_id: str) -> bool:
         """End a lesson now; return whether it was running. What was sent in the bin that is not over is deleted unread."""
@@ -67,6 +77,9 @@ class Closer:
             ended = bool(connection.execute(statement.values(**values)).rowcount)
             for table in (schema.contributions, schema.participants):
                 connection.execute(delete(table).where(table.c.class_id == class_id))
+        self._database.forget_deleted()
+        if ended and self._on_end is not None:
+            self._on_end(class_id)
         return ended
 
     def _close(self, class_id: str) -> int:
@@ -134,4 +147,6 @@ class Closer:
             connection.execute(delete(schema.contributions).where(sent.class_id == class_id, sent.bin <= number))
             if is_last:
                 connection.execute(delete(schema.participants).where(schema.participants.c.class_id == class_id))
+        if is_last and self._on_end is not None:
+            self._on_end(class_id)
         return 1

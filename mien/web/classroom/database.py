@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,19 @@ class ClassDatabase:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def forget_deleted(self) -> None:
+        """Remove what was deleted from SQLite's log, where its bytes stay otherwise; PostgreSQL's log is its own matter."""
+        if not self.is_sqlite:
+            return
+        try:
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise DeviceError(f"cannot use the database {self.place}: {_kind(error)}") from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -17,7 +17,7 @@ _BYTES: Final = 16
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
-class Kind(StrEnum):
+class LinkKind(StrEnum):
     """What a link permits.
 
     Attributes:

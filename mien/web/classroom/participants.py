@@ -39,7 +39,7 @@ _ADD: Final = text(
 )
 
 
-class Outcome(Enum):
+class MessageOutcome(Enum):
     """What became of a message."""
 
     COUNTED = "counted"
@@ -102,7 +102,7 @@ class Participants:
             connection.execute(delete(schema.contributions).where(schema.contributions.c.secret == secret))
         return bool(found)
 
-    def add(self, batch: Sequence[tuple[str, SentMessage]]) -> list[Outcome]:
+    def add(self, batch: Sequence[tuple[str, SentMessage]]) -> list[MessageOutcome]:
         """Add messages in one transaction; return what became of each.
 
         Args:
@@ -115,7 +115,7 @@ class Participants:
             return _add(connection, batch, self._clock())
 
 
-def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s: float) -> list[Outcome]:
+def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s: float) -> list[MessageOutcome]:
     participants, classes = schema.participants, schema.classes
     wanted = sorted({secret for secret, _ in batch})
     rows = select(participants).where(participants.c.secret.in_(wanted)).order_by(participants.c.secret).with_for_update()
@@ -124,18 +124,18 @@ def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s
     # a class is not closed while messages are added to it: closing locks its row exclusively
     rows = select(classes).where(classes.c.class_id.in_(class_ids)).order_by(classes.c.class_id).with_for_update(read=True)
     lessons = {row["class_id"]: dict(row) for row in connection.execute(rows).mappings()}
-    outcomes: list[Outcome] = []
+    outcomes: list[MessageOutcome] = []
     added: list[dict[str, Any]] = []
     changed: dict[str, dict[str, Any]] = {}
     for secret, message in batch:
         person = people.get(secret)
         lesson = lessons.get(person["class_id"]) if person else None
         if person is None or lesson is None:
-            outcomes.append(Outcome.UNKNOWN)
+            outcomes.append(MessageOutcome.UNKNOWN)
             continue
         outcome, number = _judged(person, lesson, message, now_s)
         outcomes.append(outcome)
-        if outcome is not Outcome.COUNTED:
+        if outcome is not MessageOutcome.COUNTED:
             continue
         person["messages"] = person["messages"] + 1 if person["bin"] == number else 1
         person["bin"], person["last_number"] = number, message.number
@@ -158,20 +158,20 @@ def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s
     return outcomes
 
 
-def _judged(person: dict[str, Any], lesson: dict[str, Any], message: SentMessage, now_s: float) -> tuple[Outcome, int]:
+def _judged(person: dict[str, Any], lesson: dict[str, Any], message: SentMessage, now_s: float) -> tuple[MessageOutcome, int]:
     """Return what becomes of a message, and its bin."""
     if lesson["started_s"] is None:
-        return Outcome.WAITING, 0
+        return MessageOutcome.WAITING, 0
     number = max(int((now_s - lesson["started_s"]) // lesson["bin_s"]), lesson["next_bin"])
     if lesson["ended_s"] is not None or number >= lesson["bins"]:
-        return Outcome.ENDED, 0
+        return MessageOutcome.ENDED, 0
     if message.number <= person["last_number"]:
-        return Outcome.REPEATED, 0
+        return MessageOutcome.REPEATED, 0
     if person["bin"] == number and person["messages"] >= lesson["bin_s"] // INTERVAL_S + _EXTRA_MESSAGES:
-        return Outcome.TOO_MANY, 0
+        return MessageOutcome.TOO_MANY, 0
     if message.measured_ms:
         if message.expression_ms is not None and lesson["level"] != Level.FULL.value:
-            return Outcome.NOT_PERMITTED, 0
+            return MessageOutcome.NOT_PERMITTED, 0
         if message.expression_ms is None and lesson["level"] == Level.FULL.value:
-            return Outcome.INCOMPLETE, 0
-    return Outcome.COUNTED, number
+            return MessageOutcome.INCOMPLETE, 0
+    return MessageOutcome.COUNTED, number

@@ -21,7 +21,7 @@ from mien.privacy.level import Level
 from mien.visible import visible
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
-from mien.web.classroom.links import Kind, is_same, new_token, token_hash
+from mien.web.classroom.links import LinkKind, is_same, new_token, token_hash
 
 HOUR_S: Final = 3600.0
 DAY_S: Final = 86_400.0
@@ -74,7 +74,7 @@ class ClassRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class LessonMark:
     """Something a teacher wrote on the timeline.
 
     Attributes:
@@ -165,11 +165,11 @@ class ClassStore:
         }
         with self.database.writing() as connection:
             connection.execute(insert(schema.classes), row)
-            teach = self._issue(connection, Kind.TEACH, class_id, now + self.retention_s)
-            join = self._issue(connection, Kind.JOIN, class_id, now + join_lifetime_s)
+            teach = self._issue(connection, LinkKind.TEACH, class_id, now + self.retention_s)
+            join = self._issue(connection, LinkKind.JOIN, class_id, now + join_lifetime_s)
         return OpenedClass(class_id, teach, join)
 
-    def issue(self, kind: Kind, class_id: str | None = None, lifetime_s: float | None = None) -> str:
+    def issue(self, kind: LinkKind, class_id: str | None = None, lifetime_s: float | None = None) -> str:
         """Return the token of a new link.
 
         Args:
@@ -182,7 +182,7 @@ class ClassStore:
             DeviceError: the database cannot be used.
         """
         columns = schema.links.c
-        usual_s = JOIN_LIFETIME_S if kind is Kind.JOIN else self.retention_s
+        usual_s = JOIN_LIFETIME_S if kind is LinkKind.JOIN else self.retention_s
         lasts_s = usual_s if lifetime_s is None else lifetime_s
         counted = (columns.class_id == class_id, columns.expires_s - columns.created_s > SHORT_LINK_S + 1)  # rounding
         with self.database.writing() as connection:
@@ -191,13 +191,13 @@ class ClassStore:
                 raise UsageError(f"this class has {MAX_LINKS} links. Revoke them first")
             return self._issue(connection, kind, class_id, self.clock() + lasts_s)
 
-    def _issue(self, connection: Connection, kind: Kind, class_id: str | None, expires_s: float) -> str:
+    def _issue(self, connection: Connection, kind: LinkKind, class_id: str | None, expires_s: float) -> str:
         token = new_token()
         row = {"secret": token_hash(token), "class_id": class_id, "kind": kind.value, "created_s": self.clock()}
         connection.execute(insert(schema.links), row | {"expires_s": expires_s})
         return token
 
-    def revoke(self, kind: Kind, class_id: str | None = None, *, but: str = "") -> int:
+    def revoke(self, kind: LinkKind, class_id: str | None = None, *, but: str = "") -> int:
         """Revoke all links of a kind to a class; return their number. They stop working at once.
 
         Args:
@@ -210,16 +210,23 @@ class ClassStore:
         with self.database.writing() as connection:
             return connection.execute(delete(schema.links).where(*wanted)).rowcount
 
-    def permits(self, token: str, kind: Kind) -> bool:
+    def has_invitation(self) -> bool:
+        """Return whether there is a valid link to open classes."""
+        columns = schema.links.c
+        query = select(func.count()).where(columns.kind == LinkKind.OPEN.value, columns.expires_s > self.clock())
+        with self.database.reading() as connection:
+            return bool(connection.scalar(query))
+
+    def permits(self, token: str, kind: LinkKind) -> bool:
         """Return whether a token is that of a valid link of a kind."""
         return self._link(token, kind) is not None
 
-    def class_of(self, token: str, kind: Kind) -> ClassRecord | None:
+    def class_of(self, token: str, kind: LinkKind) -> ClassRecord | None:
         """Return the class that a link leads to; None for a token that is unknown, revoked, expired or of another kind."""
         link = self._link(token, kind)
         return None if link is None or link["class_id"] is None else self.get(link["class_id"])
 
-    def _link(self, token: str, kind: Kind) -> dict[str, Any] | None:
+    def _link(self, token: str, kind: LinkKind) -> dict[str, Any] | None:
         secret = token_hash(token)
         if not secret:
             return None
@@ -274,14 +281,16 @@ class ClassStore:
             rows = connection.execute(select(schema.bins).where(columns.class_id == class_id).order_by(columns.bin)).mappings()
             return [ClosedBin(row["state"], record_from(PublishedBin, row["numbers"], "a bin")) for row in rows]
 
-    def marks(self, class_id: str) -> list[Mark]:
+    def marks(self, class_id: str) -> list[LessonMark]:
         """Return the marks and notes of a class, ordered by time."""
         columns = schema.marks.c
         with self.database.reading() as connection:
             query = select(schema.marks).where(columns.class_id == class_id).order_by(columns.at_s, columns.mark_id)
-            return [Mark(row["mark_id"], row["kind"], row["at_s"], row["text"]) for row in connection.execute(query).mappings()]
+            return [
+                LessonMark(row["mark_id"], row["kind"], row["at_s"], row["text"]) for row in connection.execute(query).mappings()
+            ]
 
-    def add_mark(self, record: ClassRecord, kind: MarkKind, text: str, at_s: float | None = None) -> Mark:
+    def add_mark(self, record: ClassRecord, kind: MarkKind, text: str, at_s: float | None = None) -> LessonMark:
         """Add a mark or a note to the timeline.
 
         Args:
@@ -299,7 +308,7 @@ class ClassStore:
         at_s = self.clock() - record.started_s if at_s is None else at_s
         if not 0 <= at_s <= record.plan.length_s:
             raise UsageError(f"the mark is at {at_s:g} s; it must be in the lesson, 0 to {record.plan.length_s} s")
-        mark = Mark(uuid4().hex, kind, round(at_s, 1), checked_text(text, "the text", MAX_TEXT))
+        mark = LessonMark(uuid4().hex, kind, round(at_s, 1), checked_text(text, "the text", MAX_TEXT))
         row = {"class_id": record.class_id, "mark_id": mark.mark_id, "kind": kind, "at_s": mark.at_s, "text": mark.text}
         with self.database.writing() as connection:
             there = connection.scalar(select(func.count()).where(schema.marks.c.class_id == record.class_id)) or 0
@@ -334,7 +343,7 @@ class ClassStore:
         query = (
             select(columns.secret, schema.classes.c.revision)
             .join(schema.classes, schema.classes.c.class_id == columns.class_id)
-            .where(columns.secret.in_(list(watched)), columns.kind == Kind.TEACH.value, columns.expires_s > self.clock())
+            .where(columns.secret.in_(list(watched)), columns.kind == LinkKind.TEACH.value, columns.expires_s > self.clock())
         )
         with self.database.reading() as connection:
             return {row.secret: row.revision for row in connection.execute(query)}
