@@ -20,7 +20,6 @@ from mien.errors import DataError, NotPermittedError, UsageError
 from mien.privacy.lesson_bins import MAX_SIGNALS, LessonPlan
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
-from mien.web.classroom.headers import ClassHeaders
 from mien.web.classroom.links import LinkKind
 from mien.web.classroom.messages import MAX_BYTES, parse_message
 from mien.web.classroom.settings import ClassSettings
@@ -451,9 +450,10 @@ def test_every_answer_has_the_policy_and_other_origins_change_nothing(server: Se
     assert server.call("GET", "/", headers={"Host": "evil.example"}).status_code == 400
 
 
-def test_embedding_is_for_pages_that_the_operator_names() -> None:
-    app = ClassHeaders(lambda *_: None, URL, ("https://moodle.example",))  # type: ignore[arg-type,return-value]
-    assert "frame-ancestors https://moodle.example" in app._headers["Content-Security-Policy"]
+def test_embedding_is_for_pages_that_the_operator_names(start: Callable[..., Server], tmp_path: Path) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", embedders=("https://moodle.example",))
+    for path in ("/", "/join", "/teach", "/new"):
+        assert server.call("GET", path).headers["content-security-policy"].endswith("frame-ancestors https://moodle.example")
     with pytest.raises(UsageError):
         ClassSettings(url=URL, embedders=("*",))
 

@@ -475,7 +475,9 @@ def test_platforms_that_do_not_send_their_keys(tool: ToolServer, platform: FakeP
 
 def test_short_keys_and_keys_for_other_uses_are_not_used(visitor: Visitor, platform: FakePlatform) -> None:
     row = platform.key.as_dict(private=False)
-    for change in ({"use": "enc"}, {"alg": "RS512"}, {"kty": "oct", "k": "AAAA"}, {"n": row["n"][:300]}, {"e": "!"}):
+    short, padded = row["n"][:300], "A" * 48 + row["n"][:300]
+    changes: list[dict[str, Any]] = [{"use": "enc"}, {"alg": "RS512"}, {"kty": "oct", "k": "AAAA"}, {"e": "!"}, {"e": 3}]
+    for change in (*changes, {"n": short}, {"n": padded}, {"n": 7}, {"n": "!"}):
         platform.published[:] = [FakeRow(row | change)]  # type: ignore[list-item]
         assert code_of(visitor.launch()) == "kid-unknown", change
     platform.published[:] = [platform.key]

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
+from joserfc.util import base64_to_int
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -331,14 +332,11 @@ def _key(jwks: Mapping[str, Any], kid: str) -> RSAKey | None:
             continue
         if row.get("use", "sig") != "sig" or row.get("alg", "RS256") != "RS256":
             continue
-        if not isinstance(row.get("n"), str) or len(row["n"]) * 6 < _MIN_BITS:
-            continue
         try:
-            key = RSAKey.import_key({name: row[name] for name in ("kty", "kid", "n", "e") if name in row})
-        except (JoseError, ValueError, TypeError):
+            if base64_to_int(row["n"]).bit_length() >= _MIN_BITS:
+                return RSAKey.import_key({name: row[name] for name in ("kty", "kid", "n", "e")})
+        except (JoseError, LookupError, ValueError, TypeError):
             continue
-        if key.public_key.key_size >= _MIN_BITS:
-            return key
     return None
 
 
