@@ -95,8 +95,8 @@ def test_shifted_time_other_people_and_other_data_get_other_noise_and_the_same_t
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=7, max_size=7).filter(lambda row: sum(row) > 0), st.integers(0, 6))
 def test_one_person_changes_the_sums_by_at_most_the_stated_norm(seconds: list[float], place: int) -> None:
-    row = np.array([*aggregates._to_units(seconds), aggregates._UNITS])  # the last is the number of people
-    other = np.array([*aggregates._to_units([float(k == place) for k in range(7)]), aggregates._UNITS])
+    row = np.array([*aggregates.to_units(seconds), aggregates._UNITS])  # the last is the number of people
+    other = np.array([*aggregates.to_units([float(k == place) for k in range(7)]), aggregates._UNITS])
     assert row[:-1].sum() == aggregates._UNITS
     assert row.min() >= 0
     limit = math.sqrt(2) * aggregates._UNITS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from conftest import REPOSITORY
 from kept_sessions import kept, seconds
@@ -14,7 +15,33 @@ from mien.emotions import EMOTIONS
 from mien.messaging import xapi
 from mien.messaging.sinks import difference
 from mien.messaging.xapi import XapiSession, duration, sums
+from mien.privacy.lesson_bins import LessonPlan, PublishedBin
+from mien.privacy.level import Level
 from mien.sessions.records import IntervalRecord, KeptSession
+from mien.web.classroom.statements import lesson_statement
+from mien.web.classroom.store import ClassRecord, ClosedBin
+
+
+def lesson_of_a_class() -> dict[str, Any]:
+    published = PublishedBin(0, 31.0, (4.0, 1.0, 0.0), 20.0, 15.0, (0.0, 0.0, 0.0, 5.0, 15.0, 0.0, 0.0))
+    record = ClassRecord("c" * 32, "s" * 32, "Algebra", Level.FULL, LessonPlan(), 0.0, 10.0, 310.0, 1, 1)
+    statement = lesson_statement(record, [ClosedBin("closed", published)])
+    assert statement is not None
+    return statement
+
+
+def test_a_lesson_of_a_class_is_one_statement_about_nobody() -> None:
+    statement = lesson_of_a_class()
+    assert_valid(statement)
+    extensions = {iri.rsplit("/", 1)[1]: value for iri, value in statement["result"]["extensions"].items()}
+    assert (extensions["people"], extensions["measured-people"], extensions["facing-share"]) == (31, 20, 0.75)
+    assert extensions["expression-shares"]["neutral"] == 0.75
+    assert extensions["signals"] == {"lost": 4, "slower": 1, "got it": 0}
+    assert statement["result"]["duration"] == "PT300S"
+    assert statement == lesson_of_a_class()  # the same id again, so that a store keeps it once
+    assert "Algebra" not in json.dumps(statement)
+    record = ClassRecord("c" * 32, "s" * 32, "Algebra", Level.FULL, LessonPlan(), 0.0, 10.0, 310.0, 1, 1)
+    assert lesson_statement(record, [ClosedBin("closed", PublishedBin(0))]) is None
 
 
 def test_the_vocabulary_is_defined_in_the_profile() -> None:
@@ -26,6 +53,7 @@ def test_the_vocabulary_is_defined_in_the_profile() -> None:
         names.terminated(whole),
         names.showed(0, 0.0, whole),
         names.was_offered(0, kept().events[0], 1.0),
+        lesson_of_a_class(),
     ]
     defined = {concept["id"]: concept for concept in profile["concepts"]}
     assert (profile["id"], profile["versions"][0]["id"]) == (xapi.BASE, xapi.PROFILE)

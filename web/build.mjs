@@ -67,23 +67,28 @@ async function buildPages() {
   const workerFile = named("worker.js", worker.main.content);
   const wasmFile = named("runtime.wasm", readFileSync(RUNTIME));
   const define = { MIEN_WORKER: JSON.stringify(workerFile.name), MIEN_RUNTIME: JSON.stringify(wasmFile.name) };
-  const learner = await bundle("learner/learner.ts", define);
-  const learnerFile = named("learner.js", learner.main.content);
-  const css = await build({ ...shared, entryPoints: ["learner/learner.css"], outdir: STATIC });
-  const cssFile = named("learner.css", css.outputFiles[0].contents);
   const iconFile = named("icon.svg", readFileSync(join(HERE, "learner", "icon.svg")));
-  const page = readFileSync(join(HERE, "learner", "index.html"), "utf-8")
-    .replaceAll("{{learner.js}}", `assets/${learnerFile.name}`)
-    .replaceAll("{{learner.css}}", `assets/${cssFile.name}`)
-    .replaceAll("{{icon.svg}}", `assets/${iconFile.name}`)
-    .replaceAll("{{worker.js}}", `assets/${workerFile.name}`);
+  const pages = [];
+  const files = [workerFile, ...worker.chunks, wasmFile, iconFile];
+  for (const page of ["learner", "teacher"]) {
+    const script = await bundle(`${page}/${page}.ts`, define);
+    const scriptFile = named(`${page}.js`, script.main.content);
+    const css = await build({ ...shared, entryPoints: [`${page}/${page}.css`], outdir: STATIC });
+    const cssFile = named(`${page}.css`, css.outputFiles[0].contents);
+    const html = readFileSync(join(HERE, page, "index.html"), "utf-8")
+      .replaceAll(`{{${page}.js}}`, `assets/${scriptFile.name}`)
+      .replaceAll(`{{${page}.css}}`, `assets/${cssFile.name}`)
+      .replaceAll("{{icon.svg}}", `assets/${iconFile.name}`);
+    pages.push({ name: `${page}.html`, html });
+    files.push(scriptFile, ...script.chunks, cssFile);
+  }
 
   rmSync(STATIC, { recursive: true, force: true });
   mkdirSync(join(STATIC, "assets"), { recursive: true });
-  writeFileSync(join(STATIC, "learner.html"), page);
+  for (const { name, html } of pages) writeFileSync(join(STATIC, name), html);
   writeFileSync(join(STATIC, "assets.json"), `${JSON.stringify({ worker: workerFile.name, runtime: wasmFile.name })}\n`);
   let total = 0;
-  for (const { name, content } of [workerFile, ...worker.chunks, wasmFile, learnerFile, ...learner.chunks, cssFile, iconFile]) {
+  for (const { name, content } of files) {
     const target = join(STATIC, "assets", name);
     const [br, gz] = [compressed(content, "br"), compressed(content, "gz")];
     writeFileSync(`${target}.br`, br);

@@ -14,6 +14,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from mien.cli.analyze import analyze
+from mien.cli.class_server import class_server
 from mien.cli.compare import compare
 from mien.cli.doctor import doctor
 from mien.cli.evaluate import evaluate
@@ -60,7 +61,7 @@ app = typer.Typer(
 _PANELS: Final[Mapping[str, tuple[Callable[..., None] | typer.Typer, ...]]] = {
     "Analyse": (live, web, analyze, explain, sessions, states),
     "Train and evaluate": (prepare, labels, train, train_detector, export, evaluate, compare, retrain, models),
-    "Operate": (doctor, system, monitor, policy, privacy),
+    "Operate": (doctor, system, class_server, monitor, policy, privacy),
 }
 for _panel, _entries in _PANELS.items():
     for _entry in _entries:

@@ -80,6 +80,10 @@ Db = Annotated[
 OpenPage = Annotated[bool, typer.Option("--open", help="Open the report in a browser.")]
 JsonLine = Annotated[bool, typer.Option("--json", help="End with a line of JSON, as in a pipe.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+ClassDb = Annotated[
+    str,
+    typer.Option("--db", help="SQLite file, or postgresql://USER@HOST/NAME.", show_default="$MIEN_CLASS_DB or your data folder"),
+]
 
 
 def wants_states(value: str) -> bool:

@@ -144,7 +144,7 @@ class GroupAggregates:
     def _rows(self, at: int) -> dict[str, list[int]]:
         """Return each person's contribution to a bin, as integers that sum to ``_UNITS``."""
         return {
-            person: _to_units(seconds)
+            person: to_units(seconds)
             for person, seconds in self._seconds.get(at, {}).items()
             if sum(seconds) >= MIN_PRESENCE * self._binning.bin_s
         }
@@ -164,14 +164,14 @@ class GroupAggregates:
         if size < binning.k:
             return GroupCell(name, from_s, to_s, 0, None)
         size = min(size, len(people))
-        shares = tuple(round(value / size, 2) for value in _project_to_simplex(sums, size))
+        shares = tuple(round(value / size, 2) for value in project_to_simplex(sums, size))
         return GroupCell(name, from_s, to_s, round(size), shares)
 
 
-def _to_units(seconds: Sequence[float]) -> list[int]:
+def to_units(seconds: Sequence[float]) -> list[int]:
     """Return integers in the proportions of ``seconds`` that sum to ``_UNITS``.
 
-    >>> _to_units([10.0, 20.0, 0.0])
+    >>> to_units([10.0, 20.0, 0.0])
     [333, 667, 0]
     """
     total = sum(seconds)
@@ -183,10 +183,10 @@ def _to_units(seconds: Sequence[float]) -> list[int]:
     return parts
 
 
-def _project_to_simplex(values: Sequence[float], total: float) -> list[float]:
+def project_to_simplex(values: Sequence[float], total: float) -> list[float]:
     """Return the Euclidean projection of ``values`` onto the simplex: values of at least 0 that sum to ``total``.
 
-    >>> _project_to_simplex([4.0, 1.0, -3.0], 4.0)
+    >>> project_to_simplex([4.0, 1.0, -3.0], 4.0)
     [3.5, 0.5, 0.0]
     """
     shift, above = 0.0, 0.0

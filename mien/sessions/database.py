@@ -60,7 +60,7 @@ class Database:
         self._file: Path | None = None  # of SQLite, once it exists: its removal would go unnoticed otherwise
         if parsed.get_backend_name() == "sqlite":
             self.place = parsed.database or ""
-            self._engine = _sqlite_engine(url, Path(self.place))
+            self._engine = sqlite_engine(url, Path(self.place))
         else:
             self.place = place_of(parsed)
             self._engine = create_engine(with_deadline(parsed), json_deserializer=_plain_or_none)
@@ -186,7 +186,7 @@ class Database:
                 yield connection
 
 
-def _sqlite_engine(url: str, path: Path) -> Engine:
+def sqlite_engine(url: str, path: Path) -> Engine:
     """Return an engine whose writers wait for one another and do not block readers (WAL)."""
     try:
         if path.name and path.name != ":memory:":

@@ -8,23 +8,31 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "worker-src 'self'",
-        "connect-src 'self'",
-        "img-src 'self' blob: data:",
-        "media-src 'self' blob:",
-        "style-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+_SOURCES: Final = (
+    "default-src 'none'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "worker-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self' blob: data:",
+    "media-src 'self' blob:",
+    "style-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
 )
-"""Browsers enforce it: the page cannot send a picture anywhere else."""
 
-_HEADERS: Final = {
+
+def content_security_policy(ancestors: str = "'none'") -> str:
+    """Return the policy that browsers enforce: the page cannot send a picture anywhere else.
+
+    Args:
+        ancestors: origins of pages that may embed the page, separated by blanks.
+    """
+    return "; ".join((*_SOURCES, f"frame-ancestors {ancestors}"))
+
+
+CONTENT_SECURITY_POLICY: Final = content_security_policy()
+
+SECURITY_HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
@@ -47,7 +55,7 @@ class SameOriginOnly:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
         headers = Headers(scope=scope)

@@ -2,6 +2,7 @@
 
 import { TREND } from "../engine/constants.js";
 import { type EngineFiles, MienCamera, type Outcome, type Reading, type StateChange } from "../sdk.js";
+import { Classroom, type Lesson, consent, openLesson } from "./classroom.js";
 import { download, element, say } from "./elements.js";
 import { Keeper } from "./keeper.js";
 import { Panel } from "./panel.js";
@@ -19,6 +20,14 @@ interface Settings {
   readonly notices: readonly string[];
   /** Folder in which sessions are kept, "" where nothing is kept. */
   readonly keeps: string;
+  /** Whether this is the page of a class. */
+  readonly is_class?: boolean;
+}
+
+/** A class that somebody joined. */
+interface Membership {
+  readonly lesson: Lesson;
+  readonly participant: string;
 }
 
 const TOAST_MS = 5000;
@@ -31,13 +40,14 @@ class LearnerPage {
   private readonly speaker = new Speaker();
   private readonly summary = new SummaryDialog();
   private readonly keeper: Keeper | null;
+  private readonly classroom: Classroom | null;
   private reading: Reading | null = null;
   private painting = false;
   private toastTimer: ReturnType<typeof setTimeout> | undefined;
   private askedToErase_ms = -Infinity;
   private erased = false;
 
-  constructor(private readonly settings: Settings) {
+  constructor(private readonly settings: Settings, membership: Membership | null) {
     const { detector, model, smoothing_s, rule } = settings;
     this.camera = new MienCamera({ base: new URL(".", import.meta.url), detector, model, smoothing_s, rule });
     this.stage = new Stage(this.camera.video);
@@ -50,6 +60,14 @@ class LearnerPage {
               this.toast("Consent was withdrawn: this session has ended.");
               this.camera.stop();
             },
+          });
+    this.classroom =
+      membership === null
+        ? null
+        : new Classroom(membership.lesson, membership.participant, (sentence) => {
+            this.toast(sentence);
+            this.camera.stop();
+            element<HTMLButtonElement>("start").disabled = true;
           });
     this.listen();
     this.wireButtons();
@@ -67,6 +85,7 @@ class LearnerPage {
     });
     camera.on("reading", (reading) => {
       keeper?.add(reading.result, reading);
+      this.classroom?.add(reading.result);
       this.reading = reading;
       this.speaker.hear(reading.result);
       this.paint();
@@ -102,6 +121,7 @@ class LearnerPage {
       element<HTMLButtonElement>(id).disabled = !(isRunning || hasSession) || (id !== "stop" && !hasSession);
     }
     const isPaused = state === "paused";
+    this.classroom?.pause(isPaused);
     element("pause").setAttribute("aria-pressed", String(isPaused));
     say("pause-text", isPaused ? "Go on" : "Pause");
     const files = document.body.dataset["source"] === "files";
@@ -262,6 +282,11 @@ class LearnerPage {
       say("fine-print", "Expressions are not read, because the declared deployment does not permit it.");
       document.querySelector(".lead")!.textContent = "Mien notes that a face is in view and whether the head points at the screen.";
     }
+    if (this.classroom !== null) {
+      say("promise", "Read on this device. Sums of seconds go to your class.");
+      say("what-kept", "Nothing on this device. The class server deletes your messages when they have been added up.");
+      say("drop-hint", "No picture leaves this page.");
+    }
     if (keeps !== "") {
       say("promise", "Read on this device. Numbers are kept on this computer.");
       say("what-kept", `Numbers, never pictures, in ${keeps} on this computer.`);
@@ -286,11 +311,23 @@ function showProblem(sentence: string): void {
 async function open(): Promise<void> {
   const answer = await fetch("settings.json", { credentials: "same-origin" }).catch(() => null);
   if (answer === null || !answer.ok) {
-    showProblem("The page's server does not answer. Start it again with: mien web");
+    showProblem("The page's server does not answer. Reload this page when it runs again.");
     return;
   }
   const settings = (await answer.json()) as Settings;
-  new LearnerPage(settings).describe();
+  if (settings.is_class !== true) {
+    new LearnerPage(settings, null).describe();
+    return;
+  }
+  say("promise", "Read on this device. No picture leaves this page.");
+  try {
+    const { lesson, token } = await openLesson();
+    const participant = await consent(lesson, token);
+    new LearnerPage({ ...settings, model: lesson.model }, { lesson, participant }).describe();
+  } catch (error) {
+    element<HTMLButtonElement>("start").disabled = true;
+    showProblem((error as Error).message);
+  }
 }
 
 void open();

@@ -1,0 +1,189 @@
+"""``mien class platforms``: learning platforms that open classes (LTI 1.3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien.cli.help import Group, HelpCommand
+from mien.cli.options import ClassDb
+
+if TYPE_CHECKING:
+    from mien.web.classroom.database import ClassDatabase
+    from mien.web.lti.settings import LtiSettings
+
+platforms = typer.Typer(
+    name="platforms",
+    help="Register learning platforms (LTI 1.3), such as Moodle, Canvas and Open edX.",
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Url = Annotated[str, typer.Option("--url", help="Address of the class server.", show_default="$MIEN_CLASS_URL")]
+Name = Annotated[str, typer.Argument(metavar="PLATFORM", help="Name that the list shows.")]
+
+
+@platforms.command("invite", cls=HelpCommand)
+def invite(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Address of the platform.")],
+    issuer: Annotated[str, typer.Option("--issuer", help="Issuer, if it is on another host.", show_default="the address")] = "",
+    url: Url = "",
+    db: ClassDb = "",
+) -> None:
+    """Print a link with which a platform registers itself (dynamic registration).
+
+    The link works once, within a week, and for this platform only.
+
+    Example:
+      mien class platforms invite https://moodle.example.org --url https://class.example.org
+    """
+    import os
+    import time
+
+    from mien.web.lti.platforms import Platforms
+
+    database, settings = _opened(db, url or os.environ.get("MIEN_CLASS_URL", ""))
+    print(Platforms(database.engine, settings, time.time).invite(address, issuer))
+    database.close()
+
+
+@platforms.command("add", cls=HelpCommand)
+def add(
+    address: Annotated[str, typer.Argument(metavar="ISSUER", help="Issuer: the platform's address, exactly as it sends it.")],
+    client_id: Annotated[str, typer.Option("--client-id", help="Client id that the platform shows.")],
+    authorization_url: Annotated[str, typer.Option("--authorization-url", help="Address for logins (OIDC authorization).")],
+    keys_url: Annotated[str, typer.Option("--keys-url", help="Address of the platform's keys (JWKS).")],
+    deployment: Annotated[Path, typer.Option(metavar="FILE", help="The institution's declaration (mien policy init).")],
+    deployment_id: Annotated[list[str] | None, typer.Option("--deployment-id", help="Deployment id; repeatable.")] = None,
+    origin: Annotated[list[str] | None, typer.Option("--origin", help="Further page that embeds classes; repeatable.")] = None,
+    name: Annotated[str, typer.Option("--name", help="Name for the list.", show_default="the issuer")] = "",
+    db: ClassDb = "",
+) -> None:
+    """Register a platform by hand, and print what may be read.
+
+    Example:
+      mien class platforms add https://lms.example.org --client-id 7b5c --deployment-id 1 \\
+        --authorization-url https://lms.example.org/auth --keys-url https://lms.example.org/keys \\
+        --deployment deployment.toml
+    """
+    import time
+
+    from mien.privacy.deployment import read_deployment
+    from mien.privacy.policy import policy_text
+    from mien.web.lti.platforms import Platforms
+
+    declaration = read_deployment(deployment)
+    database, settings = _opened(db)
+    found = Platforms(database.engine, settings, time.time).add(
+        issuer=address,
+        client_id=client_id,
+        authorization_endpoint=authorization_url,
+        jwks_uri=keys_url,
+        declaration=declaration,
+        name=name,
+        origins=origin or (),
+        deployment_ids=deployment_id or (),
+    )
+    database.close()
+    print(f"Registered {found.id}\n\n{policy_text(found.policy)}")
+
+
+@platforms.command("deployment", cls=HelpCommand)
+def add_deployment(
+    name: Name, deployment_id: Annotated[str, typer.Argument(metavar="ID", help="Deployment id.")], db: ClassDb = ""
+) -> None:
+    """Accept one more installation of the tool in a platform.
+
+    Example:
+      mien class platforms deployment 5f0c1d2e3a4b5c6d 12:9f8e
+    """
+    import time
+
+    from mien.web.lti.platforms import Platforms
+
+    database, settings = _opened(db)
+    Platforms(database.engine, settings, time.time).add_deployment(name, deployment_id)
+    database.close()
+    print(f"Added {deployment_id}")
+
+
+@platforms.command("list", cls=HelpCommand)
+def list_platforms(db: ClassDb = "") -> None:
+    """List the platforms, their deployments and what may be read.
+
+    Example:
+      mien class platforms list
+    """
+    import time
+
+    from mien.web.lti.platforms import Platforms
+
+    database, settings = _opened(db)
+    for each in Platforms(database.engine, settings, time.time).all():
+        print(f"{each.id}  {each.name}")
+        print(f"  issuer         {each.issuer}")
+        print(f"  client id      {each.client_id}")
+        print(f"  deployments    {', '.join(each.deployments) or 'none: add one with mien class platforms deployment'}")
+        print(f"  embedded in    {', '.join(each.origins)}")
+        print(f"  may be read    {each.policy.level} ({each.policy.rule.name})")
+    database.close()
+
+
+@platforms.command("remove", cls=HelpCommand)
+def remove(name: Name, db: ClassDb = "") -> None:
+    """Remove a platform; classes that are open stay open.
+
+    Example:
+      mien class platforms remove 5f0c1d2e3a4b5c6d
+    """
+    import time
+
+    from mien.web.lti.platforms import Platforms
+
+    database, settings = _opened(db)
+    Platforms(database.engine, settings, time.time).remove(name)
+    database.close()
+    print(f"Removed {name}")
+
+
+@platforms.command("rotate", cls=HelpCommand)
+def rotate(
+    compromised: Annotated[bool, typer.Option("--compromised", help="Withdraw the former key at once.")] = False,
+    db: ClassDb = "",
+) -> None:
+    """Sign with the next key from now on. Without this, keys rotate every 90 days.
+
+    Platforms know the next key already; nothing has to be changed there.
+
+    Example:
+      mien class platforms rotate --compromised
+    """
+    import time
+
+    from mien.web.lti.keys import ToolKeys
+
+    database, settings = _opened(db)
+    kid = ToolKeys(database.engine, settings, time.time).rotate(compromised=compromised)
+    database.close()
+    print(f"The key {kid} signs now")
+
+
+def _opened(db: str, url: str = "") -> tuple[ClassDatabase, LtiSettings]:
+    """Return the class server's database with the tables of LTI, and the settings of the tool."""
+    from mien.errors import require
+
+    require(("sqlalchemy", "joserfc"), "lti", "LTI")
+    from mien.web.classroom.database import ClassDatabase, class_database_url
+    from mien.web.lti.settings import LtiSettings
+    from mien.web.lti.tables import create_tables
+
+    settings = LtiSettings(base_url=url)
+    target = class_database_url(db)
+    if target.startswith("postgresql"):
+        require(("psycopg",), "postgres", "PostgreSQL")
+    database = ClassDatabase(target)
+    create_tables(database.engine)
+    return database, settings

@@ -1,0 +1,214 @@
+"""``mien class``: the class server, which shows what a group shows and never who."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien.cli.class_platforms import platforms as platform_commands
+from mien.cli.help import Group, HelpCommand
+from mien.cli.options import ClassDb, Declaration, Model
+
+if TYPE_CHECKING:
+    from mien.web.classroom.database import ClassDatabase
+    from mien.web.classroom.store import ClassStore
+
+_MODEL = "mien-xs"
+"""As ``mien.web.networks.PAGE_MODEL``, which would load OpenCV for --help."""
+
+class_server = typer.Typer(
+    name="class",
+    help="Serve classes: what a group shows, with noise, and never who.",
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+class_server.add_typer(platform_commands)
+
+Url = Annotated[
+    str, typer.Option("--url", help="Address that browsers use.", show_default="$MIEN_CLASS_URL or http://127.0.0.1:PORT")
+]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port.")]
+_PORT = 8732
+
+
+@class_server.command("serve", cls=HelpCommand)
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Port = _PORT,
+    url: Url = "",
+    db: ClassDb = "",
+    model: Model = _MODEL,
+    deployment: Declaration = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", help="Privacy budget of a participant for a lesson (rho).", show_default="0.75")
+    ] = None,
+    embed: Annotated[
+        list[str] | None, typer.Option("--embed", metavar="ORIGIN", help="Page that may embed the server's; repeatable.")
+    ] = None,
+    trust_proxy: Annotated[
+        str, typer.Option("--trust-proxy", metavar="ADDRESSES", help="Reverse proxies whose X-Forwarded-For is believed.")
+    ] = "127.0.0.1",
+) -> None:
+    """Serve classes until Ctrl-C or SIGTERM.
+
+    Teachers open classes with a link that mien class invite prints, or that this command prints on
+    its first start. Several processes on several machines may share one PostgreSQL database.
+    Browsers give cameras to pages over HTTPS only: use a reverse proxy with TLS and pass its
+    address with --url.
+
+    Examples:
+      mien class serve
+      mien class serve --url https://class.example.org --db postgresql://mien@/classes
+    """
+    import os
+    import sys
+
+    from mien.errors import missing_package, require
+
+    require(("starlette", "uvicorn", "segno", "sqlalchemy"), "web", "The class server")
+    from mien.privacy.lesson_bins import LESSON_BUDGET
+    from mien.web.classroom.app import create_class_app
+    from mien.web.classroom.server import listen, serve_classes
+    from mien.web.classroom.settings import ClassSettings
+    from mien.web.classroom.statements import statement_sender
+
+    address = _url(url, port)
+    settings = ClassSettings(
+        url=address,
+        model=model,
+        deployment=deployment,
+        budget=LESSON_BUDGET if budget is None else budget,
+        embedders=tuple(embed or ()),
+        metrics_token=os.environ.get("MIEN_CLASS_METRICS_TOKEN", ""),
+    )
+    database = _database(db)
+    listener = listen(host, port)
+    platforms = None
+    if missing_package(("joserfc",)) is None:
+        from mien.web.course_classes import LearningPlatforms
+
+        platforms = LearningPlatforms(database, settings)
+    with statement_sender(database, settings) as on_end:
+        web = create_class_app(
+            settings,
+            database,
+            more_routes=platforms.routes if platforms else (),
+            more_embedders=platforms.embedders if platforms else tuple,
+            on_end=on_end,
+        )
+        for notice in web.notices:
+            print(notice, file=sys.stderr)
+        print(f"Mien's class server is at {address}  (Ctrl-C ends it)", flush=True)
+        if not web.store.has_invitation():
+            _print_invitation(web.store, address)
+        serve_classes(web, listener, trust_proxy)
+    database.close()
+
+
+@class_server.command("invite", cls=HelpCommand)
+def invite(
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days until the link expires.")] = 365,
+    revoke: Annotated[bool, typer.Option("--revoke", help="First revoke all earlier invitations.")] = False,
+    port: Port = _PORT,
+    url: Url = "",
+    db: ClassDb = "",
+) -> None:
+    """Print a link with which teachers open classes.
+
+    Whoever has the link may open classes, and sees only those that they opened.
+
+    Example:
+      mien class invite --url https://class.example.org --revoke
+    """
+    from mien.web.classroom.links import LinkKind
+
+    address, store = _url(url, port), _store(db)
+    if revoke:
+        print(f"Revoked {store.revoke(LinkKind.OPEN)} invitations.")
+    _print_invitation(store, address, days)
+
+
+@class_server.command("open", cls=HelpCommand)
+def open_class(
+    title: Annotated[str, typer.Argument(help="Title of the class.")],
+    bin_s: Annotated[int, typer.Option("--bin-s", help="Length of a bin in seconds.")] = 300,
+    bins: Annotated[int, typer.Option("--bins", help="Number of bins of the lesson.")] = 12,
+    k: Annotated[int, typer.Option("--k", help="Least number of people.")] = 10,
+    deployment: Declaration = None,
+    port: Port = _PORT,
+    url: Url = "",
+    db: ClassDb = "",
+) -> None:
+    """Open a class and print its links.
+
+    The numbers of a bin have the noise that the number of bins asks for; it is printed as well.
+
+    Example:
+      mien class open "Algebra" --bin-s 300 --bins 18
+    """
+    from mien.privacy.lesson_bins import LessonPlan
+    from mien.privacy.policy import permit_expressions
+    from mien.web.classroom.links import LinkKind
+    from mien.web.classroom.settings import ClassSettings
+    from mien.web.classroom.teacher_routes import link_url
+
+    address = _url(url, port)
+    policy, _ = ClassSettings(url=address, deployment=deployment).policy()
+    plan = LessonPlan(bin_s=bin_s, bins=bins, k=k, expressions=permit_expressions(policy) is not None)
+    opened = _store(db).open_class(title, plan=plan)
+    print(f"to teach  {link_url(address, LinkKind.TEACH, opened.teach)}")
+    print(f"to join   {link_url(address, LinkKind.JOIN, opened.join)}")
+    print(f"noise     {plan.noise:.1f} people (standard deviation) in each bin, {plan.signal_noise:.1f} on signals")
+
+
+@class_server.command("backup", cls=HelpCommand)
+def backup_classes(out: Annotated[Path, typer.Argument(help="File to write.")], db: ClassDb = "") -> None:
+    """Write a copy of the SQLite database while servers use it.
+
+    What participants sent and has not been added up is left out. To restore it, stop the servers,
+    put the file in the place of the database, and start them again.
+
+    Example:
+      mien class backup /var/backups/classes.db
+    """
+    from mien.web.classroom.backup import backup
+
+    backup(_database(db), out)
+    print(f"Wrote {out}")
+
+
+def _url(url: str, port: int) -> str:
+    import os
+
+    return (url or os.environ.get("MIEN_CLASS_URL", "") or f"http://127.0.0.1:{port}").rstrip("/")
+
+
+def _database(db: str) -> ClassDatabase:
+    from mien.errors import require
+
+    require(("sqlalchemy",), "web", "The class server")
+    from mien.web.classroom.database import ClassDatabase, class_database_url
+
+    url = class_database_url(db)
+    if url.startswith("postgresql"):
+        require(("psycopg",), "postgres", "PostgreSQL")
+    return ClassDatabase(url)
+
+
+def _store(db: str) -> ClassStore:
+    from mien.web.classroom.store import ClassStore
+
+    return ClassStore(_database(db))
+
+
+def _print_invitation(store: ClassStore, url: str, days: int = 365) -> None:
+    from mien.web.classroom.links import LinkKind
+    from mien.web.classroom.store import DAY_S
+    from mien.web.classroom.teacher_routes import link_url
+
+    token = store.issue(LinkKind.OPEN, lifetime_s=days * DAY_S)
+    print(f"Teachers open classes at {link_url(url, LinkKind.OPEN, token)}", flush=True)

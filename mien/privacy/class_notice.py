@@ -1,0 +1,57 @@
+"""The notice that learners read before they join a class, and to which their consent refers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mien.privacy.deployment import PURPOSES
+from mien.privacy.lesson_bins import MAX_SIGNALS, SIGNALS, LessonPlan
+from mien.privacy.notice import OPEN, Notice
+from mien.privacy.policy import Policy
+
+_READ: Final = {
+    True: "A program in this page estimates which of seven expressions your face shows, and whether your head points at the "
+    "screen. It is often wrong, and an expression is not a feeling.",
+    False: "A program in this page notes that a face is there and whether the head points at the screen. It does not read your "
+    "expression.",
+}
+_SENT: Final = {
+    True: "the seconds in which your face was measured, the seconds by expression and the seconds facing the screen",
+    False: "the seconds in which your face was measured and the seconds facing the screen",
+}
+
+
+def class_notice(policy: Policy, plan: LessonPlan, retention_days: int) -> Notice:
+    """Return the notice of a class; what the declaration leaves open is marked for the operator.
+
+    Args:
+        policy: the policy of the server.
+        plan: the plan of the lesson.
+        retention_days: days after which what was published is erased.
+    """
+    deployment = policy.deployment
+    operator = deployment.operator or OPEN.format("who decides about this and answers for it")
+    contact = deployment.contact or OPEN.format("how to reach them")
+    bin_text = f"{plan.bin_s // 60} minutes" if plan.bin_s % 60 == 0 and plan.bin_s > 60 else f"{plan.bin_s} seconds"
+    lines = [
+        f"Who: {operator}. Ask, complain or change your mind: {contact}.",
+        f"What for: {PURPOSES.get(deployment.purpose, 'a use that is refused')}.",
+        f"On your device: {_READ[plan.expressions]} The camera picture never leaves this page.",
+        f"Sent: every 10 seconds one message of at most 300 bytes with {_SENT[plan.expressions]}. Also your own signals "
+        f"({', '.join(SIGNALS)}), if you press them; they count {MAX_SIGNALS} times in a lesson. Nothing is sent while no face "
+        "is read, except a signal. You can see each message word for word.",
+        "Who you are: the server does not know. You get a random name that ends with the lesson. There is no account and no "
+        "cookie.",
+        f"What teachers see: sums over all participants for each {bin_text}, with random noise, and only if the noisy number of "
+        f"people is {plan.k} or more. The noise limits what anybody can learn about you from a whole lesson, whatever they know "
+        f"about the others (zero-concentrated differential privacy, rho {plan.budget:g}).",
+        f"Kept: your messages are deleted when they have been added up, after {bin_text} at the latest while the server runs. "
+        f"The published sums are erased after {retention_days} days.",
+        "Your choice: joining is voluntary, and teachers are not told who joined. You may pause, leave and erase what has not "
+        "been added up at any time. What has been added up cannot be taken out, because nobody can tell whose it was.",
+        "Who runs the server could read messages of the current interval before they are added up. You have to trust them in "
+        "this.",
+    ]
+    if deployment.minors:
+        lines.append("If you are under 18, ask your parents or whoever looks after you to read this with you.")
+    return Notice("\n".join(lines) + "\n")

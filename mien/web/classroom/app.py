@@ -1,0 +1,221 @@
+"""The application of a class server: pages, routes of teachers and learners, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mien.errors import MienError
+from mien.privacy.lesson_bins import LessonPlan, publish
+from mien.privacy.policy import permit_expressions
+from mien.web.assets import FOREVER, Assets, static_folder
+from mien.web.classroom.answers import Access, bearer
+from mien.web.classroom.closing import Closer, Publish
+from mien.web.classroom.database import ClassDatabase
+from mien.web.classroom.headers import ClassHeaders
+from mien.web.classroom.learner_routes import LearnerRoutes
+from mien.web.classroom.operation import Log, Metrics
+from mien.web.classroom.participants import Participants
+from mien.web.classroom.settings import ClassSettings
+from mien.web.classroom.store import DAY_S, ClassStore
+from mien.web.classroom.streams import Streams
+from mien.web.classroom.teacher_routes import TeacherRoutes
+from mien.web.classroom.writer import MessageWriter
+from mien.web.headers import content_security_policy
+from mien.web.networks import open_networks
+
+TICK_S: Final = 1.0
+_ERASE_EVERY: Final = 600
+"""Ticks between two looks for classes whose retention time is over."""
+_LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassApp:
+    """The application, and what whoever starts it should read.
+
+    Attributes:
+        app: to be served.
+        store: its classes.
+        notices: sentences.
+    """
+
+    app: Starlette
+    store: ClassStore
+    notices: tuple[str, ...]
+
+
+def create_class_app(
+    settings: ClassSettings,
+    database: ClassDatabase,
+    *,
+    more_routes: Sequence[BaseRoute] = (),
+    more_embedders: Callable[[], Sequence[str]] = tuple,
+    log: Log | None = None,
+    on_end: Callable[[str], None] | None = None,
+    publish: Publish = publish,
+    clock: Callable[[], float] = time.time,
+    tick_s: float = TICK_S,
+) -> ClassApp:
+    """Return the application; what is permitted is asked first.
+
+    Args:
+        settings: the settings.
+        database: the database, which other processes may share.
+        more_routes: routes of other modules; those below ``/lti/`` may be posted to by other origins.
+        more_embedders: returns origins of pages that may embed the server's, besides those in the settings.
+        log: where events are logged; None for the standard error.
+        on_end: called in a thread with the name of each class whose lesson this process ended.
+        publish: computes what is published of a bin.
+        clock: returns seconds since 1970; the only clock that counts.
+        tick_s: seconds between two looks for bins that are over.
+
+    Raises:
+        NotPermittedError: the declared deployment does not permit it.
+        MienError: the pages are not built, or a network's file is missing or broken.
+    """
+    policy, notices = settings.policy()
+    networks = open_networks(settings.model, permit_expressions(policy))
+    static = static_folder()
+    assets = Assets(static / "assets")
+    pages = {name: (static / f"{name}.html").read_bytes() for name in ("learner", "teacher")}
+    log, metrics = log or Log(), Metrics()
+    retention_days = policy.deployment.retention_days
+    store = ClassStore(database, retention_s=retention_days * DAY_S, clock=clock)
+    participants = Participants(database, clock)
+    closer = Closer(database, clock, publish, on_end)
+    gate = Access(store, metrics)
+    writer = MessageWriter(participants, metrics)
+    streams = Streams(store, metrics)
+    usual = LessonPlan(budget=settings.budget, expressions=networks.model is not None)
+    teachers = TeacherRoutes(settings, gate, closer, streams, usual)
+    learners = LearnerRoutes(policy, networks, gate, participants, writer, retention_days)
+    health = _Health()
+
+    def page(name: str) -> Callable[[Request], Response]:
+        def show(_: Request) -> Response:
+            policy = content_security_policy(" ".join((*settings.embedders, *more_embedders())) or "'none'")
+            headers = {"Cache-Control": "no-cache", "Content-Security-Policy": policy}
+            return Response(pages[name], media_type="text/html", headers=headers)
+
+        return show
+
+    def show_network(request: Request) -> Response:
+        content = networks.files.get(request.path_params["name"])
+        if content is None:
+            return PlainTextResponse("no such file", status_code=404)
+        return Response(content, media_type="application/octet-stream", headers={"Cache-Control": FOREVER})
+
+    def show_health(_: Request) -> Response:
+        try:
+            with database.reading() as connection:
+                connection.exec_driver_sql("SELECT 1")
+        except MienError:
+            return JSONResponse({"status": "the database cannot be reached"}, 503)
+        return JSONResponse({"status": "ok"})
+
+    def show_metrics(request: Request) -> Response:
+        token = settings.metrics_token
+        if not token or not hmac.compare_digest(bearer(request).encode(), token.encode()):
+            return PlainTextResponse("no such page", status_code=404)
+        metrics.gauge("waiting_messages", writer.waiting)
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def tick() -> None:
+        """Close bins that are over, tell teachers' pages, erase what is old."""
+        count = 0
+        while True:
+            try:
+                closed = await run_in_threadpool(closer.close_due)
+                await streams.look()
+                if count % _ERASE_EVERY == 0:
+                    await run_in_threadpool(store.erase_old)
+            except MienError as error:
+                metrics.count("database_errors")
+                if health.fails():
+                    log.write("database-away", reason=str(error))
+            else:
+                if health.works():
+                    log.write("database-back")
+                if closed:
+                    metrics.count("bins_closed", times=closed)
+                    log.write("bins-closed", bins=closed)
+            count += 1
+            await asyncio.sleep(tick_s)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        writer.start()
+        ticking = asyncio.create_task(tick())
+        log.write("started")
+        yield
+        ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticking
+        await run_in_threadpool(writer.close)
+        with suppress(MienError):  # another process closes what is left, or this one when it runs again
+            await run_in_threadpool(closer.close_due)
+        log.write("stopped")
+
+    routes = [
+        Route("/", page("teacher")),
+        Route("/new", page("teacher")),
+        Route("/teach", page("teacher")),
+        Route("/join", page("learner")),
+        Route("/settings.json", learners.settings),
+        Route("/assets/{name}", assets.deliver),
+        Route("/networks/{name}", show_network),
+        Route("/health", show_health),
+        Route("/metrics", show_metrics),
+        *learners.routes(),
+        *teachers.routes(),
+        *more_routes,
+    ]
+    middleware = [
+        Middleware(ClassHeaders, origin=settings.url, open_paths=("/lti/",)),
+        Middleware(TrustedHostMiddleware, allowed_hosts=[settings.host, *_LOCAL_HOSTS]),
+    ]
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=_HANDLERS)
+    app.state.stop = streams.stop
+    return ClassApp(app, store, tuple(notices))
+
+
+class _Health:
+    """Remembers whether the database could be used, so that a change is logged once."""
+
+    def __init__(self) -> None:
+        self._is_away = False
+
+    def fails(self) -> bool:
+        """Return whether the database could be used before."""
+        was, self._is_away = self._is_away, True
+        return not was
+
+    def works(self) -> bool:
+        """Return whether the database could not be used before."""
+        was, self._is_away = self._is_away, False
+        return was
+
+
+def _not_found(_: Request, __: Exception) -> Response:
+    return JSONResponse({"error": "There is no such page."}, 404)
+
+
+def _wrong_method(_: Request, error: Any) -> Response:
+    return JSONResponse({"error": "This address does not take such requests."}, 405, error.headers)
+
+
+_HANDLERS: Final[Any] = {404: _not_found, 405: _wrong_method}

@@ -1,0 +1,44 @@
+"""Backups of the class server's database without what participants sent and have not been added up."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from mien.errors import DeviceError, UsageError
+from mien.files import atomic_path
+from mien.web.classroom import schema
+from mien.web.classroom.database import ClassDatabase
+
+
+def backup(database: ClassDatabase, out: Path) -> None:
+    """Write a copy of an SQLite database while servers use it.
+
+    Contributions and participants are left out: a copy must not keep what the server deletes, and must not be able to
+    publish a bin a second time.
+
+    Raises:
+        UsageError: the database is PostgreSQL, which has its own tools.
+        DeviceError: the copy cannot be written.
+    """
+    if not database.is_sqlite:
+        raise UsageError(
+            "a PostgreSQL database is backed up with its own tools: pg_dump --exclude-table-data=class_contributions "
+            "--exclude-table-data=class_participants"
+        )
+    try:
+        with (
+            atomic_path(out, private=True) as temporary,
+            closing(sqlite3.connect(database.place)) as source,
+            closing(sqlite3.connect(temporary)) as target,
+        ):
+            source.backup(target)
+            target.execute("PRAGMA secure_delete = ON")
+            target.execute("PRAGMA journal_mode = DELETE")
+            for table in (schema.contributions, schema.participants):
+                target.execute(f"DELETE FROM {table.name}")  # noqa: S608  a name of ours
+            target.commit()
+            target.execute("VACUUM")
+    except (OSError, sqlite3.Error) as error:
+        raise DeviceError(f"cannot write the backup {out}: {error}") from error

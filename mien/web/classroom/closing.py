@@ -1,0 +1,152 @@
+"""Closing of bins: their numbers are published once, and what participants sent is deleted in the same transaction.
+
+Any number of server processes may call this at the same time, and any of them may be killed at any moment. A bin first
+stops taking messages. Then its numbers are computed, and stored together with the deletion, unless another process was
+faster. Noise is drawn anew for each attempt from random bytes that are not kept; of several attempts only one is ever
+stored, and nobody sees the others.
+
+A bin that is long overdue, because no server ran or the database was restored from a backup, becomes a gap: what was sent
+in it is deleted unread. So a restored backup cannot publish a bin a second time.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final
+
+from sqlalchemy import delete, func, insert, select, update
+
+from mien.privacy.lesson_bins import Contribution, LessonPlan, PublishedBin, publish
+from mien.web.classroom import schema
+from mien.web.classroom.database import ClassDatabase
+from mien.web.classroom.store import plan_of
+
+GRACE_S: Final = 1.0
+"""How long after its end a bin is closed: messages that were received before are committed by then."""
+LATE_S: Final = 120.0
+"""A bin that is overdue by more than this becomes a gap."""
+Publish = Callable[[LessonPlan, int, int, list[Contribution], bytes], PublishedBin]
+
+
+class Closer:
+    """Closes bins that are over.
+
+    Args:
+        database: the database.
+        clock: returns seconds since 1970.
+        publish: computes what is published of a bin; ``mien.privacy.lesson_bins.publish``.
+        on_end: called with the name of each class whose lesson ended here.
+    """
+
+    def __init__(
+        self,
+        database: ClassDatabase,
+        clock: Callable[[], float],
+        publish: Publish = publish,
+        on_end: Callable[[str], None] | None = None,
+    ) -> None:
+        self._database, self._clock, self._publish, self._on_end = database, clock, publish, on_end
+
+    def close_due(self) -> int:
+        """Close all bins that are over, and end lessons whose last bin is closed; return the number of bins closed here.
+
+        Raises:
+            DeviceError: the database cannot be used; bins that are left are closed by the next call.
+        """
+        columns, now_s = schema.classes.c, self._clock()
+        over = (columns.next_bin < columns.bins) & (columns.started_s + (columns.next_bin + 1) * columns.bin_s + GRACE_S <= now_s)
+        query = select(columns.class_id).where(
+            columns.started_s.is_not(None), columns.ended_s.is_(None), over | (columns.closed < columns.next_bin)
+        )
+        with self._database.reading() as connection:
+            due = list(connection.scalars(query))
+        closed = sum(self._close(class_id) for class_id in due)
+        if closed:
+            self._database.forget_deleted()
+        return closed
+
+    def end(self, class_id: str) -> bool:
+        """End a lesson now; return whether it was running. What was sent in the bin that is not over is deleted unread."""
+        columns = schema.classes.c
+        statement = update(schema.classes).where(columns.class_id == class_id, columns.ended_s.is_(None))
+        with self._database.writing() as connection:
+            now_s = self._clock()
+            values = {"started_s": func.coalesce(columns.started_s, now_s), "ended_s": now_s, "revision": columns.revision + 1}
+            ended = bool(connection.execute(statement.values(**values)).rowcount)
+            for table in (schema.contributions, schema.participants):
+                connection.execute(delete(table).where(table.c.class_id == class_id))
+        self._database.forget_deleted()
+        if ended and self._on_end is not None:
+            self._on_end(class_id)
+        return ended
+
+    def _close(self, class_id: str) -> int:
+        """Close all bins of a class that are over; return how many were closed here."""
+        closed = 0
+        while (row := self._shut(class_id)) is not None:
+            number, now_s = row["closed"], self._clock()
+            plan = plan_of(row)
+            if now_s > row["started_s"] + (number + 1) * plan.bin_s + GRACE_S + LATE_S:
+                numbers, state = PublishedBin(number), "gap"
+            else:
+                joined, contributions = self._sent(class_id, number, plan)
+                numbers, state = self._publish(plan, number, joined, contributions, secrets.token_bytes(32)), "closed"
+            closed += self._store(class_id, plan, numbers, state)
+        return closed
+
+    def _shut(self, class_id: str) -> dict[str, Any] | None:
+        """Let the bins of a class that are over take no more messages; return the class if one of them has no numbers yet."""
+        columns = schema.classes.c
+        with self._database.writing() as connection:
+            row = (
+                connection.execute(select(schema.classes).where(columns.class_id == class_id).with_for_update())
+                .mappings()
+                .first()
+            )
+            if row is None or row["ended_s"] is not None:
+                return None
+            found = dict(row)
+            over = min(int((self._clock() - GRACE_S - found["started_s"]) // found["bin_s"]), found["bins"])
+            if over > found["next_bin"]:
+                connection.execute(update(schema.classes).where(columns.class_id == class_id).values(next_bin=over))
+                found["next_bin"] = over
+        return found if found["closed"] < found["next_bin"] else None
+
+    def _sent(self, class_id: str, number: int, plan: LessonPlan) -> tuple[int, list[Contribution]]:
+        """Return how many participants a class has, and what they sent in a bin that takes no more messages."""
+        columns = schema.contributions.c
+        ms = [columns[name] for name in schema.MS_COLUMNS] if plan.expressions else []
+        query = select(columns.measured_ms, columns.facing_ms, columns.signal, *ms)
+        with self._database.reading() as connection:
+            joined = connection.scalar(select(func.count()).where(schema.participants.c.class_id == class_id)) or 0
+            rows = connection.execute(query.where(columns.class_id == class_id, columns.bin == number)).all()
+        found = [
+            Contribution(measured / 1000, facing / 1000, tuple(value / 1000 for value in expressions), signal)
+            for measured, facing, signal, *expressions in rows
+        ]
+        return joined, found
+
+    def _store(self, class_id: str, plan: LessonPlan, numbers: PublishedBin, state: str) -> int:
+        """Store the numbers of a bin and delete what was sent in it, unless another process did; return 1 or 0."""
+        number, columns = numbers.number, schema.classes.c
+        is_last = number + 1 == plan.bins
+        values: dict[str, Any] = {"closed": number + 1, "revision": columns.revision + 1}
+        if is_last:
+            values["ended_s"] = self._clock()
+        with self._database.writing() as connection:
+            statement = update(schema.classes).where(
+                columns.class_id == class_id, columns.closed == number, columns.ended_s.is_(None)
+            )
+            if not connection.execute(statement.values(**values)).rowcount:
+                return 0
+            row = {"class_id": class_id, "bin": number, "state": state, "numbers": asdict(numbers)}
+            connection.execute(insert(schema.bins), row)
+            sent = schema.contributions.c
+            connection.execute(delete(schema.contributions).where(sent.class_id == class_id, sent.bin <= number))
+            if is_last:
+                connection.execute(delete(schema.participants).where(schema.participants.c.class_id == class_id))
+        if is_last and self._on_end is not None:
+            self._on_end(class_id)
+        return 1

@@ -1,0 +1,119 @@
+"""The class server's database: an SQLite file, or PostgreSQL by URL, shared by any number of server processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from mien.errors import DataError, DeviceError
+from mien.places import data_folder
+from mien.sessions.database import sqlite_engine
+from mien.sessions.database_url import database_url
+from mien.sessions.postgres import parse_url, place_of, with_deadline
+from mien.web.classroom import schema
+
+DATABASE_VARIABLE: Final = "MIEN_CLASS_DB"
+"""Environment variable that names the database if no option does."""
+_POOL: Final = 8
+"""Connections of a process to PostgreSQL."""
+
+
+def class_database_url(named: str = "") -> str:
+    """Return the URL of the database to use: ``named``, else ``$MIEN_CLASS_DB``, else the user's own file.
+
+    Raises:
+        UsageError: the URL of another kind of database.
+    """
+    return database_url(named or os.environ.get(DATABASE_VARIABLE, "") or str(data_folder() / "classes.db"))
+
+
+class ClassDatabase:
+    """The database, which is created or migrated when it is opened.
+
+    Args:
+        url: of SQLAlchemy's form, SQLite or PostgreSQL.
+
+    Attributes:
+        engine: the engine of SQLAlchemy.
+        place: path or URL of the database, without passwords.
+
+    Raises:
+        UsageError: not a valid URL.
+        DataError: the file is not a database of the class server, or one of a newer version.
+        DeviceError: here or later, if the database cannot be reached or refuses.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = parse_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.place = parsed.database or ""
+            self.engine = sqlite_engine(url, Path(self.place))
+
+            @event.listens_for(self.engine, "connect")
+            def prepare(connection: Any, _: object) -> None:
+                # commits do not wait for the disk: a killed process loses nothing, a power failure at most the newest messages
+                connection.execute("PRAGMA synchronous = NORMAL")
+        else:
+            self.place = place_of(parsed)
+            self.engine = create_engine(with_deadline(parsed), pool_size=_POOL, max_overflow=_POOL, pool_pre_ping=True)
+        try:
+            with self.reading() as connection:
+                current = schema.is_current(connection, self.place)
+            if not current:
+                with self.writing() as connection:
+                    schema.migrate(connection)
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def forget_deleted(self) -> None:
+        """Remove what was deleted from SQLite's log, where its bytes stay otherwise; PostgreSQL's log is its own matter."""
+        if not self.is_sqlite:
+            return
+        try:
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise DeviceError(f"cannot use the database {self.place}: {_kind(error)}") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction; errors of the database are raised as errors of Mien."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            if "file is not a database" in str(error.orig):
+                raise DataError(f"{self.place} is not an SQLite database. Name another file") from error
+            raise DeviceError(f"cannot use the database {self.place}: {_kind(error.orig)}") from error
+        except SQLAlchemyError as error:
+            raise DeviceError(f"cannot use the database {self.place}: {_kind(error)}") from error
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection in a write transaction, which is committed in the end."""
+        with self.reading() as connection:
+            connection = connection.execution_options(mien_writes=True)
+            with connection.begin():
+                yield connection
+
+
+def _kind(error: BaseException | None) -> str:
+    """Return an error's kind in words: a server's own text may repeat a password."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()

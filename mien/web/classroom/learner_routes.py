@@ -1,0 +1,130 @@
+"""Routes of learners: what they read before they join, joining, messages, leaving. None of them tells about others."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mien.privacy.class_notice import class_notice
+from mien.privacy.lesson_bins import MAX_SIGNALS, SIGNALS
+from mien.privacy.level import Level
+from mien.privacy.policy import Policy
+from mien.web.classroom.answers import Access, RefusedError, bearer, body_of, client_of, json_of
+from mien.web.classroom.limits import RateLimit
+from mien.web.classroom.links import LinkKind, token_hash
+from mien.web.classroom.messages import INTERVAL_S, MAX_BYTES, parse_message
+from mien.web.classroom.participants import MessageOutcome, Participants
+from mien.web.classroom.writer import MessageWriter
+from mien.web.networks import Networks, described_network
+
+_REFUSALS: Final = {
+    MessageOutcome.UNKNOWN: (401, "You are not in this class: you left, or the lesson is over."),
+    MessageOutcome.REPEATED: (409, "This message, or a later one, was received already."),
+    MessageOutcome.TOO_MANY: (429, "There are too many messages in this interval."),
+    MessageOutcome.WAITING: (425, "The lesson has not started. Nothing was counted."),
+    MessageOutcome.ENDED: (410, "The lesson is over. Nothing was counted."),
+    MessageOutcome.NOT_PERMITTED: (422, "Expressions are not read in this class. Nothing was counted."),
+    MessageOutcome.INCOMPLETE: (422, "The message has no expression_s, which this class counts. Nothing was counted."),
+}
+
+
+class LearnerRoutes:
+    """The routes.
+
+    Args:
+        policy: the server's policy.
+        networks: what pages load.
+        gate: finds out what a token permits.
+        participants: who joined.
+        writer: stores messages.
+        retention_days: days for which published numbers are kept.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        networks: Networks,
+        gate: Access,
+        participants: Participants,
+        writer: MessageWriter,
+        retention_days: int,
+    ) -> None:
+        self._policy, self._networks, self._gate = policy, networks, gate
+        self._participants, self._writer, self._retention_days = participants, writer, retention_days
+        self._joins = RateLimit(burst=2000, per_s=20)
+        self._metrics = gate.metrics
+
+    def routes(self) -> list[Route]:
+        """Return all routes."""
+        guarded = self._gate.guarded
+        return [
+            Route("/api/lesson", guarded(self._lesson)),
+            Route("/api/participants", guarded(self._join), methods=["POST"]),
+            Route("/api/participants", guarded(self._leave), methods=["DELETE"]),
+            Route("/api/messages", guarded(self._message), methods=["POST"]),
+        ]
+
+    def settings(self, _: Request) -> Response:
+        """Return what the learner's page is told before it knows its class."""
+        described: dict[str, Any] = {
+            "detector": described_network(self._networks.detector, "/networks"),
+            "model": None,
+            "smoothing_s": 0.4,
+            "rule": self._policy.rule.name,
+            "notices": [],
+            "keeps": "",
+            "is_class": True,
+        }
+        return JSONResponse(described)
+
+    async def _lesson(self, request: Request) -> Response:
+        record = await self._gate.class_of(request, LinkKind.JOIN)
+        notice = class_notice(self._policy, record.plan, self._retention_days)
+        model = self._networks.model if record.level is Level.FULL else None
+        document: dict[str, Any] = {
+            "title": record.title,
+            "state": record.state,
+            "bin_s": record.plan.bin_s,
+            "interval_s": INTERVAL_S,
+            "signals": list(SIGNALS),
+            "max_signals": MAX_SIGNALS,
+            "notice": {"text": notice.text, "version": notice.version, "hash": notice.hash},
+            "model": described_network(model, "/networks") if model else None,
+        }
+        return JSONResponse(document)
+
+    async def _join(self, request: Request) -> Response:
+        wait_s = self._joins.wait_s(client_of(request))
+        if wait_s:
+            raise RefusedError(429, "Too many people join from this address at once. Wait a little.", wait_s)
+        record = await self._gate.class_of(request, LinkKind.JOIN)
+        agreed = (await json_of(request)).get("notice")
+        notice = class_notice(self._policy, record.plan, self._retention_days)
+        if agreed != notice.hash:
+            raise RefusedError(409, "Consent must refer to the current notice. Reload the page and read it.")
+        token = await run_in_threadpool(self._participants.join, record, notice.hash)
+        self._metrics.count("joins")
+        return JSONResponse({"participant": token}, 201)
+
+    async def _leave(self, request: Request) -> Response:
+        if await run_in_threadpool(self._participants.leave, bearer(request)):
+            self._metrics.count("leaves")
+        return Response(status_code=204)
+
+    async def _message(self, request: Request) -> Response:
+        secret = token_hash(bearer(request))
+        if not secret:
+            raise self._gate.unknown(request)
+        message = parse_message(await body_of(request, MAX_BYTES))
+        outcome = await self._writer.add(secret, message)
+        self._metrics.count("messages", f'outcome="{outcome.value}"')
+        if outcome is MessageOutcome.COUNTED:
+            return Response(status_code=204)
+        if outcome is MessageOutcome.UNKNOWN:
+            raise self._gate.unknown(request)
+        status, sentence = _REFUSALS[outcome]
+        raise RefusedError(status, sentence, INTERVAL_S if status in (425, 429) else 0)

@@ -1,0 +1,85 @@
+"""What an operator sees of a running class server: counters, and log lines without personal data.
+
+Neither names a class, a participant or an address. Counters cover all classes; they are for the operator only, because
+with a single class they would tell how many people take part.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from typing import Any, Final, TextIO
+
+_HELP: Final = {
+    "mien_class_messages_total": "Messages of learners by what became of them.",
+    "mien_class_requests_refused_total": "Requests that were refused, by status.",
+    "mien_class_joins_total": "Participants who joined.",
+    "mien_class_leaves_total": "Participants who left.",
+    "mien_class_bins_closed_total": "Bins that this process closed.",
+    "mien_class_batches_total": "Transactions in which messages were stored.",
+    "mien_class_database_errors_total": "Times the database could not be used.",
+    "mien_class_waiting_messages": "Messages that wait to be stored.",
+    "mien_class_streams": "Teachers' pages that are connected.",
+    "mien_class_memory_bytes": "Resident memory of the process.",
+}
+
+
+class Metrics:
+    """Counters and gauges of one process, which threads may share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: Counter[tuple[str, str]] = Counter()
+        self._gauges: dict[str, float] = {}
+
+    def count(self, name: str, label: str = "", times: int = 1) -> None:
+        """Add to a counter; ``label`` is written as in Prometheus, without braces."""
+        with self._lock:
+            self._values[f"mien_class_{name}_total", label] += times
+
+    def gauge(self, name: str, value: float) -> None:
+        """Set a gauge."""
+        with self._lock:
+            self._gauges[f"mien_class_{name}"] = value
+
+    def text(self) -> str:
+        """Return all values in Prometheus' text format."""
+        with self._lock:
+            rows = [(name, label, float(value)) for (name, label), value in sorted(self._values.items())]
+            rows += [(name, "", value) for name, value in self._gauges.items()]
+        rows.append(("mien_class_memory_bytes", "", float(_resident_bytes())))
+        lines, told = [], set()
+        for name, label, value in rows:
+            if name not in told:
+                told.add(name)
+                lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}"]
+            lines.append(f"{name}{'{' + label + '}' if label else ''} {value:g}")
+        return "\n".join(lines) + "\n"
+
+
+class Log:
+    """Writes one JSON object a line.
+
+    Args:
+        stream: where to; None for the standard error.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    def write(self, event: str, **values: Any) -> None:
+        """Write an event with its values, which must not be personal data."""
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event} | values
+        print(json.dumps(line), file=self._stream or sys.stderr, flush=True)
+
+
+def _resident_bytes() -> int:
+    """Return the resident memory of this process; 0 where it is not known."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  no path of a user
+            return int(file.read().split()[1]) * 4096
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,177 @@
+"""Participants of a class: joining, leaving, and the messages they send, until their bin closes.
+
+A participant is a random secret that ends with the lesson. Messages are written in batches, one transaction for many, so
+that thousands of learners need few commits. A message is confirmed only after its transaction was committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, func, insert, select, text
+
+from mien.errors import NotPermittedError, UsageError
+from mien.privacy.lesson_bins import MAX_SIGNALS
+from mien.privacy.level import Level
+from mien.web.classroom import schema
+from mien.web.classroom.database import ClassDatabase
+from mien.web.classroom.links import new_token, token_hash
+from mien.web.classroom.messages import INTERVAL_S, SentMessage
+from mien.web.classroom.store import ClassRecord
+
+MAX_PARTICIPANTS: Final = 30_000
+_EXTRA_MESSAGES: Final = 3
+"""Messages of a participant in a bin beyond one for each interval: what waited while the network was away."""
+
+_UPDATE: Final = text(
+    "UPDATE class_participants SET last_number = :last_number, bin = :bin, messages = :messages, signal_bin = :signal_bin, "
+    "signals = :signals WHERE secret = :row_secret"
+)
+_COUNTED: Final = ("measured_ms", "facing_ms", *schema.MS_COLUMNS)
+_ADD: Final = text(
+    f"INSERT INTO class_contributions (class_id, bin, secret, {', '.join(_COUNTED)}, signal) "  # noqa: S608  names of columns
+    f"VALUES (:class_id, :bin, :secret, {', '.join(f':{name}' for name in _COUNTED)}, :signal) "
+    "ON CONFLICT (class_id, bin, secret) DO UPDATE SET "
+    + ", ".join(f"{name} = class_contributions.{name} + excluded.{name}" for name in _COUNTED)
+    + ", signal = CASE WHEN excluded.signal >= 0 THEN excluded.signal ELSE class_contributions.signal END"
+)
+
+
+class MessageOutcome(Enum):
+    """What became of a message."""
+
+    COUNTED = "counted"
+    UNKNOWN = "unknown"
+    """The participant has left, or never joined."""
+    REPEATED = "repeated"
+    """A message with this number, or a later one, was counted already."""
+    TOO_MANY = "too many"
+    WAITING = "waiting"
+    """The lesson has not started."""
+    ENDED = "ended"
+    NOT_PERMITTED = "not permitted"
+    """It has expressions, and in this class none may be read."""
+    INCOMPLETE = "incomplete"
+    """It lacks expressions, and in this class they are counted."""
+
+
+class Participants:
+    """The participants of all classes.
+
+    Args:
+        database: the database.
+        clock: returns seconds since 1970.
+    """
+
+    def __init__(self, database: ClassDatabase, clock: Callable[[], float]) -> None:
+        self._database, self._clock = database, clock
+
+    def join(self, record: ClassRecord, notice: str) -> str:
+        """Add a participant who consented; return their token, which is random and ends with the lesson.
+
+        Args:
+            record: the class.
+            notice: hash of the notice they consented to.
+
+        Raises:
+            NotPermittedError: the lesson is over.
+            UsageError: the class is full.
+        """
+        token = new_token()
+        columns = schema.classes.c
+        with self._database.writing() as connection:
+            query = select(columns.ended_s).where(columns.class_id == record.class_id).with_for_update(read=True)
+            found = connection.execute(query).first()
+            if found is None or found.ended_s is not None:
+                raise NotPermittedError("this lesson is over")
+            people = connection.scalar(select(func.count()).where(schema.participants.c.class_id == record.class_id)) or 0
+            if people >= MAX_PARTICIPANTS:
+                raise UsageError("this class is full")
+            row = {"secret": token_hash(token), "class_id": record.class_id, "notice": notice}
+            nothing = {"last_number": 0, "bin": -1, "messages": 0, "signal_bin": -1, "signals": 0}
+            connection.execute(insert(schema.participants), row | nothing)
+        return token
+
+    def leave(self, token: str) -> bool:
+        """Erase a participant and what they sent that has not been added up; return whether there was one."""
+        secret = token_hash(token)
+        with self._database.writing() as connection:
+            found = connection.execute(delete(schema.participants).where(schema.participants.c.secret == secret)).rowcount
+            connection.execute(delete(schema.contributions).where(schema.contributions.c.secret == secret))
+        return bool(found)
+
+    def add(self, batch: Sequence[tuple[str, SentMessage]]) -> list[MessageOutcome]:
+        """Add messages in one transaction; return what became of each.
+
+        Args:
+            batch: pairs of a participant's hash and a message.
+
+        Raises:
+            DeviceError: the database cannot be used; nothing was added.
+        """
+        with self._database.writing() as connection:
+            return _add(connection, batch, self._clock())
+
+
+def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s: float) -> list[MessageOutcome]:
+    participants, classes = schema.participants, schema.classes
+    wanted = sorted({secret for secret, _ in batch})
+    rows = select(participants).where(participants.c.secret.in_(wanted)).order_by(participants.c.secret).with_for_update()
+    people = {row["secret"]: dict(row) for row in connection.execute(rows).mappings()}
+    class_ids = sorted({row["class_id"] for row in people.values()})
+    # a class is not closed while messages are added to it: closing locks its row exclusively
+    rows = select(classes).where(classes.c.class_id.in_(class_ids)).order_by(classes.c.class_id).with_for_update(read=True)
+    lessons = {row["class_id"]: dict(row) for row in connection.execute(rows).mappings()}
+    outcomes: list[MessageOutcome] = []
+    added: list[dict[str, Any]] = []
+    changed: dict[str, dict[str, Any]] = {}
+    for secret, message in batch:
+        person = people.get(secret)
+        lesson = lessons.get(person["class_id"]) if person else None
+        if person is None or lesson is None:
+            outcomes.append(MessageOutcome.UNKNOWN)
+            continue
+        outcome, number = _judged(person, lesson, message, now_s)
+        outcomes.append(outcome)
+        if outcome is not MessageOutcome.COUNTED:
+            continue
+        person["messages"] = person["messages"] + 1 if person["bin"] == number else 1
+        person["bin"], person["last_number"] = number, message.number
+        signal = message.signal
+        if signal >= 0 and person["signal_bin"] != number:
+            if person["signals"] < MAX_SIGNALS:
+                person["signal_bin"], person["signals"] = number, person["signals"] + 1
+            else:
+                signal = -1
+        changed[secret] = person
+        if message.measured_ms or signal >= 0:
+            row = {"class_id": person["class_id"], "bin": number, "secret": secret, "signal": signal}
+            expressions = message.expression_ms or (0,) * len(schema.MS_COLUMNS)
+            counts = (message.measured_ms, message.facing_ms, *expressions)
+            added.append(row | dict(zip(_COUNTED, counts, strict=True)))
+    if changed:
+        connection.execute(_UPDATE, [row | {"row_secret": secret} for secret, row in changed.items()])
+    if added:
+        connection.execute(_ADD, added)
+    return outcomes
+
+
+def _judged(person: dict[str, Any], lesson: dict[str, Any], message: SentMessage, now_s: float) -> tuple[MessageOutcome, int]:
+    """Return what becomes of a message, and its bin."""
+    if lesson["started_s"] is None:
+        return MessageOutcome.WAITING, 0
+    number = max(int((now_s - lesson["started_s"]) // lesson["bin_s"]), lesson["next_bin"])
+    if lesson["ended_s"] is not None or number >= lesson["bins"]:
+        return MessageOutcome.ENDED, 0
+    if message.number <= person["last_number"]:
+        return MessageOutcome.REPEATED, 0
+    if person["bin"] == number and person["messages"] >= lesson["bin_s"] // INTERVAL_S + _EXTRA_MESSAGES:
+        return MessageOutcome.TOO_MANY, 0
+    if message.measured_ms:
+        if message.expression_ms is not None and lesson["level"] != Level.FULL.value:
+            return MessageOutcome.NOT_PERMITTED, 0
+        if message.expression_ms is None and lesson["level"] == Level.FULL.value:
+            return MessageOutcome.INCOMPLETE, 0
+    return MessageOutcome.COUNTED, number

@@ -1,0 +1,173 @@
+"""The tables of the class server, and their migrations.
+
+Every database is built by running all migrations in order. A released migration is never edited; changes are new
+migrations. Contributions exist only until their bin closes, participants only until their lesson ends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    func,
+    inspect,
+    select,
+    text,
+)
+
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+
+MS_COLUMNS: Final = tuple(f"{name}_ms" for name in EMOTIONS)
+"""Columns of the milliseconds by expression."""
+_LOCK: Final = 0x6D69656E636C  # "miencl": the advisory lock that is held while a PostgreSQL database is migrated
+
+_metadata = MetaData()
+version_table = Table("class_schema", _metadata, Column("version", Integer, nullable=False))
+classes = Table(
+    "classes",
+    _metadata,
+    Column("class_id", String, primary_key=True),
+    Column("series", String),
+    Column("title", String),
+    Column("level", String),
+    Column("bin_s", Integer),
+    Column("bins", Integer),
+    Column("k", Integer),
+    Column("budget", Float),
+    Column("created_s", Float),
+    Column("started_s", Float),
+    Column("ended_s", Float),
+    Column("next_bin", Integer),
+    Column("closed", Integer),
+    Column("revision", BigInteger),
+)
+links = Table(
+    "class_links",
+    _metadata,
+    Column("secret", String, primary_key=True),
+    Column("class_id", String),
+    Column("kind", String),
+    Column("created_s", Float),
+    Column("expires_s", Float),
+)
+participants = Table(
+    "class_participants",
+    _metadata,
+    Column("secret", String, primary_key=True),
+    Column("class_id", String),
+    Column("notice", String),
+    Column("last_number", Integer),
+    Column("bin", Integer),
+    Column("messages", Integer),
+    Column("signal_bin", Integer),
+    Column("signals", Integer),
+)
+contributions = Table(
+    "class_contributions",
+    _metadata,
+    Column("class_id", String, primary_key=True),
+    Column("bin", Integer, primary_key=True),
+    Column("secret", String, primary_key=True),
+    Column("measured_ms", Integer),
+    Column("facing_ms", Integer),
+    *(Column(name, Integer) for name in MS_COLUMNS),
+    Column("signal", Integer),
+)
+bins = Table(
+    "class_bins",
+    _metadata,
+    Column("class_id", String, primary_key=True),
+    Column("bin", Integer, primary_key=True),
+    Column("state", String),
+    Column("numbers", JSON),
+)
+marks = Table(
+    "class_marks",
+    _metadata,
+    Column("class_id", String, primary_key=True),
+    Column("mark_id", String, primary_key=True),
+    Column("kind", String),
+    Column("at_s", Float),
+    Column("text", String),
+)
+TABLES: Final = (classes, links, participants, contributions, bins, marks)
+
+_NAMES_1: Final = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+_MS_1: Final = ", ".join(f"{name}_ms INTEGER NOT NULL" for name in _NAMES_1)
+_OF_CLASS: Final = "class_id VARCHAR NOT NULL REFERENCES classes (class_id) ON DELETE CASCADE"
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE classes (class_id VARCHAR PRIMARY KEY, series VARCHAR NOT NULL, title VARCHAR NOT NULL, "
+        "level VARCHAR NOT NULL, bin_s INTEGER NOT NULL, bins INTEGER NOT NULL, k INTEGER NOT NULL, "
+        "budget DOUBLE PRECISION NOT NULL, created_s DOUBLE PRECISION NOT NULL, started_s DOUBLE PRECISION, "
+        "ended_s DOUBLE PRECISION, next_bin INTEGER NOT NULL, closed INTEGER NOT NULL, revision BIGINT NOT NULL)",
+        "CREATE INDEX classes_by_series ON classes (series)",
+        "CREATE TABLE class_links (secret VARCHAR PRIMARY KEY, class_id VARCHAR REFERENCES classes (class_id) ON DELETE CASCADE, "
+        "kind VARCHAR NOT NULL, created_s DOUBLE PRECISION NOT NULL, expires_s DOUBLE PRECISION NOT NULL)",
+        "CREATE INDEX class_links_by_class ON class_links (class_id)",
+        f"CREATE TABLE class_participants (secret VARCHAR PRIMARY KEY, {_OF_CLASS}, notice VARCHAR NOT NULL, "
+        "last_number INTEGER NOT NULL, bin INTEGER NOT NULL, messages INTEGER NOT NULL, signal_bin INTEGER NOT NULL, "
+        "signals INTEGER NOT NULL)",
+        "CREATE INDEX class_participants_by_class ON class_participants (class_id)",
+        f"CREATE TABLE class_contributions ({_OF_CLASS}, bin INTEGER NOT NULL, secret VARCHAR NOT NULL, "
+        f"measured_ms INTEGER NOT NULL, facing_ms INTEGER NOT NULL, {_MS_1}, "
+        "signal INTEGER NOT NULL, PRIMARY KEY (class_id, bin, secret))",
+        f"CREATE TABLE class_bins ({_OF_CLASS}, bin INTEGER NOT NULL, state VARCHAR NOT NULL, numbers JSON NOT NULL, "
+        "PRIMARY KEY (class_id, bin))",
+        f"CREATE TABLE class_marks ({_OF_CLASS}, mark_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, "
+        "at_s DOUBLE PRECISION NOT NULL, text VARCHAR NOT NULL, PRIMARY KEY (class_id, mark_id))",
+    ),
+)
+"""Statements by which version k becomes version k + 1, in SQL that SQLite and PostgreSQL share."""
+VERSION: Final = len(MIGRATIONS)
+"""The schema version that this program reads and writes."""
+
+
+def is_current(connection: Connection, place: str) -> bool:
+    """Return whether the database has the current schema.
+
+    Raises:
+        DataError: it was written by a newer version, or is not a database of the class server.
+    """
+    there = set(inspect(connection).get_table_names())
+    if version_table.name not in there:
+        foreign = there & {table.name for table in TABLES}
+        if foreign:
+            raise DataError(f"{place} holds tables of another program ({', '.join(sorted(foreign)[:3])}). Name another database")
+        return False
+    version = _version(connection)
+    if version > VERSION:
+        raise DataError(
+            f"{place} was written by a newer Mien (class schema {version}; this one knows {VERSION}). "
+            "Update Mien, or name another database"
+        )
+    return version == VERSION
+
+
+def migrate(connection: Connection) -> None:
+    """Migrate a database inside the caller's transaction; rows are kept.
+
+    If several processes do so at once, one migrates and the others wait.
+    """
+    if connection.dialect.name == "postgresql":  # write transactions of SQLite exclude one another anyway
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    version_table.create(connection, checkfirst=True)
+    for statements in MIGRATIONS[_version(connection) :]:
+        for statement in statements:
+            connection.execute(text(statement))
+    connection.execute(version_table.delete())
+    connection.execute(version_table.insert(), {"version": VERSION})
+
+
+def _version(connection: Connection) -> int:
+    return int(connection.scalar(select(version_table.c.version)) or 0)

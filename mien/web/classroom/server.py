@@ -1,0 +1,75 @@
+"""Runs a class server until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import FrameType
+
+import uvicorn
+
+from mien.errors import DeviceError
+from mien.web.classroom.app import ClassApp
+
+STOP_S = 10
+"""How long requests may still take after a stop."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        DeviceError: the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(4096)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise DeviceError(f"port {port} of {host} cannot be used ({reason}). Choose another with --port or --host") from error
+    return listener
+
+
+def serve_classes(web: ClassApp, listener: socket.socket, trusted_proxies: str) -> None:
+    """Serve until Ctrl-C or SIGTERM; messages that were received are stored before it ends.
+
+    Args:
+        web: what to serve.
+        listener: where to.
+        trusted_proxies: addresses of reverse proxies that may say where a request comes from, separated by commas.
+    """
+    config = uvicorn.Config(
+        web.app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=trusted_proxies,
+        timeout_graceful_shutdown=STOP_S,
+        backlog=4096,
+    )
+    with listener:
+        _Server(config, web).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends teachers' streams when it stops; they would last for hours."""
+
+    def __init__(self, config: uvicorn.Config, web: ClassApp) -> None:
+        super().__init__(config)
+        self._web = web
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._web.app.state.stop)
+        super().handle_exit(sig, frame)

@@ -1,0 +1,389 @@
+"""Classes and the links to them: opening, starting, ending and erasing classes, marks, and who may do what.
+
+A class is one lesson. Classes with the same series are lessons of the same teacher, who may compare them. Nothing here
+returns anything about one participant.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from mien.documents import record_from
+from mien.errors import UsageError
+from mien.privacy.lesson_bins import LessonPlan, PublishedBin
+from mien.privacy.level import Level
+from mien.visible import visible
+from mien.web.classroom import schema
+from mien.web.classroom.database import ClassDatabase
+from mien.web.classroom.links import LinkKind, is_same, new_token, token_hash
+
+HOUR_S: Final = 3600.0
+DAY_S: Final = 86_400.0
+JOIN_LIFETIME_S: Final = DAY_S
+"""Usual lifetime of a link to join."""
+MAX_TITLE: Final = 80
+MAX_TEXT: Final = 500
+MAX_MARKS: Final = 200
+MAX_LINKS: Final = 100
+"""Links to a class that a teacher may issue; short ones are not counted."""
+SHORT_LINK_S: Final = 12 * HOUR_S
+"""Lifetime of a short link, which each launch from a learning platform gets."""
+MarkKind = Literal["mark", "note"]
+BinState = Literal["closed", "gap"]
+"""A gap is a bin in which the server was away: it was never looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecord:
+    """One class, without anything about its participants.
+
+    Attributes:
+        class_id: random name; it permits nothing.
+        series: name that the lessons of one teacher share.
+        title: the teacher's title.
+        level: what may be read from faces.
+        plan: bins and privacy budget.
+        created_s: when it was opened, in seconds since 1970.
+        started_s: when the lesson started; None before.
+        ended_s: when it ended; None before.
+        closed: number of bins that are over and have their numbers.
+        revision: grows with each change that a teacher sees.
+    """
+
+    class_id: str
+    series: str
+    title: str
+    level: Level
+    plan: LessonPlan
+    created_s: float
+    started_s: float | None
+    ended_s: float | None
+    closed: int
+    revision: int
+
+    @property
+    def state(self) -> str:
+        """Return ``waiting``, ``running`` or ``ended``."""
+        return "waiting" if self.started_s is None else "running" if self.ended_s is None else "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class LessonMark:
+    """Something a teacher wrote on the timeline.
+
+    Attributes:
+        mark_id: random name.
+        kind: ``mark`` for what was done ("slide 12"), ``note`` for what was thought of it afterwards.
+        at_s: seconds since the start of the lesson.
+        text: the text.
+    """
+
+    mark_id: str
+    kind: str
+    at_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedBin:
+    """A bin that is over.
+
+    Attributes:
+        state: whether it was published or the server was away.
+        published: its numbers; in a gap there are none.
+    """
+
+    state: str
+    published: PublishedBin
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedClass:
+    """A new class and the secrets of its first two links, which cannot be had again.
+
+    Attributes:
+        class_id: the class.
+        teach: token of the link to teach.
+        join: token of the link to join.
+    """
+
+    class_id: str
+    teach: str = field(repr=False)
+    join: str = field(repr=False)
+
+
+class ClassStore:
+    """The classes of a database.
+
+    Args:
+        database: the database.
+        retention_s: how long a class is kept after it was opened, and how long a link to teach lasts, in seconds.
+        clock: returns seconds since 1970; the server's clock is the only one that counts.
+    """
+
+    def __init__(
+        self, database: ClassDatabase, *, retention_s: float = 30 * DAY_S, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.database, self.retention_s, self.clock = database, retention_s, clock
+
+    def open_class(
+        self, title: str, *, plan: LessonPlan | None = None, series: str = "", join_lifetime_s: float = JOIN_LIFETIME_S
+    ) -> OpenedClass:
+        """Open a class that waits for its start; return it with a link to teach and one to join.
+
+        Args:
+            title: the teacher's title; control characters are written out.
+            plan: bins and budget; None for the usual ones. Without expressions in it, none is read in this class.
+            series: series of an earlier class of the same teacher; "" begins a new one.
+            join_lifetime_s: lifetime of the link to join in seconds.
+
+        Raises:
+            UsageError: the title is empty or too long.
+            DeviceError: the database cannot be used.
+        """
+        plan = plan or LessonPlan()
+        class_id, now = uuid4().hex, self.clock()
+        row = {
+            "class_id": class_id,
+            "series": series or uuid4().hex,
+            "title": checked_text(title, "the title", MAX_TITLE),
+            "level": (Level.FULL if plan.expressions else Level.OBSERVABLES).value,
+            "bin_s": plan.bin_s,
+            "bins": plan.bins,
+            "k": plan.k,
+            "budget": plan.budget,
+            "created_s": now,
+            "next_bin": 0,
+            "closed": 0,
+            "revision": 1,
+        }
+        with self.database.writing() as connection:
+            connection.execute(insert(schema.classes), row)
+            teach = self._issue(connection, LinkKind.TEACH, class_id, now + self.retention_s)
+            join = self._issue(connection, LinkKind.JOIN, class_id, now + join_lifetime_s)
+        return OpenedClass(class_id, teach, join)
+
+    def issue(self, kind: LinkKind, class_id: str | None = None, lifetime_s: float | None = None) -> str:
+        """Return the token of a new link.
+
+        Args:
+            kind: what it permits.
+            class_id: the class; None for a link to open classes.
+            lifetime_s: seconds until it expires; None for the retention time, or for ``JOIN_LIFETIME_S`` of a link to join.
+
+        Raises:
+            UsageError: there are too many links to the class.
+            DeviceError: the database cannot be used.
+        """
+        columns = schema.links.c
+        usual_s = JOIN_LIFETIME_S if kind is LinkKind.JOIN else self.retention_s
+        lasts_s = usual_s if lifetime_s is None else lifetime_s
+        counted = (columns.class_id == class_id, columns.expires_s - columns.created_s > SHORT_LINK_S + 1)  # rounding
+        with self.database.writing() as connection:
+            there = connection.scalar(select(func.count()).where(*counted)) or 0 if lasts_s > SHORT_LINK_S else 0
+            if class_id is not None and there >= MAX_LINKS:
+                raise UsageError(f"this class has {MAX_LINKS} links. Revoke them first")
+            return self._issue(connection, kind, class_id, self.clock() + lasts_s)
+
+    def _issue(self, connection: Connection, kind: LinkKind, class_id: str | None, expires_s: float) -> str:
+        token = new_token()
+        row = {"secret": token_hash(token), "class_id": class_id, "kind": kind.value, "created_s": self.clock()}
+        connection.execute(insert(schema.links), row | {"expires_s": expires_s})
+        return token
+
+    def revoke(self, kind: LinkKind, class_id: str | None = None, *, but: str = "") -> int:
+        """Revoke all links of a kind to a class; return their number. They stop working at once.
+
+        Args:
+            kind: the kind of links.
+            class_id: the class; None for links to open classes.
+            but: token of a link that stays.
+        """
+        columns = schema.links.c
+        wanted = (columns.kind == kind.value, columns.class_id == class_id, columns.secret != token_hash(but))
+        with self.database.writing() as connection:
+            return connection.execute(delete(schema.links).where(*wanted)).rowcount
+
+    def has_invitation(self) -> bool:
+        """Return whether there is a valid link to open classes."""
+        columns = schema.links.c
+        query = select(func.count()).where(columns.kind == LinkKind.OPEN.value, columns.expires_s > self.clock())
+        with self.database.reading() as connection:
+            return bool(connection.scalar(query))
+
+    def permits(self, token: str, kind: LinkKind) -> bool:
+        """Return whether a token is that of a valid link of a kind."""
+        return self._link(token, kind) is not None
+
+    def class_of(self, token: str, kind: LinkKind) -> ClassRecord | None:
+        """Return the class that a link leads to; None for a token that is unknown, revoked, expired or of another kind."""
+        link = self._link(token, kind)
+        return None if link is None or link["class_id"] is None else self.get(link["class_id"])
+
+    def _link(self, token: str, kind: LinkKind) -> dict[str, Any] | None:
+        secret = token_hash(token)
+        if not secret:
+            return None
+        with self.database.reading() as connection:
+            found = connection.execute(select(schema.links).where(schema.links.c.secret == secret)).mappings().first()
+        if found is None or not is_same(found["secret"], secret) or found["kind"] != kind.value:
+            return None
+        return dict(found) if self.clock() < found["expires_s"] else None
+
+    def get(self, class_id: str) -> ClassRecord | None:
+        """Return a class; None for an unknown one."""
+        with self.database.reading() as connection:
+            row = connection.execute(select(schema.classes).where(schema.classes.c.class_id == class_id)).mappings().first()
+        return None if row is None else _class(dict(row))
+
+    def series(self, series: str) -> list[ClassRecord]:
+        """Return the lessons of a series, oldest first."""
+        columns = schema.classes.c
+        with self.database.reading() as connection:
+            rows = connection.execute(select(schema.classes).where(columns.series == series).order_by(columns.created_s))
+            return [_class(dict(row)) for row in rows.mappings()]
+
+    def start(self, class_id: str) -> bool:
+        """Start the lesson; return whether it waited for that."""
+        columns = schema.classes.c
+        statement = update(schema.classes).where(columns.class_id == class_id, columns.started_s.is_(None))
+        with self.database.writing() as connection:
+            return bool(connection.execute(statement.values(started_s=self.clock(), revision=columns.revision + 1)).rowcount)
+
+    def erase(self, class_id: str) -> bool:
+        """Erase a class with everything that belongs to it; return whether there was one."""
+        with self.database.writing() as connection:
+            return _erase(connection, [class_id]) > 0
+
+    def erase_old(self) -> int:
+        """Erase classes whose retention time is over, and expired links; return the number of classes."""
+        now = self.clock()
+        columns = schema.classes.c
+        with self.database.reading() as connection:
+            old = list(connection.scalars(select(columns.class_id).where(columns.created_s < now - self.retention_s)))
+            expired = connection.scalar(select(func.count()).where(schema.links.c.expires_s < now))
+        if not old and not expired:
+            return 0
+        with self.database.writing() as connection:
+            connection.execute(delete(schema.links).where(schema.links.c.expires_s < now))
+            return _erase(connection, old)
+
+    def closed_bins(self, class_id: str) -> list[ClosedBin]:
+        """Return the closed bins of a class in order."""
+        columns = schema.bins.c
+        with self.database.reading() as connection:
+            rows = connection.execute(select(schema.bins).where(columns.class_id == class_id).order_by(columns.bin)).mappings()
+            return [ClosedBin(row["state"], record_from(PublishedBin, row["numbers"], "a bin")) for row in rows]
+
+    def marks(self, class_id: str) -> list[LessonMark]:
+        """Return the marks and notes of a class, ordered by time."""
+        columns = schema.marks.c
+        with self.database.reading() as connection:
+            query = select(schema.marks).where(columns.class_id == class_id).order_by(columns.at_s, columns.mark_id)
+            return [
+                LessonMark(row["mark_id"], row["kind"], row["at_s"], row["text"]) for row in connection.execute(query).mappings()
+            ]
+
+    def add_mark(self, record: ClassRecord, kind: MarkKind, text: str, at_s: float | None = None) -> LessonMark:
+        """Add a mark or a note to the timeline.
+
+        Args:
+            record: the class.
+            kind: the kind.
+            text: the text; control characters are written out.
+            at_s: seconds since the start of the lesson; None for now.
+
+        Raises:
+            UsageError: the lesson has not started, the time is outside it, the text is empty or too long, or there are too
+                many marks.
+        """
+        if record.started_s is None:
+            raise UsageError("the lesson has not started. Start it first")
+        at_s = self.clock() - record.started_s if at_s is None else at_s
+        if not 0 <= at_s <= record.plan.length_s:
+            raise UsageError(f"the mark is at {at_s:g} s; it must be in the lesson, 0 to {record.plan.length_s} s")
+        mark = LessonMark(uuid4().hex, kind, round(at_s, 1), checked_text(text, "the text", MAX_TEXT))
+        row = {"class_id": record.class_id, "mark_id": mark.mark_id, "kind": kind, "at_s": mark.at_s, "text": mark.text}
+        with self.database.writing() as connection:
+            there = connection.scalar(select(func.count()).where(schema.marks.c.class_id == record.class_id)) or 0
+            if there >= MAX_MARKS:
+                raise UsageError(f"there are {MAX_MARKS} marks and notes already. Remove one first")
+            connection.execute(insert(schema.marks), row)
+            _changed(connection, record.class_id)
+        return mark
+
+    def remove_mark(self, class_id: str, mark_id: str) -> bool:
+        """Remove a mark or a note; return whether there was one."""
+        columns = schema.marks.c
+        with self.database.writing() as connection:
+            statement = delete(schema.marks).where(columns.class_id == class_id, columns.mark_id == mark_id)
+            removed = bool(connection.execute(statement).rowcount)
+            if removed:
+                _changed(connection, class_id)
+        return removed
+
+    def revisions(self, watched: dict[str, str]) -> dict[str, int]:
+        """Return the revisions of watched classes in one query.
+
+        Args:
+            watched: class by token hash of the link to teach, which must be valid still.
+
+        Returns:
+            Revision by token hash; links that were revoked or have expired, and erased classes, are missing.
+        """
+        if not watched:
+            return {}
+        columns = schema.links.c
+        query = (
+            select(columns.secret, schema.classes.c.revision)
+            .join(schema.classes, schema.classes.c.class_id == columns.class_id)
+            .where(columns.secret.in_(list(watched)), columns.kind == LinkKind.TEACH.value, columns.expires_s > self.clock())
+        )
+        with self.database.reading() as connection:
+            return {row.secret: row.revision for row in connection.execute(query)}
+
+
+def checked_text(text: str, name: str, most: int) -> str:
+    """Return a text that people wrote, with control characters written out.
+
+    Raises:
+        UsageError: it is empty or too long.
+    """
+    shown = visible(text.strip())
+    if not shown or len(shown) > most:
+        raise UsageError(f"{name} has {len(shown)} characters; it must have 1 to {most}")
+    return shown
+
+
+def plan_of(row: Any) -> LessonPlan:
+    """Return the plan in a row of the table of classes."""
+    return LessonPlan(
+        bin_s=row["bin_s"], bins=row["bins"], k=row["k"], budget=row["budget"], expressions=row["level"] == Level.FULL.value
+    )
+
+
+def _class(row: dict[str, Any]) -> ClassRecord:
+    same = {
+        name: row[name] for name in ("class_id", "series", "title", "created_s", "started_s", "ended_s", "closed", "revision")
+    }
+    return ClassRecord(**same, level=Level(row["level"]), plan=plan_of(row))
+
+
+def _changed(connection: Connection, class_id: str) -> None:
+    columns = schema.classes.c
+    connection.execute(update(schema.classes).where(columns.class_id == class_id).values(revision=columns.revision + 1))
+
+
+def _erase(connection: Connection, class_ids: list[str]) -> int:
+    erased = 0
+    for class_id in class_ids:
+        for table in (schema.contributions, schema.participants, schema.bins, schema.marks, schema.links):
+            connection.execute(delete(table).where(table.c.class_id == class_id))
+        erased += connection.execute(delete(schema.classes).where(schema.classes.c.class_id == class_id)).rowcount
+    return erased

@@ -1,0 +1,108 @@
+"""The tool's own keys: two are always published, one that signs and the next one.
+
+Platforms cache the published keys. They have known the next key for the whole time of the signing
+one when it takes over, so a rotation is never noticed, not even one that cannot wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from mien.web.lti.settings import LtiSettings
+from mien.web.lti.tables import keys, writing
+
+ALGORITHM: Final = "RS256"
+"""The algorithm that LTI 1.3 prescribes; no other one is accepted or used."""
+_BITS: Final = 2048
+_SIGNING: Final = "signing"
+_NEXT: Final = "next"
+_MINUTE_S: Final = 60.0
+
+
+class ToolKeys:
+    """The keys of the tool in a database.
+
+    Args:
+        engine: the database.
+        settings: times of rotation and retirement.
+        clock: time in seconds since 1970.
+    """
+
+    def __init__(self, engine: Engine, settings: LtiSettings, clock: Callable[[], float]) -> None:
+        self._engine, self._settings, self._clock = engine, settings, clock
+
+    def published(self) -> dict[str, Any]:
+        """Return the public keys as a JWK set. Rotates and retires keys that are due."""
+        self._maintain()
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(keys.c.private_jwk).order_by(keys.c.since, keys.c.kid)).scalars().all()
+        return {"keys": [RSAKey.import_key(row).as_dict(private=False) for row in rows]}
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """Return a JWT with these claims, signed with the current key."""
+        self._maintain()
+        with self._engine.connect() as connection:
+            row = connection.execute(select(keys.c.private_jwk).where(keys.c.place == _SIGNING)).scalar_one()
+        key = RSAKey.import_key(row)
+        return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, dict(claims), key, algorithms=[ALGORITHM])
+
+    def rotate(self, *, compromised: bool = False) -> str:
+        """Let the next key sign from now on, and make a new next one.
+
+        Args:
+            compromised: no longer publish the former key, instead of keeping it until it is retired.
+
+        Returns:
+            The id of the key that signs now.
+        """
+        self._maintain()
+        with writing(self._engine) as connection:
+            former = connection.execute(select(keys.c.kid).where(keys.c.place == _SIGNING)).scalar_one()
+            self._take_over(connection, former)
+            if compromised:
+                connection.execute(delete(keys).where(keys.c.kid == former))
+        self._maintain()
+        with self._engine.connect() as connection:
+            return str(connection.execute(select(keys.c.kid).where(keys.c.place == _SIGNING)).scalar_one())
+
+    def _maintain(self) -> None:
+        """Make missing keys, rotate a key that has signed long enough, and delete retired ones."""
+        now = self._clock()
+        with self._engine.connect() as connection:
+            rows = {row.place: row for row in connection.execute(select(keys.c.kid, keys.c.place, keys.c.since))}
+        signing = rows.get(_SIGNING)
+        if signing is not None and _NEXT in rows and now - signing.since >= self._settings.rotate_s:
+            with writing(self._engine) as connection:
+                self._take_over(connection, signing.kid)
+            rows.pop(_NEXT)
+        for place in (_SIGNING, _NEXT):
+            if place not in rows:
+                self._make(place, now)
+        # one minute more, because several processes look at slightly different times
+        due = now - self._settings.retire_s - _MINUTE_S
+        if any(place not in (_SIGNING, _NEXT) and row.since <= due for place, row in rows.items()):
+            with writing(self._engine) as connection:
+                connection.execute(delete(keys).where(keys.c.place.not_in((_SIGNING, _NEXT)), keys.c.since <= due))
+
+    def _take_over(self, connection: Connection, former: str) -> None:
+        """Retire the signing key and promote the next one, unless another process has done so."""
+        now = self._clock()
+        retired = update(keys).where(keys.c.kid == former, keys.c.place == _SIGNING)
+        if connection.execute(retired.values(place=f"retired:{former}", since=now)).rowcount:
+            connection.execute(update(keys).where(keys.c.place == _NEXT).values(place=_SIGNING, since=now))
+
+    def _make(self, place: str, now: float) -> None:
+        """Store a new key, unless another process was faster: each place is taken once."""
+        key = RSAKey.generate_key(_BITS, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+        row = {"kid": key.kid, "place": place, "private_jwk": key.as_dict(private=True), "since": now}
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(keys), row)
+        except IntegrityError:
+            return

@@ -1,0 +1,63 @@
+"""What a learning platform says about one opening of a class, and who opens it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from mien.privacy.level import Level
+
+
+class Role(StrEnum):
+    """The role in which a class is opened.
+
+    Attributes:
+        TEACHER: sees the group.
+        LEARNER: joins the group.
+    """
+
+    TEACHER = "teacher"
+    LEARNER = "learner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One opening of a class from a course; it contains no name and no identifier of the platform's users.
+
+    Attributes:
+        platform: id of the platform's registration.
+        deployment: the platform's id for the installation of the tool.
+        context: the platform's id of the course; "" if it sent none.
+        resource: the platform's id of the link in the course.
+        title: title of the link or of the course; "" if it sent none.
+        role: teacher or learner.
+        language: language tag of the user's interface, such as ``de`` or ``pt-BR``; "" if it sent none.
+        person: keyed hash of the user within this course, 32 hexadecimal digits. It is the same each time
+            this person opens a class of this course, and unrelated to that of other courses.
+        level: what the institution's declaration permits; never ``REFUSED``.
+    """
+
+    platform: str
+    deployment: str
+    context: str
+    resource: str
+    title: str
+    role: Role
+    language: str
+    person: str
+    level: Level
+
+
+class OpenClass(Protocol):
+    """Opens the class of a link in a course."""
+
+    def __call__(self, launch: Launch, /) -> str:
+        """Return the address to which the browser is sent: a path of this server, such as ``/teach/CAPABILITY``.
+
+        Called in a worker thread, after the launch was checked.
+
+        Raises:
+            MienError: the class cannot be opened; the message is shown to the user.
+        """
+        ...

@@ -1,0 +1,353 @@
+"""Registered platforms: who may open classes, under which declaration, and with which keys it signs."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+from joserfc.util import base64_to_int
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from mien.errors import NotPermittedError, UsageError
+from mien.privacy.deployment import CONTEXTS_WITHOUT_OTHERS, Deployment, declare
+from mien.privacy.level import Level
+from mien.privacy.policy import Policy, decide
+from mien.visible import visible
+from mien.web.lti.errors import LtiError
+from mien.web.lti.fetching import request_json
+from mien.web.lti.settings import LtiSettings, origin_of
+from mien.web.lti.tables import deployments, invitations, platforms, writing
+
+INVITATION_S: Final = 7 * 86_400.0
+"""Time for which an invitation is valid, in seconds."""
+MAX_ORIGINS: Final = 10
+_MAX_TEXT: Final = 500
+_MIN_BITS: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Whom a registration link is for.
+
+    Attributes:
+        origin: origin of the platform's configuration.
+        issuer: origin of the issuer.
+    """
+
+    origin: str
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """A registered platform.
+
+    Attributes:
+        id: random id, 16 hexadecimal digits.
+        issuer: the platform's identifier, an address.
+        client_id: the platform's identifier of this tool.
+        name: name for the operator.
+        authorization_endpoint: address to which logins are sent.
+        jwks_uri: address of the platform's keys.
+        origins: origins of the pages that may embed this server.
+        declaration: the institution's declaration.
+        deployments: the platform's ids of the installations of this tool.
+    """
+
+    id: str
+    issuer: str
+    client_id: str
+    name: str
+    authorization_endpoint: str
+    jwks_uri: str
+    origins: tuple[str, ...]
+    declaration: Deployment
+    deployments: tuple[str, ...]
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that follows from the declaration."""
+        return decide(self.declaration)
+
+
+class Platforms:
+    """The platforms in a database.
+
+    Args:
+        engine: the database.
+        settings: settings of the tool.
+        clock: time in seconds since 1970.
+    """
+
+    def __init__(self, engine: Engine, settings: LtiSettings, clock: Callable[[], float]) -> None:
+        self._engine, self._settings, self._clock = engine, settings, clock
+        self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def invite(self, address: str, issuer: str = "") -> str:
+        """Return the address at which a platform can register, once and within a week.
+
+        Args:
+            address: address of the platform, such as ``https://moodle.example.org``; its configuration is there.
+            issuer: address of the issuer, if it is on another host.
+
+        Raises:
+            UsageError: not a valid address.
+        """
+        self._settings.check_address(address, "the platform's address")
+        self._settings.check_address(issuer or address, "the issuer")
+        token = secrets.token_urlsafe(24)
+        row = {"token_hash": _hash(token), "origin": origin_of(address), "issuer": origin_of(issuer or address)}
+        with writing(self._engine) as connection:
+            connection.execute(delete(invitations).where(invitations.c.expires_at < self._clock()))
+            connection.execute(insert(invitations), row | {"expires_at": self._clock() + INVITATION_S})
+        return self._settings.url(f"register/{token}")
+
+    def invited(self, token: str) -> Invitation:
+        """Return whom an invitation is for.
+
+        Raises:
+            LtiError: there is no such invitation, or it was used or has expired.
+        """
+        query = select(invitations.c.origin, invitations.c.issuer).where(
+            invitations.c.token_hash == _hash(token), invitations.c.expires_at > self._clock()
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(query).one_or_none()
+        if found is None:
+            message = "This registration link is unknown, was used before or has expired. Ask the operator of Mien for a new one."
+            raise LtiError("invitation-unknown", message, 403)
+        return Invitation(found.origin, found.issuer)
+
+    def add(
+        self,
+        *,
+        issuer: str,
+        client_id: str,
+        authorization_endpoint: str,
+        jwks_uri: str,
+        declaration: Deployment,
+        name: str = "",
+        origins: Iterable[str] = (),
+        deployment_ids: Sequence[str] = (),
+        invitation: str | None = None,
+    ) -> Platform:
+        """Register a platform and return it.
+
+        Args:
+            issuer: the platform's identifier.
+            client_id: the platform's identifier of this tool.
+            authorization_endpoint: address to which logins are sent.
+            jwks_uri: address of the platform's keys.
+            declaration: the institution's declaration.
+            name: name for the operator; the issuer by default.
+            origins: addresses of further pages that embed this server; the platform's own are included.
+            deployment_ids: the platform's ids of the installations of this tool.
+            invitation: token of the invitation to use up.
+
+        Raises:
+            UsageError: a value is not valid, or this client id is registered already.
+            NotPermittedError: the declaration permits nothing, or no data about others.
+            LtiError: the invitation was used before.
+        """
+        check_declaration(declaration)
+        for address, what in ((authorization_endpoint, "authorization_endpoint"), (jwks_uri, "jwks_uri"), (issuer, "issuer")):
+            self._settings.check_address(address, what)
+        for text, what in ((client_id, "client_id"), *((each, "the deployment id") for each in deployment_ids)):
+            _check_text(text, what)
+        embedding = list(dict.fromkeys(map(origin_of, (issuer, authorization_endpoint))))
+        for each in origins:
+            self._settings.check_address(each, "the address of an embedding page")
+            embedding.append(origin_of(each))
+        embedding = list(dict.fromkeys(embedding))
+        if len(embedding) > MAX_ORIGINS:
+            raise UsageError(f"{len(embedding)} addresses of embedding pages are given; at most {MAX_ORIGINS} are allowed")
+        row = {
+            "id": secrets.token_hex(8),
+            "issuer": issuer,
+            "client_id": client_id,
+            "name": visible(name)[:_MAX_TEXT] or issuer,
+            "authorization_endpoint": authorization_endpoint,
+            "jwks_uri": jwks_uri,
+            "origins": embedding,
+            "declaration": {key: value for key, value in asdict(declaration).items() if key != "declared"},
+            "registered_at": self._clock(),
+        }
+        try:
+            with writing(self._engine) as connection:
+                if invitation is not None:
+                    used = connection.execute(delete(invitations).where(invitations.c.token_hash == _hash(invitation)))
+                    if not used.rowcount:
+                        raise LtiError("invitation-unknown", "This registration link was used before.", 403)
+                connection.execute(insert(platforms), row)
+                for each in dict.fromkeys(deployment_ids):
+                    connection.execute(insert(deployments), {"platform": row["id"], "deployment": each})
+        except IntegrityError as error:
+            raise UsageError(f"the client id {client_id!r} of {issuer} is registered already. Remove it first") from error
+        return self.get(str(row["id"]))
+
+    def add_deployment(self, platform: str, deployment: str) -> None:
+        """Accept launches from one more installation of the tool.
+
+        Raises:
+            UsageError: there is no such platform, or the id is not valid or known already.
+        """
+        self.get(platform)
+        _check_text(deployment, "the deployment id")
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(deployments), {"platform": platform, "deployment": deployment})
+        except IntegrityError as error:
+            raise UsageError(f"the deployment {deployment!r} of the platform {platform} is known already") from error
+
+    def remove(self, platform: str) -> None:
+        """Remove a platform; its users can no longer open classes.
+
+        Raises:
+            UsageError: there is no such platform.
+        """
+        with writing(self._engine) as connection:
+            connection.execute(delete(deployments).where(deployments.c.platform == platform))
+            if not connection.execute(delete(platforms).where(platforms.c.id == platform)).rowcount:
+                raise _unknown(platform)
+
+    def get(self, platform: str) -> Platform:
+        """Return the platform with this id.
+
+        Raises:
+            UsageError: there is none.
+        """
+        found = self._select(platforms.c.id == platform)
+        if not found:
+            raise _unknown(platform)
+        return found[0]
+
+    def all(self) -> list[Platform]:
+        """Return all platforms, oldest first."""
+        return self._select()
+
+    def find(self, issuer: str, client_id: str) -> Platform:
+        """Return the platform that starts a login.
+
+        Args:
+            issuer: the platform's identifier.
+            client_id: the platform's identifier of this tool; "" if the login does not contain it.
+
+        Raises:
+            LtiError: no platform, or several, are registered so.
+        """
+        found = self._select(platforms.c.issuer == issuer, *([platforms.c.client_id == client_id] if client_id else []))
+        if len(found) != 1:
+            message = "This learning platform is not registered here." if not found else "The login contains no client_id."
+            raise LtiError("platform-unknown", f"{message} Ask the operator of Mien.", 403)
+        return found[0]
+
+    def origins(self) -> list[str]:
+        """Return the origins of all pages that may embed this server, sorted."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(platforms.c.origins)).scalars().all()
+        return sorted({str(origin) for row in rows for origin in row})
+
+    def key(self, platform: Platform, kid: str) -> RSAKey:
+        """Return a platform's public key.
+
+        The keys are fetched if the key is not among those fetched last, or if these are too old, but not
+        more often than the settings allow.
+
+        Raises:
+            LtiError: the platform has no such key, or does not send its keys.
+        """
+        found = self._fresh_key(platform, kid)
+        if found is not None:
+            return found
+        with self._fetching[platform.id]:  # of many launches at once, one fetches
+            found = self._fresh_key(platform, kid)
+            if found is None:
+                self._fetch_keys(platform)
+                found = self._fresh_key(platform, kid)
+        if found is None:
+            raise LtiError("kid-unknown", "The launch is signed with a key that the learning platform does not publish.", 401)
+        return found
+
+    def _fresh_key(self, platform: Platform, kid: str) -> RSAKey | None:
+        query = select(platforms.c.jwks, platforms.c.fetched_at).where(platforms.c.id == platform.id)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None or row.jwks is None or self._clock() - row.fetched_at > self._settings.keys_ttl_s:
+            return None
+        return _key(row.jwks, kid)
+
+    def _fetch_keys(self, platform: Platform) -> None:
+        """Fetch a platform's keys and store them, unless this was tried a short time ago."""
+        now = self._clock()
+        tried = update(platforms).where(platforms.c.id == platform.id, platforms.c.tried_at <= now - self._settings.refetch_s)
+        with writing(self._engine) as connection:
+            if not connection.execute(tried.values(tried_at=now)).rowcount:
+                return
+        found = request_json(self._settings, "GET", platform.jwks_uri, "its keys")
+        with writing(self._engine) as connection:
+            connection.execute(update(platforms).where(platforms.c.id == platform.id).values(jwks=found, fetched_at=now))
+
+    def _select(self, *conditions: Any) -> list[Platform]:
+        query = select(platforms).where(*conditions).order_by(platforms.c.registered_at, platforms.c.id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+            names = [row["id"] for row in rows]
+            pairs = connection.execute(
+                select(deployments).where(deployments.c.platform.in_(names)).order_by(deployments.c.deployment)
+            ).all()
+        return [_platform(dict(row), tuple(pair.deployment for pair in pairs if pair.platform == row["id"])) for row in rows]
+
+
+def check_declaration(declaration: Deployment) -> Policy:
+    """Return the policy of an institution's declaration.
+
+    Raises:
+        NotPermittedError: it permits nothing, or is about nobody but oneself.
+    """
+    policy = decide(declaration)
+    policy.require(Level.OBSERVABLES)
+    if declaration.context in CONTEXTS_WITHOUT_OTHERS:
+        raise NotPermittedError(f"the context {declaration.context} permits no data about others. Declare the actual use")
+    return policy
+
+
+def _platform(row: Mapping[str, Any], installed: tuple[str, ...]) -> Platform:
+    values = {key: row[key] for key in ("id", "issuer", "client_id", "name", "authorization_endpoint", "jwks_uri")}
+    return Platform(**values, origins=tuple(row["origins"]), declaration=declare(row["declaration"]), deployments=installed)
+
+
+def _key(jwks: Mapping[str, Any], kid: str) -> RSAKey | None:
+    """Return the key of a JWK set with this id; keys of other kinds and short ones are ignored."""
+    rows = jwks.get("keys")
+    for row in rows if isinstance(rows, list) else ():
+        if not isinstance(row, dict) or row.get("kid") != kid or row.get("kty") != "RSA":
+            continue
+        if row.get("use", "sig") != "sig" or row.get("alg", "RS256") != "RS256":
+            continue
+        try:
+            if base64_to_int(row["n"]).bit_length() >= _MIN_BITS:
+                return RSAKey.import_key({name: row[name] for name in ("kty", "kid", "n", "e")})
+        except (JoseError, LookupError, ValueError, TypeError):
+            continue
+    return None
+
+
+def _check_text(text: str, what: str) -> None:
+    if not text or len(text) > _MAX_TEXT or visible(text) != text:
+        raise UsageError(f"{what} has {len(text)} characters; 1 to {_MAX_TEXT} printable ones are allowed")
+
+
+def _unknown(platform: str) -> UsageError:
+    return UsageError(f"no platform {platform!r} is registered. List them with: mien class platforms list")
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,266 @@
+"""The routes of the LTI tool: login, launch, keys and registration."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mien.errors import DeviceError, MienError, NotPermittedError, UsageError
+from mien.web.lti.deep_linking import read_offer, response_token
+from mien.web.lti.errors import LtiError
+from mien.web.lti.keys import ToolKeys
+from mien.web.lti.launch import Launch, OpenClass, Role
+from mien.web.lti.messages import (
+    CLAIM,
+    DEEP_LINKING,
+    context_of,
+    language_of,
+    message_type,
+    resource_of,
+    role_of,
+    subject_of,
+    title_of,
+)
+from mien.web.lti.pages import HEADERS, link_page, message_page, open_page, redirect, register_page, registered_page
+from mien.web.lti.platforms import Platform, Platforms, check_declaration
+from mien.web.lti.registration import RegistrationRequest, check_request, register
+from mien.web.lti.settings import PREFIX, LtiSettings
+from mien.web.lti.states import LoginStates
+from mien.web.lti.tables import create_tables
+from mien.web.lti.tokens import MAX_TOKEN, check_claims, key_id_of, read_claims
+
+MAX_FORM: Final = MAX_TOKEN + 16 * 1024
+"""Maximum size of a form in bytes."""
+_MAX_HINT: Final = 4000
+_KEYS_CACHED_S: Final = 3600
+_NOT_OPENED: Final = "The class cannot be opened"
+_NOT_REGISTERED: Final = "Mien is not registered"
+_LOG: Final = logging.getLogger("mien.web.lti")
+
+Values = Mapping[str, str]
+
+
+class LtiTool:
+    """The LTI tool: its routes and what a server needs to know of it.
+
+    Args:
+        engine: the database; the tables are created if they do not exist.
+        settings: settings of the tool.
+        open_class: opens a class for a launch that was checked.
+        clock: time in seconds since 1970.
+
+    Raises:
+        UsageError: the public address of the server is not set.
+
+    Attributes:
+        platforms: the registered platforms.
+        keys: the tool's own keys.
+        refused: number of refused requests by code, since the process started.
+        launched: number of opened classes by role, since the process started.
+        routes: the routes; they answer POST requests from other origins.
+    """
+
+    def __init__(
+        self, engine: Engine, settings: LtiSettings, open_class: OpenClass, clock: Callable[[], float] = time.time
+    ) -> None:
+        settings.url("")  # raises without a public address, before the first request does
+        create_tables(engine)
+        self._settings, self._open_class, self._clock = settings, open_class, clock
+        self.platforms = Platforms(engine, settings, clock)
+        self.keys = ToolKeys(engine, settings, clock)
+        self.refused: Counter[str] = Counter()
+        self.launched: Counter[str] = Counter()
+        self._states = LoginStates(engine, settings.state_s, clock)
+        self.routes: list[BaseRoute] = [
+            Route(f"{PREFIX}/login", self._answer(self._log_in), methods=["GET", "POST"]),
+            Route(f"{PREFIX}/launch", self._answer(self._launch), methods=["POST"]),
+            Route(f"{PREFIX}/jwks.json", self._answer(self._send_keys), methods=["GET"]),
+            Route(
+                f"{PREFIX}/register/{{token}}", self._answer(self._register, "Mien is not registered"), methods=["GET", "POST"]
+            ),
+        ]
+
+    def _answer(
+        self, handler: Callable[[Request, Values], Response], heading: str = _NOT_OPENED
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return an endpoint that calls ``handler`` in a worker thread and shows errors of the user as a page."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                values = await _values(request)
+                return await run_in_threadpool(handler, request, values)
+            except MienError as error:
+                return await run_in_threadpool(self._refuse, error, heading)
+            except SQLAlchemyError as error:
+                _LOG.error("lti database unavailable: %s", type(error).__name__)
+                message = "The server cannot reach its database. Try again in a minute."
+                return message_page(heading, message, "database", 503, ())
+
+        return endpoint
+
+    def _refuse(self, error: MienError, heading: str) -> Response:
+        code, status = _code_of(error)
+        self.refused[code] += 1
+        _LOG.info("lti request refused: %s", code)
+        try:
+            origins = self.platforms.origins()
+        except SQLAlchemyError:
+            origins = []
+        return message_page(heading, str(error), code, status, origins)
+
+    def _log_in(self, _: Request, values: Values) -> Response:
+        """Send the browser to the platform, which sends it back with an ID token."""
+        for name in ("iss", "login_hint", "target_link_uri"):
+            if not values.get(name):
+                message = f"The login contains no {name}. Open the class from your course."
+                raise LtiError("login-incomplete", message)
+        if any(len(value) > _MAX_HINT for value in values.values()):
+            raise LtiError("login-too-large", f"A parameter of the login has more than {_MAX_HINT} characters.")
+        platform = self.platforms.find(values["iss"], values.get("client_id", ""))
+        state, nonce = self._states.create(platform.id)
+        query = {
+            "scope": "openid",
+            "response_type": "id_token",
+            "response_mode": "form_post",
+            "prompt": "none",
+            "client_id": platform.client_id,
+            "redirect_uri": self._settings.url("launch"),
+            "login_hint": values["login_hint"],
+            "state": state,
+            "nonce": nonce,
+        }
+        if values.get("lti_message_hint"):
+            query["lti_message_hint"] = values["lti_message_hint"]
+        mark = "&" if urlsplit(platform.authorization_endpoint).query else "?"
+        return redirect(f"{platform.authorization_endpoint}{mark}{urlencode(query)}")
+
+    def _launch(self, _: Request, values: Values) -> Response:
+        """Check an ID token and open a class, or offer a link to one."""
+        state = self._states.check(values.get("state", ""))
+        platform = self._platform(state.platform)
+        if values.get("error"):
+            message = "The learning platform did not sign you in. Open the class again from your course."
+            raise LtiError("platform-refused", message, 401)
+        token = values.get("id_token", "")
+        key = self.platforms.key(platform, key_id_of(token))
+        claims = read_claims(token, key)
+        check_claims(claims, platform, state.nonce, self._clock(), self._settings)
+        kind = message_type(claims, platform)
+        role = role_of(claims)
+        subject = subject_of(claims)
+        policy = check_declaration(platform.declaration)
+        deployment = str(claims[f"{CLAIM}deployment_id"])
+        if kind == DEEP_LINKING:
+            if role is not Role.TEACHER:
+                raise LtiError("role", "Only teachers can add a class to a course.", 403)
+            offer = read_offer(claims, self._settings)
+            self._states.use(state)
+            response = response_token(offer, platform, deployment, self.keys, self._settings, self._clock())
+            return link_page(response, offer.return_url, offer.title or "Add a class", platform.origins)
+        context, resource = context_of(claims), resource_of(claims)
+        launch = Launch(
+            platform=platform.id,
+            deployment=deployment,
+            context=context,
+            resource=resource,
+            title=title_of(claims),
+            role=role,
+            language=language_of(claims),
+            person=self._states.person(platform.id, context or resource, subject),
+            level=policy.level,
+        )
+        self._states.use(state)
+        address = self._open_class(launch)
+        self.launched[role] += 1
+        _LOG.info("lti class opened: %s", role)
+        # a teacher needs no camera
+        return redirect(address) if role is Role.TEACHER else open_page(address, launch.title, platform.origins)
+
+    def _send_keys(self, _: Request, __: Values) -> Response:
+        """Return the tool's public keys."""
+        headers = {**HEADERS, "Cache-Control": f"public, max-age={_KEYS_CACHED_S}"}
+        return JSONResponse(self.keys.published(), headers=headers)
+
+    def _register(self, request: Request, values: Values) -> Response:
+        """Ask for the institution's declaration, and register with it."""
+        asked = RegistrationRequest(
+            str(request.path_params["token"]), values.get("openid_configuration", ""), values.get("registration_token", "")
+        )
+        origins = [check_request(asked, self.platforms, self._settings).origin]
+        if request.method == "GET":
+            return register_page(asked, {}, "", origins)
+        try:
+            platform = register(asked, values, self.platforms, self._settings)
+        except UsageError as error:
+            self.refused["declaration"] += 1
+            return register_page(asked, values, str(error), origins, 422)
+        _LOG.info("lti platform registered: %s, %s", platform.id, platform.policy.level)
+        return registered_page(platform)
+
+    def _platform(self, name: str) -> Platform:
+        """Return the platform of a state; it may have been removed since."""
+        try:
+            return self.platforms.get(name)
+        except UsageError:
+            raise LtiError("platform-unknown", "This learning platform is no longer registered here.", 403) from None
+
+
+def lti_routes(engine: Engine, settings: LtiSettings, open_class: OpenClass) -> list[BaseRoute]:
+    """Return the routes of the LTI tool.
+
+    Args:
+        engine: the database; the tables are created if they do not exist.
+        settings: settings of the tool.
+        open_class: opens a class for a launch that was checked.
+    """
+    return LtiTool(engine, settings, open_class).routes
+
+
+async def _values(request: Request) -> dict[str, str]:
+    """Return the parameters of a request: of its form, else of its address.
+
+    Raises:
+        LtiError: the form is too large, not a form, or names a parameter twice.
+    """
+    if request.method != "POST":
+        return _parsed(request.url.query)
+    if Headers(scope=request.scope).get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise LtiError("form-type", "The request must contain a form (application/x-www-form-urlencoded).", 415)
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_FORM:
+            raise LtiError("form-too-large", f"The form is larger than {MAX_FORM // 1024} KiB.", 413)
+    return _parsed(body.decode("utf-8", "replace"))
+
+
+def _parsed(text: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=50, errors="strict")
+    except ValueError:
+        raise LtiError("form-malformed", "The parameters of the request cannot be read.") from None
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise LtiError("form-malformed", "A parameter of the request is given twice.")
+    return values
+
+
+def _code_of(error: MienError) -> tuple[str, int]:
+    """Return the code and the HTTP status of an error."""
+    if isinstance(error, LtiError):
+        return error.code, error.status
+    if isinstance(error, NotPermittedError):
+        return "not-permitted", 403
+    return ("unavailable", 503) if isinstance(error, DeviceError) else ("class", 409)

@@ -1,0 +1,96 @@
+"""Settings of the LTI tool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from mien.errors import UsageError
+from mien.loopback import is_loopback
+from mien.messaging.http import check_url, is_local_url
+
+PREFIX: Final = "/lti"
+"""Path below which all routes of the tool are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LtiSettings:
+    """Settings of the LTI tool.
+
+    Attributes:
+        base_url: public address of the server, such as ``https://mien.example.org``; without a path. "" if only
+            registrations and keys are managed.
+        name: name of the tool in the learning platform.
+        allow_loopback: accept platforms at ``http`` addresses of this computer; for tests.
+        state_s: time from login to launch, in seconds.
+        clock_skew_s: tolerated difference between the clocks of platform and server, in seconds.
+        max_age_s: maximum age of an ID token, in seconds.
+        keys_ttl_s: time after which a platform's keys are fetched again, in seconds.
+        refetch_s: minimum time between two attempts to fetch a platform's keys, in seconds.
+        rotate_s: time for which a key of the tool signs, in seconds.
+        retire_s: time for which a retired key stays published, in seconds.
+
+    Raises:
+        UsageError: the address is not valid, or a time is not positive.
+    """
+
+    base_url: str = ""
+    name: str = "Mien"
+    allow_loopback: bool = False
+    state_s: float = 600
+    clock_skew_s: float = 60
+    max_age_s: float = 3600
+    keys_ttl_s: float = 86_400
+    refetch_s: float = 30
+    rotate_s: float = 90 * 86_400
+    retire_s: float = 86_400
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(check_url(self.base_url, "the server's public address") if self.base_url else "https:")
+        if parts.path or parts.query or parts.fragment:
+            raise UsageError(f"the server's public address is {self.base_url}; write it without a path, like https://HOST")
+        if parts.scheme != "https" and not self.allow_loopback:
+            raise UsageError(f"the server's public address is {self.base_url}; learning platforms require https://")
+        for name in ("state_s", "max_age_s", "keys_ttl_s", "refetch_s", "rotate_s", "retire_s"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} is {getattr(self, name):g}; it must be greater than 0")
+
+    def url(self, path: str) -> str:
+        """Return the address of a route of the tool, such as ``launch``.
+
+        Raises:
+            UsageError: the public address of the server is not set.
+        """
+        if not self.base_url:
+            raise UsageError("the server's public address is not set. Name it like https://HOST")
+        return f"{self.base_url}{PREFIX}/{path}"
+
+    def check_address(self, url: str, name: str) -> str:
+        """Return the address of a platform after checking it: https, or http to this computer if that is allowed.
+
+        Raises:
+            UsageError: any other address.
+        """
+        check_url(url, name)
+        if urlsplit(url).scheme != "https" and not (self.allow_loopback and is_local_url(url)):
+            raise UsageError(f"{name} must begin with https://")
+        if len(url) > 2000:
+            raise UsageError(f"{name} has {len(url)} characters; at most 2000 are allowed")
+        return url
+
+
+def origin_of(url: str) -> str:
+    """Return the origin of an address, as browsers write it.
+
+    >>> origin_of("https://LMS.example.org:443/course?id=3")
+    'https://lms.example.org'
+    >>> origin_of("http://127.0.0.1:8000/")
+    'http://127.0.0.1:8000'
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").encode("idna").decode("ascii") if not is_loopback(parts.hostname or "") else parts.hostname
+    host = f"[{host}]" if ":" in (host or "") else host
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"

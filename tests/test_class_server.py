@@ -1,0 +1,495 @@
+"""The class server through its HTTP interface: who may do what, what is refused, what is published, what is erased."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from classes import PLAN, URL, Server, class_server, message
+from postgres import PostgresServer
+
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, NotPermittedError, UsageError
+from mien.privacy.lesson_bins import MAX_SIGNALS, LessonPlan
+from mien.web.classroom import schema
+from mien.web.classroom.database import ClassDatabase
+from mien.web.classroom.links import LinkKind
+from mien.web.classroom.messages import MAX_BYTES, parse_message
+from mien.web.classroom.settings import ClassSettings
+from mien.web.classroom.store import OpenedClass
+
+
+@pytest.fixture(autouse=True)
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built pages, small and made on the spot."""
+    folder = tmp_path / "static"
+    (folder / "assets").mkdir(parents=True)
+    for name in ("learner", "teacher"):
+        (folder / f"{name}.html").write_text(f"<!doctype html><title>{name}</title>")
+    monkeypatch.setattr("mien.web.classroom.app.static_folder", lambda: folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'classes.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def start(here: Path, yunet: Path) -> Iterator[Callable[..., Server]]:
+    with ExitStack() as stack:
+        yield lambda where, **more: stack.enter_context(class_server(where, **more))
+
+
+@pytest.fixture
+def server(start: Callable[..., Server], tmp_path: Path) -> Server:
+    return start(f"sqlite:///{tmp_path / 'classes.db'}")
+
+
+def opened(server: Server, people: int = 0, plan: LessonPlan = PLAN) -> tuple[OpenedClass, list[str]]:
+    """Return a running class with participants."""
+    made = server.store.open_class("Algebra", plan=plan)
+    joined = [server.join(made.join) for _ in range(people)]
+    assert server.call("POST", "/api/class/start", made.teach).status_code == 204
+    return made, joined
+
+
+def whole_bin(server: Server, participants: list[str], first: int, **changes: Any) -> None:
+    """Let participants send what a bin needs, and close it."""
+    for step in range(2):
+        for person in participants:
+            assert server.send(person, first + step, **changes) == 204
+    server.pass_bin()
+
+
+def test_a_lesson_from_its_opening_to_its_erasure(start: Callable[..., Server], url: str) -> None:
+    server = start(url)
+    made = server.call("POST", "/api/classes", server.invitation(), {"title": "Algebra", "bin_s": 30, "bins": 6}).json()
+    teach, join = (made[name].partition("#")[2] for name in ("teach", "join"))
+    assert made["join"].startswith(f"{URL}/join#")
+    assert made["qr"].startswith("<svg")
+    people = [server.join(join) for _ in range(15)]
+    assert server.send(people[0], 1) == 425  # the lesson has not started
+    assert server.call("POST", "/api/class/start", teach).status_code == 204
+    assert server.call("POST", "/api/class/start", teach).status_code == 409
+    for step in (1, 2):
+        for k, person in enumerate(people):
+            label = "happy" if k < 5 else "neutral"
+            signal = "lost" if k < 4 and step == 1 else None
+            assert server.send(person, step, expression_s={label: 10.0}, signal=signal) == 204
+    assert server.pass_bin() == 1
+    lesson = server.call("GET", "/api/class", teach).json()
+    (row,) = lesson["timeline"]
+    assert (row["state"], row["people"], row["measured"], row["facing"]) == ("published", 15, 15, 0.9)
+    assert dict(zip(lesson["categories"], row["expressions"], strict=True))["happy"] == pytest.approx(1 / 3, abs=0.001)
+    assert row["signals"] == [4, 0, 0]
+    assert (lesson["title"], lesson["state"], lesson["bin_s"], lesson["k"]) == ("Algebra", "running", 30, 10)
+
+    for person in people[:6]:
+        assert server.call("DELETE", "/api/participants", person).status_code == 204
+    whole_bin(server, people[6:], 3)
+    assert server.call("GET", "/api/class", teach).json()["timeline"][1]["state"] == "too few"
+    assert server.call("GET", "/api/class", teach).json()["timeline"][1]["people"] is None
+
+    assert server.call("POST", "/api/class/marks", teach, {"text": "slide 12"}).status_code == 201
+    note = server.call("POST", "/api/class/marks", teach, {"kind": "note", "text": "=lost here", "at_s": 10}).json()
+    table = server.call("GET", "/api/class/table.csv", teach)
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert [each["state"] for each in rows] == ["published", "too few"]
+    assert (rows[0]["happy"], rows[0]["lost"], rows[0]["marks"]) == ("0.333", "4", "'=lost here")
+    assert server.call("DELETE", f"/api/class/marks/{note['mark_id']}", teach).status_code == 204
+    assert server.call("DELETE", f"/api/class/marks/{note['mark_id']}", teach).status_code == 404
+
+    assert server.call("POST", "/api/class/end", teach).status_code == 204
+    assert server.send(people[8], 9) == 401  # participants end with their lesson
+    assert server.call("POST", "/api/participants", join, {"notice": "x"}).status_code == 409
+    assert server.call("GET", "/api/class", teach).json()["state"] == "ended"
+    following = server.call("POST", "/api/class/next", teach, {"title": "Algebra 2"}).json()
+    lessons = server.call("GET", "/api/class/series", following["teach"].partition("#")[2]).json()
+    assert [(each["title"], each["is_this"]) for each in lessons] == [("Algebra", False), ("Algebra 2", True)]
+    assert lessons[0]["lesson"]["people"] == 15
+    assert server.call("DELETE", "/api/class", teach).status_code == 204
+    assert server.call("GET", "/api/class", teach).status_code == 401
+
+
+def test_what_was_sent_is_gone_when_its_bin_is_closed(start: Callable[..., Server], url: str) -> None:
+    server = start(url)
+    made, people = opened(server, 12)
+    count = "SELECT count(*) FROM class_contributions"
+    with server.store.database.reading() as connection:
+        assert connection.exec_driver_sql(count).scalar() == 0
+    for person in people:
+        server.send(person, 1)
+    with server.store.database.reading() as connection:
+        assert connection.exec_driver_sql(count).scalar() == 12
+    server.pass_bin()
+    with server.store.database.reading() as connection:
+        assert connection.exec_driver_sql(count).scalar() == 0
+    server.call("POST", "/api/class/end", made.teach)
+    with server.store.database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM class_participants").scalar() == 0
+
+
+def test_who_leaves_is_erased_from_the_bin_that_is_open(server: Server) -> None:
+    made, people = opened(server, 12)
+    for step in (1, 2):
+        for person in people:
+            assert server.send(person, step, label="sad" if person == people[0] else "happy") == 204
+    assert server.call("DELETE", "/api/participants", people[0]).status_code == 204
+    assert server.send(people[0], 3) == 401
+    server.pass_bin()
+    (row,) = server.call("GET", "/api/class", made.teach).json()["timeline"]
+    assert row["measured"] == 11
+    assert dict(zip(EMOTIONS, row["expressions"], strict=True))["happy"] == 1.0
+
+
+def test_a_pause_leaves_no_trace(server: Server) -> None:
+    made, people = opened(server, 12)
+    whole_bin(server, people, 1)
+    whole_bin(server, people[1:], 3)  # one pauses: they send nothing
+    rows = server.call("GET", "/api/class", made.teach).json()["timeline"]
+    assert [(row["people"], row["measured"]) for row in rows] == [(12, 12), (12, 11)]
+
+
+def test_signals_count_without_a_face_and_a_few_times_only(server: Server) -> None:
+    plan = LessonPlan(bin_s=30, bins=8)
+    made, people = opened(server, 12, plan)
+    for number in range(MAX_SIGNALS + 2):
+        assert server.send(people[0], 2 * number + 1, measured_s=None, facing_s=None, expression_s=None, signal="lost") == 204
+        assert server.send(people[0], 2 * number + 2, measured_s=None, facing_s=None, expression_s=None, signal="got it") == 204
+        server.pass_bin(plan)
+    rows = server.call("GET", "/api/class", made.teach).json()["timeline"]
+    assert [row["signals"] for row in rows] == [[0, 0, 1]] * MAX_SIGNALS + [[0, 0, 0]] * 2
+    assert {row["state"] for row in rows} == {"too few"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"number": NaN}',
+        b"\xff" * 20,
+        b"[" * 250,
+        b'{"number": 1, "number": 2, "measured_s": 1, "expression_s": {}}',
+        json.dumps(message(0)).encode(),
+        json.dumps(message(True)).encode(),
+        json.dumps(message(10**9)).encode(),
+        json.dumps(message(1, measured_s=-1)).encode(),
+        json.dumps(message(1, measured_s=13)).encode(),
+        json.dumps(message(1, measured_s="10")).encode(),
+        json.dumps(message(1, facing_s=11)).encode(),
+        json.dumps(message(1, expression_s={"bored": 1})).encode(),
+        json.dumps(message(1, expression_s={"happy": 10, "sad": 10})).encode(),
+        json.dumps(message(1, expression_s=[1])).encode(),
+        json.dumps(message(1, signal="bored")).encode(),
+        json.dumps(message(1, name="Ada")).encode(),
+        json.dumps(message(1, at="2026-12-01T09:00:00Z")).encode(),  # the server's clock counts
+        json.dumps({"number": 1}).encode(),
+    ],
+    ids=lambda body: body.decode("latin-1")[:40],
+)
+def test_messages_that_cannot_be_are_refused_and_change_nothing(body: bytes, server: Server) -> None:
+    made, people = opened(server, 12)
+    answer = server.call("POST", "/api/messages", people[0], body)
+    assert answer.status_code == 400
+    assert answer.json()["error"].endswith(".")
+    for step in (1, 2):
+        for person in people:
+            assert server.send(person, step) == 204
+    server.pass_bin()
+    assert server.call("GET", "/api/class", made.teach).json()["timeline"][0]["measured"] == 12
+
+
+def test_long_repeated_and_too_many_messages_are_refused(server: Server) -> None:
+    _, people = opened(server, 12)
+    assert server.call("POST", "/api/messages", people[0], b" " * (MAX_BYTES + 1)).status_code == 413
+    assert server.send(people[0], 5) == 204
+    assert server.send(people[0], 5) == 409
+    assert server.send(people[0], 4) == 409
+    assert [server.send(people[0], number) for number in range(6, 12)] == [204] * 5 + [429]
+    server.pass_bin()
+    assert server.send(people[0], 5) == 409  # in another bin as well
+    assert server.send(people[0], 12) == 204
+
+
+def test_the_largest_message_that_the_page_sends_fits() -> None:
+    body = message(100_000, expression_s=dict.fromkeys(EMOTIONS, 1.4), signal="slower")
+    assert len(json.dumps(body)) <= MAX_BYTES
+    assert parse_message(json.dumps(body).encode()).expression_ms == (1400,) * 7
+    with pytest.raises(DataError):
+        parse_message(b"1")
+
+
+def test_links_permit_one_thing_each(server: Server) -> None:
+    made, people = opened(server, 1)
+    other = server.store.open_class("Other", plan=PLAN)
+    invitation = server.invitation()
+    routes = [
+        ("POST", "/api/classes", LinkKind.OPEN),
+        ("GET", "/api/class", LinkKind.TEACH),
+        ("GET", "/api/class/events", LinkKind.TEACH),
+        ("POST", "/api/class/start", LinkKind.TEACH),
+        ("POST", "/api/class/end", LinkKind.TEACH),
+        ("POST", "/api/class/next", LinkKind.TEACH),
+        ("POST", "/api/class/links", LinkKind.TEACH),
+        ("DELETE", "/api/class/links/join", LinkKind.TEACH),
+        ("POST", "/api/class/marks", LinkKind.TEACH),
+        ("DELETE", "/api/class/marks/x", LinkKind.TEACH),
+        ("GET", "/api/class/table.csv", LinkKind.TEACH),
+        ("GET", "/api/class/series", LinkKind.TEACH),
+        ("DELETE", "/api/class", LinkKind.TEACH),
+        ("GET", "/api/lesson", LinkKind.JOIN),
+        ("POST", "/api/participants", LinkKind.JOIN),
+    ]
+    tokens = {LinkKind.OPEN: invitation, LinkKind.TEACH: made.teach, LinkKind.JOIN: made.join}
+    for method, path, kind in routes:
+        wrong = [token for each, token in tokens.items() if each is not kind]
+        for token in (*wrong, people[0], "", "x" * 22, made.class_id, made.teach[:-1]):
+            if path == "/api/messages":
+                continue
+            answer = server.call(method, path, token, {"title": "x", "text": "x"} if method == "POST" else None)
+            assert answer.status_code in (401, 429), (method, path)
+    assert server.call("GET", "/api/class", other.teach).json()["title"] == "Other"
+    for token in (made.teach, made.join, invitation, ""):
+        assert server.call("POST", "/api/messages", token, message(1)).status_code in (401, 429)
+
+
+def test_links_are_revoked_and_expire(server: Server) -> None:
+    made, people = opened(server, 1)
+    second = server.call("POST", "/api/class/links", made.teach, {"kind": "teach"}).json()["url"].partition("#")[2]
+    assert server.call("GET", "/api/class", second).status_code == 200
+    assert server.call("DELETE", "/api/class/links/teach", made.teach).json() == {"revoked": 1}
+    assert server.call("GET", "/api/class", second).status_code == 401
+    assert server.call("GET", "/api/class", made.teach).status_code == 200
+    assert server.call("DELETE", "/api/class/links/join", made.teach).json() == {"revoked": 1}
+    assert server.call("GET", "/api/lesson", made.join).status_code == 401
+    assert server.send(people[0], 1) == 204  # who joined stays
+    third = server.call("POST", "/api/class/links", made.teach, {"kind": "join"}).json()["url"].partition("#")[2]
+    server.clock.now_s += 86_401
+    assert server.call("GET", "/api/lesson", third).status_code == 401
+    server.clock.now_s += 30 * 86_400
+    assert server.call("GET", "/api/class", made.teach).status_code == 401
+    assert server.store.erase_old() == 1
+
+
+def test_the_database_has_no_token_and_the_log_nothing_personal(server: Server, tmp_path: Path) -> None:
+    made, people = opened(server, 3)
+    tokens = [made.teach, made.join, *people]
+    server.call("GET", "/api/class", "x" * 22)
+    with sqlite3.connect(tmp_path / "classes.db") as database:
+        dump = "\n".join(database.iterdump())
+    assert "Algebra" in dump
+    assert not any(token in dump for token in tokens)
+    log = server.log.getvalue()
+    assert log
+    for line in log.splitlines():
+        assert {"time", "event"} <= json.loads(line).keys()
+    assert not any(text in log for text in (*tokens, made.class_id, "Algebra", "testclient"))
+
+
+def test_wrong_links_are_slowed_down_and_right_ones_are_not(server: Server) -> None:
+    made, _ = opened(server)
+    found = [server.call("GET", "/api/class", "y" * 22) for _ in range(70)]
+    assert found[0].status_code == 401
+    assert found[-1].status_code == 429
+    assert int(found[-1].headers["retry-after"]) >= 1
+    assert server.call("GET", "/api/class", made.teach).status_code == 200
+
+
+def test_consent_refers_to_the_notice(server: Server) -> None:
+    made, _ = opened(server)
+    lesson = server.call("GET", "/api/lesson", made.join).json()
+    assert "300 bytes" in lesson["notice"]["text"]
+    assert lesson["notice"]["hash"].startswith(lesson["notice"]["version"])
+    for body in ({}, {"notice": "other"}, {"notice": None}):
+        assert server.call("POST", "/api/participants", made.join, body).status_code == 409
+
+
+def test_under_observables_no_expression_is_served_counted_or_taken(
+    start: Callable[..., Server], school: Path, tmp_path: Path
+) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", deployment=school, url="https://class.example.org")
+    server.client.base_url = "https://class.example.org"
+    made = server.call("POST", "/api/classes", server.invitation(), {"title": "x", "bin_s": 30, "expressions": True}).json()
+    teach, join = (made[name].partition("#")[2] for name in ("teach", "join"))
+    assert server.call("GET", "/api/lesson", join).json()["model"] is None
+    people = [server.join(join) for _ in range(12)]
+    server.call("POST", "/api/class/start", teach)
+    assert server.send(people[0], 1) == 422
+    for step in (1, 2):
+        for person in people:
+            assert server.send(person, step, expression_s=None) == 204
+    server.pass_bin()
+    lesson = server.call("GET", "/api/class", teach).json()
+    assert (lesson["level"], lesson["categories"]) == ("observables", [])
+    assert (lesson["timeline"][0]["facing"], lesson["timeline"][0]["expressions"]) == (0.9, [])
+
+
+def test_a_teacher_may_ask_for_less_than_the_policy_permits_and_never_for_more(server: Server) -> None:
+    invitation = server.invitation()
+    made = server.call("POST", "/api/classes", invitation, {"title": "x", "expressions": False, "budget": 2.0}).json()
+    lesson = server.call("GET", "/api/class", made["teach"].partition("#")[2]).json()
+    assert (lesson["categories"], lesson["budget"]) == ([], 0.75)
+    for body in ({"title": ""}, {"title": "x" * 81}, {"title": "x", "bin_s": 5}, {"title": "x", "k": 3}, {"title": 3}, []):
+        assert server.call("POST", "/api/classes", invitation, body).status_code == 400
+
+
+def test_other_computers_need_a_declaration(here: Path) -> None:
+    with pytest.raises(NotPermittedError, match="mien policy init"):
+        ClassSettings(url="https://class.example.org").policy()
+    for url in ("class.example.org", "https://class.example.org/path", "ftp://x", "https://a@b"):
+        with pytest.raises(UsageError):
+            ClassSettings(url=url)
+
+
+def test_bins_in_which_no_server_ran_are_gaps(server: Server) -> None:
+    made, people = opened(server, 12)
+    whole_bin(server, people, 1)
+    for step in (3, 4):
+        for person in people:
+            server.send(person, step)
+    server.clock.now_s += 1000
+    assert server.closer.close_due() == 5
+    lesson = server.call("GET", "/api/class", made.teach).json()
+    assert [row["state"] for row in lesson["timeline"]] == ["published", "gap", "gap", "gap", "gap", "gap"]
+    assert lesson["state"] == "ended"
+
+
+def test_a_restored_backup_cannot_publish_a_bin_again(server: Server, start: Callable[..., Server], tmp_path: Path) -> None:
+    from mien.web.classroom.backup import backup
+
+    made, people = opened(server, 12)
+    whole_bin(server, people, 1)
+    for person in people:
+        server.send(person, 3)
+    backup(server.store.database, tmp_path / "backup.db")
+    with sqlite3.connect(tmp_path / "backup.db") as database:
+        for table in ("class_contributions", "class_participants"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    restored = start(f"sqlite:///{tmp_path / 'backup.db'}")
+    assert [row["state"] for row in restored.call("GET", "/api/class", made.teach).json()["timeline"]] == ["published"]
+
+
+def test_a_database_that_is_away_is_said_so_and_nothing_is_lost(server: Server, tmp_path: Path, monkeypatch: Any) -> None:
+    made, people = opened(server, 12)
+    engine = server.store.database.engine
+    from sqlalchemy.exc import OperationalError
+
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("", {}, Exception("away"))
+
+    with monkeypatch.context() as context:
+        context.setattr(engine, "connect", away)
+        assert server.send(people[0], 1) == 503
+        assert server.call("GET", "/api/class", made.teach).status_code == 503
+        assert server.call("GET", "/health").status_code == 503
+    assert server.call("GET", "/health").status_code == 200
+    assert server.send(people[0], 1) == 204  # the page tries again with the same number
+
+
+def test_events_tell_changes_and_end_when_the_link_is_revoked(start: Callable[..., Server], tmp_path: Path) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", tick_s=0.05)
+    made, _ = opened(server)
+    second = server.call("POST", "/api/class/links", made.teach, {"kind": "teach"}).json()["url"].partition("#")[2]
+    import threading
+
+    seen: list[str] = []
+
+    def read() -> None:
+        with server.client.stream("GET", "/api/class/events", headers={"Authorization": f"Bearer {second}"}) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            seen.extend(line for line in answer.iter_lines() if line.startswith("event"))
+
+    reader = threading.Thread(target=read)
+    timers = [
+        threading.Timer(1.0, lambda: server.call("POST", "/api/class/marks", made.teach, {"text": "slide 1"})),
+        threading.Timer(2.0, lambda: server.call("DELETE", "/api/class/links/teach", made.teach)),
+    ]
+    for each in (reader, *timers):
+        each.start()
+    reader.join(30)
+    assert not reader.is_alive()
+    assert seen == ["event: changed", "event: changed", "event: gone"]
+
+
+def test_metrics_are_for_the_operator_and_name_nobody(start: Callable[..., Server], tmp_path: Path) -> None:
+    token = "operator-0123456789"
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", metrics_token=token)
+    made, people = opened(server, 2)
+    server.send(people[0], 1)
+    assert server.call("GET", "/metrics").status_code == 404
+    assert server.call("GET", "/metrics", made.teach).status_code == 404
+    text = server.call("GET", "/metrics", token).text
+    assert 'mien_class_messages_total{outcome="counted"} 1' in text
+    assert "mien_class_joins_total 2" in text
+    assert made.class_id not in text
+
+
+def test_every_answer_has_the_policy_and_other_origins_change_nothing(server: Server) -> None:
+    made, _ = opened(server)
+    for path in ("/", "/join", "/teach", "/new", "/settings.json", "/health", "/nothing", "/api/class"):
+        headers = server.call("GET", path).headers
+        assert "connect-src 'self'" in headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+    for origin in ("https://evil.example", "null"):
+        answer = server.call("DELETE", "/api/class", made.teach, headers={"Origin": origin})
+        assert answer.status_code == 403
+    assert server.call("GET", "/api/class", made.teach, headers={"Origin": URL}).status_code == 200
+    assert server.call("GET", "/", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_embedding_is_for_pages_that_the_operator_names(start: Callable[..., Server], tmp_path: Path) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", embedders=("https://moodle.example",))
+    for path in ("/", "/join", "/teach", "/new"):
+        assert server.call("GET", path).headers["content-security-policy"].endswith("frame-ancestors https://moodle.example")
+    with pytest.raises(UsageError):
+        ClassSettings(url=URL, embedders=("*",))
+
+
+def test_a_newer_database_is_refused_and_the_schema_fits_its_tables(url: str) -> None:
+    database = ClassDatabase(url)
+    from sqlalchemy import inspect
+
+    for table in schema.TABLES:
+        columns = {column["name"] for column in inspect(database.engine).get_columns(table.name)}
+        assert columns == set(table.columns.keys()), table.name
+    ClassDatabase(url).close()  # opened again, nothing happens
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE class_schema SET version = 99")
+    database.close()
+    with pytest.raises(DataError, match="newer"):
+        ClassDatabase(url)
+
+
+def test_one_bin_is_closed_once_however_many_try(start: Callable[..., Server], url: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from classes import exactly
+
+    from mien.web.classroom.closing import Closer
+
+    server = start(url)
+    made, people = opened(server, 12)
+    for step in (1, 2):
+        for person in people:
+            server.send(person, step)
+    server.clock.now_s += 31.5
+    others = [Closer(ClassDatabase(url), server.clock, exactly) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(lambda closer: closer.close_due(), others)) == 1
+    rows = server.call("GET", "/api/class", made.teach).json()["timeline"]
+    assert [(row["state"], row["measured"]) for row in rows] == [("published", 12)]
+    for each in others:
+        each._database.close()

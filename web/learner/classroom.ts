@@ -1,0 +1,195 @@
+/** Taking part in a class: the notice and consent, what is sent, one's own signals, leaving. */
+
+import type { FrameResult } from "../sdk.js";
+import { element, say } from "./elements.js";
+import { Sender } from "./sender.js";
+import type { EngineFiles } from "../sdk.js";
+
+/** What the server says of a class to somebody who has its link. */
+export interface Lesson {
+  readonly title: string;
+  readonly state: "waiting" | "running" | "ended";
+  readonly bin_s: number;
+  readonly interval_s: number;
+  readonly signals: readonly string[];
+  readonly max_signals: number;
+  readonly notice: { readonly text: string; readonly version: string; readonly hash: string };
+  readonly model: EngineFiles["model"];
+}
+
+const TICK_MS = 1000;
+const OVER = "The lesson is over. Nothing is sent any more.";
+
+/** Ask the server with a token; the error is a sentence. */
+async function ask(method: string, path: string, token: string, body?: string, keepalive = false): Promise<Response> {
+  const headers: Record<string, string> = { Authorization: `Bearer ${token}` };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return fetch(path, { method, headers, keepalive, ...(body === undefined ? {} : { body }) });
+}
+
+async function sentence(answer: Response): Promise<string> {
+  const said = (await answer.json().catch(() => ({}))) as { error?: string };
+  return said.error ?? `The server answers ${answer.status}.`;
+}
+
+/** Return the class that this page's link leads to, and the token. */
+export async function openLesson(): Promise<{ lesson: Lesson; token: string }> {
+  const token = location.hash.slice(1);
+  if (token === "") throw new Error("This address is incomplete: it has no link to a class. Open the link that your teacher gave you.");
+  const answer = await ask("GET", "api/lesson", token).catch(() => null);
+  if (answer === null) throw new Error("The class server does not answer. Reload this page to try again.");
+  if (!answer.ok) throw new Error(await sentence(answer));
+  return { lesson: (await answer.json()) as Lesson, token };
+}
+
+/** Shows the notice; resolves with the participant's token when somebody joins. */
+export function consent(lesson: Lesson, token: string): Promise<string> {
+  document.body.classList.add("asks");
+  element("consent").hidden = false;
+  say("consent-title", lesson.title);
+  const text = element("notice");
+  text.replaceChildren(
+    ...lesson.notice.text.trim().split("\n").map((line) => {
+      const paragraph = document.createElement("p");
+      const [name, ...rest] = line.split(": ");
+      const strong = document.createElement("strong");
+      if (rest.length > 0 && name!.length < 30) {
+        strong.textContent = `${name}: `;
+        paragraph.append(strong, rest.join(": "));
+      } else paragraph.textContent = line;
+      return paragraph;
+    }),
+  );
+  say("notice-version", `Version ${lesson.notice.version} of this notice. Your consent refers to it.`);
+  const join = element<HTMLButtonElement>("join");
+  const problem = (text: string): void => {
+    element("consent-problem").hidden = text === "";
+    say("consent-problem", text);
+  };
+  if (lesson.state === "ended") {
+    problem("This lesson is over.");
+    join.disabled = true;
+  }
+  return new Promise((resolve) => {
+    element("decline").addEventListener("click", () => {
+      problem("You did not join, and nothing was sent. You may close this page, or join later.");
+    });
+    join.addEventListener("click", () => {
+      join.disabled = true;
+      problem("");
+      ask("POST", "api/participants", token, JSON.stringify({ notice: lesson.notice.hash }))
+        .then(async (answer) => {
+          if (!answer.ok) throw new Error(await sentence(answer));
+          const { participant } = (await answer.json()) as { participant: string };
+          element("consent").hidden = true;
+          document.body.classList.remove("asks");
+          resolve(participant);
+        })
+        .catch((error: unknown) => {
+          problem(error instanceof TypeError ? "The class server does not answer. Try again." : (error as Error).message);
+          join.disabled = false;
+        });
+    });
+  });
+}
+
+/** The panel of somebody who takes part. */
+export class Classroom {
+  private readonly sender: Sender;
+  private readonly buttons: HTMLButtonElement[];
+  private hasLeft = false;
+  private isPaused = false;
+
+  constructor(
+    lesson: Lesson,
+    private readonly participant: string,
+    private readonly stopped: (sentence: string) => void,
+  ) {
+    const { interval_s, bin_s, max_signals, model } = lesson;
+    this.sender = new Sender(
+      { interval_s, bin_s, max_signals, expressions: model !== null },
+      async (body) => ask("POST", "api/messages", participant, body).then(({ status }) => status, () => 0),
+      { changed: () => this.show(), ended: () => this.over() },
+    );
+    element("classroom").hidden = false;
+    document.body.classList.add("in-class");
+    say("class-title", lesson.title);
+    this.buttons = lesson.signals.map((name) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = name;
+      button.setAttribute("aria-pressed", "false");
+      button.addEventListener("click", () => {
+        if (this.sender.pressedSignal === name) this.sender.takeBack();
+        else this.sender.signal(name);
+      });
+      return button;
+    });
+    element("signals").replaceChildren(...this.buttons);
+    element("leave").addEventListener("click", () => void this.leave());
+    setInterval(() => {
+      this.sender.tick(performance.now());
+      this.show();
+    }, TICK_MS);
+    addEventListener("pagehide", () => {
+      if (!this.hasLeft) void ask("DELETE", "api/participants", participant, undefined, true).catch(() => undefined);
+    });
+    this.show();
+  }
+
+  add(result: FrameResult): void {
+    if (!this.isPaused) this.sender.add(result, performance.now());
+  }
+
+  /** Nothing of a pause is sent, and nothing that was counted since the last message. */
+  pause(isPaused: boolean): void {
+    this.isPaused = isPaused;
+    if (isPaused) this.sender.forget();
+    this.show();
+  }
+
+  private async leave(): Promise<void> {
+    this.hasLeft = true;
+    this.sender.end();
+    const answer = await ask("DELETE", "api/participants", this.participant).catch(() => null);
+    const erased = answer?.ok ?? false;
+    say(
+      "class-status",
+      erased
+        ? "You left. What had not been added up was erased."
+        : "You left this page's class, but the server does not answer. What had not been added up is deleted with its interval.",
+    );
+    this.stopped("You left the class.");
+  }
+
+  private over(): void {
+    if (this.hasLeft) return;
+    this.hasLeft = true;
+    say("class-status", OVER);
+    this.stopped(OVER);
+  }
+
+  private show(): void {
+    const { sender } = this;
+    const left = sender.signalsLeft;
+    for (const button of this.buttons) {
+      const isPressed = sender.pressedSignal === button.textContent;
+      button.setAttribute("aria-pressed", String(isPressed));
+      button.disabled = this.hasLeft || (left === 0 && sender.pressedSignal === null);
+    }
+    const waits = sender.pressedSignal === null ? "" : " It goes with the next message; press again to take it back.";
+    say("signals-left", `${left} left in this lesson.${waits}`);
+    element<HTMLButtonElement>("leave").disabled = this.hasLeft;
+    say("message-last", sender.last || "nothing yet");
+    say("message-next", this.hasLeft ? "nothing" : this.isPaused ? "nothing: paused" : sender.next || "nothing: no face is read");
+    if (this.hasLeft) return;
+    const words = {
+      idle: "Nothing was sent yet.",
+      sent: "The last message arrived.",
+      "waiting for the lesson": "The lesson has not started. What is sent is not counted.",
+      "network away": `The server does not answer. ${sender.waiting} waiting; what is older than an interval is dropped.`,
+      ended: OVER,
+    } as const;
+    say("class-status", this.isPaused ? "Paused: nothing is sent." : words[sender.state]);
+  }
+}

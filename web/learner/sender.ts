@@ -1,0 +1,202 @@
+/**
+ * What a learner's page sends to a class: one message every ten seconds, nothing while no face is read.
+ *
+ * Messages wait while the network is away and are dropped when they are older than a bin. The text that is sent is the
+ * text that is shown.
+ */
+
+import type { FrameResult } from "../sdk.js";
+import { NOT_PERMITTED } from "../engine/constants.js";
+
+/** What became of a message: its HTTP status, 0 where the server could not be reached. */
+export type Post = (body: string) => Promise<number>;
+
+/** What the sender tells the page. */
+export interface SenderListener {
+  /** Something changed that the page shows. */
+  changed(): void;
+  /** The lesson is over, or the server does not know this participant any more. */
+  ended(): void;
+}
+
+export interface SenderSettings {
+  /** Seconds between two messages. */
+  readonly interval_s: number;
+  /** Length of a bin: what is older is of no use. */
+  readonly bin_s: number;
+  /** Whether expressions are sent. */
+  readonly expressions: boolean;
+  /** How many times signals count in a lesson. */
+  readonly max_signals: number;
+}
+
+/** What the last attempt showed. */
+export type SenderState = "idle" | "sent" | "waiting for the lesson" | "network away" | "ended";
+
+interface Waiting {
+  readonly body: string;
+  readonly made_ms: number;
+}
+
+/** Timers run late: a message may stand for this much more than the interval. */
+const TOLERANCE_S = 2;
+
+export class Sender {
+  private measured_s = 0;
+  private facing_s = 0;
+  private readonly expression_s = new Map<string, number>();
+  private pressed: string | null = null;
+  private number = 0;
+  private queue: Waiting[] = [];
+  private sending = false;
+  private begun_ms: number | null = null;
+  /** The last message that the server has, word for word. */
+  last = "";
+  state: SenderState = "idle";
+  /** Signals that still count, as far as this page knows. */
+  signalsLeft: number;
+
+  /** `phase` spreads the messages of a class over the interval; 0 to 1. */
+  constructor(
+    private readonly settings: SenderSettings,
+    private readonly post: Post,
+    private readonly listener: SenderListener,
+    private readonly phase = Math.random(),
+  ) {
+    this.signalsLeft = settings.max_signals;
+  }
+
+  /** Messages that wait for the network. */
+  get waiting(): number {
+    return this.queue.length;
+  }
+
+  /** The message as it stands now; it is sent when its ten seconds are over. */
+  get next(): string {
+    return this.pressed === null && this.measured_s < 0.05 ? "" : this.message(this.number + 1);
+  }
+
+  /** Add a reading. With two faces nobody knows whose is whose, so nothing is counted. */
+  add(result: FrameResult, now_ms: number): void {
+    const [face] = result.faces;
+    if (this.state !== "ended" && face !== undefined && result.faces.length === 1) {
+      const isRead = this.settings.expressions ? face.unread === "" : face.unread === "" || face.unread === NOT_PERMITTED;
+      if (isRead) {
+        const { interval_s } = result;
+        this.measured_s += interval_s;
+        if (face.facing === true) this.facing_s += interval_s;
+        if (this.settings.expressions) this.expression_s.set(face.label, (this.expression_s.get(face.label) ?? 0) + interval_s);
+      }
+    }
+    this.tick(now_ms);
+  }
+
+  /** Send what is due. */
+  tick(now_ms: number): void {
+    if (this.state === "ended") return;
+    const interval_ms = 1000 * this.settings.interval_s;
+    this.begun_ms ??= now_ms - this.phase * interval_ms;
+    if (now_ms - this.begun_ms >= interval_ms) {
+      this.close(now_ms);
+      this.begun_ms = now_ms;
+    }
+    void this.flush(now_ms);
+  }
+
+  /** Say something oneself; it goes with the next message. */
+  signal(name: string): void {
+    if (this.signalsLeft === 0 && this.pressed === null) return;
+    if (this.pressed === null) this.signalsLeft--;
+    this.pressed = name;
+    this.listener.changed();
+  }
+
+  /** Take the signal back that has not been sent. */
+  takeBack(): void {
+    if (this.pressed === null) return;
+    this.pressed = null;
+    this.signalsLeft++;
+    this.listener.changed();
+  }
+
+  /** The signal that waits for the next message. */
+  get pressedSignal(): string | null {
+    return this.pressed;
+  }
+
+  /** Forget what was counted since the last message: a pause leaves no trace. */
+  forget(): void {
+    this.measured_s = this.facing_s = 0;
+    this.expression_s.clear();
+  }
+
+  /** Forget everything: nothing more is sent. */
+  end(): void {
+    this.forget();
+    this.queue = [];
+    this.pressed = null;
+    this.state = "ended";
+    this.listener.changed();
+  }
+
+  private close(now_ms: number): void {
+    const hasFace = this.measured_s >= 0.05;
+    if (!hasFace && this.pressed === null) {
+      this.forget();
+      return;
+    }
+    this.queue.push({ body: this.message(++this.number), made_ms: now_ms });
+    this.forget();
+    this.pressed = null;
+    this.listener.changed();
+  }
+
+  private message(number: number): string {
+    const { interval_s, expressions } = this.settings;
+    const most_s = interval_s + TOLERANCE_S;
+    const scale = this.measured_s > most_s ? interval_s / this.measured_s : 1;
+    const tenths = (value: number): number => Math.round(10 * scale * value) / 10;
+    const body: Record<string, unknown> = { number };
+    if (this.measured_s >= 0.05) {
+      body["measured_s"] = tenths(this.measured_s);
+      body["facing_s"] = Math.min(tenths(this.facing_s), tenths(this.measured_s));
+      if (expressions) {
+        const shown = [...this.expression_s].map(([name, value]) => [name, tenths(value)] as const).filter(([, value]) => value > 0);
+        body["expression_s"] = Object.fromEntries(shown);
+      }
+    }
+    if (this.pressed !== null) body["signal"] = this.pressed;
+    return JSON.stringify(body);
+  }
+
+  private async flush(now_ms: number): Promise<void> {
+    const oldest_ms = now_ms - 1000 * this.settings.bin_s;
+    this.queue = this.queue.filter(({ made_ms }) => made_ms >= oldest_ms);
+    if (this.sending || this.queue.length === 0) return;
+    this.sending = true;
+    try {
+      for (let first = this.queue[0]; first !== undefined; first = this.queue[0]) {
+        const status = await this.post(first.body);
+        if ((this.state as SenderState) === "ended") return;
+        if (status === 0 || status >= 500) {
+          this.state = "network away";
+          break;
+        }
+        if (this.queue[0] === first) this.queue.shift();
+        if (status === 401 || status === 410) {
+          this.end();
+          this.listener.ended();
+          return;
+        }
+        if (status === 425) this.state = "waiting for the lesson";
+        else if (status < 300 || status === 409) {
+          this.state = "sent";
+          this.last = first.body;
+        }
+      }
+    } finally {
+      this.sending = false;
+      this.listener.changed();
+    }
+  }
+}

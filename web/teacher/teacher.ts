@@ -1,0 +1,462 @@
+/** The teacher's page: opening a class, the lesson live, and looking back at it. It shows published numbers only. */
+
+import { COLOURS } from "../engine/constants.js";
+import { clock, download, element, say } from "../learner/elements.js";
+import { Alerts } from "./alerts.js";
+import { Api, type ClassDocument, type Links, type Mark, RefusedError, type SeriesLesson, type TimelineBin } from "./api.js";
+import { drawTimeline } from "./band_chart.js";
+
+const TOAST_MS = 5000;
+
+/** Return a share as people read it. */
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
+
+function make<K extends keyof HTMLElementTagNameMap>(tag: K, text = "", kind = ""): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  made.className = kind;
+  return made;
+}
+
+function toast(sentence: string): void {
+  const place = element("toast");
+  place.textContent = sentence;
+  place.hidden = false;
+  say("spoken", sentence);
+  setTimeout(() => (place.hidden = true), TOAST_MS);
+}
+
+function showProblem(sentence: string): void {
+  element("problem").hidden = sentence === "";
+  say("problem", sentence);
+}
+
+function showQr(svg: string, url: string): void {
+  element<HTMLImageElement>("qr").src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
+  element<HTMLInputElement>("join-url").value = url;
+}
+
+class TeacherPage {
+  private shown: ClassDocument | null = null;
+  private series: readonly SeriesLesson[] = [];
+  private alerts: Alerts | null = null;
+  private readonly stop = new AbortController();
+  private elapsed = { at_ms: 0, s: 0 };
+  private noteAt_s = 0;
+  private refreshing = false;
+  private stale = false;
+
+  constructor(private readonly api: Api) {
+    this.wire();
+    void this.refresh();
+    void api.listen(
+      () => void this.refresh(),
+      (is) => {
+        document.body.classList.toggle("away", !is);
+        if (is) void this.refresh();
+      },
+      this.stop.signal,
+    );
+    setInterval(() => this.showTime(), 1000);
+  }
+
+  private wire(): void {
+    const click = (id: string, action: () => unknown): void =>
+      element(id).addEventListener("click", () => {
+        Promise.resolve(action()).catch((error: unknown) => toast(error instanceof Error ? error.message : String(error)));
+      });
+    const { api } = this;
+    click("start", async () => {
+      await api.json("POST", "class/start");
+      await this.refresh();
+    });
+    click("end", async () => {
+      if (!(await this.sure("End the lesson? Learners' pages stop sending. What was sent in the interval that is not over is deleted.", "End lesson"))) return;
+      await api.json("POST", "class/end");
+      await this.refresh();
+    });
+    click("share", async () => {
+      const known = recall("mien-join");
+      if (known === null || element<HTMLInputElement>("join-url").value === "") await this.newJoinLink();
+      element<HTMLDialogElement>("share-dialog").showModal();
+    });
+    click("copy", async () => {
+      await navigator.clipboard.writeText(element<HTMLInputElement>("join-url").value);
+      toast("The link was copied.");
+    });
+    click("renew", async () => {
+      const { revoked } = await api.json<{ revoked: number }>("DELETE", "class/links/join");
+      await this.newJoinLink();
+      toast(`${revoked} earlier links no longer work. Learners who joined stay.`);
+    });
+    click("revoke-teach", async () => {
+      const { revoked } = await api.json<{ revoked: number }>("DELETE", "class/links/teach");
+      toast(`${revoked} other links to teach no longer work.`);
+    });
+    click("share-teach", async () => {
+      const { url } = await api.json<{ url: string }>("POST", "class/links", { kind: "teach" });
+      await navigator.clipboard.writeText(url).catch(() => undefined);
+      toast("A new link to teach was copied. Whoever has it sees and manages this class.");
+    });
+    click("collapse", () => {
+      const is = document.body.classList.toggle("collapsed");
+      element("collapse").setAttribute("aria-pressed", String(is));
+    });
+    click("csv", async () => download("class.csv", await api.blob("class/table.csv")));
+    click("print", () => print());
+    click("next", async () => {
+      const made = await api.json<Links>("POST", "class/next", { title: this.shown?.title ?? "" });
+      go(made);
+    });
+    click("erase", async () => {
+      if (!(await this.sure("Erase this class with its numbers, marks and notes? This cannot be undone.", "Erase"))) return;
+      await api.json("DELETE", "class");
+      this.stop.abort();
+      document.body.dataset["view"] = "none";
+      showProblem("This class was erased.");
+    });
+    element("mark-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const input = element<HTMLInputElement>("mark-text");
+      void this.write("mark", input);
+    });
+    element("note-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.write("note", element<HTMLInputElement>("note-text"), this.noteAt_s);
+    });
+    element("mean").addEventListener("change", () => void this.refresh());
+    element("all").addEventListener("change", () => this.showTimeline());
+    element("alerts").addEventListener("change", () => {
+      const isOn = element<HTMLInputElement>("alerts").checked;
+      this.alerts = isOn && this.shown !== null ? new Alerts(this.shown.signals) : null;
+      this.alerts?.look(this.shown?.timeline ?? []); // what is over is no news
+    });
+    click("alert-close", () => (element("alert").hidden = true));
+  }
+
+  private async write(kind: Mark["kind"], input: HTMLInputElement, at_s?: number): Promise<void> {
+    try {
+      await this.api.json("POST", "class/marks", { kind, text: input.value, ...(at_s === undefined ? {} : { at_s }) });
+      input.value = "";
+      await this.refresh();
+    } catch (error) {
+      toast((error as Error).message);
+    }
+  }
+
+  private async newJoinLink(): Promise<void> {
+    const { url, qr } = await this.api.json<{ url: string; qr: string }>("POST", "class/links", { kind: "join" });
+    remember("mien-join", url);
+    showQr(qr, url);
+  }
+
+  /** Ask before something that cannot be undone. */
+  private sure(question: string, action: string): Promise<boolean> {
+    const dialog = element<HTMLDialogElement>("sure-dialog");
+    say("sure-question", question);
+    say("sure-yes", action);
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+  }
+
+  private async refresh(): Promise<void> {
+    if (this.refreshing) {
+      this.stale = true;
+      return;
+    }
+    this.refreshing = true;
+    try {
+      do {
+        this.stale = false;
+        const mean = element<HTMLSelectElement>("mean").value;
+        const shown = await this.api.json<ClassDocument>("GET", `class?mean=${mean}`);
+        if (shown.state === "ended" || this.series.length === 0) this.series = await this.api.json("GET", "class/series");
+        this.shown = shown;
+        this.show();
+      } while (this.stale);
+    } catch (error) {
+      if (error instanceof RefusedError && error.status === 401) {
+        this.stop.abort();
+        document.body.dataset["view"] = "none";
+        showProblem(error.message);
+      }
+    } finally {
+      this.refreshing = false;
+    }
+  }
+
+  private show(): void {
+    const { shown } = this;
+    if (shown === null) return;
+    this.elapsed = { at_ms: performance.now(), s: shown.elapsed_s ?? 0 };
+    document.body.dataset["view"] = "class";
+    document.body.dataset["state"] = shown.state;
+    document.body.classList.toggle("observables", shown.level === "observables");
+    document.title = `${shown.title} - Mien`;
+    say("title", shown.title);
+    say("state", { waiting: "not started", running: "live", ended: "over" }[shown.state]);
+    element("start").hidden = shown.state !== "waiting";
+    element("end").hidden = shown.state !== "running";
+    element("share").hidden = shown.state === "ended";
+    element("mark-form").hidden = shown.state !== "running";
+    element("next").hidden = shown.state !== "ended";
+    say("what", shown.level === "observables" ? "Presence, facing the screen and what learners say. Expressions are not read in this class." : "Expressions resembling seven words, not feelings. They say little about attention or understanding; ask your learners.");
+    say("rules", `Sums over everybody for each ${words(shown.bin_s)}, with random noise of ${shown.noise} people; nothing if fewer than ${shown.k} people seem to be there. Bands show what the noise leaves open (95 %).`);
+    this.showTime();
+    this.showNow(shown);
+    this.showTimeline();
+    this.showTable(shown);
+    this.showMarks(shown);
+    this.showSeries();
+    const said = this.alerts?.look(shown.timeline) ?? "";
+    if (said !== "") {
+      say("alert-text", said);
+      element("alert").hidden = false;
+      say("spoken", said);
+    }
+  }
+
+  private showTime(): void {
+    const { shown } = this;
+    if (shown === null) return;
+    const elapsed_s = this.elapsed.s + (shown.state === "running" ? (performance.now() - this.elapsed.at_ms) / 1000 : 0);
+    say("elapsed", shown.started_s === null ? "" : clock(Math.min(elapsed_s, shown.bins * shown.bin_s)));
+    const left_s = Math.max(0, (shown.timeline.length + 1) * shown.bin_s - elapsed_s);
+    say("until", shown.state === "running" ? `next numbers in ${clock(left_s)}` : "");
+  }
+
+  /** The numbers of the newest bin; after the lesson, those of all of it. */
+  private showNow(shown: ClassDocument): void {
+    const isOver = shown.state === "ended";
+    const last = shown.timeline.at(-1);
+    const now = isOver ? shown.lesson : (last ?? null);
+    say("now-title", isOver ? "The whole lesson" : "Now");
+    if (now === null || now.people === null) {
+      const why = last?.state === "gap" ? "gap" : last === undefined ? "none" : "few";
+      say("coverage", { gap: "no numbers", none: "–", few: "too few" }[why]);
+      const sentences = {
+        gap: "The server was away in this interval. It was not measured.",
+        none: shown.state === "waiting" ? "Start the lesson when your learners are there." : `The first numbers come after ${words(shown.bin_s)}.`,
+        few: `Fewer than ${shown.k} people seem to be there, so nothing is shown.`,
+      };
+      say("coverage-note", sentences[why]);
+    } else if (now.measured === null) {
+      say("coverage", "too few");
+      say("coverage-note", `Fewer than ${shown.k} of ${now.people} people were measured, so only what they said is shown.`);
+    } else {
+      say("coverage", `${now.measured} of ${now.people}`);
+      say("coverage-note", isOver ? "people measured, on average" : "people measured. Not measured is not away.");
+    }
+    const facing = now?.facing ?? null;
+    say("facing", facing === null ? "–" : `${percent(facing)}`);
+    say("facing-note", facing === null ? "" : `± ${Math.round(100 * (now?.facing_error ?? 0))} points`);
+    const list = element("signals");
+    list.replaceChildren(
+      ...shown.signals.map((name, k) => {
+        const item = make("div");
+        const value = now?.signals?.[k];
+        item.append(make("dt", name), make("dd", value === undefined ? "–" : String(value)));
+        return item;
+      }),
+    );
+    say("signals-note", now?.signals ? `people${isOver ? " in an interval, on average" : ""}, ± ${now.signal_error}` : "");
+    this.showShares(shown, now);
+  }
+
+  private showShares(shown: ClassDocument, now: ClassDocument["lesson"] | TimelineBin | null): void {
+    const list = element("shares");
+    list.replaceChildren(
+      ...shown.categories.map((name, k) => {
+        const row = make("li");
+        const share = now?.expressions[k];
+        const track = make("span", "", "track");
+        track.setAttribute("aria-hidden", "true");
+        if (share !== undefined) {
+          const error = now?.error ?? 0;
+          const [low, high] = [Math.max(0, share - error), Math.min(1, share + error)];
+          const spread = make("span", "", "spread");
+          spread.style.left = `${100 * low}%`;
+          spread.style.width = `${100 * (high - low)}%`;
+          spread.style.background = COLOURS[name] ?? "";
+          const point = make("span", "", "point");
+          point.style.left = `${100 * share}%`;
+          track.append(spread, point);
+        }
+        row.append(make("span", name), track, make("span", share === undefined ? "–" : percent(share), "share"));
+        return row;
+      }),
+    );
+    say("shares-note", now?.error ? `± ${Math.round(100 * now.error)} points` : "");
+  }
+
+  private showTimeline(): void {
+    const { shown } = this;
+    if (shown === null) return;
+    drawTimeline(element("timeline"), shown, element<HTMLInputElement>("all").checked, (at_s) => {
+      this.noteAt_s = at_s;
+      say("note-at", `What happened at ${clock(at_s)}?`);
+      element("note-form").hidden = false;
+      element("note-text").focus();
+    });
+    element("all-field").hidden = shown.categories.length === 0;
+  }
+
+  private showTable(shown: ClassDocument): void {
+    const head = make("tr");
+    const names = ["time", "measured", "facing", ...shown.categories, ...shown.signals.map((name) => `"${name}"`)];
+    head.append(...names.map((name) => make("th", name)));
+    const rows = shown.timeline.map((bin) => {
+      const row = make("tr");
+      const values =
+        bin.state === "gap"
+          ? ["server away"]
+          : bin.people === null
+            ? ["too few"]
+            : [
+                bin.measured === null ? `too few of ${bin.people}` : `${bin.measured} of ${bin.people}`,
+                bin.facing === null ? "–" : percent(bin.facing),
+                ...shown.categories.map((_, k) => (bin.expressions[k] === undefined ? "–" : percent(bin.expressions[k]))),
+                ...(bin.signals ?? []).map(String),
+              ];
+      const time = make("th", clock(bin.from_s));
+      time.scope = "row";
+      row.append(time, ...values.map((value) => make("td", value)));
+      return row;
+    });
+    element("table").replaceChildren(head, ...rows);
+  }
+
+  private showMarks(shown: ClassDocument): void {
+    const items = shown.marks.map((mark) => {
+      const item = make("li", "", mark.kind);
+      const remove = make("button", "Remove", "quiet");
+      remove.type = "button";
+      remove.setAttribute("aria-label", `Remove ${mark.text}`);
+      remove.addEventListener("click", () => {
+        this.api.json("DELETE", `class/marks/${mark.mark_id}`).then(
+          () => this.refresh(),
+          (error: Error) => toast(error.message),
+        );
+      });
+      item.append(make("span", clock(mark.at_s), "when"), make("span", mark.text, "text"), remove);
+      return item;
+    });
+    element("marks").replaceChildren(...items);
+    element("marks-none").hidden = items.length > 0;
+  }
+
+  private showSeries(): void {
+    const told = this.series.filter(({ lesson }) => lesson?.measured);
+    element("series-block").hidden = told.length < 2;
+    const rows = told.map((each) => {
+      const row = make("tr");
+      const { lesson } = each;
+      const day = new Date(1000 * each.created_s).toLocaleDateString();
+      const name = make("th", `${each.title}, ${day}${each.is_this ? " (this one)" : ""}`);
+      name.scope = "row";
+      const top = each.categories
+        .map((label, k) => ({ label, share: lesson?.expressions[k] ?? 0 }))
+        .sort((a, b) => b.share - a.share)
+        .slice(0, 2)
+        .map(({ label, share }) => `${label} ${percent(share)}`);
+      row.append(
+        name,
+        make("td", `${lesson?.measured} of ${lesson?.people}`),
+        make("td", lesson?.facing === null || lesson === null ? "–" : `${percent(lesson.facing)} ± ${Math.round(100 * (lesson.facing_error ?? 0))}`),
+        make("td", top.length ? `${top.join(", ")} ± ${Math.round(100 * (lesson?.error ?? 0))}` : "–"),
+        make("td", (lesson?.signals ?? []).join(" / ")),
+      );
+      return row;
+    });
+    element("series").replaceChildren(...rows);
+  }
+}
+
+/** Return a duration in words. */
+function words(seconds: number): string {
+  return seconds % 60 === 0 ? `${seconds / 60} minute${seconds === 60 ? "" : "s"}` : `${seconds} seconds`;
+}
+
+/** Go to the page of a new class; the link to join is kept for this window. */
+function go(links: Links): void {
+  remember("mien-join", links.join);
+  remember("mien-qr", links.qr);
+  location.href = links.teach;
+  if (new URL(links.teach).pathname === location.pathname) location.reload();
+}
+
+/** The form with which a teacher opens a class. */
+function openForm(api: Api): void {
+  document.body.dataset["view"] = "new";
+  const form = element<HTMLFormElement>("new-form");
+  const number = (id: string): number => Number(element<HTMLInputElement>(id).value);
+  const values = (): { bin_s: number; bins: number } => {
+    const bin_s = number("new-bin");
+    return { bin_s, bins: Math.max(1, Math.ceil((60 * number("new-length")) / bin_s)) };
+  };
+  const tell = async (): Promise<void> => {
+    const { bin_s, bins } = values();
+    const people = number("new-people");
+    const plan = await api.json<{ noise: number; signal_noise: number }>("GET", `plan?bin_s=${bin_s}&bins=${bins}`).catch((error: Error) => error);
+    if (plan instanceof Error) {
+      say("new-noise", plan.message);
+      return;
+    }
+    const points = Math.min(100, Math.round((196 * plan.noise) / Math.max(1, people)));
+    const whole = Math.min(100, Math.round(points / Math.sqrt(bins)));
+    const advice = points > 25 ? " For a class of this size, choose longer intervals or look at means." : "";
+    say("new-noise", `With ${people} learners a share is known to ± ${points} points in each interval, and to ± ${whole} over the whole lesson.${advice}`);
+  };
+  form.addEventListener("input", () => void tell());
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const body = { title: element<HTMLInputElement>("new-title").value, ...values() };
+    api.json<Links>("POST", "classes", body).then(go, (error: Error) => showProblem(error.message));
+  });
+  void tell();
+}
+
+const kept = new Map<string, string>();
+
+/** Keep a text for this tab. Browsers refuse the storage to frames of other sites; there it lasts as long as the page. */
+function remember(name: string, text: string): void {
+  kept.set(name, text);
+  try {
+    sessionStorage.setItem(name, text);
+  } catch {
+    return;
+  }
+}
+
+/** Return a text that was kept, null for none. */
+function recall(name: string): string | null {
+  try {
+    return sessionStorage.getItem(name);
+  } catch {
+    return kept.get(name) ?? null;
+  }
+}
+
+function open(): void {
+  const token = location.hash.slice(1);
+  const path = location.pathname.replace(/.*\//, "");
+  if (token === "") {
+    document.body.dataset["view"] = "none";
+    showProblem(path === "" ? "This is a class server. Open the link that you were given." : "This address is incomplete. Open the link that you were given.");
+    return;
+  }
+  const api = new Api(token);
+  if (path === "new") {
+    openForm(api);
+    return;
+  }
+  const [join, qr] = [recall("mien-join"), recall("mien-qr")];
+  if (join !== null && qr !== null) showQr(qr, join);
+  new TeacherPage(api);
+}
+
+addEventListener("hashchange", () => location.reload());
+open();
