@@ -15,6 +15,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mien.web.headers import SECURITY_HEADERS, content_security_policy
 
 
+def class_headers(embedders: Sequence[str]) -> dict[str, str]:
+    """Return the headers of every answer.
+
+    Args:
+        embedders: origins of pages that may embed ours.
+    """
+    return SECURITY_HEADERS | {"Content-Security-Policy": content_security_policy(" ".join(embedders) or "'none'")}
+
+
 class ClassHeaders:
     """Adds the security headers and refuses requests of other origins.
 
@@ -27,7 +36,7 @@ class ClassHeaders:
 
     def __init__(self, app: ASGIApp, origin: str, embedders: Sequence[str] = (), open_paths: Sequence[str] = ()) -> None:
         self._app, self._origin, self._open = app, origin, tuple(open_paths)
-        self._headers = SECURITY_HEADERS | {"Content-Security-Policy": content_security_policy(" ".join(embedders) or "'none'")}
+        self._headers = class_headers(embedders)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
