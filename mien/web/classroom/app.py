@@ -25,8 +25,10 @@ from mien.web.assets import FOREVER, Assets, static_folder
 from mien.web.classroom.answers import Access, bearer
 from mien.web.classroom.closing import Closer, Publish
 from mien.web.classroom.database import ClassDatabase
-from mien.web.classroom.headers import ClassHeaders
+from mien.web.classroom.headers import ANSWER_HEADERS, ClassHeaders
 from mien.web.classroom.learner_routes import LearnerRoutes
+from mien.web.classroom.message_door import MessageDoor
+from mien.web.classroom.openapi import openapi_document
 from mien.web.classroom.operation import Log, Metrics
 from mien.web.classroom.participants import Participants
 from mien.web.classroom.settings import ClassSettings
@@ -178,6 +180,7 @@ def create_class_app(
         Route("/settings.json", learners.settings),
         Route("/assets/{name}", assets.deliver),
         Route("/networks/{name}", show_network),
+        Route("/api/openapi.json", lambda _: JSONResponse(openapi_document())),
         Route("/health", show_health),
         Route("/metrics", show_metrics),
         *learners.routes(),
@@ -185,6 +188,7 @@ def create_class_app(
         *more_routes,
     ]
     middleware = [
+        Middleware(MessageDoor, writer=writer, metrics=metrics, headers=ANSWER_HEADERS, origin=settings.url),
         Middleware(ClassHeaders, origin=settings.url, open_paths=("/lti/",)),
         Middleware(TrustedHostMiddleware, allowed_hosts=[settings.host, *_LOCAL_HOSTS]),
     ]

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.web.headers import SECURITY_HEADERS
 
-_DEFAULTS: Final = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
+ANSWER_HEADERS: Final = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
 """What answers carry that say nothing else; pages that may be embedded have a policy of their own."""
 
 
@@ -39,7 +39,7 @@ class ClassHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _DEFAULTS.items():
+                for name, value in ANSWER_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -1,0 +1,251 @@
+"""A class of real Chromium pages: fifteen learners with the clips as cameras, their teacher, and what each of them sees."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+from build_web import build_pages
+from classes import exactly
+from fake_camera import chromium, clip_frames, write_y4m
+from lrs_servers import free_port
+from test_browser import missing
+
+from mien.privacy.lesson_bins import LessonPlan
+from mien.web.classroom.app import ClassApp, create_class_app
+from mien.web.classroom.database import ClassDatabase
+from mien.web.classroom.links import LinkKind
+from mien.web.classroom.participants import Participants
+from mien.web.classroom.settings import ClassSettings
+from mien.web.classroom.store import ClassRecord
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+PATIENCE_S = 300.0
+PEOPLE = 15
+
+
+class Running:
+    """A class server with a socket, in a thread; numbers have no noise, so that a test knows what must be shown."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.database = ClassDatabase(f"sqlite:///{folder / 'classes.db'}")
+        options = ClassSettings(url=self.url, **settings)
+        self.participants = Participants(self.database, time.time)
+        self.web: ClassApp = create_class_app(options, self.database, publish=exactly, tick_s=0.3)
+        self._server = uvicorn.Server(
+            uvicorn.Config(self.web.app, port=self.port, log_level="error", timeout_graceful_shutdown=2)
+        )
+        self._thread = threading.Thread(target=self._server.run)
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        deadline = time.monotonic() + 60
+        while not self._server.started:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return self
+
+    def join(self, record: ClassRecord) -> str:
+        """Join as somebody whose page is not there; return the participant's token."""
+        return self.participants.join(record, "notice")
+
+    def __exit__(self, *_: object) -> None:
+        self.web.app.state.stop()
+        self._server.should_exit = True
+        self._thread.join()
+        self.database.close()
+
+
+@pytest.fixture(scope="module")
+def browser(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if (trouble := build_pages()) != "":
+        missing(trouble)
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
+    path = chromium()
+    if path is None:
+        missing("Chromium (Debian: apt-get install chromium)")
+    clip = tmp_path_factory.mktemp("camera") / "camera.y4m"
+    write_y4m(clip, clip_frames(shared / "media" / "neutral_smile_neutral.mp4", (320, 180), every=15), 2)
+    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, headless=True, args=["--no-sandbox", *fake])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    contexts: list[BrowserContext] = []
+
+    def make(url: str, width: int = 1280, height: int = 800, **more: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, permissions=["camera"], **more)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_S * 1000)
+        page.goto(url)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def until(page: Page, condition: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds; pages go on meanwhile."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        page.wait_for_timeout(200)
+
+
+def join(page: Page, is_seen: bool = True) -> None:
+    """Join and start the camera; a page that nobody looks at does not paint its video, as one in the background."""
+    page.click("#join")
+    page.click("#start")
+    if not is_seen:
+        page.evaluate("document.querySelector('#stage').hidden = document.querySelector('#panel').hidden = true")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1700)
+def test_fifteen_pages_join_the_band_appears_and_when_five_leave_there_are_too_few(
+    here: Path, yunet: Path, open_page: Callable[..., Page]
+) -> None:
+    plan = LessonPlan(bin_s=60, bins=60, k=12)
+    with Running(here) as server:
+        opened = server.web.store.open_class("Algebra", plan=plan)
+        learners = [open_page(f"{server.url}/join#{opened.join}", 360, 480) for _ in range(PEOPLE)]
+        for page in learners:
+            assert "300 bytes" in page.inner_text("#notice")
+            join(page, is_seen=page is learners[0])
+        teacher = open_page(f"{server.url}/teach#{opened.teach}")
+        for page in learners:
+            until(page, lambda page=page: page.evaluate("document.body.dataset.state === 'reading'"), "a page does not read")
+        teacher.click("#start")
+        until(teacher, lambda: teacher.inner_text("#coverage") == f"{PEOPLE} of {PEOPLE}", "no band")
+        rows = server.web.store.closed_bins(opened.class_id)
+        assert len(rows) <= 3
+        shares = teacher.evaluate("[...document.querySelectorAll('#shares .share')].map((each) => parseInt(each.textContent))")
+        assert len(shares) == 7
+        assert 97 <= sum(shares) <= 103
+        assert teacher.locator("#timeline .spread").count() > 0
+        sent = json.loads(learners[0].inner_text("#message-last"))
+        assert sent.keys() <= {"number", "measured_s", "facing_s", "expression_s"}
+        assert 0 < sent["measured_s"] <= 12
+
+        for page in learners[:5]:
+            page.click("#leave")
+            until(page, lambda page=page: "erased" in page.inner_text("#class-status"), "a page cannot leave")
+        until(teacher, lambda: teacher.inner_text("#coverage") == "too few", "five left, and the band is still there")
+        assert "Fewer than 12" in teacher.inner_text("#coverage-note")
+        assert teacher.inner_text("#facing") == "–"
+
+
+def test_what_a_page_sends_is_what_it_shows_and_leaving_ends_it(here: Path, yunet: Path, open_page: Callable[..., Page]) -> None:
+    with Running(here) as server:
+        opened = server.web.store.open_class("Algebra", plan=LessonPlan(bin_s=30, bins=60))
+        server.web.store.start(opened.class_id)
+        page = open_page("about:blank")
+        bodies: list[str] = []
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("request", lambda request: bodies.append(request.post_data or "") if request.url.endswith("/messages") else None)
+        page.goto(f"{server.url}/join#{opened.join}")
+        assert page.inner_text("#consent-title") == "Algebra"
+        assert bodies == []
+        page.click("#decline")
+        assert "nothing was sent" in page.inner_text("#consent-problem")
+        join(page)
+        until(page, lambda: page.inner_text("#message-last") != "nothing yet", "no message arrives")
+        assert page.inner_text("#message-last") in bodies
+        assert opened.join not in "".join(requests)  # the token is in no address
+
+        page.click("#signals button:nth-child(1)")
+        assert json.loads(page.inner_text("#message-next"))["signal"] == "lost"
+        until(page, lambda: any('"signal":"lost"' in body for body in bodies), "the signal is not sent")
+        assert "3 left" in page.inner_text("#signals-left")
+
+        page.click("#pause")
+        page.wait_for_timeout(500)
+        count = len(bodies)
+        page.wait_for_timeout(12_000)
+        assert len(bodies) == count
+        assert "paused" in page.inner_text("#message-next").lower()
+        page.click("#pause")
+
+        page.context.set_offline(True)
+        until(page, lambda: "does not answer" in page.inner_text("#class-status"), "the page does not notice")
+        page.context.set_offline(False)
+        until(page, lambda: "arrived" in page.inner_text("#class-status"), "messages do not go on")
+
+        page.click("#leave")
+        until(page, lambda: "erased" in page.inner_text("#class-status"), "leaving fails")
+        with server.database.reading() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM class_participants").scalar() == 0
+        count = len(bodies)
+        page.wait_for_timeout(11_000)
+        assert len(bodies) == count
+
+
+def test_a_teacher_opens_runs_and_looks_back_at_a_class(here: Path, yunet: Path, open_page: Callable[..., Page]) -> None:
+    with Running(here) as server:
+        page = open_page(f"{server.url}/new#{server.web.store.issue(LinkKind.OPEN)}")
+        until(page, lambda: "points" in page.inner_text("#new-noise"), "the form does not say how exact numbers are")
+        page.fill("#new-title", "Algebra")
+        page.click("#new-form button")
+        until(page, lambda: page.inner_text("#title") == "Algebra", "the class is not opened")
+        page.click("#share")
+        assert page.input_value("#join-url").startswith(f"{server.url}/join#")
+        assert page.evaluate("document.querySelector('#qr').naturalWidth") > 100
+        page.click("#share-dialog form button")
+        page.click("#start")
+        until(page, lambda: page.inner_text("#state") == "live", "the lesson does not start")
+        page.fill("#mark-text", "slide 12")
+        page.click("#mark-form button")
+        until(page, lambda: "slide 12" in page.inner_text("#marks"), "the mark is not shown")
+        page.click("#timeline svg", position={"x": 400, "y": 80})
+        page.fill("#note-text", "too fast")
+        page.click("#note-form button")
+        until(page, lambda: "too fast" in page.inner_text("#marks"), "the note is not shown")
+        with page.expect_download() as download:
+            page.click("#csv")
+        assert Path(download.value.path()).read_text(encoding="utf-8").startswith("from_s,to_s,state,people")
+        page.click("#end")
+        page.click("#sure-yes")
+        until(page, lambda: page.inner_text("#state") == "over", "the lesson does not end")
+        page.click("#erase")
+        page.click("#sure-yes")
+        until(page, lambda: "erased" in page.inner_text("#problem"), "the class is not erased")
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1400, 900)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_and_are_accessible(
+    width: int, height: int, scheme: str, here: Path, yunet: Path, open_page: Callable[..., Page]
+) -> None:
+    from conftest import REPOSITORY
+
+    axe = (REPOSITORY / "web" / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    with Running(here) as server:
+        opened = server.web.store.open_class("Algebra")
+        server.web.store.start(opened.class_id)
+        record = server.web.store.get(opened.class_id)
+        assert record is not None
+        server.web.store.add_mark(record, "mark", "slide 12")
+        for path in (f"join#{opened.join}", f"teach#{opened.teach}", f"new#{server.web.store.issue(LinkKind.OPEN)}"):
+            page = open_page(f"{server.url}/{path}", width, height, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
+            page.wait_for_timeout(1500)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.evaluate(axe)
+            found = page.evaluate("axe.run()")
+            assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found["violations"]] == []

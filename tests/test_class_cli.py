@@ -1,0 +1,133 @@
+"""``mien class`` as processes: the links that are printed work, SIGTERM loses nothing, backups are complete and lean."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from build_web import build_pages
+from classes import message
+from conftest import REPOSITORY
+from lrs_servers import free_port
+from test_browser import missing
+
+
+def mien(*arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "mien", "class", *arguments],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+@contextmanager
+def serving(db: Path, port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mien", "class", "serve", "--port", str(port), "--db", str(db), *options],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def call(port: int, method: str, path: str, token: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Authorization": f"Bearer {token}"}, method=method)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        content = answer.read()
+        return json.loads(content) if content else None
+
+
+def token_in(text: str, path: str) -> str:
+    found = re.search(rf"/{path}#([\w-]{{22}})", text)
+    assert found, text
+    return found[1]
+
+
+@pytest.mark.slow
+def test_a_server_from_its_first_start_to_its_backup(here: Path, yunet: Path) -> None:
+    if (trouble := build_pages()) != "":
+        missing(trouble)
+    db, port = here / "classes.db", free_port()
+    with serving(db, port) as process:
+        opened = mien("open", "Algebra", "--db", str(db), "--port", str(port), "--bin-s", "60")
+        assert "noise" in opened
+        teach, join = token_in(opened, "teach"), token_in(opened, "join")
+        notice = call(port, "GET", "/api/lesson", join)["notice"]["hash"]
+        participant = call(port, "POST", "/api/participants", join, {"notice": notice})["participant"]
+        call(port, "POST", "/api/class/start", teach)
+        call(port, "POST", "/api/messages", participant, message(1))
+        # page and assets are those of the package
+        for path in ("/join", "/teach"):
+            page = urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60).read().decode()
+            for asset in re.findall(r'"(assets/[^"]+)"', page):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/{asset}", timeout=60).close()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        invitation = token_in(out, "new")
+        assert [json.loads(line)["event"] for line in err.splitlines() if line.startswith("{")] == ["started", "stopped"]
+        assert "Traceback" not in err
+    with sqlite3.connect(db) as database:
+        assert database.execute("SELECT measured_ms FROM class_contributions").fetchall() == [(10_000,)]
+
+    mien("backup", str(here / "copy.db"), "--db", str(db))
+    assert (here / "copy.db").stat().st_mode & 0o077 == 0
+    with serving(here / "copy.db", port) as process:
+        assert call(port, "GET", "/api/class", teach)["title"] == "Algebra"
+        assert call(port, "POST", "/api/classes", invitation, {"title": "Other"})["join"]
+        assert "Revoked 1" in mien("invite", "--revoke", "--db", str(here / "copy.db"), "--port", str(port))
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            call(port, "POST", "/api/classes", invitation, {"title": "Other"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["open", "", "--db", "c.db"], 2, "title"),
+        (["open", "x", "--db", "c.db", "--bin-s", "5"], 2, "30"),
+        (["open", "x", "--db", "c.db", "--url", "https://class.example.org"], 2, "mien policy init"),
+        (["open", "x", "--db", "mysql://x"], 2, "mysql"),
+        (["serve", "--db", "c.db", "--url", "https://class.example.org"], 2, "mien policy init"),
+        (["serve", "--db", "c.db", "--embed", "*"], 2, "origin"),
+        (["backup", "copy.db", "--db", "text.db"], 3, "SQLite"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], code: int, said: str, here: Path) -> None:
+    (here / "text.db").write_text("no database " * 200)
+    text = mien(*arguments, code=code)
+    assert said in text
+    assert "Traceback" not in text
