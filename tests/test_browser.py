@@ -497,7 +497,7 @@ def test_the_engines_units_pass(built: None, yunet: Path, tmp_path: Path) -> Non
         missing("npm, or web/node_modules (make page)")
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(str(npm[0])).parent), os.environ.get("PATH", "")]),
-        "MIEN_ANSWERS": str(write_network_answers(tmp_path, yunet)),
+        "NETWORK_ANSWERS": str(write_network_answers(tmp_path, yunet)),
     }
     for command in ("check", "test"):
         run = [*npm, "run", command]
