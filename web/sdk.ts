@@ -139,7 +139,7 @@ export class MienCamera extends EventTarget {
       ready: (opened_ms) => {
         this.isReady = true;
         this.emit("ready", opened_ms);
-        if (this.current.state === "starting" && this.camera.state === "live") this.become("reading", "");
+        if (this.current.state === "starting" && this.session !== null) this.become("reading", "");
       },
       result: (result, stages) => this.took(result, stages),
       failed: (reason) => this.become("failed", `Faces cannot be read on this page: ${reason}.`),

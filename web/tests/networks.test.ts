@@ -9,7 +9,7 @@ import type { Picture } from "../engine/records.js";
 import { configureRuntime, openDetector, openReader } from "../runtime.js";
 import { type Vectors, expectFaces, fromHex } from "./golden.js";
 
-const FILE = process.env["MIEN_ANSWERS"];
+const FILE = process.env["NETWORK_ANSWERS"];
 
 describe.skipIf(!FILE)("networks", () => {
   const answers: Vectors = FILE ? JSON.parse(readFileSync(FILE, "utf-8")) : { detectors: [] };
