@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 platforms = typer.Typer(
     name="platforms",
-    help="Register learning platforms (LTI 1.3), such as Moodle, Canvas and Open edX.",
+    help="Register learning platforms (LTI 1.3).",
     cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -33,12 +33,12 @@ def invite(
     url: Url = "",
     db: ClassDb = "",
 ) -> None:
-    """Print a link with which a platform registers itself (dynamic registration).
+    """Print a link with which a platform registers itself.
 
-    The link works once, within a week, and for this platform only.
+    For dynamic registration. The link works once, within a week, and for this platform only.
 
     Example:
-      mien class platforms invite https://moodle.example.org --url https://class.example.org
+      mien class platforms invite https://moodle.example.org
     """
     import os
     import time
@@ -65,9 +65,9 @@ def add(
     """Register a platform by hand, and print what may be read.
 
     Example:
-      mien class platforms add https://lms.example.org --client-id 7b5c --deployment-id 1 \\
-        --authorization-url https://lms.example.org/auth --keys-url https://lms.example.org/keys \\
-        --deployment deployment.toml
+      mien class platforms add https://lms.example --client-id 7b5c \\
+        --deployment-id 1 --authorization-url https://lms.example/auth \\
+        --keys-url https://lms.example/keys --deployment deployment.toml
     """
     import time
 

@@ -20,7 +20,7 @@ _MODEL = "mien-xs"
 
 class_server = typer.Typer(
     name="class",
-    help="Serve classes: what a group shows, with noise, and never who.",
+    help="Serve classes: statistics of a group, never of a person.",
     cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -62,7 +62,8 @@ def serve(
 
     Examples:
       mien class serve
-      mien class serve --url https://class.example.org --db postgresql://mien@/classes
+      mien class serve --url https://class.example.org
+      mien class serve --db postgresql://mien@/classes
     """
     import os
     import sys
@@ -111,7 +112,7 @@ def serve(
 
 @class_server.command("invite", cls=HelpCommand)
 def invite(
-    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days until the link expires.")] = 365,
+    valid_days: Annotated[int, typer.Option("--valid-days", min=1, max=3650, help="Days until the link expires.")] = 365,
     revoke: Annotated[bool, typer.Option("--revoke", help="First revoke all earlier invitations.")] = False,
     port: Port = _PORT,
     url: Url = "",
@@ -129,7 +130,7 @@ def invite(
     address, store = _url(url, port), _store(db)
     if revoke:
         print(f"Revoked {store.revoke(LinkKind.OPEN)} invitations.")
-    _print_invitation(store, address, days)
+    _print_invitation(store, address, valid_days)
 
 
 @class_server.command("open", cls=HelpCommand)
@@ -205,10 +206,10 @@ def _store(db: str) -> ClassStore:
     return ClassStore(_database(db))
 
 
-def _print_invitation(store: ClassStore, url: str, days: int = 365) -> None:
+def _print_invitation(store: ClassStore, url: str, valid_days: int = 365) -> None:
     from mien.web.classroom.links import LinkKind
     from mien.web.classroom.store import DAY_S
     from mien.web.classroom.teacher_routes import link_url
 
-    token = store.issue(LinkKind.OPEN, lifetime_s=days * DAY_S)
+    token = store.issue(LinkKind.OPEN, lifetime_s=valid_days * DAY_S)
     print(f"Teachers open classes at {link_url(url, LinkKind.OPEN, token)}", flush=True)
