@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ from mien.web.classroom.store import ClassStore
 REPOSITORY = Path(__file__).resolve().parent.parent
 INTERVAL_S = 10.0
 PATIENCE_S = 30.0
+START_S = 300.0
+"""How long a killed server may take to start again on a busy machine."""
 TICKS = os.sysconf("SC_CLK_TCK")
 RANDOM = random.Random(0)  # noqa: S311  load, no secrets
 
@@ -64,7 +66,7 @@ class Server:
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def wait(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -107,11 +109,17 @@ class Connection:
                     if line.lower().startswith(b"content-length:"):
                         await self._reader.readexactly(int(line[15:]))
             except (OSError, asyncio.IncompleteReadError, ValueError):
-                if self._writer is not None:
-                    self._writer.close()
-                self._reader = self._writer = None
+                await self.close()
                 return 0
             return status
+
+    async def close(self) -> None:
+        """Close the connection; it is opened again by the next request."""
+        if self._writer is not None:
+            self._writer.close()
+            with suppress(OSError):
+                await self._writer.wait_closed()
+        self._reader = self._writer = None
 
 
 @dataclass
@@ -128,7 +136,9 @@ class Result:
         return {"phase": name, "messages": len(self.latencies), "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "lost": self.lost}
 
 
-async def send(connections: list[Connection], token: str, number: int, at_s: float, result: Result) -> None:
+async def send(
+    connections: list[Connection], token: str, number: int, at_s: float, result: Result, patience_s: float = PATIENCE_S
+) -> None:
     """Send one message at a time, and again until it is confirmed."""
     await asyncio.sleep(max(0.0, at_s - time.monotonic()))
     body = json.dumps(
@@ -140,14 +150,16 @@ async def send(connections: list[Connection], token: str, number: int, at_s: flo
         if status in (204, 409):
             result.latencies.append(time.monotonic() - began)
             return
-        if status not in (0, 503) or time.monotonic() - began > PATIENCE_S:
+        if status not in (0, 503) or time.monotonic() - began > patience_s:
             result.lost += 1
             return
         result.retries += 1
         await asyncio.sleep(0.2 + 0.3 * RANDOM.random())
 
 
-async def drive(tokens: list[str], ports: list[int], rounds: int, number: int, spread_s: float) -> Result:
+async def drive(
+    tokens: list[str], ports: list[int], rounds: int, number: int, spread_s: float, patience_s: float = PATIENCE_S
+) -> Result:
     """Send ``rounds`` messages of each learner, those of a round spread over some seconds."""
     connections = [Connection(port) for port in ports for _ in range(min(400, max(8, len(tokens) // 20)))]
     result, begin = Result(), time.monotonic() + 0.5
@@ -155,8 +167,10 @@ async def drive(tokens: list[str], ports: list[int], rounds: int, number: int, s
     for step in range(rounds):
         for token in tokens:
             at_s = begin + step * INTERVAL_S + RANDOM.random() * spread_s
-            tasks.append(send(connections, token, number + step, at_s, result))
+            tasks.append(send(connections, token, number + step, at_s, result, patience_s))
     await asyncio.gather(*tasks)
+    for connection in connections:
+        await connection.close()
     return result
 
 
@@ -198,6 +212,7 @@ def free_ports(count: int) -> list[int]:
 def measure(learners: int, processes: int, postgres: bool, rounds: int) -> list[dict[str, Any]]:
     with database(postgres) as url, ExitStack() as stack:
         store = ClassStore(ClassDatabase(url))
+        stack.callback(store.database.close)
         servers = [Server(f"http://127.0.0.1:{port}", port, url) for port in free_ports(processes)]
         for server in servers:
             stack.callback(server.process.wait)
@@ -230,6 +245,7 @@ def kill(times: int, learners: int, processes: int, postgres: bool, bin_s: int =
     """
     with database(postgres) as url, ExitStack() as stack:
         store = ClassStore(ClassDatabase(url))
+        stack.callback(store.database.close)
         servers = [Server(f"http://127.0.0.1:{port}", port, url) for port in free_ports(processes)]
         for server in servers:
             server.wait()
@@ -252,7 +268,7 @@ def kill(times: int, learners: int, processes: int, postgres: bool, bin_s: int =
             nonlocal number, lost, confirmed
             killer = asyncio.create_task(killing())
             while not killer.done():
-                result = await drive(tokens, [server.port for server in servers], 1, number, INTERVAL_S - 1)
+                result = await drive(tokens, [server.port for server in servers], 1, number, INTERVAL_S - 1, START_S)
                 number, lost, confirmed = number + 1, lost + result.lost, confirmed + len(result.latencies)
 
         asyncio.run(run())
