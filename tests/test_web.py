@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from mien.emotions import EMOTIONS
 from mien.errors import NotPermittedError
 from mien.sessions.observations import COLUMNS, OBSERVABLE_COLUMNS
+from mien.vision.bundles import PACKAGED_DETECTOR, packaged_bundle
 from mien.web import assets
 from mien.web.app import WebSettings, create_app
 from mien.web.constants import constants_text
@@ -131,11 +132,17 @@ def test_a_deployment_that_permits_nothing_is_refused(client: Callable[..., Test
 def test_without_yunet_the_packaged_detector_is_served(
     client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    import onnxruntime
+
     monkeypatch.setenv("MIEN_MODELS", str(tmp_path))
     page = client()
     detector = page.get("/settings.json").json()["detector"]
     assert detector["name"] == "mien-detect"
-    assert page.get(detector["url"]).content == (REPOSITORY / "mien" / "bundles" / "mien-detect.onnx").read_bytes()
+    served = onnxruntime.InferenceSession(page.get(detector["url"]).content)
+    packaged = onnxruntime.InferenceSession(packaged_bundle(PACKAGED_DETECTOR))
+    image = {"image": np.random.default_rng(0).integers(0, 255, (90, 120, 1), np.uint8)}
+    for ours, theirs in zip(served.run(None, image), packaged.run(None, image), strict=True):
+        assert np.allclose(ours, theirs, atol=1e-3)
     web = create_app(WebSettings(model="mien-xs", sessions=Path("results/sessions")))
     assert any("mien doctor --fetch" in notice for notice in web.notices)
 

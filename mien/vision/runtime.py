@@ -8,6 +8,7 @@ therefore set here before the import.
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,25 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
     except RUNTIME_ERRORS as error:
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise BundleError(f"{path} is not a complete ONNX model ({reason}). Copy or export it again") from error
+
+
+def optimised_model(model: bytes) -> bytes:
+    """Return an ONNX model with ONNX Runtime's optimisations applied, those that do not depend on the processor.
+
+    Raises:
+        ValueError: it is no complete ONNX model.
+    """
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 4
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "model.onnx"
+        options.optimized_model_filepath = str(target)
+        try:
+            ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=False)
+        except RUNTIME_ERRORS as error:
+            raise ValueError(str(error).splitlines()[0][:160]) from error
+        return target.read_bytes()
 
 
 def fetched_outputs_only() -> ort.RunOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from mien.privacy.oversight import Oversight
 from mien.privacy.policy import permit_expressions
 from mien.vision.bundles import bundle_path
 from mien.vision.detector_choice import detector_notice
-from mien.web.assets import FOREVER, PAGE_NAME, Assets, static_folder
+from mien.web.assets import PAGE_NAME, Assets, packed_response, static_folder
 from mien.web.headers import SameOriginOnly
 from mien.web.keeping import KeptSessions, read_batch
 from mien.web.networks import described_network, open_networks
@@ -94,6 +95,7 @@ def create_app(settings: WebSettings) -> WebApp:
             file_hash(bundle_path(settings.model)),
             dict(model.get("uncertain_below", {})),
         )
+    packed = {name: gzip.compress(content, 9) for name, content in networks.files.items()}
     described = {
         "detector": described_network(networks.detector, "/networks"),
         "model": described_network(networks.model, "/networks") if networks.model else None,
@@ -110,10 +112,10 @@ def create_app(settings: WebSettings) -> WebApp:
         return JSONResponse(described, headers={"Cache-Control": "no-store"})
 
     def show_network(request: Request) -> Response:
-        content = networks.files.get(request.path_params["name"])
-        if content is None:
+        name = request.path_params["name"]
+        if name not in networks.files:
             return PlainTextResponse("no such file", status_code=404)
-        return Response(content, media_type="application/octet-stream", headers={"Cache-Control": FOREVER})
+        return packed_response(packed[name], request, "application/octet-stream")
 
     routes = [
         Route("/", show_page),

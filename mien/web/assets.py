@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from mien.errors import DeviceError
 
-FOREVER: Final = "public, max-age=31536000, immutable"
+_HEADERS: Final = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -53,12 +53,22 @@ class Assets:
         name = str(request.path_params["name"])
         if name not in self._names:
             return PlainTextResponse("no such file", status_code=404)
-        headers = {"Cache-Control": FOREVER, "Vary": "Accept-Encoding"}
         content_type = _TYPES[Path(name).suffix]
-        accepted = {part.split(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")}
-        for encoding, ending in (("br", ".br"), ("gzip", ".gz")):
-            if encoding in accepted:
-                content = (self._folder / f"{name}{ending}").read_bytes()
-                return Response(content, headers=headers | {"Content-Encoding": encoding}, media_type=content_type)
-        content = gzip.decompress((self._folder / f"{name}.gz").read_bytes())
-        return Response(content, headers=headers, media_type=content_type)
+        if "br" in _accepted(request):
+            return _compressed((self._folder / f"{name}.br").read_bytes(), "br", content_type)
+        return packed_response((self._folder / f"{name}.gz").read_bytes(), request, content_type)
+
+
+def packed_response(content: bytes, request: Request, content_type: str) -> Response:
+    """Return an answer with content that is compressed with gzip, unpacked where the browser does not accept that."""
+    if "gzip" in _accepted(request):
+        return _compressed(content, "gzip", content_type)
+    return Response(gzip.decompress(content), headers=_HEADERS, media_type=content_type)
+
+
+def _compressed(content: bytes, encoding: str, content_type: str) -> Response:
+    return Response(content, headers=_HEADERS | {"Content-Encoding": encoding}, media_type=content_type)
+
+
+def _accepted(request: Request) -> set[str]:
+    return {part.split(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")}
