@@ -194,6 +194,7 @@ def test_a_cover_picture_is_no_recording(name: str, case: Case) -> None:
 def test_animated_pictures_are_read_frame_by_frame(ending: str, case: Case, analyzer: Analyzer) -> None:
     source, _ = open_source(str(case("14") / f"moving.{ending}"))
     frames = list(source.frames())
+    source.close()
     assert [round(frame.t_s, 2) for frame in frames] == [0.0, 1.0]
     assert [len(analyzer.image(frame.image).faces) for frame in frames] == [0, 5]
 
