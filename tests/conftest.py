@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 from datasets import pattern
+from hypothesis import HealthCheck, settings
 from postgres import PostgresServer, running_postgres
 
 from mien.data.dataset import FaceDataset
@@ -21,6 +22,9 @@ from mien.privacy.deployment import Deployment, deployment_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes says nothing on a busy machine
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: Ctrl-C has to reach what the tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
