@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mien.documents import parse_json
@@ -24,7 +23,7 @@ from mien.privacy.oversight import Oversight
 from mien.privacy.policy import permit_expressions
 from mien.vision.bundles import bundle_path
 from mien.vision.detector_choice import detector_notice
-from mien.web.assets import PAGE_NAME, Assets, packed_response, static_folder
+from mien.web.assets import PAGE_NAME, Assets, PackedFiles, static_folder
 from mien.web.headers import SameOriginOnly
 from mien.web.keeping import KeptSessions, read_batch
 from mien.web.networks import described_network, open_networks
@@ -95,7 +94,6 @@ def create_app(settings: WebSettings) -> WebApp:
             file_hash(bundle_path(settings.model)),
             dict(model.get("uncertain_below", {})),
         )
-    packed = {name: gzip.compress(content, 9) for name, content in networks.files.items()}
     described = {
         "detector": described_network(networks.detector, "/networks"),
         "model": described_network(networks.model, "/networks") if networks.model else None,
@@ -111,17 +109,11 @@ def create_app(settings: WebSettings) -> WebApp:
     def show_settings(_: Request) -> Response:
         return JSONResponse(described, headers={"Cache-Control": "no-store"})
 
-    def show_network(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in networks.files:
-            return PlainTextResponse("no such file", status_code=404)
-        return packed_response(packed[name], request, "application/octet-stream")
-
     routes = [
         Route("/", show_page),
         Route("/settings.json", show_settings),
         Route("/assets/{name}", assets.deliver),
-        Route("/networks/{name}", show_network),
+        Route("/networks/{name}", PackedFiles(networks.files).deliver),
         *(_keeping_routes(kept) if kept is not None else ()),
     ]
 

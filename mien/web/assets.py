@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -56,10 +57,28 @@ class Assets:
         content_type = _TYPES[Path(name).suffix]
         if "br" in _accepted(request):
             return _compressed((self._folder / f"{name}.br").read_bytes(), "br", content_type)
-        return packed_response((self._folder / f"{name}.gz").read_bytes(), request, content_type)
+        return _packed((self._folder / f"{name}.gz").read_bytes(), request, content_type)
 
 
-def packed_response(content: bytes, request: Request, content_type: str) -> Response:
+class PackedFiles:
+    """Delivers files that are kept in memory, compressed once with gzip.
+
+    Args:
+        files: content by name.
+    """
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._packed = {name: gzip.compress(content, 9) for name, content in files.items()}
+
+    def deliver(self, request: Request) -> Response:
+        """Return the file that the path names."""
+        content = self._packed.get(request.path_params["name"])
+        if content is None:
+            return PlainTextResponse("no such file", status_code=404)
+        return _packed(content, request, "application/octet-stream")
+
+
+def _packed(content: bytes, request: Request, content_type: str) -> Response:
     """Return an answer with content that is compressed with gzip, unpacked where the browser does not accept that."""
     if "gzip" in _accepted(request):
         return _compressed(content, "gzip", content_type)

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from mien.errors import MienError
 from mien.privacy.lesson_bins import LessonPlan, publish
 from mien.privacy.policy import permit_expressions
-from mien.web.assets import FOREVER, Assets, static_folder
+from mien.web.assets import Assets, PackedFiles, static_folder
 from mien.web.classroom.answers import Access, bearer
 from mien.web.classroom.closing import Closer, Publish
 from mien.web.classroom.database import ClassDatabase
@@ -115,12 +115,6 @@ def create_class_app(
 
         return show
 
-    def show_network(request: Request) -> Response:
-        content = networks.files.get(request.path_params["name"])
-        if content is None:
-            return PlainTextResponse("no such file", status_code=404)
-        return Response(content, media_type="application/octet-stream", headers={"Cache-Control": FOREVER})
-
     def show_health(_: Request) -> Response:
         try:
             with database.reading() as connection:
@@ -179,7 +173,7 @@ def create_class_app(
         Route("/join", page("learner")),
         Route("/settings.json", learners.settings),
         Route("/assets/{name}", assets.deliver),
-        Route("/networks/{name}", show_network),
+        Route("/networks/{name}", PackedFiles(networks.files).deliver),
         Route("/api/openapi.json", lambda _: JSONResponse(openapi_document())),
         Route("/health", show_health),
         Route("/metrics", show_metrics),
