@@ -168,9 +168,11 @@ async def drive(
         for token in tokens:
             at_s = begin + step * INTERVAL_S + RANDOM.random() * spread_s
             tasks.append(send(connections, token, number + step, at_s, result, patience_s))
-    await asyncio.gather(*tasks)
-    for connection in connections:
-        await connection.close()
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for connection in connections:
+            await connection.close()
     return result
 
 

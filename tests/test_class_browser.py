@@ -130,7 +130,7 @@ def test_fifteen_pages_join_the_band_appears_and_when_five_leave_there_are_too_f
             learners[-1].set_default_timeout(PATIENCE_S * 1000)
             learners[-1].goto(f"{server.url}/join#{opened.join}")
         for page in learners:
-            assert "300 bytes" in page.inner_text("#notice")
+            until(page, lambda page=page: "300 bytes" in page.inner_text("#notice"), "the notice is not shown")
             join(page, is_seen=page is learners[0])
         teacher = open_page(f"{server.url}/teach#{opened.teach}")
         for page in learners:
@@ -165,7 +165,7 @@ def test_what_a_page_sends_is_what_it_shows_and_leaving_ends_it(here: Path, yune
         page.on("request", lambda request: requests.append(request.url))
         page.on("request", lambda request: bodies.append(request.post_data or "") if request.url.endswith("/messages") else None)
         page.goto(f"{server.url}/join#{opened.join}")
-        assert page.inner_text("#consent-title") == "Algebra"
+        until(page, lambda: page.inner_text("#consent-title") == "Algebra", "the notice is not shown")
         assert bodies == []
         page.click("#decline")
         assert "nothing was sent" in page.inner_text("#consent-problem")
