@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -350,7 +351,7 @@ def test_a_camera_that_is_lost_comes_back(server: tuple[str, Path], open_page: C
     wait(page, f"document.body.dataset.state === 'reading' && document.getElementById('elapsed').textContent > '{elapsed}'")
 
 
-def test_a_page_in_the_background_was_not_measured_and_nobody_was_away(
+def test_a_page_that_was_frozen_was_not_measured_and_nobody_was_away(
     server: tuple[str, Path], open_page: Callable[..., Page]
 ) -> None:
     page = open_page(server[0])
@@ -358,10 +359,15 @@ def test_a_page_in_the_background_was_not_measured_and_nobody_was_away(
     wait(page, "document.getElementById('presence').textContent === '100 %'")
     coverage = "parseInt(document.getElementById('coverage').textContent)"
     before = page.evaluate(coverage)
-    session = page.context.new_cdp_session(page)
-    session.send("Page.setWebLifecycleState", {"state": "frozen"})
+    browser = page.context.browser
+    assert browser is not None
+    told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")
+    pages = [each["id"] for each in told["processInfo"] if each["type"] == "renderer"]
+    for process in pages:  # as a computer that sleeps, or a browser that freezes its pages
+        os.kill(process, signal.SIGSTOP)
     time.sleep(6)
-    session.send("Page.setWebLifecycleState", {"state": "active"})
+    for process in pages:
+        os.kill(process, signal.SIGCONT)
     wait(page, f"{coverage} < {before} && document.body.dataset.state === 'reading'")
     assert page.inner_text("#presence") == "100 %"
 
