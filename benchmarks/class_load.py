@@ -124,7 +124,7 @@ class Connection:
 
 @dataclass
 class Result:
-    """What became of the messages of a phase."""
+    """The results of the messages of a phase."""
 
     latencies: list[float] = field(default_factory=list)
     lost: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,15 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
         load_detector_checkpoint(tmp_path / "detector.pt")
     (tmp_path / "detector.pt").write_bytes(b"broken")
     with pytest.raises(BundleError, match="not a complete checkpoint"):
+        load_detector_checkpoint(tmp_path / "detector.pt")
+    torch.save({"format": "mien-detector-1", "network": torch.zeros(1 << 20)}, tmp_path / "stored.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "stored.pt") as stored,
+        zipfile.ZipFile(tmp_path / "detector.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+    with pytest.raises(BundleError, match="not a complete checkpoint"):  # it could unpack to more than fits into memory
         load_detector_checkpoint(tmp_path / "detector.pt")
     torch.save({"format": "another"}, tmp_path / "detector.pt")
     with pytest.raises(BundleError, match="not a checkpoint of mien train-detector"):

@@ -109,7 +109,7 @@ def document(ours: dict, theirs: dict, compared: dict | None) -> dict:
             "load_after": 1.0,
         },
         "peers": {
-            "absent": {"version": "", "notes": [], "failure": "not to be had", "versions": {}},
+            "absent": {"version": "", "notes": [], "failure": "unavailable", "versions": {}},
             "mien": {**row, "version": "0.1.0", "numbers": ours},
             "other": {**row, "version": "2.0", "numbers": theirs, "against": compared},
         },
@@ -125,7 +125,7 @@ def test_the_table_holds_numbers_ratios_and_reasons(tmp_path: Path) -> None:
     assert "| 400 (×10.0) |" in lines[3]
     assert lines[4] == "| absent |" + " – |" * 11
     assert len({line.count("|") for line in lines[:5]}) == 1
-    assert "- absent: not to be had" in lines
+    assert "- absent: unavailable" in lines
     assert "- other: in its own way" in lines
     assert "other on crops: -50.0 points compared with Mien" in full_page(whole)
     assert "other: thing 1.0" in full_page(whole)

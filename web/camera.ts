@@ -52,7 +52,7 @@ function permittedByPolicy(): boolean {
   return policy?.allowsFeature("camera") ?? true;
 }
 
-/** A frame as it comes from the camera; whoever takes it closes it. */
+/** A frame as it comes from the camera; the receiver closes it. */
 export interface CameraFrame {
   readonly image: Image;
   /** When it came, in milliseconds of `performance.now()`. */

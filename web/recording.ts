@@ -12,7 +12,7 @@ export interface RecordedFrame extends WaitingFrame {
 
 const PICTURE = /\.(jpe?g|png|bmp|webp|tiff?|avif|gif)$/i;
 
-/** Yield the frames of files: one recording, or pictures in the order of their names. Whoever takes an image closes it. */
+/** Yield the frames of files: one recording, or pictures in the order of their names. The receiver closes each image. */
 export async function* recordedFrames(files: readonly File[]): AsyncGenerator<RecordedFrame, void, undefined> {
   const pictures = files.filter((file) => file.type.startsWith("image/") || PICTURE.test(file.name));
   const others = files.filter((file) => !pictures.includes(file));

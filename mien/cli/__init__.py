@@ -106,7 +106,7 @@ def main(verb: str | None = None) -> NoReturn:
             if not (is_full(error) or isinstance(error, BrokenPipeError)):
                 raise
             sys.stdout = io.TextIOWrapper(open(os.devnull, "wb"))  # noqa: PTH123, SIM115  what is left in it fits nowhere
-            if isinstance(error, BrokenPipeError):  # whoever read it has read enough
+            if isinstance(error, BrokenPipeError):  # the reader of the pipe has read enough
                 sys.exit(1)
             name = error.filename or "the output"
             print(f"error: cannot write {name}: {error.strerror}. Free some space", file=sys.stderr)

@@ -120,7 +120,7 @@ def invite(
 ) -> None:
     """Print a link with which teachers open classes.
 
-    Whoever has the link may open classes, and sees only those that they opened.
+    Anybody with the link may open classes, and sees only those that they opened.
 
     Example:
       mien class invite --url https://class.example.org --revoke

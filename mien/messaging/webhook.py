@@ -112,7 +112,7 @@ def event_message(event: EventRecord, session_id: str, at: datetime) -> tuple[st
 
 
 class WebhookSender:
-    """Posts messages to a webhook, signed anew for each attempt.
+    """Posts messages to a webhook, with a new signature for each attempt.
 
     Args:
         settings: settings of the webhook.

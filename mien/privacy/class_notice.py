@@ -6,7 +6,7 @@ from typing import Final
 
 from mien.privacy.deployment import PURPOSES
 from mien.privacy.lesson_bins import MAX_SIGNALS, SIGNALS, LessonPlan
-from mien.privacy.notice import OPEN, Notice
+from mien.privacy.notice import OPEN, UNDER_18, Notice
 from mien.privacy.policy import Policy
 
 _READ: Final = {
@@ -53,5 +53,5 @@ def class_notice(policy: Policy, plan: LessonPlan, retention_days: int) -> Notic
         "this.",
     ]
     if deployment.minors:
-        lines.append("If you are under 18, ask your parents or whoever looks after you to read this with you.")
+        lines.append(UNDER_18)
     return Notice("\n".join(lines) + "\n")

@@ -185,7 +185,7 @@ def publish(plan: LessonPlan, number: int, joined: int, contributions: Iterable[
         return PublishedBin(number)
     if measured < plan.k:
         return PublishedBin(number, people, said)
-    people = max(people, measured)  # whoever was measured has joined
+    people = max(people, measured)  # everybody who was measured has joined
     return PublishedBin(number, people, said, measured, centred + measured / 2, tuple(expressions) if plan.expressions else None)
 
 

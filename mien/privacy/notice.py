@@ -37,6 +37,7 @@ _CHOICE: Final = {
     "consent": "You may say no, and nobody may treat you worse for it. You may take your yes back at any time, as easily as you "
     "gave it; what is kept of you is then erased.",
 }
+UNDER_18: Final = "If you are under 18, ask a parent or guardian to read this with you."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +89,5 @@ def notice_for(policy: Policy) -> Notice:
         "You may see what is kept of you, take a copy with you, and have it erased.",
     ]
     if deployment.minors:
-        lines.append("If you are under 18, ask your parents or whoever looks after you to read this with you.")
+        lines.append(UNDER_18)
     return Notice("\n".join(lines) + "\n")

@@ -1,7 +1,7 @@
 """The recording with what was read drawn into it; made only because somebody asks.
 
-Where expressions are not permitted, places are not kept either: faces are then looked for
-anew, and a box is all that is drawn.
+Where expressions are not permitted, places are not kept either: faces are then detected
+again, and a box is all that is drawn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From finished segments to the folder of a session: always in one pass and in order, whoever read them.
+"""From finished segments to the folder of a session: always in one pass and in order, whichever worker read them.
 
 So the files do not depend on how many workers there were, nor on how often the run was stopped.
 """

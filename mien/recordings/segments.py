@@ -1,7 +1,7 @@
 """A recording cut into segments that are read each for itself.
 
-A segment is a pure function of the file, the options and its number: whoever reads it, in
-whatever order, gets the same. So nothing here depends on what was read before.
+A segment is a pure function of the file, the options and its number: every worker, in
+any order, gets the same. So nothing here depends on what was read before.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Stitcher:
 
     Args:
         random: source of the names that two segments came upon by chance; seeded, so that a
-            recording put together anew gives the same.
+            recording put together again gives the same.
     """
 
     def __init__(self, random: Random) -> None:

@@ -1,7 +1,7 @@
 """One opening of a device or a stream, in a thread of its own.
 
 A call into a driver or over a network may not return for minutes, or ever. Only the thread
-here waits for it; whoever uses the connection waits as long as it chooses, and can leave.
+here waits for it; its user waits as long as it chooses, and can leave.
 The thread that opened a device is also the one that gives it back, because OpenCV does not
 bear it from another.
 """
@@ -91,7 +91,7 @@ class Connection:
             self.has_ended = True
         except (cv2.error, OSError, DataError):
             pass  # it cannot be opened, or was lost
-        except Exception as fault:  # noqa: BLE001  a thread root: handed to whoever takes pictures
+        except Exception as fault:  # noqa: BLE001  a thread root: raised where pictures are taken
             self.error = fault
         finally:
             if decoder is not None:

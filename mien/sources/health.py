@@ -1,6 +1,6 @@
 """How a source fares: what goes wrong with it is noticed and counted here, and put into words.
 
-A live source is watched from two sides at once, by the thread that reads it and by whoever
+A live source is watched from two sides at once, by the thread that reads it and by the view that
 shows it, so every change is made under a lock.
 """
 

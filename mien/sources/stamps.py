@@ -1,7 +1,7 @@
 """Presentation times that never run back.
 
-Containers carry wrong times: none at all, one that is out of order, or a clock that starts
-anew in the middle, as in recordings that were glued together. Everything after a source
+Containers carry wrong times: none at all, one that is out of order, or a clock that restarts
+in the middle, as in recordings that were glued together. Everything after a source
 relies on times that grow.
 """
 

@@ -321,7 +321,7 @@ class VideoReader:
             yield frame
 
     def _display_matrix(self, frame: VideoFrame) -> NDArray[np.int32] | None:
-        """Return how the frame is to be turned; looked up anew when its size or angle changes.
+        """Return how the frame is to be turned; looked up again when its size or angle changes.
 
         PyAV keeps a frame whose side data was asked for until the garbage collector runs.
         """

@@ -70,7 +70,7 @@ class RuleEvaluator:
         )
 
     def interrupt(self) -> None:
-        """Record an interruption of the input; conditions must hold anew."""
+        """Record an interruption of the input; conditions must hold again from the start."""
         self._since_s = None
 
     def _missing_evidence(self, sums: NDArray[np.float64]) -> str:

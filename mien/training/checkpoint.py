@@ -71,6 +71,29 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
+def read_state(path: Path, file_format: str, command: str) -> dict[str, Any]:
+    """Return the tensors and plain values in a checkpoint; nothing about them is checked.
+
+    Args:
+        path: the file.
+        file_format: what it says under ``format``.
+        command: the command that writes such files.
+
+    Raises:
+        BundleError: the file is broken, compressed, or has another format.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                raise ValueError("compressed: it could unpack to more than fits into memory")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except _BROKEN as error:
+        raise BundleError(f"{path} is not a complete checkpoint ({type(error).__name__}). Train again, or use a copy") from error
+    if not isinstance(state, dict) or state.get("format") != file_format:
+        raise BundleError(f"{path} is not a checkpoint of {command}")
+    return state
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Return the state saved in ``path``.
 
@@ -81,15 +104,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise DataError(f"no checkpoint at {path}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                raise ValueError("compressed: it could unpack to more than fits into memory")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except _BROKEN as error:
-        raise BundleError(f"{path} is not a complete checkpoint ({type(error).__name__}). Train again, or use a copy") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise BundleError(f"{path} is not a checkpoint of mien train")
+    state = read_state(path, FORMAT, "mien train")
     missing = [key for key in ("ema", "settings", "facts", "history") if key not in state]
     if missing:
         raise BundleError(f"{path} is a checkpoint without {', '.join(missing)}. Train again, or use a copy")

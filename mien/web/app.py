@@ -59,7 +59,7 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebApp:
-    """The application, and what whoever starts it should read.
+    """The application, and notices for the person who starts it.
 
     Attributes:
         app: to be served.

@@ -8,7 +8,7 @@
 import type { FrameResult } from "../sdk.js";
 import { NOT_PERMITTED } from "../engine/constants.js";
 
-/** What became of a message: its HTTP status, 0 where the server could not be reached. */
+/** The outcome of a message: its HTTP status, 0 where the server could not be reached. */
 export type Post = (body: string) => Promise<number>;
 
 /** What the sender tells the page. */

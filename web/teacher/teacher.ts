@@ -98,7 +98,7 @@ class TeacherPage {
     click("share-teach", async () => {
       const { url } = await api.json<{ url: string }>("POST", "class/links", { kind: "teach" });
       await navigator.clipboard.writeText(url).catch(() => undefined);
-      toast("A new link to teach was copied. Whoever has it sees and manages this class.");
+      toast("A new link to teach was copied. Anybody who has it sees and manages this class.");
     });
     click("collapse", () => {
       const is = document.body.classList.toggle("collapsed");

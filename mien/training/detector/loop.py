@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mien.errors import BundleError, DeviceError, UsageError
 from mien.files import atomic_path
+from mien.training.checkpoint import read_state
 from mien.training.detector.losses import cells, losses, targets_of
 from mien.training.detector.network import DetectorNet
 from mien.training.detector.scenes import Scene
@@ -154,7 +155,7 @@ class DetectorTrainer:
         return float(loss.detach()), by_scene.tolist()
 
     def _remember(self, scenes: list[Scene], by_scene: list[float], hard: list[int]) -> None:
-        """Keep the face-less scenes that went most wrong, and note anew how wrong those drawn were."""
+        """Keep the face-less scenes that went most wrong, and update how wrong those drawn were."""
         drawn = len(scenes) - len(hard)
         for k, loss in zip(hard, by_scene[drawn:], strict=True):
             self._hard[k] = _Hard(self._hard[k].scene, loss)
@@ -207,14 +208,7 @@ def load_detector_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UsageError(f"there is no run to resume at {path}. Leave --resume out to start one")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        known = isinstance(state, dict) and state.get("format") == _FORMAT
-    except Exception as error:
-        raise BundleError(f"{path} is not a complete checkpoint ({type(error).__name__}). Train again, or use a copy") from error
-    if not known:
-        raise BundleError(f"{path} is not a checkpoint of mien train-detector")
-    return state
+    return read_state(path, _FORMAT, "mien train-detector")
 
 
 def averaged(state: dict[str, Tensor]) -> DetectorNet:

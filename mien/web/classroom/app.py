@@ -47,7 +47,7 @@ _LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass(frozen=True, slots=True)
 class ClassApp:
-    """The application, and what whoever starts it should read.
+    """The application, and notices for the person who starts it.
 
     Attributes:
         app: to be served.

@@ -2,7 +2,7 @@
 
 Any number of server processes may call this at the same time, and any of them may be killed at any moment. A bin first
 stops taking messages. Then its numbers are computed, and stored together with the deletion, unless another process was
-faster. Noise is drawn anew for each attempt from random bytes that are not kept; of several attempts only one is ever
+faster. New noise is drawn for each attempt from random bytes that are not kept; of several attempts only one is ever
 stored, and nobody sees the others.
 
 A bin that is long overdue, because no server ran or the database was restored from a backup, becomes a gap: what was sent

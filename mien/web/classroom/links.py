@@ -1,4 +1,4 @@
-"""Links as capabilities: whoever has one may do what it says, and nobody needs an account.
+"""Links as capabilities: a holder may do what the link permits, and nobody needs an account.
 
 A link carries a random secret of 128 bits in its fragment, which browsers do not send to servers and which therefore is
 in no log. The database has a hash of it only.

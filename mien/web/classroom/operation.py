@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any, Final, TextIO
 
 _HELP: Final = {
-    "mien_class_messages_total": "Messages of learners by what became of them.",
+    "mien_class_messages_total": "Messages of learners by outcome.",
     "mien_class_requests_refused_total": "Requests that were refused, by status.",
     "mien_class_joins_total": "Participants who joined.",
     "mien_class_leaves_total": "Participants who left.",

@@ -40,7 +40,7 @@ _ADD: Final = text(
 
 
 class MessageOutcome(Enum):
-    """What became of a message."""
+    """The outcome of a message."""
 
     COUNTED = "counted"
     UNKNOWN = "unknown"
@@ -103,7 +103,7 @@ class Participants:
         return bool(found)
 
     def add(self, batch: Sequence[tuple[str, SentMessage]]) -> list[MessageOutcome]:
-        """Add messages in one transaction; return what became of each.
+        """Add messages in one transaction; return the outcome of each.
 
         Args:
             batch: pairs of a participant's hash and a message.

@@ -49,7 +49,7 @@ class ClassSettings:
         return urlsplit(self.url).hostname or ""
 
     def policy(self) -> tuple[Policy, list[str]]:
-        """Return the policy that applies, and notices for whoever starts the server.
+        """Return the policy that applies, and notices for the person who starts the server.
 
         Raises:
             NotPermittedError: the declaration permits nothing, or data may not leave a learner's machine.

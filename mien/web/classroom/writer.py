@@ -48,7 +48,7 @@ class MessageWriter:
         self._thread.start()
 
     async def add(self, secret: str, message: SentMessage) -> MessageOutcome:
-        """Store a message; return what became of it after its transaction was committed.
+        """Store a message; return its outcome after its transaction was committed.
 
         Raises:
             DeviceError: the database cannot be used, or too many messages wait; nothing was stored.
@@ -87,7 +87,7 @@ class MessageWriter:
         try:
             answers = self._participants.add([(each.secret, each.message) for each in batch])
             self._metrics.count("batches")
-        except Exception as error:  # noqa: BLE001  the root of a thread: whoever waits is told
+        except Exception as error:  # noqa: BLE001  the root of a thread: the waiting request is told
             self._metrics.count("database_errors")
             answers = [error] * len(batch)
         assert self._loop is not None
@@ -96,7 +96,7 @@ class MessageWriter:
 
 def _tell(batch: Sequence[_Waiting], answers: Sequence[_Answer]) -> None:
     for each, answer in zip(batch, answers, strict=True):
-        if each.future.done():  # whoever waited has gone
+        if each.future.done():  # the request was cancelled
             continue
         if isinstance(answer, BaseException):
             each.future.set_exception(answer)
