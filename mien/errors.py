@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 
 class MienError(Exception):
@@ -61,14 +62,20 @@ _FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG")
 """Error numbers for a full disk, an exceeded quota and an exceeded file size limit."""
 
 
-def is_full(error: OSError) -> bool:
-    """Return whether a write failed because no space is left."""
-    return error.errno in _FULL
+_FULL_DATABASE: Final = {"sqlite_errorname": "SQLITE_FULL", "sqlstate": "53100"}
+"""How SQLite's and PostgreSQL's errors say that the disk is full."""
 
 
-def write_error(message: str, error: OSError) -> DeviceError:
+def is_full(error: BaseException | None) -> bool:
+    """Return whether a write to a file or a database failed because no space is left."""
+    in_database = any(getattr(error, name, None) == value for name, value in _FULL_DATABASE.items())
+    return in_database or (isinstance(error, OSError) and error.errno in _FULL)
+
+
+def write_error(message: str, error: BaseException | None) -> DeviceError:
     """Return the error for a failed write: ``StorageError`` if the disk is full or the folder is missing."""
-    return StorageError(message) if is_full(error) or error.errno == errno.ENOENT else DeviceError(message)
+    missing = isinstance(error, OSError) and error.errno == errno.ENOENT
+    return StorageError(message) if missing or is_full(error) else DeviceError(message)
 
 
 def nearest(value: str, known: Iterable[str]) -> str:

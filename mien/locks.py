@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
-from mien.errors import DeviceError, write_error
+from mien.errors import DeviceError, MienError, UsageError, write_error
 from mien.files import PRIVATE_MODE, make_private
 
 _LOCKED_BYTE = 1 << 40
@@ -48,16 +48,46 @@ def one_writer(path: Path) -> Iterator[None]:
     try:
         make_private(lock_path)  # filelock does not create private folders or restrict existing files
     except OSError as error:
-        raise write_error(f"cannot write {lock_path} ({error.strerror}). Check the folder's permissions", error) from error
-    lock = FileLock(lock_path, mode=PRIVATE_MODE, fallback_to_soft=False)
+        raise _unwritable(lock_path, error) from error
+    with _held(FileLock(lock_path, mode=PRIVATE_MODE, fallback_to_soft=False)):
+        yield
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a folder, which is made if missing, for the block; do not wait for another writer.
+
+    Raises:
+        UsageError: another process holds the lock.
+        DeviceError: the folder cannot be written, or the file system does not support locks.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        with _held(FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)):
+            yield
+    except Timeout as error:
+        raise UsageError(f"another process is writing to {folder}. Wait for it, stop it, or choose another folder") from error
+
+
+@contextmanager
+def _held(lock: BaseFileLock) -> Iterator[None]:
     try:
         lock.acquire()
+    except Timeout:
+        raise
     except OSError as error:
-        raise DeviceError(f"cannot lock {lock_path} ({error.strerror}). Put the folder on a local disk") from error
+        raise DeviceError(f"cannot lock {lock.lock_file} ({error.strerror}). Put the folder on a local disk") from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _unwritable(path: Path, error: OSError) -> MienError:
+    return write_error(f"cannot write {path} ({error.strerror}). Check the folder's permissions", error)
 
 
 def take(descriptor: int) -> bool:

@@ -16,13 +16,10 @@ def is_loopback(host: str) -> bool:
     >>> [is_loopback(host) for host in ("", "192.0.2.1", "127.0.0.1.example.org", "localhost.example.org")]
     [False, False, False, False]
     """
-    return host.lower() == "localhost" or resolves_to_loopback(host, socket.AI_NUMERICHOST)
-
-
-def resolves_to_loopback(host: str, flags: int = 0) -> bool:
-    """Return whether all addresses of a host are loopback addresses; by default, names are resolved."""
+    if host.lower() == "localhost":
+        return True
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags) if host else []
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST) if host else []
     except (OSError, UnicodeError):
         return False
     return bool(found) and all(is_loopback_address(str(each[4][0])) for each in found)

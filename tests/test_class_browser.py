@@ -26,7 +26,7 @@ from mien.web.classroom.settings import ClassSettings
 from mien.web.classroom.store import ClassRecord
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 PATIENCE_S = 600.0
 PEOPLE = 15
@@ -227,9 +227,17 @@ def test_a_teacher_opens_runs_and_looks_back_at_a_class(here: Path, yunet: Path,
         page.click("#end")
         page.click("#sure-yes")
         until(page, lambda: page.inner_text("#state") == "over", "the lesson does not end")
+
+        held: list[Route] = []
+        page.route("**/api/class?mean=3", lambda route: held.append(route))  # noqa: PLW0108  Playwright takes functions only
+        page.select_option("#mean", "3")
+        until(page, lambda: len(held) == 1, "the page does not ask for means of three")
         page.click("#erase")
         page.click("#sure-yes")
         until(page, lambda: "erased" in page.inner_text("#problem"), "the class is not erased")
+        held[0].continue_()  # its answer is that the link is not valid: no news to a page that has said why
+        page.wait_for_timeout(500)
+        assert "erased" in page.inner_text("#problem")
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1400, 900)])

@@ -33,7 +33,7 @@ def test_the_notice_matches_the_policy(name: str) -> None:
     assert ("this use is not permitted" in text) == (level is Level.REFUSED)
     assert (deployment.operator or "[[OPERATOR") in text
     assert ("You may take your yes back" in text) == (deployment.legal_basis == "consent" and level is not Level.REFUSED)
-    assert ("parents" in text) == (deployment.minors and level is not Level.REFUSED)
+    assert ("parent or guardian" in text) == (deployment.minors and level is not Level.REFUSED)
     assert "feeling" in text or level is not Level.FULL
 
 

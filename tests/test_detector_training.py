@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from mien.cli import app
 from mien.errors import BundleError, DataError, UsageError
+from mien.locks import only_writer
 from mien.preprocess import CANONICAL_LANDMARKS
 from mien.records import Box
 from mien.training.detector.backgrounds import MIN_SIDE, picture_files, procedural, read_backgrounds
@@ -25,6 +27,8 @@ from mien.training.detector.losses import ANSWERS, cells, decoded, distance_iou,
 from mien.training.detector.network import LANDMARK_UNIT, STRIDES, USUAL_LANDMARKS, DetectorNet, count_weights
 from mien.training.detector.scenes import SCENE, Composer, Scene, is_faceless, moved_box
 from mien.training.detector.settings import DetectorSettings, changed
+from mien.training.detector.stock import Stock
+from mien.training.stopping import StopRequest, stop_on_signal
 from mien.vision.bundles import newest_own_bundle
 from mien.vision.own_detector import OwnDetector
 from mien.vision.yunet import YuNetDetector
@@ -228,8 +232,22 @@ def test_the_recipe_runs_from_data_to_detector_and_resumes_as_if_never_stopped(s
     assert "with other settings" in _refused(shared, parts, "--resume", "--set=lr=0.1", "--backgrounds", str(wallpapers))
     assert "Continue it with --resume" in _refused(shared, parts, "--backgrounds", str(wallpapers))
     assert "on other backgrounds" in _refused(shared, parts, "--resume")
+    with only_writer(parts):
+        assert "another process" in _refused(shared, parts, "--resume", "--backgrounds", str(wallpapers))
     run_short(shared, parts, "--resume", "--backgrounds", str(wallpapers))
     assert load_detector_checkpoint(parts / "detector.pt")["rounds_done"] == 2
+
+
+def test_the_composing_process_ends_when_it_is_told_to(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
+    with stop_on_signal():  # whose handlers a forked process inherits
+        stock = Stock(tmp_path / "scenes", range(10**6), 2, drawn_faces, [], 0, None)
+    try:
+        assert len(stock.round(1, StopRequest())) == 2
+        stock._process.terminate()
+        stock._process.join(60)
+        assert stock._process.exitcode == -signal.SIGTERM
+    finally:
+        stock._process.kill()
 
 
 class _Stopping:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.locks import one_writer
+from mien.locks import one_writer, only_writer
 from mien.places import cache_folder, data_folder
 
 WRITER = """
@@ -43,6 +43,26 @@ def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
         assert process.stdout.readline() == "in\n"
         process.kill()
     with one_writer(tmp_path / "ledger"):
+        pass
+
+
+def test_a_second_training_in_a_folder_is_refused_at_once(tmp_path: Path) -> None:
+    with only_writer(tmp_path / "runs" / "a"):
+        program = f"""
+import sys
+from pathlib import Path
+from mien.errors import UsageError
+from mien.locks import only_writer
+try:
+    with only_writer(Path({str(tmp_path / "runs" / "a")!r})):
+        sys.exit("entered")
+except UsageError as error:
+    print(error)
+"""
+        answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=900, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert str(tmp_path / "runs" / "a") in answer.stdout
+    with only_writer(tmp_path / "runs" / "a"):
         pass
 
 

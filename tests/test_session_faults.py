@@ -5,21 +5,26 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from postgres import running_postgres
 from writing import Clock, frames, recorder, rows
 
-from mien.errors import DeviceError
+from mien.errors import DeviceError, StorageError
 from mien.locks import is_in_use
+from mien.messaging.outbox import Outbox
 from mien.sessions.append_file import AppendFile
 from mien.sessions.database import Database
 from mien.sessions.database_sink import DatabaseSink
+from mien.sessions.erasure import erase_rows
 from mien.sessions.events import read_events
 from mien.sessions.records import EventRecord
 from mien.sessions.recovery import recover
@@ -88,6 +93,34 @@ def test_whatever_refuses_at_the_end_is_said(name: str, tmp_path: Path, monkeypa
     (failure,) = running.failures
     assert f"{name}: No space left on device" in failure.reason
     assert len(rows(tmp_path / "s/observations.csv")) == 20
+
+
+@pytest.fixture
+def full_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite files that cannot grow, as on a full disk."""
+    connect = sqlite3.connect
+
+    def full(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **named)
+        connection.execute("PRAGMA max_page_count = 1")  # or as many as there are
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", full)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", full)
+
+
+def test_a_database_that_cannot_grow_is_full_storage(tmp_path: Path, full_databases: None) -> None:
+    with pytest.raises(StorageError):
+        Outbox(tmp_path / "queue.db", "lrs")
+    with pytest.raises(StorageError):
+        Database(f"sqlite:///{tmp_path / 'sessions.db'}")
+    with closing(sqlite3.connect(tmp_path / "own.db")) as database:
+        database.execute("PRAGMA max_page_count = 2")
+        database.execute("CREATE TABLE notes (text)")
+        database.execute("INSERT INTO notes VALUES ('a')")
+        database.commit()
+    with pytest.raises(StorageError):
+        erase_rows(tmp_path / "own.db", [("UPDATE notes SET text = zeroblob(1000000)", ())])
 
 
 LIMITED = """

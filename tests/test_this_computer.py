@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,27 @@ def test_localhost_never_resolves_to_another_computer(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(socket, "getaddrinfo", lying)
     assert send("PUT", "http://localhost:9/xAPI", {}, b"body", timeout_s=5.0).body == "no connection"
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_name_server_that_never_answers_cannot_hold_a_request(proxied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def hanging(*_: object, **__: object) -> list[object]:
+        asked.set()
+        over.wait(600)
+        return []
+
+    if proxied:
+        name_proxy(monkeypatch, "http://127.0.0.1:9")
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    try:
+        said = send("PUT", "https://lrs.example.invalid/xAPI", {}, b"body", timeout_s=0.5)
+        assert asked.is_set()
+        assert not over.is_set()
+        assert (said.status, said.body) == (0, "timed out")
+    finally:
+        over.set()
 
 
 @pytest.mark.parametrize(

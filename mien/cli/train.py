@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -69,6 +70,7 @@ def train(
     from mien.cli.reading import read_faces
     from mien.evaluation.truths import TRUTHS
     from mien.lifecycle import BUNDLE_FILE, export_model, train_model
+    from mien.locks import only_writer
     from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
     from mien.vision.bundles import MODELS
 
@@ -87,7 +89,8 @@ def train(
     dataset = read_faces(data, classes, split_file, shown=first)
     if validation is not None:
         dataset, split_file = _with_held_out(dataset, validation, settings.seed, split_file, out, first)
-    with new_progress(shown=first) as bar:
+    # the processes of torchrun share a run
+    with only_writer(out) if first else nullcontext(), new_progress(shown=first) as bar:
         task = bar.add_task("starting", total=None)
 
         def on_start(device_name: str, images: int, steps_done: int) -> None:

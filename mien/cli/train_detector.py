@@ -44,6 +44,7 @@ def train_detector(
     from mien.cli.progress import new_progress, progress_bar
     from mien.data.reader import read_dataset
     from mien.errors import DataError
+    from mien.locks import only_writer
     from mien.training.detector.run import DETECTOR_FILE
     from mien.training.detector.run import train_detector as train
     from mien.training.detector.settings import DetectorSettings, changed
@@ -65,7 +66,7 @@ def train_detector(
         ["mien train-detector", *(f"--backgrounds {folder.name}" for folder in backgrounds or [])]
         + [f"--set {key}={value}" for key, value in changes.items()]
     )
-    with new_progress() as bar:
+    with only_writer(out), new_progress() as bar:
         task = bar.add_task("starting", total=None)
 
         def on_round(done: int, loss: float) -> None:

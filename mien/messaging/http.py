@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import http.client
 import io
+import queue
 import re
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,7 +24,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from mien.errors import UsageError
-from mien.loopback import is_loopback, is_loopback_address, resolves_to_loopback
+from mien.loopback import is_loopback, is_loopback_address
 from mien.version import VERSION
 
 TIMEOUT_S: Final = 10.0
@@ -92,13 +94,14 @@ def send(method: str, url: str, headers: Mapping[str, str], body: bytes | None =
         url: URL checked by ``check_url``.
         headers: additional headers.
         body: request body.
-        timeout_s: deadline for the whole request in seconds, from connecting to the last byte of the response.
+        timeout_s: deadline for the whole request in seconds, from the name lookup to the last byte of the response.
     """
+    deadline_s = time.monotonic() + timeout_s
     try:
         request = urllib.request.Request(  # noqa: S310  checked by check_url
             _ascii(url), data=body, headers={"User-Agent": USER_AGENT, **headers}, method=method
         )
-        with _opener(url).open(request, timeout=timeout_s) as response:
+        with _opener(url, deadline_s).open(request, timeout=_left_s(deadline_s)) as response:
             text = response.read(_MAX_BODY).decode("utf-8", "replace")
             page = _is_page(response.headers.get_content_type(), text)
             return Response(response.status, text, _retry_after_s(response.headers.get("Retry-After", "")), page)
@@ -154,7 +157,7 @@ class _Connection(http.client.HTTPConnection):
     def _open(self, address: tuple[str, int], *more: Any) -> socket.socket:
         """Connect to the first reachable address of a host; ``localhost`` never resolves to another computer."""
         host, port = address
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = _lookup(host, port, self._deadline_s)
         if is_loopback(host):
             found = [each for each in found if is_loopback_address(str(each[4][0]))]
         failure = OSError(f"{host} has no usable address")
@@ -193,11 +196,48 @@ class _NoRedirects(urllib.request.HTTPErrorProcessor):
     https_response = http_response
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
+def _opener(url: str, deadline_s: float) -> urllib.request.OpenerDirector:
     """Return an opener that uses the user's proxy only for https to other computers."""
     parts = urlsplit(url)
-    direct = parts.scheme == "http" or "https" not in urllib.request.getproxies() or resolves_to_loopback(parts.hostname or "")
+    direct = parts.scheme == "http" or "https" not in urllib.request.getproxies() or _is_here(parts.hostname or "", deadline_s)
     return urllib.request.build_opener(_Handler, _NoRedirects, urllib.request.ProxyHandler({} if direct else None))
+
+
+def _is_here(host: str, deadline_s: float) -> bool:
+    """Return whether all addresses of a host are loopback addresses; False if it has none, as behind many proxies."""
+    try:
+        found = _lookup(host, 443, deadline_s)
+    except TimeoutError:
+        raise
+    except OSError:
+        return False
+    return bool(found) and all(is_loopback_address(str(each[4][0])) for each in found)
+
+
+def _lookup(host: str, port: int, deadline_s: float) -> list[Any]:
+    """Return ``socket.getaddrinfo`` of a host. It has no timeout, so a thread calls it, and is left behind when it hangs.
+
+    Raises:
+        OSError: the host has no address, or the deadline has passed.
+    """
+    found: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except OSError as error:
+            found.put(error)
+        except UnicodeError:
+            found.put(OSError(f"{host} is not a host name"))
+
+    threading.Thread(target=ask, name="name lookup", daemon=True).start()
+    try:
+        answer = found.get(timeout=_left_s(deadline_s))
+    except queue.Empty:
+        raise TimeoutError from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
 
 
 def _left_s(deadline_s: float) -> float:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mien.errors import DataError, DeviceError
+from mien.errors import DataError, DeviceError, write_error
 from mien.files import make_private, private_folder
 
 MAX_WAITING: Final = 10_000
@@ -84,7 +84,7 @@ class Outbox:
             private_folder(path.parent)
             make_private(path)
         except OSError as error:
-            raise DeviceError(f"cannot use the message queue {path}: {error.strerror}") from error
+            raise write_error(f"cannot use the message queue {path}: {error.strerror}", error) from error
         with self._open() as connection:
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)
@@ -202,7 +202,7 @@ class Outbox:
         except sqlite3.DatabaseError as error:
             if "not a database" in str(error):
                 raise DataError(f"{self.path} is not a message queue. Delete or move it") from error
-            raise DeviceError(f"cannot use the message queue {self.path}: {error}") from error
+            raise write_error(f"cannot use the message queue {self.path}: {error}", error) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from mien.documents import conform, parse_json, record_from
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, DeviceError
+from mien.errors import DataError, DeviceError, write_error
 from mien.files import close_to_others, make_private, private_folder
 from mien.sessions import schema
 from mien.sessions.erasure import erase_rows
@@ -166,7 +166,7 @@ class Database:
         except DatabaseError as error:
             if "file is not a database" in str(error.orig):
                 raise DataError(f"{self.place} is not an SQLite database. Name another file") from error
-            raise DeviceError(f"cannot use the database {self.place}: {self._said(error.orig)}") from error
+            raise write_error(f"cannot use the database {self.place}: {self._said(error.orig)}", error.orig) from error
         except SQLAlchemyError as error:
             raise DeviceError(f"cannot use the database {self.place}: {self._said(error)}") from error
 
@@ -195,7 +195,7 @@ def sqlite_engine(url: str, path: Path) -> Engine:
                 close_to_others(each)
             make_private(path)  # SQLite would make it readable for everybody; its log gets the same permissions
     except OSError as error:
-        raise DeviceError(f"cannot use the database {path}: {error.strerror}. Name another one with --db") from error
+        raise write_error(f"cannot use the database {path}: {error.strerror}. Name another one with --db", error) from error
     engine = create_engine(url, connect_args={"timeout": Database.WAIT_S}, json_deserializer=_plain_or_none)
 
     @event.listens_for(engine, "connect")

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import DataError, DeviceError
+from mien.errors import DataError, DeviceError, StorageError, is_full
 from mien.files import half_written
 from mien.sessions.layout import ALL_NAMES, ANALYSES, SEGMENTS_NAME, SESSIONS, start_of
 
@@ -190,6 +190,8 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
             raise DeviceError(
                 f"cannot erase from {path} ({error}). Close other programs that use it, and run it again"
             ) from error
+        if is_full(error):
+            raise StorageError(f"cannot erase from {path} ({error}). Free some space, and run it again") from error
         raise DataError(f"cannot erase from {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise DataError(f"{path} is not a whole SQLite database ({error})") from error

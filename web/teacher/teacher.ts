@@ -174,11 +174,13 @@ class TeacherPage {
         const mean = element<HTMLSelectElement>("mean").value;
         const shown = await this.api.json<ClassDocument>("GET", `class?mean=${mean}`);
         if (shown.state === "ended" || this.series.length === 0) this.series = await this.api.json("GET", "class/series");
+        if (this.stop.signal.aborted) return; // erased meanwhile
         this.shown = shown;
         this.show();
       } while (this.stale);
     } catch (error) {
-      if (error instanceof RefusedError && error.status === 401) {
+      // A refusal that answers a request sent before the class was erased says nothing new.
+      if (error instanceof RefusedError && error.status === 401 && !this.stop.signal.aborted) {
         this.stop.abort();
         document.body.dataset["view"] = "none";
         showProblem(error.message);

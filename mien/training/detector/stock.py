@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DeviceError
 from mien.files import atomic_path
+from mien.stops import block_signals, leave_signals_to_parent
 from mien.training.detector.faces import TaughtFaces
 from mien.training.detector.scenes import Composer, Scene
 from mien.training.stopping import StopRequest
@@ -67,8 +68,7 @@ def _compose(
     teacher: Detector | None,
 ) -> None:
     """Compose rounds one after the other, as long as the process that asked for them lives: what the other process does."""
-    if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl-C is for the process that trains, which ends this one
+    leave_signals_to_parent()
     cv2.setNumThreads(1)
     parent = os.getppid()
     composer = Composer(faces, backgrounds, seed, teacher)
@@ -109,7 +109,8 @@ class Stock:
         self._process = context.Process(
             target=_compose, args=(folder, rounds, size, faces, backgrounds, seed, teacher), daemon=True
         )
-        self._process.start()
+        with block_signals():
+            self._process.start()
 
     def round(self, number: int, stop: StopRequest) -> list[Scene]:
         """Return the scenes of a round, once they are composed.
