@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.limits import MAX_PIXELS
 from mien.sources.animation import AnimationReader
+from mien.sources.colours import is_plain, plain_to_bgr
 from mien.sources.decoder import StreamEnded
 from mien.sources.files import IMAGE_ENDINGS, unreadable_reason
 from mien.sources.reader import FrameReader, PacketReport
@@ -339,6 +340,8 @@ class VideoReader:
             width, height = (round(width * shape), height) if shape > 1 else (width, round(height / shape))
         if width * height > MAX_PIXELS:
             raise DataError(f"{self._name} has pictures of {width} x {height} pixels; at most {MAX_PIXELS:,} pixels are read")
+        if (width, height) == (frame.width, frame.height) and is_plain(frame):
+            return plain_to_bgr(frame)
         picture = self._reformatter.reformat(
             frame, width=width, height=height, format="bgr24", interpolation=Interpolation.BICUBIC, threads=1
         )
