@@ -23,7 +23,7 @@ def train_detector(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(help="Number of training faces; 0: all.", rich_help_panel="Data")] = 0,
-    rounds: Annotated[int | None, typer.Option(help="Number of rounds.", show_default="160", rich_help_panel="Training")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Number of rounds.", show_default="230", rich_help_panel="Training")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0", rich_help_panel="Training")] = None,
     change: Annotated[
         list[str] | None,

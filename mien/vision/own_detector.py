@@ -28,7 +28,7 @@ LEAST_SCORE: Final = 0.2
 """The graph leaves out cells that are less sure."""
 CARD_KEY: Final = "mien_detector_card"
 """Where the ONNX file's metadata hold its card, as JSON."""
-OWN_SCORE: Final = 0.5
+OWN_SCORE: Final = 0.45
 """Live, detections below this score are dropped."""
 _KNOWN_SCORE: Final = 0.35
 _SAME_IOU: Final = 0.35
@@ -40,7 +40,7 @@ _NOT_OURS: Final[tuple[type[Exception], ...]] = (KeyError, ValueError, *RUNTIME_
 _SEEN_TWICE: Final = 40.0
 _LARGE: Final = 100.0
 """Longer side of a face in pixels: from the first on it is seen at half the size as well, above the second better so."""
-_ONE_LOOK: Final = 0.1
+_ONE_LOOK: Final = 0.2
 
 
 class OwnDetector(Detector):

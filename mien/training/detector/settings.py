@@ -28,7 +28,7 @@ class DetectorSettings:
         seed: of everything that is drawn.
     """
 
-    rounds: int = 160
+    rounds: int = 230
     round_scenes: int = 512
     batch_size: int = 12
     hard: int = 1
