@@ -53,6 +53,7 @@ from mien.web.lti.registration import TOOL_CONFIGURATION
 from mien.web.lti.settings import LtiSettings
 from mien.web.lti.tables import metadata, platforms, used_states
 from mien.web.lti.tokens import MAX_TOKEN
+from mien.web.rate_limit import RateLimit
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_a_learner_joins_and_a_teacher_teaches(visitor: Visitor, tool: ToolServe
     assert (learner.role, teacher.role) == (Role.LEARNER, Role.TEACHER)
     assert (learner.deployment, learner.context, learner.resource) == (DEPLOYMENT, "course-9", "link-5")
     assert (learner.title, learner.language, learner.level) == ("Lecture 3", "de", Level.FULL)
-    assert tool.tool.launched == {"learner": 1, "teacher": 1}
+    assert tool.counted == {("lti_launches", 'role="learner"'): 1, ("lti_launches", 'role="teacher"'): 1}
 
 
 def test_no_name_and_no_identifier_of_the_platform_is_stored_or_logged(
@@ -251,7 +252,7 @@ def test_claims_that_are_refused(
     answer = visitor.launch(**changes())
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert tool.launches == []
-    assert tool.tool.refused == {code: 1}
+    assert tool.counted == {("lti_refused", f'request="launch",code="{code}"'): 1}
     with engine.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(used_states)) == 0
 
@@ -566,6 +567,27 @@ def test_a_class_that_cannot_be_opened_says_why(visitor: Visitor, tool: ToolServ
     assert "&lt;b&gt;" in answer.text
 
 
+def test_wrong_launches_are_slowed_down_and_right_ones_are_not(visitor: Visitor, tool: ToolServer) -> None:
+    state, _ = visitor.log_in()
+    found = [visitor.post("x", state) for _ in range(70)]
+    assert (found[0].status_code, code_of(found[0])) == (400, "token-malformed")
+    assert (found[-1].status_code, code_of(found[-1])) == (429, "too-many")
+    assert int(found[-1].headers["retry-after"]) >= 1
+    assert visitor.launch().status_code == 200
+    assert tool.counted["lti_refused", 'request="launch",code="token-malformed"'] == 70
+    assert get(f"{tool.url}/lti/register/x").status_code == 429  # links to register cannot be guessed either
+
+
+def test_too_many_requests_from_one_address_are_slowed_down(visitor: Visitor, tool: ToolServer) -> None:
+    tool.tool._requests = RateLimit(burst=4, per_s=0.01)
+    assert [visitor.launch().status_code for _ in range(2)] == [200, 200]
+    for answer in (get(visitor.platform.login_url()), visitor.post("x", "x"), get(f"{tool.url}/lti/jwks.json")):
+        assert (answer.status_code, code_of(answer)) == (429, "too-many")
+        assert 1 <= int(answer.headers["retry-after"]) <= 100
+    assert len(tool.launches) == 2
+    assert tool.counted["lti_refused", 'request="login",code="too-many"'] == 1
+
+
 def test_without_a_database_the_server_says_503(visitor: Visitor, engine: Engine) -> None:
     state, _ = visitor.log_in()
     with engine.begin() as connection:
@@ -708,6 +730,7 @@ def test_a_platform_registers_with_a_declaration(tool: ToolServer, platform: Fak
     again = post(link, data={**registration(platform), **FORM})
     assert (again.status_code, code_of(again)) == (403, "invitation-unknown")
     assert len(platform.registrations) == 1
+    assert tool.counted["lti_registrations", ""] == 1
 
 
 def test_a_refused_declaration_registers_nothing_and_can_be_corrected(tool: ToolServer, platform: FakePlatform) -> None:

@@ -32,7 +32,7 @@ from test_lti_browser import browser, context, course, missing, wait
 from mien.privacy.deployment import Deployment
 from mien.web.classroom.app import create_class_app
 from mien.web.classroom.database import ClassDatabase
-from mien.web.classroom.operation import Log
+from mien.web.classroom.operation import Log, Metrics
 from mien.web.classroom.settings import ClassSettings
 from mien.web.course_classes import LearningPlatforms
 from mien.web.lti.routes import LtiTool
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Frame, Page
 
 __all__ = ["browser", "context"]
+OPERATOR = "operator-0123456789"
 
 
 class ClassServer:
@@ -61,10 +62,16 @@ def server(tmp_path: Path, yunet: Path) -> Iterator[ClassServer]:
         missing(trouble)
     port = free_port()
     database = ClassDatabase(f"sqlite:///{tmp_path / 'classes.db'}")
-    settings = ClassSettings(url=f"http://localhost:{port}")
-    platforms = LearningPlatforms(database, settings)
+    settings = ClassSettings(url=f"http://localhost:{port}", metrics_token=OPERATOR)
+    metrics = Metrics()
+    platforms = LearningPlatforms(database, settings, metrics)
     web = create_class_app(
-        settings, database, more_routes=platforms.routes, more_embedders=platforms.embedders, log=Log(io.StringIO())
+        settings,
+        database,
+        more_routes=platforms.routes,
+        more_embedders=platforms.embedders,
+        log=Log(io.StringIO()),
+        metrics=metrics,
     )
     running = uvicorn.Server(uvicorn.Config(web.app, host="localhost", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=running.run, daemon=True)
@@ -172,3 +179,21 @@ def test_other_origins_may_post_to_lti_only(server: ClassServer, platform: FakeP
     shown = get(f"{server.url}/api/class", headers={"Authorization": f"Bearer {token}"}).json()
     assert "happy" not in str(shown)  # the institution's declaration permits no expressions
     assert code_of(visitor.post("x", state)) == "token-malformed"
+
+
+def test_launches_are_counted_and_name_nobody(server: ClassServer, platform: FakePlatform) -> None:
+    register(server, platform)
+    visitor = Visitor(platform, server)  # type: ignore[arg-type]
+    visitor.launch(TEACHER)
+    for _ in range(2):
+        visitor.launch()
+    visitor.launch(aud="another tool")
+    shown = get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {OPERATOR}"}).text
+    for line in (
+        'lti_launches_total{role="learner"} 2',
+        'lti_launches_total{role="teacher"} 1',
+        'lti_refused_total{request="launch",code="audience"} 1',
+    ):
+        assert f"mien_class_{line}\n" in shown
+    for word in ("user-31", "Ada", "course-9", "link-5", platform.url, server.tool.platforms.all()[0].id):
+        assert word not in shown

@@ -24,6 +24,7 @@ from mien.privacy.level import Level
 from mien.privacy.policy import permit_expressions
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind
+from mien.web.classroom.operation import Metrics
 from mien.web.classroom.settings import ClassSettings
 from mien.web.classroom.store import DAY_S, MAX_TITLE, SHORT_LINK_S, ClassRecord, ClassStore
 from mien.web.lti.launch import Launch, Role
@@ -41,6 +42,7 @@ class LearningPlatforms:
     Args:
         database: the class server's database.
         settings: its settings.
+        metrics: counts launches, registrations and what is refused.
         clock: time in seconds since 1970.
 
     Attributes:
@@ -52,12 +54,14 @@ class LearningPlatforms:
         DeviceError: the database cannot be used.
     """
 
-    def __init__(self, database: ClassDatabase, settings: ClassSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: ClassDatabase, settings: ClassSettings, metrics: Metrics, clock: Callable[[], float] = time.time
+    ) -> None:
         policy, _ = settings.policy()
         store = ClassStore(database, retention_s=policy.deployment.retention_days * DAY_S, clock=clock)
         usual = LessonPlan(budget=settings.budget, expressions=permit_expressions(policy) is not None)
         used = LtiSettings(base_url=settings.url, allow_loopback=is_loopback(settings.host))
-        self.tool = LtiTool(database.engine, used, CourseClasses(store, usual), clock)
+        self.tool = LtiTool(database.engine, used, CourseClasses(store, usual), metrics.count, clock)
         self.routes = self.tool.routes
         self._origins: list[str] = []
         self._looked_at_s = float("-inf")

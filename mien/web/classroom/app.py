@@ -67,6 +67,7 @@ def create_class_app(
     more_routes: Sequence[BaseRoute] = (),
     more_embedders: Callable[[], Sequence[str]] = tuple,
     log: Log | None = None,
+    metrics: Metrics | None = None,
     on_end: Callable[[str], None] | None = None,
     publish: Publish = publish,
     clock: Callable[[], float] = time.time,
@@ -80,6 +81,7 @@ def create_class_app(
         more_routes: routes of other modules; those below ``/lti/`` may be posted to by other origins.
         more_embedders: returns origins of pages that may embed the server's, besides those in the settings.
         log: where events are logged; None for the standard error.
+        metrics: what ``/metrics`` shows, where others count as well.
         on_end: called in a thread with the name of each class whose lesson this process ended.
         publish: computes what is published of a bin.
         clock: returns seconds since 1970; the only clock that counts.
@@ -94,7 +96,7 @@ def create_class_app(
     static = static_folder()
     assets = Assets(static / "assets")
     pages = {name: (static / f"{name}.html").read_bytes() for name in ("learner", "teacher")}
-    log, metrics = log or Log(), Metrics()
+    log, metrics = log or Log(), metrics or Metrics()
     retention_days = policy.deployment.retention_days
     store = ClassStore(database, retention_s=retention_days * DAY_S, clock=clock)
     participants = Participants(database, clock)

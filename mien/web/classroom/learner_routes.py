@@ -13,13 +13,13 @@ from mien.privacy.class_notice import class_notice
 from mien.privacy.lesson_bins import MAX_SIGNALS, SIGNALS
 from mien.privacy.level import Level
 from mien.privacy.policy import Policy
-from mien.web.classroom.answers import Access, RefusedError, bearer, body_of, client_of, json_of
-from mien.web.classroom.limits import RateLimit
+from mien.web.classroom.answers import Access, RefusedError, bearer, body_of, json_of
 from mien.web.classroom.links import LinkKind, token_hash
 from mien.web.classroom.messages import INTERVAL_S, MAX_BYTES, parse_message
 from mien.web.classroom.participants import MessageOutcome, Participants
 from mien.web.classroom.writer import MessageWriter
 from mien.web.networks import Networks, described_network
+from mien.web.rate_limit import RateLimit, client_of
 
 _REFUSALS: Final = {
     MessageOutcome.UNKNOWN: (401, "You are not in this class: you left, or the lesson is over."),

@@ -16,12 +16,12 @@ from mien.errors import DataError
 from mien.privacy.lesson_bins import LessonPlan
 from mien.web.classroom.answers import Access, RefusedError, bearer, chosen, json_of
 from mien.web.classroom.closing import Closer
-from mien.web.classroom.limits import RateLimit
 from mien.web.classroom.links import LinkKind, token_hash
 from mien.web.classroom.settings import ClassSettings
 from mien.web.classroom.store import ClassRecord, OpenedClass
 from mien.web.classroom.streams import Streams
 from mien.web.classroom.timeline import MAX_MEAN, class_document, class_table, lesson_mean
+from mien.web.rate_limit import RateLimit
 
 _PATHS: Final = {LinkKind.OPEN: "new", LinkKind.TEACH: "teach", LinkKind.JOIN: "join"}
 
