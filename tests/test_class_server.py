@@ -8,15 +8,18 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from classes import PLAN, URL, Server, class_server, message
+from lti_platform import UNIVERSITY
 from postgres import PostgresServer
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, NotPermittedError, UsageError
+from mien.privacy.deployment import read_deployment
 from mien.privacy.lesson_bins import MAX_SIGNALS, LessonPlan
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
@@ -316,6 +319,39 @@ def test_consent_refers_to_the_notice(server: Server) -> None:
         assert server.call("POST", "/api/participants", made.join, body).status_code == 409
 
 
+def test_the_notice_names_the_institution_that_answers_for_the_class(server: Server) -> None:
+    usual = server.store.open_class("Algebra", plan=PLAN)
+    theirs = server.store.open_class("Algebra", plan=PLAN, declaration=replace(UNIVERSITY, retention_days=7))
+    notices = [server.call("GET", "/api/lesson", made.join).json()["notice"] for made in (usual, theirs)]
+    assert "Who: a university. Ask, complain or change your mind: office@example.org." in notices[1]["text"]
+    assert "to show learners their own sessions" in notices[1]["text"]
+    assert "erased after 7 days" in notices[1]["text"]
+    assert "erased after 30 days" in notices[0]["text"]
+    assert "a university" not in notices[0]["text"]
+    assert notices[0]["version"] != notices[1]["version"]
+    assert server.call("POST", "/api/participants", theirs.join, {"notice": notices[0]["hash"]}).status_code == 409
+    assert server.call("POST", "/api/participants", theirs.join, {"notice": notices[1]["hash"]}).status_code == 201
+    following = server.call("POST", "/api/class/next", theirs.teach, {}).json()["join"].partition("#")[2]
+    assert server.call("GET", "/api/lesson", following).json()["notice"] == notices[1]
+    server.clock.now_s += 8 * 86_400
+    assert server.store.erase_old() == 2
+    assert server.store.get(usual.class_id) is not None
+
+
+def test_the_notice_names_who_runs_the_server_for_an_institution(
+    start: Callable[..., Server], school: Path, tmp_path: Path
+) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", deployment=school, url="https://class.example.org")
+    server.client.base_url = "https://class.example.org"
+    host = read_deployment(school)
+    made = server.store.open_class("Algebra", plan=PLAN, declaration=UNIVERSITY)
+    notice = server.call("GET", "/api/lesson", made.join).json()["notice"]["text"]
+    assert "Who: a university." in notice
+    assert f"Who runs the server ({host.operator}, {host.contact}) could read" in notice
+    own = server.store.open_class("Algebra", plan=PLAN)
+    assert f"Who: {host.operator}." in server.call("GET", "/api/lesson", own.join).json()["notice"]["text"]
+
+
 def test_under_observables_no_expression_is_served_counted_or_taken(
     start: Callable[..., Server], school: Path, tmp_path: Path
 ) -> None:
@@ -471,6 +507,22 @@ def test_a_newer_database_is_refused_and_the_schema_fits_its_tables(url: str) ->
     database.close()
     with pytest.raises(DataError, match="newer"):
         ClassDatabase(url)
+
+
+def test_databases_of_the_first_version_are_migrated(start: Callable[..., Server], url: str, monkeypatch: Any) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        older.setattr(schema, "VERSION", 1)
+        database = ClassDatabase(url)
+    row = "'c1', 's1', 'Algebra', 'full', 30, 6, 10, 0.75, 1795000000, NULL, NULL, 0, 0, 1"
+    with database.writing() as connection:
+        connection.exec_driver_sql(f"INSERT INTO classes VALUES ({row})")
+    database.close()
+    server = start(url)
+    record = server.store.get("c1")
+    assert record is not None
+    assert (record.title, record.declaration) == ("Algebra", None)
+    server.join(server.store.issue(LinkKind.JOIN, "c1"))
 
 
 def test_one_bin_is_closed_once_however_many_try(start: Callable[..., Server], url: str) -> None:

@@ -53,7 +53,7 @@ def launch(role: Role = Role.LEARNER, **changes: Any) -> Launch:
         "title": "Lecture 3",
         "language": "de",
         "person": "0" * 32,
-        "level": Level.FULL,
+        "declaration": CLUB,
         **changes,
     }
     return Launch(role=role, **values)
@@ -111,12 +111,20 @@ def test_after_a_lesson_learners_wait_for_the_next_one(
     assert joined.class_id == following.class_id
 
 
-@pytest.mark.parametrize(("usual", "level"), [(True, Level.OBSERVABLES), (False, Level.FULL)])
-def test_the_stricter_of_server_and_institution_decides(store: ClassStore, usual: bool, level: Level) -> None:
+@pytest.mark.parametrize(("usual", "declaration"), [(True, UNIVERSITY), (False, CLUB)])
+def test_the_stricter_of_server_and_institution_decides(store: ClassStore, usual: bool, declaration: Deployment) -> None:
     courses = CourseClasses(store, LessonPlan(expressions=usual))
-    taught = store.class_of(token_of(courses(launch(Role.TEACHER, level=level)), LinkKind.TEACH), LinkKind.TEACH)
+    taught = store.class_of(token_of(courses(launch(Role.TEACHER, declaration=declaration)), LinkKind.TEACH), LinkKind.TEACH)
     assert taught is not None
     assert taught.level is Level.OBSERVABLES
+
+
+def test_a_class_keeps_the_declaration_of_its_institution(courses: CourseClasses, store: ClassStore) -> None:
+    for platform, declaration in (("a" * 16, UNIVERSITY), ("b" * 16, CLUB)):
+        path = courses(launch(Role.TEACHER, platform=platform, declaration=declaration))
+        taught = store.class_of(token_of(path, LinkKind.TEACH), LinkKind.TEACH)
+        assert taught is not None
+        assert taught.declaration == declaration
 
 
 def test_launches_do_not_use_up_the_teachers_links(courses: CourseClasses, store: ClassStore) -> None:

@@ -24,6 +24,7 @@ from joserfc.jwk import KeySet
 from lti_platform import (
     CLAIM,
     CLIENT,
+    CLUB,
     DEEP,
     DEPLOYMENT,
     LEARNER,
@@ -48,6 +49,7 @@ from sqlalchemy import Engine, create_engine, func, select, text
 from mien.errors import DataError, NotPermittedError, UsageError
 from mien.privacy.deployment import Deployment
 from mien.privacy.level import Level
+from mien.privacy.policy import decide
 from mien.web.lti.launch import Role
 from mien.web.lti.registration import TOOL_CONFIGURATION
 from mien.web.lti.settings import LtiSettings
@@ -141,7 +143,7 @@ def test_a_learner_joins_and_a_teacher_teaches(visitor: Visitor, tool: ToolServe
     learner, teacher = tool.launches
     assert (learner.role, teacher.role) == (Role.LEARNER, Role.TEACHER)
     assert (learner.deployment, learner.context, learner.resource) == (DEPLOYMENT, "course-9", "link-5")
-    assert (learner.title, learner.language, learner.level) == ("Lecture 3", "de", Level.FULL)
+    assert (learner.title, learner.language, learner.declaration) == ("Lecture 3", "de", CLUB)
     assert tool.counted == {("lti_launches", 'role="learner"'): 1, ("lti_launches", 'role="teacher"'): 1}
 
 
@@ -536,7 +538,7 @@ def test_a_platform_is_registered_once_and_can_be_removed(visitor: Visitor, plat
 def test_the_declaration_decides_what_may_be_read(tool: ToolServer, platform: FakePlatform) -> None:
     registered(tool, platform, UNIVERSITY)
     Visitor(platform, tool).launch()
-    assert tool.launches[0].level is Level.OBSERVABLES
+    assert decide(tool.launches[0].declaration).level is Level.OBSERVABLES
 
 
 @pytest.mark.parametrize(
@@ -726,7 +728,7 @@ def test_a_platform_registers_with_a_declaration(tool: ToolServer, platform: Fak
     assert {each["type"] for each in sent[TOOL_CONFIGURATION]["messages"]} == {"LtiResourceLinkRequest", "LtiDeepLinkingRequest"}
     visitor = Visitor(platform, tool)
     assert visitor.launch().status_code == 200
-    assert tool.launches[0].level is Level.OBSERVABLES
+    assert decide(tool.launches[0].declaration).level is Level.OBSERVABLES
     again = post(link, data={**registration(platform), **FORM})
     assert (again.status_code, code_of(again)) == (403, "invitation-unknown")
     assert len(platform.registrations) == 1

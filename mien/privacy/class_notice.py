@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from mien.privacy.deployment import PURPOSES
+from mien.privacy.deployment import PURPOSES, Deployment
 from mien.privacy.lesson_bins import MAX_SIGNALS, SIGNALS, LessonPlan
 from mien.privacy.notice import OPEN, UNDER_18, Notice
-from mien.privacy.policy import Policy
 
 _READ: Final = {
     True: "A program in this page estimates which of seven expressions your face shows, and whether your head points at the "
@@ -21,15 +20,15 @@ _SENT: Final = {
 }
 
 
-def class_notice(policy: Policy, plan: LessonPlan, retention_days: int) -> Notice:
-    """Return the notice of a class; what the declaration leaves open is marked for the operator.
+def class_notice(deployment: Deployment, plan: LessonPlan, retention_days: int, host: Deployment) -> Notice:
+    """Return the notice of a class; what the declarations leave open is marked for the operator.
 
     Args:
-        policy: the policy of the server.
+        deployment: the declaration of who answers for the class.
         plan: the plan of the lesson.
         retention_days: days after which what was published is erased.
+        host: the declaration of who runs the server; the same one, or another.
     """
-    deployment = policy.deployment
     operator = deployment.operator or OPEN.format("who decides about this and answers for it")
     contact = deployment.contact or OPEN.format("how to reach them")
     bin_text = f"{plan.bin_s // 60} minutes" if plan.bin_s % 60 == 0 and plan.bin_s > 60 else f"{plan.bin_s} seconds"
@@ -49,9 +48,16 @@ def class_notice(policy: Policy, plan: LessonPlan, retention_days: int) -> Notic
         f"The published sums are erased after {retention_days} days.",
         "Your choice: joining is voluntary, and teachers are not told who joined. You may pause, leave and erase what has not "
         "been added up at any time. What has been added up cannot be taken out, because nobody can tell whose it was.",
-        "Who runs the server could read messages of the current interval before they are added up. You have to trust them in "
-        "this.",
+        f"Who runs the server{_named(deployment, host)} could read messages of the current interval before they are added up. "
+        "You have to trust them in this.",
     ]
-    if deployment.minors:
+    if deployment.minors or host.minors:
         lines.append(UNDER_18)
     return Notice("\n".join(lines) + "\n")
+
+
+def _named(deployment: Deployment, host: Deployment) -> str:
+    """Return who runs the server, in parentheses; "" where they answer for the class as well, or are not declared."""
+    if not host.operator or host.operator == deployment.operator:
+        return ""
+    return f" ({host.operator}, {host.contact})"

@@ -21,7 +21,7 @@ from mien.errors import UsageError
 from mien.loopback import is_loopback
 from mien.privacy.lesson_bins import LessonPlan
 from mien.privacy.level import Level
-from mien.privacy.policy import permit_expressions
+from mien.privacy.policy import decide, permit_expressions
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind
 from mien.web.classroom.operation import Metrics
@@ -118,8 +118,9 @@ class CourseClasses:
             found = self._newest(series)
             if found is not None:
                 return found
-            plan = replace(self._usual, expressions=self._usual.expressions and launch.level is Level.FULL)
-            opened = self._store.open_class(launch.title[:MAX_TITLE] or "Class", plan=plan, series=series)
+            plan = replace(self._usual, expressions=self._usual.expressions and decide(launch.declaration).level is Level.FULL)
+            title = launch.title[:MAX_TITLE] or "Class"
+            opened = self._store.open_class(title, plan=plan, series=series, declaration=launch.declaration)
             found = self._newest(series) or self._store.get(opened.class_id)
             if found is not None and found.class_id != opened.class_id:  # another process opened one a moment later
                 self._store.erase(opened.class_id)

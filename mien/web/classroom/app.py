@@ -97,8 +97,7 @@ def create_class_app(
     assets = Assets(static / "assets")
     pages = {name: (static / f"{name}.html").read_bytes() for name in ("learner", "teacher")}
     log, metrics = log or Log(), metrics or Metrics()
-    retention_days = policy.deployment.retention_days
-    store = ClassStore(database, retention_s=retention_days * DAY_S, clock=clock)
+    store = ClassStore(database, retention_s=policy.deployment.retention_days * DAY_S, clock=clock)
     participants = Participants(database, clock)
     closer = Closer(database, clock, publish, on_end)
     gate = Access(store, metrics)
@@ -106,7 +105,7 @@ def create_class_app(
     streams = Streams(store, metrics)
     usual = LessonPlan(budget=settings.budget, expressions=networks.model is not None)
     teachers = TeacherRoutes(settings, gate, closer, streams, usual)
-    learners = LearnerRoutes(policy, networks, gate, participants, writer, retention_days)
+    learners = LearnerRoutes(policy, networks, gate, participants, writer)
     health = _Health()
 
     def page(name: str) -> Callable[[Request], Response]:

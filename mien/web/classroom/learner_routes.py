@@ -12,11 +12,13 @@ from starlette.routing import Route
 from mien.privacy.class_notice import class_notice
 from mien.privacy.lesson_bins import MAX_SIGNALS, SIGNALS
 from mien.privacy.level import Level
+from mien.privacy.notice import Notice
 from mien.privacy.policy import Policy
 from mien.web.classroom.answers import Access, RefusedError, bearer, body_of, json_of
 from mien.web.classroom.links import LinkKind, token_hash
 from mien.web.classroom.messages import INTERVAL_S, MAX_BYTES, parse_message
 from mien.web.classroom.participants import MessageOutcome, Participants
+from mien.web.classroom.store import ClassRecord
 from mien.web.classroom.writer import MessageWriter
 from mien.web.networks import Networks, described_network
 from mien.web.rate_limit import RateLimit, client_of
@@ -41,7 +43,6 @@ class LearnerRoutes:
         gate: finds out what a token permits.
         participants: who joined.
         writer: stores messages.
-        retention_days: days for which published numbers are kept.
     """
 
     def __init__(
@@ -51,10 +52,9 @@ class LearnerRoutes:
         gate: Access,
         participants: Participants,
         writer: MessageWriter,
-        retention_days: int,
     ) -> None:
         self._policy, self._networks, self._gate = policy, networks, gate
-        self._participants, self._writer, self._retention_days = participants, writer, retention_days
+        self._participants, self._writer = participants, writer
         self._joins = RateLimit(burst=2000, per_s=20)
         self._metrics = gate.metrics
 
@@ -83,7 +83,7 @@ class LearnerRoutes:
 
     async def _lesson(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.JOIN)
-        notice = class_notice(self._policy, record.plan, self._retention_days)
+        notice = self._notice(record)
         model = self._networks.model if record.level is Level.FULL else None
         document: dict[str, Any] = {
             "title": record.title,
@@ -97,13 +97,22 @@ class LearnerRoutes:
         }
         return JSONResponse(document)
 
+    def _notice(self, record: ClassRecord) -> Notice:
+        """Return the notice of a class: it names who answers for the class."""
+        return class_notice(
+            record.declaration or self._policy.deployment,
+            record.plan,
+            self._gate.store.retention_days(record),
+            host=self._policy.deployment,
+        )
+
     async def _join(self, request: Request) -> Response:
         wait_s = self._joins.wait_s(client_of(request))
         if wait_s:
             raise RefusedError(429, "Too many people join from this address at once. Wait a little.", wait_s)
         record = await self._gate.class_of(request, LinkKind.JOIN)
         agreed = (await json_of(request)).get("notice")
-        notice = class_notice(self._policy, record.plan, self._retention_days)
+        notice = self._notice(record)
         if agreed != notice.hash:
             raise RefusedError(409, "Consent must refer to the current notice. Reload the page and read it.")
         token = await run_in_threadpool(self._participants.join, record, notice.hash)

@@ -50,6 +50,7 @@ classes = Table(
     Column("next_bin", Integer),
     Column("closed", Integer),
     Column("revision", BigInteger),
+    Column("declaration", JSON(none_as_null=True)),
 )
 links = Table(
     "class_links",
@@ -127,6 +128,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         f"CREATE TABLE class_marks ({_OF_CLASS}, mark_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, "
         "at_s DOUBLE PRECISION NOT NULL, text VARCHAR NOT NULL, PRIMARY KEY (class_id, mark_id))",
     ),
+    ("ALTER TABLE classes ADD COLUMN declaration JSON",),
 )
 """Statements by which version k becomes version k + 1, in SQL that SQLite and PostgreSQL share."""
 VERSION: Final = len(MIGRATIONS)

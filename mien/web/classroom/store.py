@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from mien.documents import record_from
 from mien.errors import UsageError
+from mien.privacy.deployment import Deployment, declare, declared_values
 from mien.privacy.lesson_bins import LessonPlan, PublishedBin
 from mien.privacy.level import Level
 from mien.visible import visible
@@ -54,6 +55,7 @@ class ClassRecord:
         ended_s: when it ended; None before.
         closed: number of bins that are over and have their numbers.
         revision: grows with each change that a teacher sees.
+        declaration: declaration of the institution that answers for the class; None for the server's own.
     """
 
     class_id: str
@@ -66,6 +68,7 @@ class ClassRecord:
     ended_s: float | None
     closed: int
     revision: int
+    declaration: Deployment | None = None
 
     @property
     def state(self) -> str:
@@ -133,7 +136,13 @@ class ClassStore:
         self.database, self.retention_s, self.clock = database, retention_s, clock
 
     def open_class(
-        self, title: str, *, plan: LessonPlan | None = None, series: str = "", join_lifetime_s: float = JOIN_LIFETIME_S
+        self,
+        title: str,
+        *,
+        plan: LessonPlan | None = None,
+        series: str = "",
+        join_lifetime_s: float = JOIN_LIFETIME_S,
+        declaration: Deployment | None = None,
     ) -> OpenedClass:
         """Open a class that waits for its start; return it with a link to teach and one to join.
 
@@ -142,6 +151,7 @@ class ClassStore:
             plan: bins and budget; None for the usual ones. Without expressions in it, none is read in this class.
             series: series of an earlier class of the same teacher; "" begins a new one.
             join_lifetime_s: lifetime of the link to join in seconds.
+            declaration: declaration of the institution that answers for the class; None for the server's own.
 
         Raises:
             UsageError: the title is empty or too long.
@@ -162,6 +172,7 @@ class ClassStore:
             "next_bin": 0,
             "closed": 0,
             "revision": 1,
+            "declaration": None if declaration is None else declared_values(declaration),
         }
         with self.database.writing() as connection:
             connection.execute(insert(schema.classes), row)
@@ -267,12 +278,20 @@ class ClassStore:
         columns = schema.classes.c
         with self.database.reading() as connection:
             old = list(connection.scalars(select(columns.class_id).where(columns.created_s < now - self.retention_s)))
+            rows = connection.execute(select(schema.classes).where(columns.declaration.is_not(None))).mappings()
+            others = [_class(dict(row)) for row in rows]
+            old += [each.class_id for each in others if each.created_s < now - DAY_S * self.retention_days(each)]
             expired = connection.scalar(select(func.count()).where(schema.links.c.expires_s < now))
         if not old and not expired:
             return 0
         with self.database.writing() as connection:
             connection.execute(delete(schema.links).where(schema.links.c.expires_s < now))
             return _erase(connection, old)
+
+    def retention_days(self, record: ClassRecord) -> int:
+        """Return after how many days a class is erased: the fewer of what the server and the class's institution declare."""
+        usual = int(self.retention_s / DAY_S)
+        return usual if record.declaration is None else min(usual, record.declaration.retention_days)
 
     def closed_bins(self, class_id: str) -> list[ClosedBin]:
         """Return the closed bins of a class in order."""
@@ -372,7 +391,8 @@ def _class(row: dict[str, Any]) -> ClassRecord:
     same = {
         name: row[name] for name in ("class_id", "series", "title", "created_s", "started_s", "ended_s", "closed", "revision")
     }
-    return ClassRecord(**same, level=Level(row["level"]), plan=plan_of(row))
+    declaration = None if row["declaration"] is None else declare(row["declaration"])
+    return ClassRecord(**same, level=Level(row["level"]), plan=plan_of(row), declaration=declaration)
 
 
 def _changed(connection: Connection, class_id: str) -> None:

@@ -112,7 +112,9 @@ class TeacherRoutes:
         plan = self._planned({"bin_s": record.plan.bin_s, "bins": record.plan.bins, "k": record.plan.k} | values)
         plan = replace(plan, expressions=plan.expressions and record.plan.expressions)
         title = chosen(values, "title", str, record.title)
-        opened = await run_in_threadpool(lambda: self._store.open_class(title, plan=plan, series=record.series))
+        opened = await run_in_threadpool(
+            lambda: self._store.open_class(title, plan=plan, series=record.series, declaration=record.declaration)
+        )
         return JSONResponse(self._links(opened), 201)
 
     def _slow_down(self, request: Request) -> None:

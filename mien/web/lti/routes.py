@@ -182,7 +182,7 @@ class LtiTool:
         kind = message_type(claims, platform)
         role = role_of(claims)
         subject = subject_of(claims)
-        policy = check_declaration(platform.declaration)
+        check_declaration(platform.declaration)
         deployment = str(claims[f"{CLAIM}deployment_id"])
         if kind == DEEP_LINKING:
             if role is not Role.TEACHER:
@@ -201,7 +201,7 @@ class LtiTool:
             role=role,
             language=language_of(claims),
             person=self._states.person(platform.id, context or resource, subject),
-            level=policy.level,
+            declaration=platform.declaration,
         )
         self._states.use(state)
         address = self._open_class(launch)
