@@ -19,6 +19,7 @@ from mien.privacy.level import Level
 from mien.web.classroom.closing import Closer
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind
+from mien.web.classroom.participants import Participants
 from mien.web.classroom.store import MAX_LINKS, SHORT_LINK_S, ClassStore
 from mien.web.course_classes import CourseClasses, series_of
 from mien.web.lti.keys import ToolKeys
@@ -81,6 +82,22 @@ def test_a_teacher_opens_the_class_that_learners_join(courses: CourseClasses, st
         assert store.class_of(token, LinkKind.TEACH) is None
     other_teacher = store.class_of(token_of(courses(launch(Role.TEACHER)), LinkKind.TEACH), LinkKind.TEACH)
     assert other_teacher == taught
+
+
+def test_links_are_for_one_person_whose_hash_differs_by_class(
+    courses: CourseClasses, store: ClassStore, database: ClassDatabase
+) -> None:
+    participants = Participants(database, time.time)
+
+    def person(**changes: Any) -> str | None:
+        return participants.person_of(token_of(courses(launch(**changes)), LinkKind.JOIN))
+
+    for resource in ("link-5", "link-6"):
+        teach = token_of(courses(launch(Role.TEACHER, resource=resource)), LinkKind.TEACH)
+        assert participants.person_of(teach) is None
+    one, again, other, elsewhere = person(), person(), person(person="1" * 32), person(resource="link-6")
+    assert one == again
+    assert len({one, other, elsewhere, "0" * 32, None}) == 5
 
 
 def test_each_link_in_a_course_is_a_class(courses: CourseClasses, store: ClassStore) -> None:

@@ -168,9 +168,11 @@ def test_a_person_is_the_same_in_a_course_and_another_in_the_next(visitor: Visit
     visitor.launch(**{f"{CLAIM}resource_link": {"id": "link-6"}})
     visitor.launch(sub="user-32")
     visitor.launch(**course)
-    one, again, other, elsewhere = (launch.person for launch in tool.launches)
+    tool.tool.platforms.add_deployment(tool.tool.platforms.all()[0].id, "deployment-2")
+    visitor.launch(**{f"{CLAIM}deployment_id": "deployment-2"})
+    one, again, other, elsewhere, installed = (launch.person for launch in tool.launches)
     assert one == again
-    assert len({one, other, elsewhere}) == 3
+    assert len({one, other, elsewhere, installed}) == 4
     assert re.fullmatch(r"[0-9a-f]{32}", one)
     assert tool.launches[3].title == "Lecture 3"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -141,6 +142,29 @@ def test_a_window_of_its_own_leads_to_the_class(context: BrowserContext, server:
     window = opened.value
     window.wait_for_selector("#join", state="visible")
     assert window.url.startswith(f"{server.url}/join#")
+
+
+def test_who_opens_the_class_twice_goes_on_in_the_newer_window(
+    context: BrowserContext, server: ClassServer, platform: FakePlatform
+) -> None:
+    register(server, platform)
+    visitor = Visitor(platform, server)  # type: ignore[arg-type]
+    visitor.launch(TEACHER)
+    pages = []
+    for _ in range(2):
+        path = re.search(r"/join#[\w-]{22}", visitor.launch().text)
+        assert path is not None
+        pages.append(context.new_page())
+        pages[-1].goto(f"{server.url}{path[0]}")
+        pages[-1].wait_for_selector("#notice p", state="visible")  # somebody else may sit there
+        assert pages[-1].inner_text("#join") == ("Go on here" if len(pages) > 1 else "I agree and join")
+        pages[-1].click("#join")
+        pages[-1].wait_for_selector("#classroom", state="visible")
+    pages[0].click("#signals button")  # goes with the next message, without a face
+    wait(pages[0], lambda: "another window" in pages[0].inner_text("#class-status"))
+    assert pages[0].is_disabled("#leave")
+    pages[1].click("#leave")
+    wait(pages[1], lambda: "erased" in pages[1].inner_text("#class-status"))
 
 
 def test_pages_of_strangers_cannot_embed_a_class(context: BrowserContext, server: ClassServer, platform: FakePlatform) -> None:

@@ -7,6 +7,7 @@ courses, and any process finds the same classes.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import threading
 import time
@@ -98,14 +99,15 @@ class CourseClasses:
         series = series_of(launch)
         record = self._newest(series)
         if launch.role is Role.TEACHER:
-            kind, record = LinkKind.TEACH, record or self._first(launch, series)
+            kind, record, person = LinkKind.TEACH, record or self._first(launch, series), None
         else:
             kind = LinkKind.JOIN
             if record is None:
                 raise UsageError("your teacher has not opened this class yet. Open it again later")
             if record.state == "ended":
                 raise UsageError("this lesson is over. Your teacher opens the next one")
-        token = self._store.issue(kind, record.class_id, SHORT_LINK_S)
+            person = person_in(launch, record.class_id)
+        token = self._store.issue(kind, record.class_id, SHORT_LINK_S, person)
         return f"{_PATHS[kind]}#{token}"
 
     def _newest(self, series: str) -> ClassRecord | None:
@@ -126,6 +128,15 @@ class CourseClasses:
                 self._store.erase(opened.class_id)
         assert found is not None
         return found
+
+
+def person_in(launch: Launch, class_id: str) -> str:
+    """Return the keyed hash of a launch's person in a class, 32 hexadecimal digits.
+
+    The key is the launch's own hash, which only the server's key yields and which is not stored. So hashes of two classes
+    have nothing in common.
+    """
+    return hmac.new(launch.person.encode(), class_id.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def series_of(launch: Launch) -> str:

@@ -25,6 +25,7 @@ from mien.web.rate_limit import RateLimit, client_of
 
 _REFUSALS: Final = {
     MessageOutcome.UNKNOWN: (401, "You are not in this class: you left, or the lesson is over."),
+    MessageOutcome.CONTINUED: (403, "You take part from another window now. This one has ended."),
     MessageOutcome.REPEATED: (409, "This message, or a later one, was received already."),
     MessageOutcome.TOO_MANY: (429, "There are too many messages in this interval."),
     MessageOutcome.WAITING: (425, "The lesson has not started. Nothing was counted."),
@@ -84,6 +85,8 @@ class LearnerRoutes:
     async def _lesson(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.JOIN)
         notice = self._notice(record)
+        person = await run_in_threadpool(self._participants.person_of, bearer(request))
+        agreed = await run_in_threadpool(self._participants.has_agreed, record, person, notice.hash)
         model = self._networks.model if record.level is Level.FULL else None
         document: dict[str, Any] = {
             "title": record.title,
@@ -93,18 +96,17 @@ class LearnerRoutes:
             "signals": list(SIGNALS),
             "max_signals": MAX_SIGNALS,
             "notice": {"text": notice.text, "version": notice.version, "hash": notice.hash},
+            "agreed": agreed,
             "model": described_network(model, "/networks") if model else None,
         }
         return JSONResponse(document)
 
     def _notice(self, record: ClassRecord) -> Notice:
         """Return the notice of a class: it names who answers for the class."""
-        return class_notice(
-            record.declaration or self._policy.deployment,
-            record.plan,
-            self._gate.store.retention_days(record),
-            host=self._policy.deployment,
-        )
+        days, own = self._gate.store.retention_days(record), self._policy.deployment
+        if record.declaration is None:
+            return class_notice(own, record.plan, days)
+        return class_notice(record.declaration, record.plan, days, host=own)
 
     async def _join(self, request: Request) -> Response:
         wait_s = self._joins.wait_s(client_of(request))
@@ -115,7 +117,8 @@ class LearnerRoutes:
         notice = self._notice(record)
         if agreed != notice.hash:
             raise RefusedError(409, "Consent must refer to the current notice. Reload the page and read it.")
-        token = await run_in_threadpool(self._participants.join, record, notice.hash)
+        person = await run_in_threadpool(self._participants.person_of, bearer(request))
+        token = await run_in_threadpool(self._participants.join, record, notice.hash, person)
         self._metrics.count("joins")
         return JSONResponse({"participant": token}, 201)
 

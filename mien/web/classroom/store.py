@@ -180,13 +180,16 @@ class ClassStore:
             join = self._issue(connection, LinkKind.JOIN, class_id, now + join_lifetime_s)
         return OpenedClass(class_id, teach, join)
 
-    def issue(self, kind: LinkKind, class_id: str | None = None, lifetime_s: float | None = None) -> str:
+    def issue(
+        self, kind: LinkKind, class_id: str | None = None, lifetime_s: float | None = None, person: str | None = None
+    ) -> str:
         """Return the token of a new link.
 
         Args:
             kind: what it permits.
             class_id: the class; None for a link to open classes.
-            lifetime_s: seconds until it expires; None for the retention time, or for ``JOIN_LIFETIME_S`` of a link to join.
+            lifetime_s: seconds until it expires; None for the retention time, or ``JOIN_LIFETIME_S`` of a link to join.
+            person: keyed hash of the one person whom a link to join is for; None for a link that many use.
 
         Raises:
             UsageError: there are too many links to the class.
@@ -200,7 +203,11 @@ class ClassStore:
             there = connection.scalar(select(func.count()).where(*counted)) or 0 if lasts_s > SHORT_LINK_S else 0
             if class_id is not None and there >= MAX_LINKS:
                 raise UsageError(f"this class has {MAX_LINKS} links. Revoke them first")
-            return self._issue(connection, kind, class_id, self.clock() + lasts_s)
+            token = self._issue(connection, kind, class_id, self.clock() + lasts_s)
+            if person is not None:
+                row = {"secret": token_hash(token), "class_id": class_id, "person": person}
+                connection.execute(insert(schema.persons), row)
+            return token
 
     def _issue(self, connection: Connection, kind: LinkKind, class_id: str | None, expires_s: float) -> str:
         token = new_token()
@@ -403,7 +410,7 @@ def _changed(connection: Connection, class_id: str) -> None:
 def _erase(connection: Connection, class_ids: list[str]) -> int:
     erased = 0
     for class_id in class_ids:
-        for table in (schema.contributions, schema.participants, schema.bins, schema.marks, schema.links):
+        for table in (*schema.OF_PARTICIPANTS, schema.bins, schema.marks, schema.links):
             connection.execute(delete(table).where(table.c.class_id == class_id))
         erased += connection.execute(delete(schema.classes).where(schema.classes.c.class_id == class_id)).rowcount
     return erased

@@ -200,7 +200,7 @@ class LtiTool:
             title=title_of(claims),
             role=role,
             language=language_of(claims),
-            person=self._states.person(platform.id, context or resource, subject),
+            person=self._states.person(platform.issuer, deployment, context or resource, subject),
             declaration=platform.declaration,
         )
         self._states.use(state)
