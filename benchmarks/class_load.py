@@ -2,11 +2,13 @@
 
     python benchmarks/class_load.py 100 1000 5000
     python benchmarks/class_load.py 20000 --processes 2 --postgres
+    python benchmarks/class_load.py 60 --processes 2 --postgres --kills 20
 
 Starts ``mien class serve`` with a new database, lets learners join a class, and sends their messages: first spread over
 the interval, then all of one round within a second. A message is lost if it is not confirmed within thirty seconds, after
 attempts as a page makes them. Prints latencies, lost messages, memory and processor time of the server, and one line of
-JSON. ``--kill`` kills a server process that many times under load and checks what was published.
+JSON. ``--kills`` kills server processes that many times under load instead, half of them while bins close and half of them
+in one long bin. It prints what was confirmed, stored and published, and ends with 1 if something was lost or invented.
 
 The driver takes processor time on the same machine; its share is printed as well.
 """
@@ -44,6 +46,8 @@ INTERVAL_S = 10.0
 PATIENCE_S = 30.0
 START_S = 300.0
 """How long a killed server may take to start again on a busy machine."""
+LONG_BIN_S = 1800
+"""A bin that is not over when the last process has been killed."""
 TICKS = os.sysconf("SC_CLK_TCK")
 RANDOM = random.Random(0)  # noqa: S311  load, no secrets
 
@@ -294,18 +298,36 @@ def kill(times: int, learners: int, processes: int, postgres: bool, bin_s: int =
         }
 
 
+def faults(found: dict[str, Any], learners: int, bin_s: int) -> list[str]:
+    """Return what is wrong with the result of ``kill``."""
+    bins, far = found["bins"], 6 * found["noise"]
+    wrong = {
+        "messages were lost": found["lost"] > 0,
+        "a bin is missing or was published twice": bins != list(range(len(bins))),
+        "a band was published below k": found["below_k"] > 0,
+        "a bin has other numbers than were sent": any(abs(value - learners) >= far for value in found["measured"]),
+        # in a bin that does not close, messages are counted exactly
+        "messages were invented": bin_s >= LONG_BIN_S and found["stored_messages"] != found["confirmed"],
+    }
+    return [fault for fault, is_so in wrong.items() if is_so]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("learners", type=int, nargs="*", default=[100, 1000])
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--kill", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=0)
     options = parser.parse_args()
-    if options.kill:
-        for bin_s in (30, 1800):
-            print(json.dumps(kill(options.kill, options.learners[0], options.processes, options.postgres, bin_s)))
-        return
+    if options.kills:
+        wrong = []
+        for times, bin_s in ((options.kills - options.kills // 2, 30), (options.kills // 2, LONG_BIN_S)):
+            found = kill(times, options.learners[0], options.processes, options.postgres, bin_s)
+            found["faults"] = faults(found, options.learners[0], bin_s)
+            wrong += found["faults"]
+            print(json.dumps({"bin_s": bin_s, **found}), flush=True)
+        raise SystemExit(1 if wrong else 0)
     rows = []
     names = ("learners", "database", "processes", "phase", "messages", "p50_ms", "p95_ms", "p99_ms", "lost")
     names += ("server_cpu", "cpu_ms_a_message", "driver_cpu", "bytes_a_learner")

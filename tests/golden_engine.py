@@ -12,24 +12,28 @@ import io
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import cv2
 import numpy as np
 
 from mien.analytics import Affect, Trend
+from mien.messaging.xapi import XapiSession
 from mien.preprocess import to_grey
-from mien.privacy.policy import decide
+from mien.privacy.deployment import Deployment
+from mien.privacy.policy import NOT_PERMITTED, decide
 from mien.privacy.release import release
 from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose
 from mien.sessions.document import summary_document
 from mien.sessions.observations import COLUMNS, _row
 from mien.sessions.records import SessionRecord, seen
 from mien.sessions.tally import Tally
+from mien.version import VERSION
 from mien.vision.appearance import Appearance, CutDetector
 from mien.vision.bundles import PACKAGED_DETECTOR, bundle_path, packaged_bundle
 from mien.vision.detector import Detector, _resized
@@ -44,6 +48,8 @@ from mien.vision.yunet import YuNetDetector
 
 GOLDEN = Path(__file__).parent / "golden" / "engine.json"
 UNCERTAIN_BELOW = 0.5
+SCHOOL = Deployment("education-institution", "EU", "feedback-to-the-learner")
+"""Expressions may not be read there."""
 
 
 def landmarks_of(box: Box, turn: float = 0.0) -> np.ndarray:
@@ -262,12 +268,19 @@ def session_case() -> dict[str, Any]:
                  "pose": asdict(face.pose)} for face in frame.faces]})  # fmt: skip
     record = SessionRecord("golden", datetime(2026, 3, 4, 9, 30, tzinfo=UTC), policy="full", presence_share=0.0)
     document = summary_document(tally.kept(record))
+    observed = Tally()
+    for frame in frames:
+        faces = tuple(replace(face, unread=NOT_PERMITTED, label="") for face in frame.faces)
+        observed.update(seen(release(decide(SCHOOL), replace(frame, faces=faces))))
+    kept = {"full": tally.kept(record), "observables": observed.kept(replace(record, policy="observables"))}
+    xapi = XapiSession(UUID(int=7), str(UUID(int=8)), record.started_at, VERSION)
     names = ("frames", "frames_with_face", "faces_max", "readings", "uncertain", "presence_share", "duration_s", "unread")
     more = ("distribution", "facing_share", "attention", "transitions", "tracks", "timeline", "dwell", "episodes", "faces")
     return {
         "frames": given,
         "rows": rows.getvalue(),
         "document": {name: document[name] for name in (*names, *more)},
+        "statements": {policy: xapi.terminated(each) for policy, each in kept.items()},
         "affect": list(affect.mean or ()),
         "affect_now": [None if np.isnan(value) else value for value in affect.now],
         "trend": [

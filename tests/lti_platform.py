@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -243,6 +244,7 @@ class ToolServer:
         launches: the launches that opened a class.
         fault: an error that opening a class raises.
         ahead_s: how far the tool's clock is ahead.
+        counted: what was counted, by counter and labels.
     """
 
     url: str
@@ -250,6 +252,7 @@ class ToolServer:
     launches: list[Launch]
     fault: MienError | None = None
     ahead_s: float = 0.0
+    counted: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @contextmanager
@@ -267,10 +270,13 @@ def running_tool(engine: Engine, **settings: Any) -> Iterator[ToolServer]:
         policy = frame_ancestors(server.tool.platforms.origins())
         return HTMLResponse(CLASS_PAGE, headers={"Content-Security-Policy": policy, "Permissions-Policy": "camera=(self)"})
 
+    def count(name: str, labels: str) -> None:
+        server.counted[name, labels] += 1
+
     app = Starlette(routes=[Route("/join/{capability}", shown), Route("/teach/{capability}", shown)])
     with serving(app, "localhost") as url:
         used = LtiSettings(base_url=url, allow_loopback=True, **settings)
-        tool = LtiTool(engine, used, open_class, lambda: time.time() + server.ahead_s)
+        tool = LtiTool(engine, used, open_class, count, lambda: time.time() + server.ahead_s)
         server = ToolServer(url, tool, [])
         app.router.routes.extend(tool.routes)
         yield server

@@ -20,9 +20,10 @@ from build_web import build_pages, npm_command
 from conftest import REPOSITORY
 from fake_camera import chromium, clip_frames, running_page, write_lossless, write_y4m
 from golden_engine import write_network_answers
-from lrs_servers import free_port
+from lrs_servers import assert_valid, free_port
 
 from mien.emotions import EMOTIONS
+from mien.messaging.xapi import ACCOUNTS, EXTENSIONS, duration
 from mien.session import Session
 from mien.settings import LiveSettings
 
@@ -288,6 +289,36 @@ def held_against(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> tu
             agreements.append(row["label"] in around)
     assert len(agreements) >= 5
     return agreements, gaps
+
+
+@pytest.mark.slow
+def test_a_statement_for_ones_own_store_is_saved_and_sent_nowhere(
+    server: tuple[str, Path], open_page: Callable[..., Page]
+) -> None:
+    page = open_page("about:blank")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(server[0])
+    start(page)
+    wait(page, "document.getElementById('elapsed').textContent >= '0:12'")
+    page.keyboard.press("q")
+    page.wait_for_selector("#summary-dialog[open]")
+    summary = json.loads(saved(page, "#save-summary"))
+    anonymous, again = (json.loads(saved(page, "#save-statement")) for _ in range(2))
+    assert anonymous == again  # a store keeps it once
+    assert_valid(anonymous)
+    assert anonymous["actor"]["account"]["homePage"] == ACCOUNTS
+    assert anonymous["result"]["duration"] == duration(summary["duration_s"])
+    assert anonymous["result"]["extensions"][f"{EXTENSIONS}/facing-share"] == pytest.approx(summary["facing_share"], abs=0.001)
+    page.click("#summary-dialog summary")
+    page.fill("#account-home", "https://lrs.example.org")
+    page.click("#save-statement")  # a home page alone names nobody
+    assert page.evaluate("document.activeElement.id") == "account-name"
+    page.fill("#account-name", "learner-7")
+    mine = json.loads(saved(page, "#save-statement"))
+    assert mine["actor"]["account"] == {"homePage": "https://lrs.example.org", "name": "learner-7"}
+    assert {**mine, "actor": None} == {**anonymous, "actor": None}
+    assert [url for url in requests if not url.startswith((server[0], "blob:"))] == []
 
 
 def test_a_picture_cannot_be_sent_anywhere_else(server: tuple[str, Path], open_page: Callable[..., Page]) -> None:

@@ -8,22 +8,25 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from classes import PLAN, URL, Server, class_server, message
+from lti_platform import UNIVERSITY
 from postgres import PostgresServer
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, NotPermittedError, UsageError
+from mien.privacy.deployment import read_deployment
 from mien.privacy.lesson_bins import MAX_SIGNALS, LessonPlan
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind
 from mien.web.classroom.messages import MAX_BYTES, parse_message
 from mien.web.classroom.settings import ClassSettings
-from mien.web.classroom.store import OpenedClass
+from mien.web.classroom.store import SHORT_LINK_S, OpenedClass
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +161,135 @@ def test_a_pause_leaves_no_trace(server: Server) -> None:
     whole_bin(server, people[1:], 3)  # one pauses: they send nothing
     rows = server.call("GET", "/api/class", made.teach).json()["timeline"]
     assert [(row["people"], row["measured"]) for row in rows] == [(12, 12), (12, 11)]
+
+
+def launched(server: Server, class_id: str, person: str) -> str:
+    """Return a link to join as a launch from a learning platform gets it."""
+    return server.store.issue(LinkKind.JOIN, class_id, SHORT_LINK_S, person)
+
+
+def test_who_comes_twice_from_a_course_counts_once(start: Callable[..., Server], url: str) -> None:
+    server = start(url)
+    made, people = opened(server, 9)
+    first = server.join(launched(server, made.class_id, "p1"))
+    assert server.send(first, 1) == 204
+    second = server.join(launched(server, made.class_id, "p1"))  # the phone
+    assert server.send(second, 1) == 204  # a new page begins with 1
+    assert server.send(first, 2) == 403
+    whole_bin(server, people, 1, label="happy")
+    (row,) = server.call("GET", "/api/class", made.teach).json()["timeline"]
+    # ten people: those are just enough; each half of what one sent counts, and no more
+    assert (row["state"], row["people"], row["measured"]) == ("published", 10, 10)
+    assert dict(zip(EMOTIONS, row["expressions"], strict=True))["happy"] == 0.9
+    assert server.call("DELETE", "/api/participants", people[0]).status_code == 204
+    server.join(launched(server, made.class_id, "p1"))
+    whole_bin(server, people[1:], 3)
+    assert server.call("GET", "/api/class", made.teach).json()["timeline"][1]["state"] == "too few"  # they do not help reach k
+
+
+def test_an_earlier_page_cannot_end_what_goes_on_elsewhere(server: Server) -> None:
+    made, _ = opened(server)
+    link = launched(server, made.class_id, "p1")
+    first, second = server.join(link), server.join(link)
+    assert server.call("DELETE", "/api/participants", first).status_code == 410
+    assert server.send(second, 1) == 204
+    assert server.call("DELETE", "/api/participants", second).status_code == 204
+    assert server.send(second, 2) == 401
+    assert server.call("DELETE", "/api/participants", second).status_code == 204
+
+
+def test_who_leaves_and_comes_again_has_one_budget(server: Server) -> None:
+    plan = LessonPlan(bin_s=30, bins=8)
+    made, _ = opened(server, 12, plan)
+    says = {"measured_s": None, "facing_s": None, "expression_s": None, "signal": "lost"}
+    for _ in range(MAX_SIGNALS + 2):
+        person = server.join(launched(server, made.class_id, "p1"))
+        assert server.send(person, 1, **says) == 204
+        server.pass_bin(plan)
+        assert server.call("DELETE", "/api/participants", person).status_code == 204
+    person = server.join(launched(server, made.class_id, "p1"))
+    sent = [server.send(person, number) for number in range(1, 8)]
+    assert sent == [204] * 6 + [429]
+    person = server.join(launched(server, made.class_id, "p1"))
+    assert server.send(person, 1) == 429  # nor do they send more in a bin
+    rows = server.call("GET", "/api/class", made.teach).json()["timeline"]
+    assert [row["signals"] for row in rows] == [[1, 0, 0]] * MAX_SIGNALS + [[0, 0, 0]] * 2
+    assert {row["people"] for row in rows} == {13}
+
+
+def test_who_left_is_not_there(server: Server) -> None:
+    made, people = opened(server, 11)
+    person = server.join(launched(server, made.class_id, "p1"))
+    server.send(person, 1)
+    assert server.call("DELETE", "/api/participants", person).status_code == 204
+    with server.store.database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM class_contributions").scalar() == 0
+    whole_bin(server, people, 1)
+    assert server.call("GET", "/api/class", made.teach).json()["timeline"][0]["people"] == 11
+
+
+def test_consent_is_asked_again_for_another_notice_or_after_leaving(server: Server) -> None:
+    made, _ = opened(server)
+
+    def agreed(link: str) -> bool:
+        return bool(server.call("GET", "/api/lesson", link).json()["agreed"])
+
+    first, second = (launched(server, made.class_id, "p1") for _ in range(2))
+    assert [agreed(link) for link in (first, second, made.join)] == [False] * 3
+    person = server.join(first)
+    assert [agreed(link) for link in (first, second, made.join)] == [True, True, False]
+    assert not agreed(launched(server, made.class_id, "p2"))
+    assert not agreed(launched(server, server.store.open_class("Other").class_id, "p1"))
+    with server.store.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE class_participants SET notice = 'of last week'")
+    assert not agreed(second)
+    person = server.join(second)
+    assert agreed(first)
+    server.call("DELETE", "/api/participants", person)
+    assert not agreed(first)
+
+
+def test_hashes_of_persons_end_with_the_lesson(server: Server, tmp_path: Path) -> None:
+    from mien.web.classroom.backup import backup
+
+    def stored(path: Path) -> bool:
+        with sqlite3.connect(path) as database:
+            return "p1-of-this-class" in "\n".join(database.iterdump())
+
+    here = tmp_path / "classes.db"
+    for end in (
+        lambda made: server.call("POST", "/api/class/end", made.teach),
+        lambda made: server.call("DELETE", "/api/class", made.teach),
+        lambda made: [server.pass_bin() for _ in range(PLAN.bins)],
+    ):
+        made, _ = opened(server)
+        server.join(launched(server, made.class_id, "p1-of-this-class"))
+        launched(server, made.class_id, "p1-of-this-class")  # never joined with
+        assert stored(here)
+        backup(server.store.database, tmp_path / "backup.db")
+        assert not stored(tmp_path / "backup.db")
+        end(made)
+        assert not stored(here)
+        (tmp_path / "backup.db").unlink()
+    made, _ = opened(server)
+    launched(server, made.class_id, "p1-of-this-class")
+    server.clock.now_s += SHORT_LINK_S + 1
+    server.store.erase_old()
+    assert not stored(here)
+
+
+def test_of_many_pages_of_one_person_at_once_one_goes_on(start: Callable[..., Server], url: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    server = start(url)
+    made, _ = opened(server, 9)
+    links = [launched(server, made.class_id, "p1") for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(server.join, links))
+    assert sorted(server.send(token, 1) for token in tokens)[0] == 204
+    assert sum(server.send(token, 2) == 204 for token in tokens) == 1
+    with server.store.database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM class_participants").scalar() == 10
 
 
 def test_signals_count_without_a_face_and_a_few_times_only(server: Server) -> None:
@@ -316,6 +448,40 @@ def test_consent_refers_to_the_notice(server: Server) -> None:
         assert server.call("POST", "/api/participants", made.join, body).status_code == 409
 
 
+def test_the_notice_names_the_institution_that_answers_for_the_class(server: Server) -> None:
+    usual = server.store.open_class("Algebra", plan=PLAN)
+    theirs = server.store.open_class("Algebra", plan=PLAN, declaration=replace(UNIVERSITY, retention_days=7))
+    notices = [server.call("GET", "/api/lesson", made.join).json()["notice"] for made in (usual, theirs)]
+    assert "Who: a university. Ask, complain or change your mind: office@example.org." in notices[1]["text"]
+    assert "to show learners their own sessions" in notices[1]["text"]
+    assert "erased after 7 days" in notices[1]["text"]
+    assert "erased after 30 days" in notices[0]["text"]
+    assert "a university" not in notices[0]["text"]
+    assert ["from your course" in each["text"] for each in notices] == [False, True]
+    assert notices[0]["version"] != notices[1]["version"]
+    assert server.call("POST", "/api/participants", theirs.join, {"notice": notices[0]["hash"]}).status_code == 409
+    assert server.call("POST", "/api/participants", theirs.join, {"notice": notices[1]["hash"]}).status_code == 201
+    following = server.call("POST", "/api/class/next", theirs.teach, {}).json()["join"].partition("#")[2]
+    assert server.call("GET", "/api/lesson", following).json()["notice"] == notices[1]
+    server.clock.now_s += 8 * 86_400
+    assert server.store.erase_old() == 2
+    assert server.store.get(usual.class_id) is not None
+
+
+def test_the_notice_names_who_runs_the_server_for_an_institution(
+    start: Callable[..., Server], school: Path, tmp_path: Path
+) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", deployment=school, url="https://class.example.org")
+    server.client.base_url = "https://class.example.org"
+    host = read_deployment(school)
+    made = server.store.open_class("Algebra", plan=PLAN, declaration=UNIVERSITY)
+    notice = server.call("GET", "/api/lesson", made.join).json()["notice"]["text"]
+    assert "Who: a university." in notice
+    assert f"Who runs the server ({host.operator}, {host.contact}) could read" in notice
+    own = server.store.open_class("Algebra", plan=PLAN)
+    assert f"Who: {host.operator}." in server.call("GET", "/api/lesson", own.join).json()["notice"]["text"]
+
+
 def test_under_observables_no_expression_is_served_counted_or_taken(
     start: Callable[..., Server], school: Path, tmp_path: Path
 ) -> None:
@@ -375,7 +541,7 @@ def test_a_restored_backup_cannot_publish_a_bin_again(server: Server, start: Cal
         server.send(person, 3)
     backup(server.store.database, tmp_path / "backup.db")
     with sqlite3.connect(tmp_path / "backup.db") as database:
-        for table in ("class_contributions", "class_participants"):
+        for table in ("class_contributions", "class_participants", "class_persons"):
             assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     restored = start(f"sqlite:///{tmp_path / 'backup.db'}")
     assert [row["state"] for row in restored.call("GET", "/api/class", made.teach).json()["timeline"]] == ["published"]
@@ -471,6 +637,22 @@ def test_a_newer_database_is_refused_and_the_schema_fits_its_tables(url: str) ->
     database.close()
     with pytest.raises(DataError, match="newer"):
         ClassDatabase(url)
+
+
+def test_databases_of_the_first_version_are_migrated(start: Callable[..., Server], url: str, monkeypatch: Any) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        older.setattr(schema, "VERSION", 1)
+        database = ClassDatabase(url)
+    row = "'c1', 's1', 'Algebra', 'full', 30, 6, 10, 0.75, 1795000000, NULL, NULL, 0, 0, 1"
+    with database.writing() as connection:
+        connection.exec_driver_sql(f"INSERT INTO classes VALUES ({row})")
+    database.close()
+    server = start(url)
+    record = server.store.get("c1")
+    assert record is not None
+    assert (record.title, record.declaration) == ("Algebra", None)
+    server.join(server.store.issue(LinkKind.JOIN, "c1"))
 
 
 def test_one_bin_is_closed_once_however_many_try(start: Callable[..., Server], url: str) -> None:

@@ -19,6 +19,7 @@ from mien.privacy.level import Level
 from mien.web.classroom.closing import Closer
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind
+from mien.web.classroom.participants import Participants
 from mien.web.classroom.store import MAX_LINKS, SHORT_LINK_S, ClassStore
 from mien.web.course_classes import CourseClasses, series_of
 from mien.web.lti.keys import ToolKeys
@@ -53,7 +54,7 @@ def launch(role: Role = Role.LEARNER, **changes: Any) -> Launch:
         "title": "Lecture 3",
         "language": "de",
         "person": "0" * 32,
-        "level": Level.FULL,
+        "declaration": CLUB,
         **changes,
     }
     return Launch(role=role, **values)
@@ -81,6 +82,22 @@ def test_a_teacher_opens_the_class_that_learners_join(courses: CourseClasses, st
         assert store.class_of(token, LinkKind.TEACH) is None
     other_teacher = store.class_of(token_of(courses(launch(Role.TEACHER)), LinkKind.TEACH), LinkKind.TEACH)
     assert other_teacher == taught
+
+
+def test_links_are_for_one_person_whose_hash_differs_by_class(
+    courses: CourseClasses, store: ClassStore, database: ClassDatabase
+) -> None:
+    participants = Participants(database, time.time)
+
+    def person(**changes: Any) -> str | None:
+        return participants.person_of(token_of(courses(launch(**changes)), LinkKind.JOIN))
+
+    for resource in ("link-5", "link-6"):
+        teach = token_of(courses(launch(Role.TEACHER, resource=resource)), LinkKind.TEACH)
+        assert participants.person_of(teach) is None
+    one, again, other, elsewhere = person(), person(), person(person="1" * 32), person(resource="link-6")
+    assert one == again
+    assert len({one, other, elsewhere, "0" * 32, None}) == 5
 
 
 def test_each_link_in_a_course_is_a_class(courses: CourseClasses, store: ClassStore) -> None:
@@ -111,12 +128,20 @@ def test_after_a_lesson_learners_wait_for_the_next_one(
     assert joined.class_id == following.class_id
 
 
-@pytest.mark.parametrize(("usual", "level"), [(True, Level.OBSERVABLES), (False, Level.FULL)])
-def test_the_stricter_of_server_and_institution_decides(store: ClassStore, usual: bool, level: Level) -> None:
+@pytest.mark.parametrize(("usual", "declaration"), [(True, UNIVERSITY), (False, CLUB)])
+def test_the_stricter_of_server_and_institution_decides(store: ClassStore, usual: bool, declaration: Deployment) -> None:
     courses = CourseClasses(store, LessonPlan(expressions=usual))
-    taught = store.class_of(token_of(courses(launch(Role.TEACHER, level=level)), LinkKind.TEACH), LinkKind.TEACH)
+    taught = store.class_of(token_of(courses(launch(Role.TEACHER, declaration=declaration)), LinkKind.TEACH), LinkKind.TEACH)
     assert taught is not None
     assert taught.level is Level.OBSERVABLES
+
+
+def test_a_class_keeps_the_declaration_of_its_institution(courses: CourseClasses, store: ClassStore) -> None:
+    for platform, declaration in (("a" * 16, UNIVERSITY), ("b" * 16, CLUB)):
+        path = courses(launch(Role.TEACHER, platform=platform, declaration=declaration))
+        taught = store.class_of(token_of(path, LinkKind.TEACH), LinkKind.TEACH)
+        assert taught is not None
+        assert taught.declaration == declaration
 
 
 def test_launches_do_not_use_up_the_teachers_links(courses: CourseClasses, store: ClassStore) -> None:

@@ -24,6 +24,7 @@ from joserfc.jwk import KeySet
 from lti_platform import (
     CLAIM,
     CLIENT,
+    CLUB,
     DEEP,
     DEPLOYMENT,
     LEARNER,
@@ -48,11 +49,13 @@ from sqlalchemy import Engine, create_engine, func, select, text
 from mien.errors import DataError, NotPermittedError, UsageError
 from mien.privacy.deployment import Deployment
 from mien.privacy.level import Level
+from mien.privacy.policy import decide
 from mien.web.lti.launch import Role
 from mien.web.lti.registration import TOOL_CONFIGURATION
 from mien.web.lti.settings import LtiSettings
 from mien.web.lti.tables import metadata, platforms, used_states
 from mien.web.lti.tokens import MAX_TOKEN
+from mien.web.rate_limit import RateLimit
 
 
 @pytest.fixture
@@ -140,8 +143,8 @@ def test_a_learner_joins_and_a_teacher_teaches(visitor: Visitor, tool: ToolServe
     learner, teacher = tool.launches
     assert (learner.role, teacher.role) == (Role.LEARNER, Role.TEACHER)
     assert (learner.deployment, learner.context, learner.resource) == (DEPLOYMENT, "course-9", "link-5")
-    assert (learner.title, learner.language, learner.level) == ("Lecture 3", "de", Level.FULL)
-    assert tool.tool.launched == {"learner": 1, "teacher": 1}
+    assert (learner.title, learner.language, learner.declaration) == ("Lecture 3", "de", CLUB)
+    assert tool.counted == {("lti_launches", 'role="learner"'): 1, ("lti_launches", 'role="teacher"'): 1}
 
 
 def test_no_name_and_no_identifier_of_the_platform_is_stored_or_logged(
@@ -165,9 +168,11 @@ def test_a_person_is_the_same_in_a_course_and_another_in_the_next(visitor: Visit
     visitor.launch(**{f"{CLAIM}resource_link": {"id": "link-6"}})
     visitor.launch(sub="user-32")
     visitor.launch(**course)
-    one, again, other, elsewhere = (launch.person for launch in tool.launches)
+    tool.tool.platforms.add_deployment(tool.tool.platforms.all()[0].id, "deployment-2")
+    visitor.launch(**{f"{CLAIM}deployment_id": "deployment-2"})
+    one, again, other, elsewhere, installed = (launch.person for launch in tool.launches)
     assert one == again
-    assert len({one, other, elsewhere}) == 3
+    assert len({one, other, elsewhere, installed}) == 4
     assert re.fullmatch(r"[0-9a-f]{32}", one)
     assert tool.launches[3].title == "Lecture 3"
 
@@ -251,7 +256,7 @@ def test_claims_that_are_refused(
     answer = visitor.launch(**changes())
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert tool.launches == []
-    assert tool.tool.refused == {code: 1}
+    assert tool.counted == {("lti_refused", f'request="launch",code="{code}"'): 1}
     with engine.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(used_states)) == 0
 
@@ -535,7 +540,7 @@ def test_a_platform_is_registered_once_and_can_be_removed(visitor: Visitor, plat
 def test_the_declaration_decides_what_may_be_read(tool: ToolServer, platform: FakePlatform) -> None:
     registered(tool, platform, UNIVERSITY)
     Visitor(platform, tool).launch()
-    assert tool.launches[0].level is Level.OBSERVABLES
+    assert decide(tool.launches[0].declaration).level is Level.OBSERVABLES
 
 
 @pytest.mark.parametrize(
@@ -564,6 +569,27 @@ def test_a_class_that_cannot_be_opened_says_why(visitor: Visitor, tool: ToolServ
     answer = visitor.launch()
     assert (answer.status_code, code_of(answer)) == (409, "class")
     assert "&lt;b&gt;" in answer.text
+
+
+def test_wrong_launches_are_slowed_down_and_right_ones_are_not(visitor: Visitor, tool: ToolServer) -> None:
+    state, _ = visitor.log_in()
+    found = [visitor.post("x", state) for _ in range(70)]
+    assert (found[0].status_code, code_of(found[0])) == (400, "token-malformed")
+    assert (found[-1].status_code, code_of(found[-1])) == (429, "too-many")
+    assert int(found[-1].headers["retry-after"]) >= 1
+    assert visitor.launch().status_code == 200
+    assert tool.counted["lti_refused", 'request="launch",code="token-malformed"'] == 70
+    assert get(f"{tool.url}/lti/register/x").status_code == 429  # links to register cannot be guessed either
+
+
+def test_too_many_requests_from_one_address_are_slowed_down(visitor: Visitor, tool: ToolServer) -> None:
+    tool.tool._requests = RateLimit(burst=4, per_s=0.01)
+    assert [visitor.launch().status_code for _ in range(2)] == [200, 200]
+    for answer in (get(visitor.platform.login_url()), visitor.post("x", "x"), get(f"{tool.url}/lti/jwks.json")):
+        assert (answer.status_code, code_of(answer)) == (429, "too-many")
+        assert 1 <= int(answer.headers["retry-after"]) <= 100
+    assert len(tool.launches) == 2
+    assert tool.counted["lti_refused", 'request="login",code="too-many"'] == 1
 
 
 def test_without_a_database_the_server_says_503(visitor: Visitor, engine: Engine) -> None:
@@ -704,10 +730,11 @@ def test_a_platform_registers_with_a_declaration(tool: ToolServer, platform: Fak
     assert {each["type"] for each in sent[TOOL_CONFIGURATION]["messages"]} == {"LtiResourceLinkRequest", "LtiDeepLinkingRequest"}
     visitor = Visitor(platform, tool)
     assert visitor.launch().status_code == 200
-    assert tool.launches[0].level is Level.OBSERVABLES
+    assert decide(tool.launches[0].declaration).level is Level.OBSERVABLES
     again = post(link, data={**registration(platform), **FORM})
     assert (again.status_code, code_of(again)) == (403, "invitation-unknown")
     assert len(platform.registrations) == 1
+    assert tool.counted["lti_registrations", ""] == 1
 
 
 def test_a_refused_declaration_registers_nothing_and_can_be_corrected(tool: ToolServer, platform: FakePlatform) -> None:

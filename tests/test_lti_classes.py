@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from test_lti_browser import browser, context, course, missing, wait
 from mien.privacy.deployment import Deployment
 from mien.web.classroom.app import create_class_app
 from mien.web.classroom.database import ClassDatabase
-from mien.web.classroom.operation import Log
+from mien.web.classroom.operation import Log, Metrics
 from mien.web.classroom.settings import ClassSettings
 from mien.web.course_classes import LearningPlatforms
 from mien.web.lti.routes import LtiTool
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Frame, Page
 
 __all__ = ["browser", "context"]
+OPERATOR = "operator-0123456789"
 
 
 class ClassServer:
@@ -61,10 +63,16 @@ def server(tmp_path: Path, yunet: Path) -> Iterator[ClassServer]:
         missing(trouble)
     port = free_port()
     database = ClassDatabase(f"sqlite:///{tmp_path / 'classes.db'}")
-    settings = ClassSettings(url=f"http://localhost:{port}")
-    platforms = LearningPlatforms(database, settings)
+    settings = ClassSettings(url=f"http://localhost:{port}", metrics_token=OPERATOR)
+    metrics = Metrics()
+    platforms = LearningPlatforms(database, settings, metrics)
     web = create_class_app(
-        settings, database, more_routes=platforms.routes, more_embedders=platforms.embedders, log=Log(io.StringIO())
+        settings,
+        database,
+        more_routes=platforms.routes,
+        more_embedders=platforms.embedders,
+        log=Log(io.StringIO()),
+        metrics=metrics,
     )
     running = uvicorn.Server(uvicorn.Config(web.app, host="localhost", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=running.run, daemon=True)
@@ -136,6 +144,29 @@ def test_a_window_of_its_own_leads_to_the_class(context: BrowserContext, server:
     assert window.url.startswith(f"{server.url}/join#")
 
 
+def test_who_opens_the_class_twice_goes_on_in_the_newer_window(
+    context: BrowserContext, server: ClassServer, platform: FakePlatform
+) -> None:
+    register(server, platform)
+    visitor = Visitor(platform, server)  # type: ignore[arg-type]
+    visitor.launch(TEACHER)
+    pages = []
+    for _ in range(2):
+        path = re.search(r"/join#[\w-]{22}", visitor.launch().text)
+        assert path is not None
+        pages.append(context.new_page())
+        pages[-1].goto(f"{server.url}{path[0]}")
+        pages[-1].wait_for_selector("#notice p", state="visible")  # somebody else may sit there
+        assert pages[-1].inner_text("#join") == ("Go on here" if len(pages) > 1 else "I agree and join")
+        pages[-1].click("#join")
+        pages[-1].wait_for_selector("#classroom", state="visible")
+    pages[0].click("#signals button")  # goes with the next message, without a face
+    wait(pages[0], lambda: "another window" in pages[0].inner_text("#class-status"))
+    assert pages[0].is_disabled("#leave")
+    pages[1].click("#leave")
+    wait(pages[1], lambda: "erased" in pages[1].inner_text("#class-status"))
+
+
 def test_pages_of_strangers_cannot_embed_a_class(context: BrowserContext, server: ClassServer, platform: FakePlatform) -> None:
     assert "frame-ancestors 'none'" in get(f"{server.url}/join").headers["content-security-policy"]
     register(server, platform)
@@ -172,3 +203,21 @@ def test_other_origins_may_post_to_lti_only(server: ClassServer, platform: FakeP
     shown = get(f"{server.url}/api/class", headers={"Authorization": f"Bearer {token}"}).json()
     assert "happy" not in str(shown)  # the institution's declaration permits no expressions
     assert code_of(visitor.post("x", state)) == "token-malformed"
+
+
+def test_launches_are_counted_and_name_nobody(server: ClassServer, platform: FakePlatform) -> None:
+    register(server, platform)
+    visitor = Visitor(platform, server)  # type: ignore[arg-type]
+    visitor.launch(TEACHER)
+    for _ in range(2):
+        visitor.launch()
+    visitor.launch(aud="another tool")
+    shown = get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {OPERATOR}"}).text
+    for line in (
+        'lti_launches_total{role="learner"} 2',
+        'lti_launches_total{role="teacher"} 1',
+        'lti_refused_total{request="launch",code="audience"} 1',
+    ):
+        assert f"mien_class_{line}\n" in shown
+    for word in ("user-31", "Ada", "course-9", "link-5", platform.url, server.tool.platforms.all()[0].id):
+        assert word not in shown

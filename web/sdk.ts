@@ -94,6 +94,8 @@ export interface Outcome {
   readonly summary: Record<string, unknown>;
   /** Every reading, as the desktop's `observations.csv` has it. */
   readonly observations: Blob;
+  /** The session's sums as an xAPI statement with an anonymous account; nothing of a frame or a face. */
+  readonly statement: Record<string, unknown>;
 }
 
 /** The events of a `MienCamera`, by name: what `event.detail` holds. */
@@ -237,7 +239,7 @@ export class MienCamera extends EventTarget {
   outcome(): Outcome | null {
     const { session } = this;
     if (session === null) return null;
-    return { id: session.id, summary: session.summary(this.reader.dropped), observations: session.observations() };
+    return { id: session.id, summary: session.summary(this.reader.dropped), observations: session.observations(), statement: session.statement() };
   }
 
   /** End the session and let the camera go. */

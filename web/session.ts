@@ -2,6 +2,7 @@
 
 import { Affect, type AffectValues, Trend, type TrendPoint } from "./engine/affect.js";
 import type { FrameResult } from "./engine/records.js";
+import { newNames, sessionStatement } from "./engine/statement.js";
 import { type SessionFacts, columns, csvRows, summaryDocument } from "./engine/summary.js";
 import { Tally } from "./engine/tally.js";
 
@@ -59,6 +60,7 @@ export class Session {
   captured = 0;
   readonly capturedRate = new Rate();
   readonly processedRate = new Rate();
+  private readonly names = newNames();
   private readonly rows: Rows;
   private readonly began_ms = performance.now();
 
@@ -100,6 +102,11 @@ export class Session {
   /** Return every reading as `observations.csv`. */
   observations(): Blob {
     return this.rows.blob();
+  }
+
+  /** Return the session as an xAPI statement with an anonymous account. */
+  statement(): Record<string, unknown> {
+    return sessionStatement(this.tally, localIso(this.started), !this.hasExpressions, this.names);
   }
 
   /** Return the session as `summary.json` has it. */

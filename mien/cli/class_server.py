@@ -73,6 +73,7 @@ def serve(
     require(("starlette", "uvicorn", "segno", "sqlalchemy"), "web", "The class server")
     from mien.privacy.lesson_bins import LESSON_BUDGET
     from mien.web.classroom.app import create_class_app
+    from mien.web.classroom.operation import Metrics
     from mien.web.classroom.server import listen, serve_classes
     from mien.web.classroom.settings import ClassSettings
     from mien.web.classroom.statements import statement_sender
@@ -88,17 +89,18 @@ def serve(
     )
     database = _database(db)
     listener = listen(host, port)
-    platforms = None
+    metrics, platforms = Metrics(), None
     if missing_package(("joserfc",)) is None:
         from mien.web.course_classes import LearningPlatforms
 
-        platforms = LearningPlatforms(database, settings)
+        platforms = LearningPlatforms(database, settings, metrics)
     with statement_sender(database, settings) as on_end:
         web = create_class_app(
             settings,
             database,
             more_routes=platforms.routes if platforms else (),
             more_embedders=platforms.embedders if platforms else tuple,
+            metrics=metrics,
             on_end=on_end,
         )
         for notice in web.notices:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from mien.privacy.deployment import PURPOSES
+from mien.privacy.deployment import PURPOSES, Deployment
 from mien.privacy.lesson_bins import MAX_SIGNALS, SIGNALS, LessonPlan
 from mien.privacy.notice import OPEN, UNDER_18, Notice
-from mien.privacy.policy import Policy
 
 _READ: Final = {
     True: "A program in this page estimates which of seven expressions your face shows, and whether your head points at the "
@@ -20,16 +19,21 @@ _SENT: Final = {
     False: "the seconds in which your face was measured and the seconds facing the screen",
 }
 
+_COURSE: Final = (
+    " If you come from your course, the server computes a code from the learning platform's id of you, with a secret key, so "
+    "that you count once. The code is another one in each class. It is deleted when the lesson ends, also if you leave before."
+)
 
-def class_notice(policy: Policy, plan: LessonPlan, retention_days: int) -> Notice:
-    """Return the notice of a class; what the declaration leaves open is marked for the operator.
+
+def class_notice(deployment: Deployment, plan: LessonPlan, retention_days: int, host: Deployment | None = None) -> Notice:
+    """Return the notice of a class; what the declarations leave open is marked for the operator.
 
     Args:
-        policy: the policy of the server.
+        deployment: the declaration of who answers for the class.
         plan: the plan of the lesson.
         retention_days: days after which what was published is erased.
+        host: the declaration of who runs the server, for a class that is opened from a learning platform; None for others.
     """
-    deployment = policy.deployment
     operator = deployment.operator or OPEN.format("who decides about this and answers for it")
     contact = deployment.contact or OPEN.format("how to reach them")
     bin_text = f"{plan.bin_s // 60} minutes" if plan.bin_s % 60 == 0 and plan.bin_s > 60 else f"{plan.bin_s} seconds"
@@ -41,7 +45,7 @@ def class_notice(policy: Policy, plan: LessonPlan, retention_days: int) -> Notic
         f"({', '.join(SIGNALS)}), if you press them; they count {MAX_SIGNALS} times in a lesson. Nothing is sent while no face "
         "is read, except a signal. You can see each message word for word.",
         "Who you are: the server does not know. You get a random name that ends with the lesson. There is no account and no "
-        "cookie.",
+        f"cookie.{'' if host is None else _COURSE}",
         f"What teachers see: sums over all participants for each {bin_text}, with random noise, and only if the noisy number of "
         f"people is {plan.k} or more. The noise limits what anybody can learn about you from a whole lesson, whatever they know "
         f"about the others (zero-concentrated differential privacy, rho {plan.budget:g}).",
@@ -49,9 +53,16 @@ def class_notice(policy: Policy, plan: LessonPlan, retention_days: int) -> Notic
         f"The published sums are erased after {retention_days} days.",
         "Your choice: joining is voluntary, and teachers are not told who joined. You may pause, leave and erase what has not "
         "been added up at any time. What has been added up cannot be taken out, because nobody can tell whose it was.",
-        "Who runs the server could read messages of the current interval before they are added up. You have to trust them in "
-        "this.",
+        f"Who runs the server{_named(deployment, host)} could read messages of the current interval before they are added up. "
+        "You have to trust them in this.",
     ]
-    if deployment.minors:
+    if deployment.minors or (host is not None and host.minors):
         lines.append(UNDER_18)
     return Notice("\n".join(lines) + "\n")
+
+
+def _named(deployment: Deployment, host: Deployment | None) -> str:
+    """Return who runs the server, in parentheses; "" where they answer for the class as well, or are not declared."""
+    if host is None or not host.operator or host.operator == deployment.operator:
+        return ""
+    return f" ({host.operator}, {host.contact})"

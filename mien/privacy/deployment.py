@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -195,6 +195,11 @@ def declare(values: Mapping[str, Any]) -> Deployment:
     """
     faults: list[str] = []
     return _whole(_deployment(CheckedTable(values, "", faults, ())), "the declaration", faults)
+
+
+def declared_values(deployment: Deployment) -> dict[str, Any]:
+    """Return a declaration by key, as ``declare`` takes it."""
+    return {key: value for key, value in asdict(deployment).items() if key != "declared"}
 
 
 def deployment_text(deployment: Deployment) -> str:

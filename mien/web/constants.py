@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mien import analytics, circumplex, emotions, preprocess, records
+from mien.messaging import xapi
 from mien.privacy.policy import NOT_PERMITTED
 from mien.sessions import episodes, observations, tally
 from mien.sources import recorded
@@ -123,6 +124,15 @@ def engine_constants() -> dict[str, Any]:
         },
         "episodes": {"longest_gap_s": episodes.LONGEST_GAP_S, "kept": episodes.KEPT},
         "pictures": {"still_s": recorded.STILL_S},
+        "xapi": {
+            "base": xapi.BASE,
+            "profile": xapi.PROFILE,
+            "accounts": xapi.ACCOUNTS,
+            "session_type": xapi.SESSION_TYPE,
+            "extensions": xapi.EXTENSIONS,
+            "terminated": list(xapi.VERBS["terminated"]),
+            "min_face_s": xapi.MIN_FACE_S,
+        },
         "columns": list(observations.COLUMNS),
         "observable_columns": list(observations.OBSERVABLE_COLUMNS),
     }

@@ -7,6 +7,7 @@ courses, and any process finds the same classes.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import threading
 import time
@@ -21,9 +22,10 @@ from mien.errors import UsageError
 from mien.loopback import is_loopback
 from mien.privacy.lesson_bins import LessonPlan
 from mien.privacy.level import Level
-from mien.privacy.policy import permit_expressions
+from mien.privacy.policy import decide, permit_expressions
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind
+from mien.web.classroom.operation import Metrics
 from mien.web.classroom.settings import ClassSettings
 from mien.web.classroom.store import DAY_S, MAX_TITLE, SHORT_LINK_S, ClassRecord, ClassStore
 from mien.web.lti.launch import Launch, Role
@@ -41,6 +43,7 @@ class LearningPlatforms:
     Args:
         database: the class server's database.
         settings: its settings.
+        metrics: counts launches, registrations and what is refused.
         clock: time in seconds since 1970.
 
     Attributes:
@@ -52,12 +55,14 @@ class LearningPlatforms:
         DeviceError: the database cannot be used.
     """
 
-    def __init__(self, database: ClassDatabase, settings: ClassSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: ClassDatabase, settings: ClassSettings, metrics: Metrics, clock: Callable[[], float] = time.time
+    ) -> None:
         policy, _ = settings.policy()
         store = ClassStore(database, retention_s=policy.deployment.retention_days * DAY_S, clock=clock)
         usual = LessonPlan(budget=settings.budget, expressions=permit_expressions(policy) is not None)
         used = LtiSettings(base_url=settings.url, allow_loopback=is_loopback(settings.host))
-        self.tool = LtiTool(database.engine, used, CourseClasses(store, usual), clock)
+        self.tool = LtiTool(database.engine, used, CourseClasses(store, usual), metrics.count, clock)
         self.routes = self.tool.routes
         self._origins: list[str] = []
         self._looked_at_s = float("-inf")
@@ -94,14 +99,15 @@ class CourseClasses:
         series = series_of(launch)
         record = self._newest(series)
         if launch.role is Role.TEACHER:
-            kind, record = LinkKind.TEACH, record or self._first(launch, series)
+            kind, record, person = LinkKind.TEACH, record or self._first(launch, series), None
         else:
             kind = LinkKind.JOIN
             if record is None:
                 raise UsageError("your teacher has not opened this class yet. Open it again later")
             if record.state == "ended":
                 raise UsageError("this lesson is over. Your teacher opens the next one")
-        token = self._store.issue(kind, record.class_id, SHORT_LINK_S)
+            person = person_in(launch, record.class_id)
+        token = self._store.issue(kind, record.class_id, SHORT_LINK_S, person)
         return f"{_PATHS[kind]}#{token}"
 
     def _newest(self, series: str) -> ClassRecord | None:
@@ -114,13 +120,23 @@ class CourseClasses:
             found = self._newest(series)
             if found is not None:
                 return found
-            plan = replace(self._usual, expressions=self._usual.expressions and launch.level is Level.FULL)
-            opened = self._store.open_class(launch.title[:MAX_TITLE] or "Class", plan=plan, series=series)
+            plan = replace(self._usual, expressions=self._usual.expressions and decide(launch.declaration).level is Level.FULL)
+            title = launch.title[:MAX_TITLE] or "Class"
+            opened = self._store.open_class(title, plan=plan, series=series, declaration=launch.declaration)
             found = self._newest(series) or self._store.get(opened.class_id)
             if found is not None and found.class_id != opened.class_id:  # another process opened one a moment later
                 self._store.erase(opened.class_id)
         assert found is not None
         return found
+
+
+def person_in(launch: Launch, class_id: str) -> str:
+    """Return the keyed hash of a launch's person in a class, 32 hexadecimal digits.
+
+    The key is the launch's own hash, which only the server's key yields and which is not stored. So hashes of two classes
+    have nothing in common.
+    """
+    return hmac.new(launch.person.encode(), class_id.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def series_of(launch: Launch) -> str:

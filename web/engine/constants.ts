@@ -28,6 +28,8 @@ export const TREND = exported.trend;
 export const TALLY = exported.tally;
 export const EPISODES = exported.episodes;
 export const PICTURES = exported.pictures;
+/** Names of the xAPI profile. */
+export const XAPI = exported.xapi;
 /** Columns of `observations.csv`, as the desktop version writes them. */
 export const COLUMNS: readonly string[] = exported.columns;
 /** The columns where expressions may not be read. */

@@ -14,11 +14,14 @@ export interface Lesson {
   readonly signals: readonly string[];
   readonly max_signals: number;
   readonly notice: { readonly text: string; readonly version: string; readonly hash: string };
+  /** Whether this person takes part already, from another window, after consenting to this notice. */
+  readonly agreed: boolean;
   readonly model: EngineFiles["model"];
 }
 
 const TICK_MS = 1000;
 const OVER = "The lesson is over. Nothing is sent any more.";
+const CONTINUED = "You take part from another window now. Nothing is sent from this one any more.";
 
 /** Ask the server with a token; the error is a sentence. */
 async function ask(method: string, path: string, token: string, body?: string, keepalive = false): Promise<Response> {
@@ -42,6 +45,13 @@ export async function openLesson(): Promise<{ lesson: Lesson; token: string }> {
   return { lesson: (await answer.json()) as Lesson, token };
 }
 
+/** Return the participant's token after joining. */
+async function joined(lesson: Lesson, token: string): Promise<string> {
+  const answer = await ask("POST", "api/participants", token, JSON.stringify({ notice: lesson.notice.hash }));
+  if (!answer.ok) throw new Error(await sentence(answer));
+  return ((await answer.json()) as { participant: string }).participant;
+}
+
 /** Shows the notice; resolves with the participant's token when somebody joins. */
 export function consent(lesson: Lesson, token: string): Promise<string> {
   document.body.classList.add("asks");
@@ -62,6 +72,10 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
   );
   say("notice-version", `Version ${lesson.notice.version} of this notice. Your consent refers to it.`);
   const join = element<HTMLButtonElement>("join");
+  if (lesson.agreed) {
+    say("consent-lead", "You take part already, from another window, and agreed to this notice there. Going on here ends that one.");
+    join.textContent = "Go on here";
+  }
   const problem = (text: string): void => {
     element("consent-problem").hidden = text === "";
     say("consent-problem", text);
@@ -77,10 +91,8 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
     join.addEventListener("click", () => {
       join.disabled = true;
       problem("");
-      ask("POST", "api/participants", token, JSON.stringify({ notice: lesson.notice.hash }))
-        .then(async (answer) => {
-          if (!answer.ok) throw new Error(await sentence(answer));
-          const { participant } = (await answer.json()) as { participant: string };
+      joined(lesson, token)
+        .then((participant) => {
           element("consent").hidden = true;
           document.body.classList.remove("asks");
           resolve(participant);
@@ -109,7 +121,7 @@ export class Classroom {
     this.sender = new Sender(
       { interval_s, bin_s, max_signals, expressions: model !== null },
       async (body) => ask("POST", "api/messages", participant, body).then(({ status }) => status, () => 0),
-      { changed: () => this.show(), ended: () => this.over() },
+      { changed: () => this.show(), ended: (status) => this.over(status === 403 ? CONTINUED : OVER) },
     );
     element("classroom").hidden = false;
     document.body.classList.add("in-class");
@@ -152,21 +164,22 @@ export class Classroom {
     this.hasLeft = true;
     this.sender.end();
     const answer = await ask("DELETE", "api/participants", this.participant).catch(() => null);
-    const erased = answer?.ok ?? false;
     say(
       "class-status",
-      erased
+      answer?.ok
         ? "You left. What had not been added up was erased."
-        : "You left this page's class, but the server does not answer. What had not been added up is deleted with its interval.",
+        : answer?.status === 410
+          ? await sentence(answer)
+          : "You left this page's class, but the server does not answer. What had not been added up is deleted with its interval.",
     );
     this.stopped("You left the class.");
   }
 
-  private over(): void {
+  private over(why: string): void {
     if (this.hasLeft) return;
     this.hasLeft = true;
-    say("class-status", OVER);
-    this.stopped(OVER);
+    say("class-status", why);
+    this.stopped(why);
   }
 
   private show(): void {

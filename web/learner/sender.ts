@@ -15,8 +15,8 @@ export type Post = (body: string) => Promise<number>;
 export interface SenderListener {
   /** Something changed that the page shows. */
   changed(): void;
-  /** The lesson is over, or the server does not know this participant any more. */
-  ended(): void;
+  /** The lesson is over (410), the person takes part elsewhere (403), or the server does not know them any more (401). */
+  ended(status: number): void;
 }
 
 export interface SenderSettings {
@@ -183,9 +183,9 @@ export class Sender {
           break;
         }
         if (this.queue[0] === first) this.queue.shift();
-        if (status === 401 || status === 410) {
+        if (status === 401 || status === 403 || status === 410) {
           this.end();
-          this.listener.ended();
+          this.listener.ended(status);
           return;
         }
         if (status === 425) this.state = "waiting for the lesson";

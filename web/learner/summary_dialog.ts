@@ -29,6 +29,19 @@ export function saveSummary(outcome: Outcome): void {
   download(`${outcome.id}-summary.json`, new Blob([text], { type: "application/json" }));
 }
 
+/** Save a session's xAPI statement with the account that the person filled in, or with its anonymous one. */
+function saveStatement(outcome: Outcome): void {
+  const [home, name] = [element<HTMLInputElement>("account-home"), element<HTMLInputElement>("account-name")];
+  name.required = home.value !== ""; // a home page alone names nobody
+  if (!home.reportValidity() || !name.reportValidity()) return;
+  const statement = structuredClone(outcome.statement) as { actor: { account: { homePage: string; name: string } } };
+  const { account } = statement.actor;
+  if (name.value !== "") account.name = name.value;
+  if (home.value !== "") account.homePage = home.value;
+  const text = `${JSON.stringify(statement, null, 2)}\n`;
+  download(`${outcome.id}-statement.json`, new Blob([text], { type: "application/json" }));
+}
+
 export class SummaryDialog {
   private readonly dialog = element<HTMLDialogElement>("summary-dialog");
   private readonly setBars = bars(element("summary-bars"));
@@ -37,6 +50,7 @@ export class SummaryDialog {
   constructor() {
     element("save-rows").addEventListener("click", () => this.outcome && saveRows(this.outcome));
     element("save-summary").addEventListener("click", () => this.outcome && saveSummary(this.outcome));
+    element("save-statement").addEventListener("click", () => this.outcome && saveStatement(this.outcome));
   }
 
   /** @param kept Where the session is kept, as a sentence. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { Affect, Trend } from "../engine/affect.js";
 import { assign } from "../engine/assignment.js";
 import { Appearance, CutDetector } from "../engine/appearance.js";
-import { DETECTOR } from "../engine/constants.js";
+import { DETECTOR, NOT_PERMITTED } from "../engine/constants.js";
 import { type FaceDetector, NetworkDetector } from "../engine/detector.js";
 import { FaceFinder } from "../engine/finder.js";
 import { pictureMeasures, whyUnread } from "../engine/legibility.js";
@@ -14,6 +14,7 @@ import { headPose } from "../engine/pose.js";
 import { similarityFromLandmarks, warpFace } from "../engine/preprocess.js";
 import { type Box, type Detection, type FrameResult, type Picture, iou } from "../engine/records.js";
 import { Smoother } from "../engine/smoother.js";
+import { newNames, sessionStatement } from "../engine/statement.js";
 import { csvRows, summaryDocument } from "../engine/summary.js";
 import { Tally } from "../engine/tally.js";
 import { Tracker } from "../engine/tracker.js";
@@ -282,6 +283,26 @@ describe("a session", () => {
   test("is counted as Python counts it", () => {
     const document = summaryDocument(tally, affect.mean, facts);
     for (const [name, expected] of Object.entries(ENGINE.session.document)) close(document[name], expected, name);
+  });
+
+  test("is Python's xAPI statement", () => {
+    const expected = ENGINE.session.statements;
+    const { id, actor, context } = expected.full;
+    const names = { id, registration: context.registration, account: actor.account };
+    const started_at = "2026-03-04T09:30:00.000+00:00";
+    const unread = new Tally();
+    for (const frame of frames) {
+      const faces = frame.faces.map((face) => ({ ...face, unread: NOT_PERMITTED, label: "" }));
+      unread.update({ ...frame, faces });
+    }
+    close(sessionStatement(tally, started_at, false, names), expected.full, "full");
+    close(sessionStatement(unread, started_at, true, names), expected.observables, "observables");
+    expect(JSON.stringify(sessionStatement(tally, started_at, true, names))).not.toContain("expression");
+    for (const word of ["track", "bcdfg", "box", "landmark", "raw"]) expect(JSON.stringify(expected.full)).not.toContain(word);
+    const berlin = sessionStatement(tally, "2026-03-04T10:30:00.000+01:00", false, names)["timestamp"] as string;
+    expect(berlin.endsWith("+01:00")).toBe(true);
+    expect(Date.parse(berlin)).toBe(Date.parse(expected.full.timestamp));
+    expect(newNames().id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 
   test("has Python's rows", () => {

@@ -14,13 +14,13 @@ function frame(label: string, more: Partial<FaceReading> = {}, faces = 1, interv
 
 function made(settings: Partial<SenderSettings> = {}, statuses: number[] = []) {
   const sent: string[] = [];
-  let ended = 0;
+  const reasons: number[] = [];
   const post = (body: string): Promise<number> => {
     sent.push(body);
     return Promise.resolve(statuses.shift() ?? 204);
   };
-  const sender = new Sender({ ...SETTINGS, ...settings }, post, { changed: () => undefined, ended: () => ended++ }, 0);
-  return { sender, sent, ended: () => ended };
+  const sender = new Sender({ ...SETTINGS, ...settings }, post, { changed: () => undefined, ended: (status) => reasons.push(status) }, 0);
+  return { sender, sent, reasons, ended: () => reasons.length };
 }
 
 /** Read `seconds` of frames, five a second. */
@@ -126,6 +126,15 @@ describe("sender", () => {
     read(sender, 20, 20, frame("happy"));
     await settle();
     expect(sent).toHaveLength(2);
+  });
+
+  it("ends when the person goes on in another window, and says so", async () => {
+    const { sender, sent, reasons } = made({}, [403]);
+    sender.tick(0);
+    read(sender, 0, 20, frame("happy"));
+    await settle();
+    expect([sender.state, reasons]).toEqual(["ended", [403]]);
+    expect(sent).toHaveLength(1);
   });
 
   it("never claims more than the interval where timers ran late", async () => {

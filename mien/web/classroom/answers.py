@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from mien.documents import parse_json
 from mien.errors import DataError, DeviceError, MienError, NotPermittedError
-from mien.web.classroom.limits import RateLimit
 from mien.web.classroom.links import LinkKind
 from mien.web.classroom.operation import Metrics
 from mien.web.classroom.store import ClassRecord, ClassStore
+from mien.web.rate_limit import RateLimit, client_of
 
 MAX_BODY: Final = 8192
 Handler = Callable[[Request], Awaitable[Response]]
@@ -105,11 +105,6 @@ def bearer(request: Request) -> str:
     """Return the token of a request; "" without one."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return token if kind.lower() == "bearer" else ""
-
-
-def client_of(request: Request) -> str:
-    """Return the address that a request comes from."""
-    return request.client.host if request.client else ""
 
 
 async def body_of(request: Request, most: int = MAX_BODY) -> bytes:

@@ -67,6 +67,7 @@ def create_class_app(
     more_routes: Sequence[BaseRoute] = (),
     more_embedders: Callable[[], Sequence[str]] = tuple,
     log: Log | None = None,
+    metrics: Metrics | None = None,
     on_end: Callable[[str], None] | None = None,
     publish: Publish = publish,
     clock: Callable[[], float] = time.time,
@@ -80,6 +81,7 @@ def create_class_app(
         more_routes: routes of other modules; those below ``/lti/`` may be posted to by other origins.
         more_embedders: returns origins of pages that may embed the server's, besides those in the settings.
         log: where events are logged; None for the standard error.
+        metrics: what ``/metrics`` shows, where others count as well.
         on_end: called in a thread with the name of each class whose lesson this process ended.
         publish: computes what is published of a bin.
         clock: returns seconds since 1970; the only clock that counts.
@@ -94,9 +96,8 @@ def create_class_app(
     static = static_folder()
     assets = Assets(static / "assets")
     pages = {name: (static / f"{name}.html").read_bytes() for name in ("learner", "teacher")}
-    log, metrics = log or Log(), Metrics()
-    retention_days = policy.deployment.retention_days
-    store = ClassStore(database, retention_s=retention_days * DAY_S, clock=clock)
+    log, metrics = log or Log(), metrics or Metrics()
+    store = ClassStore(database, retention_s=policy.deployment.retention_days * DAY_S, clock=clock)
     participants = Participants(database, clock)
     closer = Closer(database, clock, publish, on_end)
     gate = Access(store, metrics)
@@ -104,7 +105,7 @@ def create_class_app(
     streams = Streams(store, metrics)
     usual = LessonPlan(budget=settings.budget, expressions=networks.model is not None)
     teachers = TeacherRoutes(settings, gate, closer, streams, usual)
-    learners = LearnerRoutes(policy, networks, gate, participants, writer, retention_days)
+    learners = LearnerRoutes(policy, networks, gate, participants, writer)
     health = _Health()
 
     def page(name: str) -> Callable[[Request], Response]:

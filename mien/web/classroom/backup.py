@@ -15,7 +15,7 @@ from mien.web.classroom.database import ClassDatabase
 def backup(database: ClassDatabase, out: Path) -> None:
     """Write a copy of an SQLite database while servers use it.
 
-    Contributions and participants are left out: a copy must not keep what the server deletes, and must not be able to
+    Contributions, participants and persons are left out: a copy must not keep what the server deletes, and must not be able to
     publish a bin a second time.
 
     Raises:
@@ -25,7 +25,7 @@ def backup(database: ClassDatabase, out: Path) -> None:
     if not database.is_sqlite:
         raise UsageError(
             "a PostgreSQL database is backed up with its own tools: pg_dump --exclude-table-data=class_contributions "
-            "--exclude-table-data=class_participants"
+            "--exclude-table-data=class_participants --exclude-table-data=class_persons"
         )
     try:
         with (
@@ -36,7 +36,7 @@ def backup(database: ClassDatabase, out: Path) -> None:
             source.backup(target)
             target.execute("PRAGMA secure_delete = ON")
             target.execute("PRAGMA journal_mode = DELETE")
-            for table in (schema.contributions, schema.participants):
+            for table in schema.OF_PARTICIPANTS:
                 target.execute(f"DELETE FROM {table.name}")  # noqa: S608  a name of ours
             target.commit()
             target.execute("VACUUM")

@@ -75,7 +75,7 @@ class Closer:
             now_s = self._clock()
             values = {"started_s": func.coalesce(columns.started_s, now_s), "ended_s": now_s, "revision": columns.revision + 1}
             ended = bool(connection.execute(statement.values(**values)).rowcount)
-            for table in (schema.contributions, schema.participants):
+            for table in schema.OF_PARTICIPANTS:
                 connection.execute(delete(table).where(table.c.class_id == class_id))
         self._database.forget_deleted()
         if ended and self._on_end is not None:
@@ -120,7 +120,8 @@ class Closer:
         ms = [columns[name] for name in schema.MS_COLUMNS] if plan.expressions else []
         query = select(columns.measured_ms, columns.facing_ms, columns.signal, *ms)
         with self._database.reading() as connection:
-            joined = connection.scalar(select(func.count()).where(schema.participants.c.class_id == class_id)) or 0
+            there = (schema.participants.c.class_id == class_id, schema.participants.c.has_left == 0)
+            joined = connection.scalar(select(func.count()).where(*there)) or 0
             rows = connection.execute(query.where(columns.class_id == class_id, columns.bin == number)).all()
         found = [
             Contribution(measured / 1000, facing / 1000, tuple(value / 1000 for value in expressions), signal)
@@ -146,7 +147,8 @@ class Closer:
             sent = schema.contributions.c
             connection.execute(delete(schema.contributions).where(sent.class_id == class_id, sent.bin <= number))
             if is_last:
-                connection.execute(delete(schema.participants).where(schema.participants.c.class_id == class_id))
+                for table in schema.OF_PARTICIPANTS:
+                    connection.execute(delete(table).where(table.c.class_id == class_id))
         if is_last and self._on_end is not None:
             self._on_end(class_id)
         return 1

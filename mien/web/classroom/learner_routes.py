@@ -12,17 +12,20 @@ from starlette.routing import Route
 from mien.privacy.class_notice import class_notice
 from mien.privacy.lesson_bins import MAX_SIGNALS, SIGNALS
 from mien.privacy.level import Level
+from mien.privacy.notice import Notice
 from mien.privacy.policy import Policy
-from mien.web.classroom.answers import Access, RefusedError, bearer, body_of, client_of, json_of
-from mien.web.classroom.limits import RateLimit
+from mien.web.classroom.answers import Access, RefusedError, bearer, body_of, json_of
 from mien.web.classroom.links import LinkKind, token_hash
 from mien.web.classroom.messages import INTERVAL_S, MAX_BYTES, parse_message
 from mien.web.classroom.participants import MessageOutcome, Participants
+from mien.web.classroom.store import ClassRecord
 from mien.web.classroom.writer import MessageWriter
 from mien.web.networks import Networks, described_network
+from mien.web.rate_limit import RateLimit, client_of
 
 _REFUSALS: Final = {
     MessageOutcome.UNKNOWN: (401, "You are not in this class: you left, or the lesson is over."),
+    MessageOutcome.CONTINUED: (403, "You take part from another window now. This one has ended."),
     MessageOutcome.REPEATED: (409, "This message, or a later one, was received already."),
     MessageOutcome.TOO_MANY: (429, "There are too many messages in this interval."),
     MessageOutcome.WAITING: (425, "The lesson has not started. Nothing was counted."),
@@ -41,7 +44,6 @@ class LearnerRoutes:
         gate: finds out what a token permits.
         participants: who joined.
         writer: stores messages.
-        retention_days: days for which published numbers are kept.
     """
 
     def __init__(
@@ -51,10 +53,9 @@ class LearnerRoutes:
         gate: Access,
         participants: Participants,
         writer: MessageWriter,
-        retention_days: int,
     ) -> None:
         self._policy, self._networks, self._gate = policy, networks, gate
-        self._participants, self._writer, self._retention_days = participants, writer, retention_days
+        self._participants, self._writer = participants, writer
         self._joins = RateLimit(burst=2000, per_s=20)
         self._metrics = gate.metrics
 
@@ -83,7 +84,9 @@ class LearnerRoutes:
 
     async def _lesson(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.JOIN)
-        notice = class_notice(self._policy, record.plan, self._retention_days)
+        notice = self._notice(record)
+        person = await run_in_threadpool(self._participants.person_of, bearer(request))
+        agreed = await run_in_threadpool(self._participants.has_agreed, record, person, notice.hash)
         model = self._networks.model if record.level is Level.FULL else None
         document: dict[str, Any] = {
             "title": record.title,
@@ -93,9 +96,17 @@ class LearnerRoutes:
             "signals": list(SIGNALS),
             "max_signals": MAX_SIGNALS,
             "notice": {"text": notice.text, "version": notice.version, "hash": notice.hash},
+            "agreed": agreed,
             "model": described_network(model, "/networks") if model else None,
         }
         return JSONResponse(document)
+
+    def _notice(self, record: ClassRecord) -> Notice:
+        """Return the notice of a class: it names who answers for the class."""
+        days, own = self._gate.store.retention_days(record), self._policy.deployment
+        if record.declaration is None:
+            return class_notice(own, record.plan, days)
+        return class_notice(record.declaration, record.plan, days, host=own)
 
     async def _join(self, request: Request) -> Response:
         wait_s = self._joins.wait_s(client_of(request))
@@ -103,10 +114,11 @@ class LearnerRoutes:
             raise RefusedError(429, "Too many people join from this address at once. Wait a little.", wait_s)
         record = await self._gate.class_of(request, LinkKind.JOIN)
         agreed = (await json_of(request)).get("notice")
-        notice = class_notice(self._policy, record.plan, self._retention_days)
+        notice = self._notice(record)
         if agreed != notice.hash:
             raise RefusedError(409, "Consent must refer to the current notice. Reload the page and read it.")
-        token = await run_in_threadpool(self._participants.join, record, notice.hash)
+        person = await run_in_threadpool(self._participants.person_of, bearer(request))
+        token = await run_in_threadpool(self._participants.join, record, notice.hash, person)
         self._metrics.count("joins")
         return JSONResponse({"participant": token}, 201)
 

@@ -1,7 +1,10 @@
 """Participants of a class: joining, leaving, and the messages they send, until their bin closes.
 
-A participant is a random secret that ends with the lesson. Messages are written in batches, one transaction for many, so
-that thousands of learners need few commits. A message is confirmed only after its transaction was committed.
+A participant is a random secret that ends with the lesson. Somebody who comes from a learning platform is one participant
+for the whole lesson, however often they come: the newest page takes over from the one before.
+
+Messages are written in batches, one transaction for many, so that thousands of learners need few commits. A message is
+confirmed only after its transaction was committed.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, select, text, update
 
 from mien.errors import NotPermittedError, UsageError
 from mien.privacy.lesson_bins import MAX_SIGNALS
@@ -29,6 +32,13 @@ _UPDATE: Final = text(
     "UPDATE class_participants SET last_number = :last_number, bin = :bin, messages = :messages, signal_bin = :signal_bin, "
     "signals = :signals WHERE secret = :row_secret"
 )
+_JOIN: Final = text(
+    "INSERT INTO class_participants "
+    "(secret, class_id, notice, last_number, bin, messages, signal_bin, signals, person, has_left) "
+    "VALUES (:secret, :class_id, :notice, 0, -1, 0, -1, 0, :person, 0) ON CONFLICT (class_id, person) DO UPDATE SET "
+    "replaced = class_participants.secret, secret = excluded.secret, notice = excluded.notice, last_number = 0, has_left = 0"
+)
+"""Somebody who comes again keeps what limits them: messages of the bin, and signals of the lesson."""
 _COUNTED: Final = ("measured_ms", "facing_ms", *schema.MS_COLUMNS)
 _ADD: Final = text(
     f"INSERT INTO class_contributions (class_id, bin, secret, {', '.join(_COUNTED)}, signal) "  # noqa: S608  names of columns
@@ -45,6 +55,8 @@ class MessageOutcome(Enum):
     COUNTED = "counted"
     UNKNOWN = "unknown"
     """The participant has left, or never joined."""
+    CONTINUED = "continued"
+    """The same person takes part from a newer page."""
     REPEATED = "repeated"
     """A message with this number, or a later one, was counted already."""
     TOO_MANY = "too many"
@@ -68,12 +80,30 @@ class Participants:
     def __init__(self, database: ClassDatabase, clock: Callable[[], float]) -> None:
         self._database, self._clock = database, clock
 
-    def join(self, record: ClassRecord, notice: str) -> str:
+    def person_of(self, link: str) -> str | None:
+        """Return the keyed hash of the person whom a link to join was made for; None for a link that many use."""
+        columns = schema.persons.c
+        with self._database.reading() as connection:
+            return connection.scalar(select(columns.person).where(columns.secret == token_hash(link)))
+
+    def has_agreed(self, record: ClassRecord, person: str | None, notice: str) -> bool:
+        """Return whether a person takes part in a class now, after consenting to this notice."""
+        columns = schema.participants.c
+        there = (columns.class_id == record.class_id, columns.person == person, columns.has_left == 0, columns.notice == notice)
+        if person is None:
+            return False
+        with self._database.reading() as connection:
+            return bool(connection.scalar(select(func.count()).where(*there)))
+
+    def join(self, record: ClassRecord, notice: str, person: str | None = None) -> str:
         """Add a participant who consented; return their token, which is random and ends with the lesson.
+
+        A person who takes part already goes on with the new token, and the one before ends. So they count once.
 
         Args:
             record: the class.
             notice: hash of the notice they consented to.
+            person: keyed hash of the person; None where nobody can tell whether they come again.
 
         Raises:
             NotPermittedError: the lesson is over.
@@ -89,17 +119,34 @@ class Participants:
             people = connection.scalar(select(func.count()).where(schema.participants.c.class_id == record.class_id)) or 0
             if people >= MAX_PARTICIPANTS:
                 raise UsageError("this class is full")
-            row = {"secret": token_hash(token), "class_id": record.class_id, "notice": notice}
-            nothing = {"last_number": 0, "bin": -1, "messages": 0, "signal_bin": -1, "signals": 0}
-            connection.execute(insert(schema.participants), row | nothing)
+            secret = token_hash(token)
+            row = {"secret": secret, "class_id": record.class_id, "notice": notice, "person": person}
+            connection.execute(_JOIN, row)
+            before = connection.scalar(select(schema.participants.c.replaced).where(schema.participants.c.secret == secret))
+            if before is not None:
+                sent = schema.contributions.c
+                moved = update(schema.contributions).where(sent.class_id == record.class_id, sent.secret == before)
+                connection.execute(moved.values(secret=secret))
         return token
 
     def leave(self, token: str) -> bool:
-        """Erase a participant and what they sent that has not been added up; return whether there was one."""
-        secret = token_hash(token)
+        """Erase a participant and what they sent that has not been added up; return whether there was one.
+
+        Of a person the keyed hash stays until the lesson ends, with the number of signals that they used: otherwise they
+        could leave and come again to spend a second budget.
+
+        Raises:
+            NotPermittedError: the same person takes part from a newer page.
+        """
+        secret, columns = token_hash(token), schema.participants.c
+        gone = {"secret": token_hash(new_token()), "replaced": None, "has_left": 1}  # nobody has this token
         with self._database.writing() as connection:
-            found = connection.execute(delete(schema.participants).where(schema.participants.c.secret == secret)).rowcount
+            there = update(schema.participants).where(columns.secret == secret, columns.person.is_not(None))
+            found = connection.execute(there.values(**gone)).rowcount
+            found = found or connection.execute(delete(schema.participants).where(columns.secret == secret)).rowcount
             connection.execute(delete(schema.contributions).where(schema.contributions.c.secret == secret))
+            if not found and secret in _replaced(connection, [secret]):
+                raise NotPermittedError("you take part from another window. Leave there")
         return bool(found)
 
     def add(self, batch: Sequence[tuple[str, SentMessage]]) -> list[MessageOutcome]:
@@ -124,6 +171,7 @@ def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s
     # a class is not closed while messages are added to it: closing locks its row exclusively
     rows = select(classes).where(classes.c.class_id.in_(class_ids)).order_by(classes.c.class_id).with_for_update(read=True)
     lessons = {row["class_id"]: dict(row) for row in connection.execute(rows).mappings()}
+    continued = _replaced(connection, [secret for secret in wanted if secret not in people])
     outcomes: list[MessageOutcome] = []
     added: list[dict[str, Any]] = []
     changed: dict[str, dict[str, Any]] = {}
@@ -131,7 +179,7 @@ def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s
         person = people.get(secret)
         lesson = lessons.get(person["class_id"]) if person else None
         if person is None or lesson is None:
-            outcomes.append(MessageOutcome.UNKNOWN)
+            outcomes.append(MessageOutcome.CONTINUED if secret in continued else MessageOutcome.UNKNOWN)
             continue
         outcome, number = _judged(person, lesson, message, now_s)
         outcomes.append(outcome)
@@ -156,6 +204,12 @@ def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s
     if added:
         connection.execute(_ADD, added)
     return outcomes
+
+
+def _replaced(connection: Connection, secrets: list[str]) -> set[str]:
+    """Return those of the hashes whose participant goes on with a newer token."""
+    column = schema.participants.c.replaced
+    return set(connection.scalars(select(column).where(column.in_(secrets)))) if secrets else set()
 
 
 def _judged(person: dict[str, Any], lesson: dict[str, Any], message: SentMessage, now_s: float) -> tuple[MessageOutcome, int]:

@@ -1,7 +1,7 @@
 """The tables of the class server, and their migrations.
 
 Every database is built by running all migrations in order. A released migration is never edited; changes are new
-migrations. Contributions exist only until their bin closes, participants only until their lesson ends.
+migrations. Contributions exist only until their bin closes, participants and persons only until their lesson ends.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ classes = Table(
     Column("next_bin", Integer),
     Column("closed", Integer),
     Column("revision", BigInteger),
+    Column("declaration", JSON(none_as_null=True)),
 )
 links = Table(
     "class_links",
@@ -71,7 +72,20 @@ participants = Table(
     Column("messages", Integer),
     Column("signal_bin", Integer),
     Column("signals", Integer),
+    Column("person", String),
+    Column("replaced", String),
+    Column("has_left", Integer),
 )
+"""``person`` is a keyed hash of somebody who came from a learning platform, else NULL. Such a row stays until the lesson ends:
+``has_left`` is 1 after they left, and ``replaced`` is the hash of the token that they had before they came again."""
+persons = Table(
+    "class_persons",
+    _metadata,
+    Column("secret", String, primary_key=True),
+    Column("class_id", String),
+    Column("person", String),
+)
+"""Who a link to join was made for, by the link's hash."""
 contributions = Table(
     "class_contributions",
     _metadata,
@@ -100,7 +114,9 @@ marks = Table(
     Column("at_s", Float),
     Column("text", String),
 )
-TABLES: Final = (classes, links, participants, contributions, bins, marks)
+TABLES: Final = (classes, links, participants, persons, contributions, bins, marks)
+OF_PARTICIPANTS: Final = (contributions, participants, persons)
+"""Tables whose rows end with the lesson."""
 
 _NAMES_1: Final = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 _MS_1: Final = ", ".join(f"{name}_ms INTEGER NOT NULL" for name in _NAMES_1)
@@ -126,6 +142,17 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "PRIMARY KEY (class_id, bin))",
         f"CREATE TABLE class_marks ({_OF_CLASS}, mark_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, "
         "at_s DOUBLE PRECISION NOT NULL, text VARCHAR NOT NULL, PRIMARY KEY (class_id, mark_id))",
+    ),
+    ("ALTER TABLE classes ADD COLUMN declaration JSON",),
+    (
+        "ALTER TABLE class_participants ADD COLUMN person VARCHAR",
+        "ALTER TABLE class_participants ADD COLUMN replaced VARCHAR",
+        "ALTER TABLE class_participants ADD COLUMN has_left INTEGER NOT NULL DEFAULT 0",
+        "CREATE UNIQUE INDEX class_participants_by_person ON class_participants (class_id, person)",
+        "CREATE INDEX class_participants_by_replaced ON class_participants (replaced)",
+        "CREATE TABLE class_persons (secret VARCHAR PRIMARY KEY REFERENCES class_links (secret) ON DELETE CASCADE, "
+        f"{_OF_CLASS}, person VARCHAR NOT NULL)",
+        "CREATE INDEX class_persons_by_class ON class_persons (class_id)",
     ),
 )
 """Statements by which version k becomes version k + 1, in SQL that SQLite and PostgreSQL share."""

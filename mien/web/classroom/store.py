@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from mien.documents import record_from
 from mien.errors import UsageError
+from mien.privacy.deployment import Deployment, declare, declared_values
 from mien.privacy.lesson_bins import LessonPlan, PublishedBin
 from mien.privacy.level import Level
 from mien.visible import visible
@@ -54,6 +55,7 @@ class ClassRecord:
         ended_s: when it ended; None before.
         closed: number of bins that are over and have their numbers.
         revision: grows with each change that a teacher sees.
+        declaration: declaration of the institution that answers for the class; None for the server's own.
     """
 
     class_id: str
@@ -66,6 +68,7 @@ class ClassRecord:
     ended_s: float | None
     closed: int
     revision: int
+    declaration: Deployment | None = None
 
     @property
     def state(self) -> str:
@@ -133,7 +136,13 @@ class ClassStore:
         self.database, self.retention_s, self.clock = database, retention_s, clock
 
     def open_class(
-        self, title: str, *, plan: LessonPlan | None = None, series: str = "", join_lifetime_s: float = JOIN_LIFETIME_S
+        self,
+        title: str,
+        *,
+        plan: LessonPlan | None = None,
+        series: str = "",
+        join_lifetime_s: float = JOIN_LIFETIME_S,
+        declaration: Deployment | None = None,
     ) -> OpenedClass:
         """Open a class that waits for its start; return it with a link to teach and one to join.
 
@@ -142,6 +151,7 @@ class ClassStore:
             plan: bins and budget; None for the usual ones. Without expressions in it, none is read in this class.
             series: series of an earlier class of the same teacher; "" begins a new one.
             join_lifetime_s: lifetime of the link to join in seconds.
+            declaration: declaration of the institution that answers for the class; None for the server's own.
 
         Raises:
             UsageError: the title is empty or too long.
@@ -162,6 +172,7 @@ class ClassStore:
             "next_bin": 0,
             "closed": 0,
             "revision": 1,
+            "declaration": None if declaration is None else declared_values(declaration),
         }
         with self.database.writing() as connection:
             connection.execute(insert(schema.classes), row)
@@ -169,13 +180,16 @@ class ClassStore:
             join = self._issue(connection, LinkKind.JOIN, class_id, now + join_lifetime_s)
         return OpenedClass(class_id, teach, join)
 
-    def issue(self, kind: LinkKind, class_id: str | None = None, lifetime_s: float | None = None) -> str:
+    def issue(
+        self, kind: LinkKind, class_id: str | None = None, lifetime_s: float | None = None, person: str | None = None
+    ) -> str:
         """Return the token of a new link.
 
         Args:
             kind: what it permits.
             class_id: the class; None for a link to open classes.
-            lifetime_s: seconds until it expires; None for the retention time, or for ``JOIN_LIFETIME_S`` of a link to join.
+            lifetime_s: seconds until it expires; None for the retention time, or ``JOIN_LIFETIME_S`` of a link to join.
+            person: keyed hash of the one person whom a link to join is for; None for a link that many use.
 
         Raises:
             UsageError: there are too many links to the class.
@@ -189,7 +203,11 @@ class ClassStore:
             there = connection.scalar(select(func.count()).where(*counted)) or 0 if lasts_s > SHORT_LINK_S else 0
             if class_id is not None and there >= MAX_LINKS:
                 raise UsageError(f"this class has {MAX_LINKS} links. Revoke them first")
-            return self._issue(connection, kind, class_id, self.clock() + lasts_s)
+            token = self._issue(connection, kind, class_id, self.clock() + lasts_s)
+            if person is not None:
+                row = {"secret": token_hash(token), "class_id": class_id, "person": person}
+                connection.execute(insert(schema.persons), row)
+            return token
 
     def _issue(self, connection: Connection, kind: LinkKind, class_id: str | None, expires_s: float) -> str:
         token = new_token()
@@ -267,12 +285,20 @@ class ClassStore:
         columns = schema.classes.c
         with self.database.reading() as connection:
             old = list(connection.scalars(select(columns.class_id).where(columns.created_s < now - self.retention_s)))
+            rows = connection.execute(select(schema.classes).where(columns.declaration.is_not(None))).mappings()
+            others = [_class(dict(row)) for row in rows]
+            old += [each.class_id for each in others if each.created_s < now - DAY_S * self.retention_days(each)]
             expired = connection.scalar(select(func.count()).where(schema.links.c.expires_s < now))
         if not old and not expired:
             return 0
         with self.database.writing() as connection:
             connection.execute(delete(schema.links).where(schema.links.c.expires_s < now))
             return _erase(connection, old)
+
+    def retention_days(self, record: ClassRecord) -> int:
+        """Return after how many days a class is erased: the fewer of what the server and the class's institution declare."""
+        usual = int(self.retention_s / DAY_S)
+        return usual if record.declaration is None else min(usual, record.declaration.retention_days)
 
     def closed_bins(self, class_id: str) -> list[ClosedBin]:
         """Return the closed bins of a class in order."""
@@ -372,7 +398,8 @@ def _class(row: dict[str, Any]) -> ClassRecord:
     same = {
         name: row[name] for name in ("class_id", "series", "title", "created_s", "started_s", "ended_s", "closed", "revision")
     }
-    return ClassRecord(**same, level=Level(row["level"]), plan=plan_of(row))
+    declaration = None if row["declaration"] is None else declare(row["declaration"])
+    return ClassRecord(**same, level=Level(row["level"]), plan=plan_of(row), declaration=declaration)
 
 
 def _changed(connection: Connection, class_id: str) -> None:
@@ -383,7 +410,7 @@ def _changed(connection: Connection, class_id: str) -> None:
 def _erase(connection: Connection, class_ids: list[str]) -> int:
     erased = 0
     for class_id in class_ids:
-        for table in (schema.contributions, schema.participants, schema.bins, schema.marks, schema.links):
+        for table in (*schema.OF_PARTICIPANTS, schema.bins, schema.marks, schema.links):
             connection.execute(delete(table).where(table.c.class_id == class_id))
         erased += connection.execute(delete(schema.classes).where(schema.classes.c.class_id == class_id)).rowcount
     return erased

@@ -16,12 +16,12 @@ from mien.errors import DataError
 from mien.privacy.lesson_bins import LessonPlan
 from mien.web.classroom.answers import Access, RefusedError, bearer, chosen, json_of
 from mien.web.classroom.closing import Closer
-from mien.web.classroom.limits import RateLimit
 from mien.web.classroom.links import LinkKind, token_hash
 from mien.web.classroom.settings import ClassSettings
 from mien.web.classroom.store import ClassRecord, OpenedClass
 from mien.web.classroom.streams import Streams
 from mien.web.classroom.timeline import MAX_MEAN, class_document, class_table, lesson_mean
+from mien.web.rate_limit import RateLimit
 
 _PATHS: Final = {LinkKind.OPEN: "new", LinkKind.TEACH: "teach", LinkKind.JOIN: "join"}
 
@@ -112,7 +112,9 @@ class TeacherRoutes:
         plan = self._planned({"bin_s": record.plan.bin_s, "bins": record.plan.bins, "k": record.plan.k} | values)
         plan = replace(plan, expressions=plan.expressions and record.plan.expressions)
         title = chosen(values, "title", str, record.title)
-        opened = await run_in_threadpool(lambda: self._store.open_class(title, plan=plan, series=record.series))
+        opened = await run_in_threadpool(
+            lambda: self._store.open_class(title, plan=plan, series=record.series, declaration=record.declaration)
+        )
         return JSONResponse(self._links(opened), 201)
 
     def _slow_down(self, request: Request) -> None:

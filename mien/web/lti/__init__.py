@@ -1,4 +1,4 @@
 """LTI 1.3: opens classes from a learning platform, such as Moodle, Canvas or Open edX.
 
-The package knows nothing of classes. ``lti_routes`` takes a callable that opens one.
+The package knows nothing of classes. ``LtiTool`` takes a callable that opens one.
 """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from mien.privacy.level import Level
+from mien.privacy.deployment import Deployment
 
 
 class Role(StrEnum):
@@ -35,7 +35,7 @@ class Launch:
         language: language tag of the user's interface, such as ``de`` or ``pt-BR``; "" if it sent none.
         person: keyed hash of the user within this course, 32 hexadecimal digits. It is the same each time
             this person opens a class of this course, and unrelated to that of other courses.
-        level: what the institution's declaration permits; never ``REFUSED``.
+        declaration: the institution's declaration, which permits something.
     """
 
     platform: str
@@ -46,7 +46,7 @@ class Launch:
     role: Role
     language: str
     person: str
-    level: Level
+    declaration: Deployment
 
 
 class OpenClass(Protocol):

@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from joserfc.errors import JoseError
@@ -17,7 +17,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mien.errors import NotPermittedError, UsageError
-from mien.privacy.deployment import CONTEXTS_WITHOUT_OTHERS, Deployment, declare
+from mien.privacy.deployment import CONTEXTS_WITHOUT_OTHERS, Deployment, declare, declared_values
 from mien.privacy.level import Level
 from mien.privacy.policy import Policy, decide
 from mien.visible import visible
@@ -177,7 +177,7 @@ class Platforms:
             "authorization_endpoint": authorization_endpoint,
             "jwks_uri": jwks_uri,
             "origins": embedding,
-            "declaration": {key: value for key, value in asdict(declaration).items() if key != "declared"},
+            "declaration": declared_values(declaration),
             "registered_at": self._clock(),
         }
         try:

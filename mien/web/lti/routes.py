@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -40,6 +39,7 @@ from mien.web.lti.settings import PREFIX, LtiSettings
 from mien.web.lti.states import LoginStates
 from mien.web.lti.tables import create_tables
 from mien.web.lti.tokens import MAX_TOKEN, check_claims, key_id_of, read_claims
+from mien.web.rate_limit import RateLimit, client_of
 
 MAX_FORM: Final = MAX_TOKEN + 16 * 1024
 """Maximum size of a form in bytes."""
@@ -47,9 +47,12 @@ _MAX_HINT: Final = 4000
 _KEYS_CACHED_S: Final = 3600
 _NOT_OPENED: Final = "The class cannot be opened"
 _NOT_REGISTERED: Final = "Mien is not registered"
+_SLOW_DOWN: Final = "Too many requests come from this address. Wait a little and open the class again."
 _LOG: Final = logging.getLogger("mien.web.lti")
 
 Values = Mapping[str, str]
+Count = Callable[[str, str], None]
+"""Adds one to a counter, by its name and its labels as Prometheus writes them."""
 
 
 class LtiTool:
@@ -59,6 +62,7 @@ class LtiTool:
         engine: the database; the tables are created if they do not exist.
         settings: settings of the tool.
         open_class: opens a class for a launch that was checked.
+        count: counts launches, registrations and refused requests; nothing of their content.
         clock: time in seconds since 1970.
 
     Raises:
@@ -67,53 +71,71 @@ class LtiTool:
     Attributes:
         platforms: the registered platforms.
         keys: the tool's own keys.
-        refused: number of refused requests by code, since the process started.
-        launched: number of opened classes by role, since the process started.
         routes: the routes; they answer POST requests from other origins.
     """
 
     def __init__(
-        self, engine: Engine, settings: LtiSettings, open_class: OpenClass, clock: Callable[[], float] = time.time
+        self,
+        engine: Engine,
+        settings: LtiSettings,
+        open_class: OpenClass,
+        count: Count,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         settings.url("")  # raises without a public address, before the first request does
         create_tables(engine)
-        self._settings, self._open_class, self._clock = settings, open_class, clock
+        self._settings, self._open_class, self._count, self._clock = settings, open_class, count, clock
         self.platforms = Platforms(engine, settings, clock)
         self.keys = ToolKeys(engine, settings, clock)
-        self.refused: Counter[str] = Counter()
-        self.launched: Counter[str] = Counter()
+        # as of class links: a lecture comes at once from one address, and each launch takes two requests
+        self._requests, self._failures = RateLimit(burst=4000, per_s=40), RateLimit(burst=60, per_s=1)
         self._states = LoginStates(engine, settings.state_s, clock)
         self.routes: list[BaseRoute] = [
-            Route(f"{PREFIX}/login", self._answer(self._log_in), methods=["GET", "POST"]),
-            Route(f"{PREFIX}/launch", self._answer(self._launch), methods=["POST"]),
-            Route(f"{PREFIX}/jwks.json", self._answer(self._send_keys), methods=["GET"]),
+            Route(f"{PREFIX}/login", self._answer("login", self._log_in), methods=["GET", "POST"]),
+            Route(f"{PREFIX}/launch", self._answer("launch", self._launch), methods=["POST"]),
+            Route(f"{PREFIX}/jwks.json", self._answer("keys", self._send_keys), methods=["GET"]),
             Route(
-                f"{PREFIX}/register/{{token}}", self._answer(self._register, "Mien is not registered"), methods=["GET", "POST"]
+                f"{PREFIX}/register/{{token}}",
+                self._answer("registration", self._register, _NOT_REGISTERED),
+                methods=["GET", "POST"],
             ),
         ]
 
     def _answer(
-        self, handler: Callable[[Request, Values], Response], heading: str = _NOT_OPENED
+        self, name: str, handler: Callable[[Request, Values], Response], heading: str = _NOT_OPENED
     ) -> Callable[[Request], Awaitable[Response]]:
-        """Return an endpoint that calls ``handler`` in a worker thread and shows errors of the user as a page."""
+        """Return an endpoint that calls ``handler`` in a worker thread and shows errors of the user as a page.
+
+        Too many requests, or too many refused ones, from one address are slowed down.
+        """
 
         async def endpoint(request: Request) -> Response:
+            address = client_of(request)
+            wait_s = self._requests.wait_s(address)
             try:
+                if wait_s:
+                    raise LtiError("too-many", _SLOW_DOWN, 429)
                 values = await _values(request)
                 return await run_in_threadpool(handler, request, values)
             except MienError as error:
-                return await run_in_threadpool(self._refuse, error, heading)
+                code, status = _code_of(error)
+                self._count("lti_refused", f'request="{name}",code="{code}"')
+                _LOG.info("lti request refused: %s", code)
+                wait_s = wait_s or self._failures.wait_s(address)
+                if wait_s:
+                    answer = message_page(heading, _SLOW_DOWN, "too-many", 429, ())
+                    answer.headers["Retry-After"] = str(wait_s)
+                    return answer
+                return await run_in_threadpool(self._refuse, error, heading, code, status)
             except SQLAlchemyError as error:
+                self._count("lti_refused", f'request="{name}",code="database"')
                 _LOG.error("lti database unavailable: %s", type(error).__name__)
                 message = "The server cannot reach its database. Try again in a minute."
                 return message_page(heading, message, "database", 503, ())
 
         return endpoint
 
-    def _refuse(self, error: MienError, heading: str) -> Response:
-        code, status = _code_of(error)
-        self.refused[code] += 1
-        _LOG.info("lti request refused: %s", code)
+    def _refuse(self, error: MienError, heading: str, code: str, status: int) -> Response:
         try:
             origins = self.platforms.origins()
         except SQLAlchemyError:
@@ -160,7 +182,7 @@ class LtiTool:
         kind = message_type(claims, platform)
         role = role_of(claims)
         subject = subject_of(claims)
-        policy = check_declaration(platform.declaration)
+        check_declaration(platform.declaration)
         deployment = str(claims[f"{CLAIM}deployment_id"])
         if kind == DEEP_LINKING:
             if role is not Role.TEACHER:
@@ -178,12 +200,12 @@ class LtiTool:
             title=title_of(claims),
             role=role,
             language=language_of(claims),
-            person=self._states.person(platform.id, context or resource, subject),
-            level=policy.level,
+            person=self._states.person(platform.issuer, deployment, context or resource, subject),
+            declaration=platform.declaration,
         )
         self._states.use(state)
         address = self._open_class(launch)
-        self.launched[role] += 1
+        self._count("lti_launches", f'role="{role}"')
         _LOG.info("lti class opened: %s", role)
         # a teacher needs no camera
         return redirect(address) if role is Role.TEACHER else open_page(address, launch.title, platform.origins)
@@ -204,8 +226,9 @@ class LtiTool:
         try:
             platform = register(asked, values, self.platforms, self._settings)
         except UsageError as error:
-            self.refused["declaration"] += 1
+            self._count("lti_refused", 'request="registration",code="declaration"')
             return register_page(asked, values, str(error), origins, 422)
+        self._count("lti_registrations", "")
         _LOG.info("lti platform registered: %s, %s", platform.id, platform.policy.level)
         return registered_page(platform)
 
@@ -215,17 +238,6 @@ class LtiTool:
             return self.platforms.get(name)
         except UsageError:
             raise LtiError("platform-unknown", "This learning platform is no longer registered here.", 403) from None
-
-
-def lti_routes(engine: Engine, settings: LtiSettings, open_class: OpenClass) -> list[BaseRoute]:
-    """Return the routes of the LTI tool.
-
-    Args:
-        engine: the database; the tables are created if they do not exist.
-        settings: settings of the tool.
-        open_class: opens a class for a launch that was checked.
-    """
-    return LtiTool(engine, settings, open_class).routes
 
 
 async def _values(request: Request) -> dict[str, str]:

@@ -97,10 +97,10 @@ class LoginStates:
         except IntegrityError:
             raise LtiError("state-used", f"This launch was used before. {_AGAIN}") from None
 
-    def person(self, platform: str, context: str, subject: str) -> str:
+    def person(self, issuer: str, deployment: str, context: str, subject: str) -> str:
         """Return the keyed hash of a platform's user within a course, 32 hexadecimal digits."""
         # lengths keep ("ab", "c") and ("a", "bc") apart
-        parts = "".join(f"{len(part)}:{part}" for part in (platform, context, subject))
+        parts = "".join(f"{len(part)}:{part}" for part in (issuer, deployment, context, subject))
         return self._hash("person", parts)[:32]
 
     def _hash(self, purpose: str, text: str) -> str:

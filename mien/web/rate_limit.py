@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from starlette.requests import Request
+
 _MAX_KEYS: Final = 20_000
 
 
@@ -40,3 +42,8 @@ class RateLimit:
         while len(self._full_s) > _MAX_KEYS:
             self._full_s.popitem(last=False)
         return max(0, math.ceil(wait_s - 1e-9))
+
+
+def client_of(request: Request) -> str:
+    """Return the address that a request comes from."""
+    return request.client.host if request.client else ""
