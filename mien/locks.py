@@ -55,7 +55,7 @@ def one_writer(path: Path) -> Iterator[None]:
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a folder, which is made if missing, for the block; do not wait for another writer.
+    """Hold an exclusive lock on a run's folder, which is made if missing, for the block; do not wait for another writer.
 
     Raises:
         UsageError: another process holds the lock.
@@ -66,7 +66,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
-        with _held(FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)):
+        with _held(FileLock(folder / "run.lock", blocking=False, fallback_to_soft=False)):
             yield
     except Timeout as error:
         raise UsageError(f"another process is writing to {folder}. Wait for it, stop it, or choose another folder") from error
