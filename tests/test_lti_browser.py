@@ -24,6 +24,7 @@ from lti_platform import (
 from sqlalchemy import create_engine
 
 from mien.privacy.level import Level
+from mien.privacy.policy import decide
 from mien.web.lti.launch import Role
 
 if TYPE_CHECKING:
@@ -211,4 +212,4 @@ def test_a_teacher_adds_a_class_and_an_administrator_registers(
     wait(page, lambda: len(platform.returned) == 1)
     platform.changes = {}
     embedded(course(context, platform, TEACHER), tool, "/teach/")
-    assert tool.launches[-1].level is Level.OBSERVABLES
+    assert decide(tool.launches[-1].declaration).level is Level.OBSERVABLES
