@@ -47,7 +47,7 @@ def doctor(
         line(False, "model", str(error))
     try:
         detector = find_yunet() or (fetch_yunet() if fetch else None)
-        packaged = "mien-detect, in the package. YuNet finds more faces; download it with: mien doctor --fetch"
+        packaged = "mien-detect, in the package. YuNet is more exact; download it with: mien doctor --fetch"
         line(True, "detector", str(detector or packaged))
     except (DataError, DeviceError) as error:
         failed = error

@@ -26,5 +26,5 @@ def open_detector() -> Detector:
 def detector_notice(name: str) -> str:
     """Return the sentence for the user of a detector that is not the best one, "" for the best."""
     if name == OwnDetector.name:
-        return "Using the packaged face detector, mien-detect. YuNet (233 kB) finds more faces: mien doctor --fetch"
+        return "Using the packaged face detector, mien-detect. YuNet (233 kB) is more exact: mien doctor --fetch"
     return ""
