@@ -60,8 +60,6 @@ class StorageError(DeviceError):
 
 _FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
 """Error numbers for a full disk, an exceeded quota and an exceeded file size limit."""
-
-
 _FULL_DATABASE: Final = {"sqlite_errorname": "SQLITE_FULL", "sqlstate": "53100"}
 """How SQLite's and PostgreSQL's errors say that the disk is full."""
 

@@ -1,4 +1,4 @@
-"""Recordings analysed: every frame once at its own time, the same bytes whoever reads and however often it is stopped."""
+"""Recordings analysed: every frame once at its own time, the same bytes with any number of workers and stops."""
 
 from __future__ import annotations
 

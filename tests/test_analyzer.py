@@ -143,7 +143,7 @@ def test_the_detector_is_opened_once(portrait: np.ndarray, yunet: Path, monkeypa
     analyzer = Analyzer("mien-xs")
     assert analyzer.detector == "yunet"
     faces = analyzer.image(portrait).faces
-    monkeypatch.setenv("MIEN_MODELS", str(yunet.parent / "nowhere"))  # whoever looks for it again takes the packaged detector
+    monkeypatch.setenv("MIEN_MODELS", str(yunet.parent / "nowhere"))  # a second search would find the packaged detector only
     again = analyzer.image(portrait).faces
     assert again[0].detection.landmarks is not None
     assert np.array_equal(again[0].raw, faces[0].raw)

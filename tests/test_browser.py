@@ -140,6 +140,15 @@ def desktop(source: Path, out: Path) -> tuple[list[dict[str, str]], dict[str, An
         return list(csv.DictReader(handle)), summary
 
 
+def watched(open_page: Callable[..., Page], url: str) -> tuple[Page, list[str]]:
+    """Return the page, reading the camera, and the addresses that it asks for, which grow."""
+    page, requests = open_page("about:blank"), list[str]()
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(url)
+    start(page)
+    return page, requests
+
+
 def read_files(page: Page, *files: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """Return the rows and the summary that the page makes of files."""
     wait(page, "document.querySelector('#problem').hidden")
@@ -223,11 +232,7 @@ def test_pictures_are_read_as_on_the_desktop(
 def test_the_camera_is_read_as_on_the_desktop_and_nothing_leaves_the_page(
     camera_clip: Path, yunet: Path, here: Path, server: tuple[str, Path], open_page: Callable[..., Page]
 ) -> None:
-    page = open_page("about:blank")
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(server[0])
-    start(page)
+    page, requests = watched(open_page, server[0])
     wait(page, "document.getElementById('elapsed').textContent >= '0:05'")
     page.context.set_offline(True)  # the network is not needed any more
     before = page.inner_text("#elapsed")
@@ -247,7 +252,7 @@ def test_the_camera_is_read_as_on_the_desktop_and_nothing_leaves_the_page(
         writer.write(image)
     writer.release()
     theirs, _ = desktop(frames, here / "out")
-    agreements, gaps = held_against(ours, theirs)
+    agreements, gaps = compared(ours, theirs)
     assert np.median(gaps) <= NOISE  # the page read other frames of the loop than the desktop
     assert np.mean(agreements) >= 0.97
 
@@ -260,7 +265,7 @@ def y4m_frames(path: Path) -> Iterator[np.ndarray]:
             yield cv2.cvtColor(np.frombuffer(handle.read(640 * 360 * 3 // 2), np.uint8).reshape(540, 640), cv2.COLOR_YUV2BGR_I420)
 
 
-def held_against(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> tuple[list[bool], list[float]]:
+def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> tuple[list[bool], list[float]]:
     """Return for each reading of the page whether the desktop's label is the same, and how many face widths the boxes are apart.
 
     The camera's loop began at some moment before the page's clock: the moment at which boxes fit best. Readings within
@@ -295,11 +300,7 @@ def held_against(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> tu
 def test_a_statement_for_ones_own_store_is_saved_and_sent_nowhere(
     server: tuple[str, Path], open_page: Callable[..., Page]
 ) -> None:
-    page = open_page("about:blank")
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(server[0])
-    start(page)
+    page, requests = watched(open_page, server[0])
     wait(page, "document.getElementById('elapsed').textContent >= '0:12'")
     page.keyboard.press("q")
     page.wait_for_selector("#summary-dialog[open]")

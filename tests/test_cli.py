@@ -55,7 +55,7 @@ def mien(
     )
 
 
-def heeds_ctrl_c() -> None:
+def obeys_ctrl_c() -> None:
     """Undo what a shell does to commands in its background: they ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_a_run_whose_camera_says_nothing_any_more(tmp_path: Path) ->
             stderr=subprocess.PIPE,
             text=True,
             process_group=0,
-            preexec_fn=heeds_ctrl_c,  # noqa: PLW1509  no thread runs yet
+            preexec_fn=obeys_ctrl_c,  # noqa: PLW1509  no thread runs yet
         )
         assert run.stderr is not None
         said = ""
@@ -361,7 +361,7 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: 
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
-        preexec_fn=heeds_ctrl_c,  # noqa: PLW1509  no thread runs yet
+        preexec_fn=obeys_ctrl_c,  # noqa: PLW1509  no thread runs yet
     )
     deadline = time.monotonic() + 600
     while not (tmp_path / "models/mine/best.pt").exists() and time.monotonic() < deadline and run.poll() is None:

@@ -15,7 +15,7 @@ import torch
 from typer.testing import CliRunner
 
 from mien.cli import app
-from mien.errors import BundleError, DataError, UsageError
+from mien.errors import BundleError, DataError, DeviceError, UsageError
 from mien.locks import only_writer
 from mien.preprocess import CANONICAL_LANDMARKS
 from mien.records import Box
@@ -236,6 +236,12 @@ def test_the_recipe_runs_from_data_to_detector_and_resumes_as_if_never_stopped(s
         assert "another process" in _refused(shared, parts, "--resume", "--backgrounds", str(wallpapers))
     run_short(shared, parts, "--resume", "--backgrounds", str(wallpapers))
     assert load_detector_checkpoint(parts / "detector.pt")["rounds_done"] == 2
+
+
+def test_a_missing_package_is_said_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.errors.find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match="torch"):
+        CliRunner().invoke(app, ["train-detector", "--list"], catch_exceptions=False)
 
 
 def test_the_composing_process_ends_when_it_is_told_to(drawn_faces: TaughtFaces, tmp_path: Path) -> None:

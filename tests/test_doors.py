@@ -116,7 +116,7 @@ def test_the_library_takes_it_and_warns_of_what_nobody_named(clips: Path, yunet:
     faces = analyzer.image(clips / "five_faces.jpg").faces
     assert len(faces) == 5
     assert {face.unread for face in faces} == {"expressions off"}
-    named = Analyzer("mien-xs", deployment=school)  # no warning: whoever names it knows of it
+    named = Analyzer("mien-xs", deployment=school)  # no warning: it was named on purpose
     assert named.image(clips / "five_faces.jpg").faces[0].label == ""
 
 

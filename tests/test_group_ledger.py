@@ -235,7 +235,7 @@ def test_what_was_handed_out_before_a_kill_is_in_the_ledger(tmp_path: Path) -> N
     assert handed_out
     document = json.loads((tmp_path / "groups.json").read_text())
     assert handed_out <= {row["group"] for row in document["publications"]}
-    GroupLedger(tmp_path).publish(CUT, {"class": CLASS}, nothing)  # and whoever comes next goes on
+    GroupLedger(tmp_path).publish(CUT, {"class": CLASS}, nothing)  # and the next one goes on
     assert AuditLog(tmp_path).verify().fault == ""
 
 

@@ -1,4 +1,4 @@
-"""A model is one file: tensors that stand elsewhere refuse it, wherever in the graph they are, whoever reads it."""
+"""A model is one file: tensors that stand elsewhere refuse it, wherever in the graph they are, in every reader."""
 
 from __future__ import annotations
 

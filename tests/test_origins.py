@@ -55,7 +55,7 @@ def test_fine_tuning_a_bundle_starts_like_fine_tuning_its_checkpoint(run: Path, 
         )
         losses[name] = rows[0].train_loss
     fresh = train_model(make_dataset(), STILL, tmp_path / "fresh", device="cpu", logs=tmp_path, teachers=[str(run / "best.pt")])
-    # in so short a run the running statistics lag; those of a bundle are estimated anew
+    # in so short a run the running statistics lag; those of a bundle are estimated again
     assert losses["one.onnx"] == pytest.approx(losses["best.pt"], rel=0.3)
     assert losses["one.onnx"] < 0.7 * fresh[0].train_loss
     facts = load_checkpoint(tmp_path / "one.onnx" / "last.pt")["facts"]

@@ -1,4 +1,4 @@
-"""What is about people can be read by its owner alone: whoever writes it, whatever the umask, also when it is rewritten."""
+"""Only the owner can read files about people: from every writer, with every umask, also when they are rewritten."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_fine_tuning_starts_from_the_averaged_weights_and_records_their_hash(unb
     begun = train(tmp_path, still, start=str(unbroken / "last.pt"))
     leg = load_checkpoint(tmp_path / "last.pt")
     for name, weight in first["ema"].items():
-        if name.endswith(".weight") and weight.ndim == 4:  # Muon sets the length anew, the direction stays
+        if name.endswith(".weight") and weight.ndim == 4:  # Muon resets the length, the direction stays
             alike = torch.cosine_similarity(leg["network"][name].flatten(), weight.flatten(), dim=0)
             assert alike > 0.9999, name
     assert begun[0]["train_loss"] < train(tmp_path / "fresh", still)[0]["train_loss"]

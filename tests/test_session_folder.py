@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 from kept_sessions import kept
-from writing import frames, kill, recorder, rows
+from writing import SESSION, frames, kill, recorder, rows
 
 from mien.errors import DataError, DeviceError
 from mien.sessions.append_file import end_of_last_line
@@ -17,7 +17,7 @@ from mien.sessions.archive import Archive
 from mien.sessions.document import read_summary, summary_document
 from mien.sessions.events import EventsFile, read_events
 from mien.sessions.observations import COLUMNS
-from mien.sessions.records import EventRecord
+from mien.sessions.records import EventRecord, KeptSession
 from mien.sessions.recovery import load_folder, recover
 from mien.summaries.views import write_views
 
@@ -152,3 +152,7 @@ def test_the_end_of_the_last_line_is_found_in_long_files(tmp_path: Path) -> None
     for text, wanted in [("", 0), ("a", 0), ("a\n", 2), ("a\nb", 2), ("a\n" + "x" * 200_000, 2), ("y" * 200_000 + "\n", 200_001)]:
         (tmp_path / "f").write_text(text)
         assert end_of_last_line(tmp_path / "f") == wanted
+
+
+def test_a_single_picture_has_no_rate() -> None:
+    assert summary_document(KeptSession(replace(SESSION, frames=1)))["fps"] == 0.0

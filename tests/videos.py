@@ -96,7 +96,7 @@ def matroska(path: Path, ticks: Sequence[int], fps: float = 25.0) -> Path:
 
 
 def transport_stream(path: Path, frames: int) -> bytes:
-    """Return a short broadcast recording; two of them glued together start their times anew."""
+    """Return a short broadcast recording; the times of two that are joined start twice."""
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MPG2"), 25.0, (96, 64))
     for k in range(frames):
         writer.write(grey(10 * k % 250, (96, 64)))

@@ -140,7 +140,7 @@ def open_class(
     title: Annotated[str, typer.Argument(help="Title of the class.")],
     bin_s: Annotated[int, typer.Option("--bin-s", help="Length of a bin in seconds.")] = 300,
     bins: Annotated[int, typer.Option("--bins", help="Number of bins of the lesson.")] = 12,
-    k: Annotated[int, typer.Option("--k", help="Least number of people.")] = 10,
+    k: Annotated[int, typer.Option("--k", help="Least number of people whose numbers are shown.")] = 10,
     deployment: Declaration = None,
     port: Port = _PORT,
     url: Url = "",
@@ -148,7 +148,7 @@ def open_class(
 ) -> None:
     """Open a class and print its links.
 
-    The numbers of a bin have the noise that the number of bins asks for; it is printed as well.
+    The more bins, the more noise each number gets. The amount is printed.
 
     Example:
       mien class open "Algebra" --bin-s 300 --bins 18
@@ -172,8 +172,8 @@ def open_class(
 def backup_classes(out: Annotated[Path, typer.Argument(help="File to write.")], db: ClassDb = "") -> None:
     """Write a copy of the SQLite database while servers use it.
 
-    What participants sent and has not been added up is left out. To restore it, stop the servers,
-    put the file in the place of the database, and start them again.
+    Messages of bins that are still open are left out. To restore the copy, stop the servers, put the
+    file in the place of the database, and start them again.
 
     Example:
       mien class backup /var/backups/classes.db

@@ -57,7 +57,7 @@ def doctor(
         camera.close()
         line(True, "camera", camera.name)
     except DeviceError as error:
-        line(False, "camera", f"{error}. Without one, use --source FILE or --source demo")
+        line(False, "camera", str(error))
     packages = (("window", "pygame", "window"), ("training", "torch", "train"), ("monitoring", "river", "monitor"))
     for what, package, extra in packages:
         installed = find_spec(package) is not None

@@ -31,8 +31,8 @@ def system(
     """Check the setup and go live, or run the whole workflow.
 
     With --all: prepare the data, train the default recipe (hours on a CPU), test the model on
-    PublicTest, go live with it. A step whose results are there is passed over, and a training that
-    was stopped goes on, so the same command can be repeated.
+    PublicTest, go live with it. Finished steps are skipped and a stopped
+    training is resumed, so the same command can be repeated.
 
     Example:
       mien system --all --data fer2013.zip

@@ -43,7 +43,9 @@ def train_detector(
     """
     from mien.cli.progress import new_progress, progress_bar
     from mien.data.reader import read_dataset
-    from mien.errors import DataError
+    from mien.errors import DataError, require
+
+    require(("torch", "onnx"), "train", "Training")
     from mien.locks import only_writer
     from mien.training.detector.run import DETECTOR_FILE
     from mien.training.detector.run import train_detector as train

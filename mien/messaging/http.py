@@ -204,11 +204,12 @@ def _opener(url: str, deadline_s: float) -> urllib.request.OpenerDirector:
 
 
 def _is_here(host: str, deadline_s: float) -> bool:
-    """Return whether all addresses of a host are loopback addresses; False if it has none, as behind many proxies."""
+    """Return whether all addresses of a host are loopback addresses; False if it has none, as behind many proxies.
+
+    A third of the time is spent on it at most: behind a proxy, name servers may not answer at all.
+    """
     try:
-        found = _lookup(host, 443, deadline_s)
-    except TimeoutError:
-        raise
+        found = _lookup(host, 443, time.monotonic() + _left_s(deadline_s) / 3)
     except OSError:
         return False
     return bool(found) and all(is_loopback_address(str(each[4][0])) for each in found)

@@ -155,7 +155,8 @@ def summary_document(kept: KeptSession, out: str = "") -> dict[str, Any]:
     session = kept.session
     seconds = _sum(kept.intervals)
     document = {
-        "fps": round(session.frames / max(1e-9, session.duration_s), 2),  # on the source's clock, unless ``more`` knows better
+        # on the source's clock, unless ``more`` knows better; a single picture has no rate
+        "fps": round(session.frames / session.duration_s, 2) if session.duration_s > 0 else 0.0,
         **kept.more,
         **{name: getattr(session, name) for name in _PLAIN},
         "started_at": session.started_at.isoformat(timespec="milliseconds"),

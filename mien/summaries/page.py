@@ -168,7 +168,11 @@ def _belief(kept: KeptSession) -> list[tuple[str, str, str]]:
         ("of them uncertain", f"{session.uncertain:,}", percent(session.uncertain / max(1, session.readings))),
     )
     return [
-        ("frames processed", f"{session.frames:,}", f"{session.frames / max(1e-9, session.duration_s):.1f} per second"),
+        (
+            "frames processed",
+            f"{session.frames:,}",
+            f"{session.frames / session.duration_s:.1f} per second" if session.duration_s > 0 else "",
+        ),
         ("frames dropped", f"{session.dropped:,}", f"{percent(session.dropped / max(1, delivered))} of those delivered"),
         ("frames with a face", f"{session.frames_with_face:,}", percent(session.frames_with_face / max(1, session.frames))),
         *(readings if session.has_expressions else ()),
