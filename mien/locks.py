@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from mien.errors import DeviceError, MienError, UsageError, write_error
+from mien.errors import DeviceError, UsageError, write_error
 from mien.files import PRIVATE_MODE, make_private
 
 _LOCKED_BYTE = 1 << 40
@@ -48,7 +48,7 @@ def one_writer(path: Path) -> Iterator[None]:
     try:
         make_private(lock_path)  # filelock does not create private folders or restrict existing files
     except OSError as error:
-        raise _unwritable(lock_path, error) from error
+        raise write_error(f"cannot write {lock_path} ({error.strerror}). Check the folder's permissions", error) from error
     with _held(FileLock(lock_path, mode=PRIVATE_MODE, fallback_to_soft=False)):
         yield
 
@@ -63,8 +63,10 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.lock").touch()
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        message = f"cannot write {error.filename or folder} ({error.strerror}). Choose another folder with --out"
+        raise write_error(message, error) from error
     try:
         with _held(FileLock(folder / "run.lock", blocking=False, fallback_to_soft=False)):
             yield
@@ -84,10 +86,6 @@ def _held(lock: BaseFileLock) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _unwritable(path: Path, error: OSError) -> MienError:
-    return write_error(f"cannot write {path} ({error.strerror}). Check the folder's permissions", error)
 
 
 def take(descriptor: int) -> bool:

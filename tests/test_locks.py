@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mien.errors import DeviceError
 from mien.locks import one_writer, only_writer
 from mien.places import cache_folder, data_folder
 
@@ -63,6 +64,12 @@ except UsageError as error:
     assert (answer.returncode, answer.stderr) == (0, "")
     assert str(tmp_path / "runs" / "a") in answer.stdout
     with only_writer(tmp_path / "runs" / "a"):
+        pass
+
+
+def test_a_run_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(DeviceError, match="another folder"), only_writer(tmp_path / "a"):
         pass
 
 

@@ -266,6 +266,21 @@ def test_colours_are_those_of_the_standard(tmp_path: Path) -> None:
     assert np.abs(found - expected).max() <= 0.6
 
 
+@pytest.mark.parametrize("matrix", [8, 14])
+def test_a_matrix_that_cannot_be_converted_is_read_all_the_same(matrix: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.colorspace = matrix
+        frame = av.VideoFrame.from_ndarray(np.full((72, 64), 128, np.uint8), format="yuv420p")
+        container.mux([*stream.encode(frame), *stream.encode()])
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).colorspace == matrix
+    (picture,) = pictures(path)
+    assert np.abs(picture.astype(int) - 130).max() <= 3
+
+
 def test_pixels_become_square(tmp_path: Path) -> None:
     path = encoded(tmp_path / "a.mp4", moving(), sample_aspect_ratio=Fraction(2, 1))
     assert {image.shape for image in pictures(path)} == {(128, 320, 3)}

@@ -87,10 +87,10 @@ def train(
     out = out or Path("models") / Path(recipe).stem
     first = os.environ.get("RANK", "0") == "0"
     dataset = read_faces(data, classes, split_file, shown=first)
-    if validation is not None:
-        dataset, split_file = _with_held_out(dataset, validation, settings.seed, split_file, out, first)
     # the processes of torchrun share a run
     with only_writer(out) if first else nullcontext(), new_progress(shown=first) as bar:
+        if validation is not None:
+            dataset, split_file = _with_held_out(dataset, validation, settings.seed, split_file, out, first)
         task = bar.add_task("starting", total=None)
 
         def on_start(device_name: str, images: int, steps_done: int) -> None:

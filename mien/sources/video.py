@@ -65,6 +65,8 @@ _HIGHEST_FPS: Final = 1000.0
 _SAMPLED_STEPS: Final = 2000
 _BT601: Final = frozenset({2, 5, 6})
 """Matrices in the numbers of ITU-T H.273: unspecified, BT.601 with 625 lines, BT.601 with 525 lines."""
+_CONVERTED: Final = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+"""Matrices that FFmpeg's converter knows. Frames with another one are read as unspecified: only their tints are wrong."""
 _WIDEST_PIXEL: Final = 8
 """Pixels that are more than so many times wider than high, or higher than wide, are a mistake in the file."""
 _MOST_ERRORS: Final = 32
@@ -343,6 +345,8 @@ class VideoReader:
             raise DataError(f"{self._name} has pictures of {width} x {height} pixels; at most {MAX_PIXELS:,} pixels are read")
         if (width, height) == (frame.width, frame.height) and _is_plain(frame):
             return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420), np.uint8)
+        if frame.colorspace not in _CONVERTED:
+            frame.colorspace = 2
         picture = self._reformatter.reformat(
             frame, width=width, height=height, format="bgr24", interpolation=Interpolation.BICUBIC, threads=1
         )
