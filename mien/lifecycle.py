@@ -29,6 +29,7 @@ from mien.evaluation.scores import Scores, predict_heads
 from mien.evaluation.truths import truths_about
 from mien.files import file_hash
 from mien.modelcard import FER2013, PEOPLE, ModelCard
+from mien.preprocess import INPUT_SIZE
 from mien.version import git_revision
 from mien.vision.bundles import CHECKPOINT_ENDINGS, bundle_path, write_record
 from mien.vision.predictor import Predictor
@@ -196,6 +197,8 @@ def export_model(
         raise UsageError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
     states = [load_checkpoint(path) for path in checkpoints]
     networks = [network_from(state) for state in states]
+    if size := next((network.input_size for network in networks if network.input_size != INPUT_SIZE), 0):
+        raise UsageError(f"{checkpoints[0]} was trained with input_size={size}; such a network can be a teacher, but no bundle")
     heads = networks[0].heads
     if PEOPLE in heads and votes is None and (parent is None or PEOPLE not in parent.heads):
         raise UsageError(f"{checkpoints[0]} has a people head, which is calibrated with human votes. Pass them with --votes")

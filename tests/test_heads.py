@@ -272,6 +272,31 @@ def test_a_label_head_with_its_own_stage_learns_alone(run: tuple[Path, FaceDatas
         starting_network(str(tmp_path / "own.onnx"), TINY, dataset, votes=True)
 
 
+def test_a_teacher_may_enlarge_its_faces_and_lack_a_label_head(run: tuple[Path, FaceDataset, Path], tmp_path: Path) -> None:
+    folder, dataset, votes = run
+    settings = replace(TINY, epochs=3, people_share=1.0, input_size=64, small_until=0.4, small_size=40)
+    where = tmp_path / "teacher"
+    train_model(dataset, settings, where, device="cpu", logs=tmp_path / "logs", votes=votes, start=str(folder / "best.pt"))
+    teacher = _network(where)
+    assert (teacher.heads, teacher.input_size) == ((PEOPLE,), 64)
+    assert teacher.features(torch.zeros(1, 1, 48, 48))[0].shape[2:] == (8, 8)  # an eighth of 64, not of 48
+    part = dataset.split("PublicTest")
+    majority = read_votes(votes, part).majority
+    answers = logits_of([teacher], part.images).people.argmax(1)
+    assert (answers == majority)[majority >= 0].mean() > 0.8
+    with pytest.raises(UsageError, match="input_size=64"):
+        export_model([where / "best.pt"], dataset, tmp_path / "x.onnx", "x", votes=votes)
+    assert not (tmp_path / "x.onnx").exists()
+    student = tmp_path / "student"
+    alone = replace(TINY, epochs=1, teacher_share=1.0)
+    train_model(dataset, alone, student, device="cpu", logs=tmp_path / "logs", votes=votes, teachers=[str(where / "best.pt")])
+    assert _network(student).heads == (PEOPLE, FER2013)
+    with pytest.raises(UsageError, match="people_share"):
+        replace(settings, own_label_stage=True)
+    with pytest.raises(UsageError, match="input_size"):
+        replace(settings, input_size=50)
+
+
 def _network(folder: Path) -> FaceNet:
     from mien.training.network import network_from
 

@@ -134,7 +134,7 @@ class Trainer:
         heads = [name for name, share in ((PEOPLE, self._people_share), (FER2013, 1 - self._people_share)) if share > 0]
         if settings.own_label_stage and votes is None:
             raise UsageError("own_label_stage needs two heads: add --votes. Without votes, only the label head is trained")
-        fresh = FaceNet(settings.dropout, settings.widths, settings.blocks, heads, settings.own_label_stage)
+        fresh = FaceNet(settings.dropout, settings.widths, settings.blocks, heads, settings.own_label_stage, settings.input_size)
         self.network = placed(start or fresh, device)
         if settings.only_labels:
             if start is None:
@@ -357,9 +357,12 @@ class Trainer:
         Returns:
             (N, 8) float64 of the people head and (N, 7) float64 of the label head, None without that head.
         """
-        own_stage = self.network.label_stage is not None
         network = FaceNet(
-            widths=self.settings.widths, blocks=self.settings.blocks, heads=self.network.heads, own_label_stage=own_stage
+            widths=self.settings.widths,
+            blocks=self.settings.blocks,
+            heads=self.network.heads,
+            own_label_stage=self.network.label_stage is not None,
+            input_size=self.settings.input_size,
         )
         network.load_state_dict(self._ema)
         placed(network, self.device).eval()

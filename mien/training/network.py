@@ -103,6 +103,7 @@ class FaceNet(nn.Module):
         blocks: residual blocks of each stage.
         heads: ``PEOPLE``, ``FER2013``, or both.
         own_label_stage: whether the label head has its own last stage.
+        input_size: width and height in pixels to which 48-pixel faces are enlarged, a multiple of 8.
 
     Attributes:
         only_labels: whether only the label head and its own stage are trained; see ``train_only_labels``.
@@ -117,9 +118,10 @@ class FaceNet(nn.Module):
         blocks: tuple[int, ...] = BLOCKS,
         heads: Sequence[str] = (PEOPLE, FER2013),
         own_label_stage: bool = False,
+        input_size: int = INPUT_SIZE,
     ) -> None:
         super().__init__()
-        self.widths, self.depths = widths, blocks
+        self.widths, self.depths, self.input_size = widths, blocks, input_size
         self.freeze_statistics = self.only_labels = False
         self.stem = nn.Sequential(nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         layers: list[nn.Module] = []
@@ -160,6 +162,10 @@ class FaceNet(nn.Module):
         assert self.labels is not None
         self.label_stage = nn.Sequential(*copy.deepcopy(list(self.blocks)[self._shared :]))
 
+    def drop_label_head(self) -> None:
+        """Remove the label head and its own stage."""
+        self.labels = self.label_stage = None
+
     def train_only_labels(self) -> None:
         """Freeze everything except the label head and its own stage; the people head's output does not change."""
         assert self.label_stage is not None
@@ -196,6 +202,9 @@ class FaceNet(nn.Module):
 
         Without ``own_label_stage`` both are the same tensor.
         """
+        if self.input_size != INPUT_SIZE:
+            side = round(faces.shape[-1] * self.input_size / INPUT_SIZE / 8) * 8  # faces are smaller during progressive resizing
+            faces = F.interpolate(faces.float(), (side, side), mode="bilinear", align_corners=False)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.only_labels):
             shared = self.blocks[: self._shared](self.stem((faces.float() - PIXEL_MEAN) / PIXEL_STD))
             features: Tensor = self.blocks[self._shared :](shared)
@@ -253,7 +262,9 @@ def network_from(state: dict[str, Any]) -> FaceNet:
         weights = {_RENAMED.get(name, name): value for name, value in state["ema"].items()}
         heads = [name for name, key in ((PEOPLE, "people.weight"), (FER2013, "labels.weight")) if key in weights]
         widths, blocks = tuple(settings["widths"]), tuple(settings["blocks"])
-        network = FaceNet(widths=widths, blocks=blocks, heads=heads, own_label_stage=bool(settings.get("own_label_stage")))
+        own_stage = any(name.startswith("label_stage.") for name in weights)
+        size = settings.get("input_size", INPUT_SIZE)
+        network = FaceNet(widths=widths, blocks=blocks, heads=heads, own_label_stage=own_stage, input_size=size)
         network.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise BundleError("the checkpoint's weights do not fit this version's network. Train again") from error

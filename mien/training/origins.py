@@ -72,6 +72,8 @@ def starting_network(origin: str, settings: TrainSettings, training: FaceDataset
     for key, theirs, wanted in (("widths", network.widths, settings.widths), ("blocks", network.depths, settings.blocks)):
         if theirs != wanted:
             raise UsageError(f"{origin} has {key} {list(theirs)}, the recipe has {list(wanted)}; they must be equal to fine-tune")
+    if votes and settings.people_share == 1:
+        network.drop_label_head()
     if network.label_stage is not None and not settings.own_label_stage:
         raise UsageError(f"the label head of {origin} has its own stage: add --set own_label_stage=true")
     if votes and PEOPLE not in network.heads:
@@ -80,7 +82,7 @@ def starting_network(origin: str, settings: TrainSettings, training: FaceDataset
         if FER2013 not in network.heads:
             raise UsageError(f"{origin} has no label head: remove own_label_stage")
         network.add_label_stage()
-    network.dropout.p = settings.dropout
+    network.dropout.p, network.input_size = settings.dropout, settings.input_size
     return network
 
 

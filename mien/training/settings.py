@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from mien.errors import UsageError
+from mien.preprocess import INPUT_SIZE
 
 WIDTHS: Final = (48, 96, 208)
 """Channels of the default network's three stages."""
@@ -56,7 +57,7 @@ class TrainSettings:
         weight_decay: L2 penalty on the weights trained by SGD, except norms and biases.
         label_smoothing: share of FER2013's label that is spread over all classes, 0 to 1; votes are not smoothed.
         people_share: weight of the people head in the loss if there are votes, 0 to 1; the rest is the label head's.
-            Without votes, only the label head is trained.
+            Without votes, only the label head is trained; with a share of 1, there is no label head.
         teacher_share: weight of the distillation loss if there are teachers, 0 to 1.
         teacher_temperature: temperature of the distillation (Hinton et al. 2015, arXiv:1503.02531).
         teacher_mirror: average the teachers' predictions over a face and its mirror image, which takes twice the time.
@@ -68,6 +69,8 @@ class TrainSettings:
         limit: number of training images, evenly spaced in the order of classes; 0 for all.
         widths: channels of the network's three stages.
         blocks: residual blocks of each stage.
+        input_size: width and height in pixels to which the network enlarges a 48-pixel face. More than 48 makes a stronger and
+            slower network, which can only be a teacher.
         own_label_stage: whether the label head has its own last stage instead of sharing the people head's.
         only_labels: fine-tune only the label head and its own stage; the people head's output does not change.
     """
@@ -92,6 +95,7 @@ class TrainSettings:
     limit: int = 0
     widths: tuple[int, ...] = WIDTHS
     blocks: tuple[int, ...] = BLOCKS
+    input_size: int = INPUT_SIZE
     own_label_stage: bool = False
     only_labels: bool = False
     augment: AugmentSettings = field(default_factory=AugmentSettings)
@@ -135,9 +139,11 @@ def broken_rules(settings: Any) -> list[tuple[str, Any, str]]:
         *((key, 0 <= getattr(one, key) <= 1, "0 to 1") for key in _SHARES),
         ("teacher_temperature", one.teacher_temperature > 0, "above 0"),
         ("small_size", one.small_size >= 16 and one.small_size % 8 == 0, "a multiple of 8, 16 or more"),
+        ("input_size", one.input_size >= INPUT_SIZE and one.input_size % 8 == 0, f"a multiple of 8, {INPUT_SIZE} or more"),
         ("limit", one.limit >= 0, "0 (all images) or more"),
         ("widths", len(one.widths) == 3 and min(one.widths) >= 8, "three numbers of 8 or more"),
         ("only_labels", one.own_label_stage or not one.only_labels, "false without own_label_stage"),
+        ("people_share", one.people_share < 1 or not one.own_label_stage, "below 1 with own_label_stage"),
         ("blocks", len(one.blocks) == 3 and min(one.blocks) >= 1, "three numbers of 1 or more"),
     )
     broken = [(key, getattr(one, key), rule) for key, holds, rule in rules if not holds]

@@ -1,1 +1,1 @@
-"""Training of ``mien-detect``, the face detector in the package: composed scenes, network, losses, loop and export."""
+"""Training of ``mien-detect``, the packaged face detector: synthetic scenes, network, losses, training loop and export."""

@@ -1,7 +1,7 @@
 """Backgrounds without faces: pictures from folders and from scikit-image, and procedural textures.
 
-Pictures are kept in grey and no larger than needed. A picture in which the teacher sees a face is left out: a face
-that is not labelled would teach the network to overlook faces.
+Pictures are converted to grey and scaled down. Pictures in which the teacher detects a face are excluded, because
+unlabelled faces would train the network to miss faces.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from mien.vision.detector import Detector
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_SIDE: Final = 900
-"""Pixels of a background's longer side."""
+"""Maximum longer side of a background in pixels."""
 MIN_SIDE: Final = 160
-"""Smaller pictures are icons."""
+"""Minimum shorter side of a background in pixels; smaller pictures are icons."""
 _FACE_SCORE: Final = 0.5
 
 
 def picture_files(folders: Sequence[Path]) -> list[Path]:
-    """Return the pictures below the folders, those of scikit-image too where it is installed, in a fixed order.
+    """Return the picture files below the folders, and those of scikit-image if it is installed, in a fixed order.
 
     Raises:
-        DataError: one of them is no folder, or holds no picture.
+        DataError: one of them is not a folder, or contains no picture.
     """
     found: list[Path] = []
     for folder in folders:
@@ -38,7 +38,7 @@ def picture_files(folders: Sequence[Path]) -> list[Path]:
             raise DataError(f"{folder} is not a folder of pictures")
         here = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         if not here:
-            raise DataError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
+            raise DataError(f"{folder} contains no picture ({', '.join(sorted(SUFFIXES))})")
         found += here
     spec = importlib.util.find_spec("skimage")
     if spec is not None and spec.origin is not None:
@@ -50,9 +50,9 @@ def picture_files(folders: Sequence[Path]) -> list[Path]:
 def read_backgrounds(
     files: Sequence[Path], teacher: Detector, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[NDArray[np.uint8]]:
-    """Return the pictures (H, W) uint8 grey, none with a side above ``MAX_SIDE``, without small ones and those with faces.
+    """Return the pictures as (H, W) uint8 grey, with sides of at most ``MAX_SIDE``, without small ones and those with faces.
 
-    A file that is no picture is passed over.
+    Files that are not pictures are skipped.
     """
     found = []
     for number, path in enumerate(files):
@@ -66,7 +66,7 @@ def read_backgrounds(
 
 
 def has_face(grey: NDArray[np.uint8], teacher: Detector) -> bool:
-    """Return whether the teacher sees a face in a picture (H, W) uint8."""
+    """Return whether the teacher detects a face in a picture (H, W) uint8."""
     return any(detection.score > _FACE_SCORE for detection in teacher.detect(np.repeat(grey[..., None], 3, axis=2)))
 
 
@@ -87,7 +87,7 @@ def _read(path: Path) -> NDArray[np.uint8] | None:
 
 
 def procedural(random: np.random.Generator, side: int) -> NDArray[np.uint8]:
-    """Return a drawn background (side, side) uint8: light, clouds, stripes, shapes, or a page of text."""
+    """Return a procedural background (side, side) uint8: gradient, clouds, stripes, shapes, or a page of text."""
     kind = random.integers(5)
     y, x = np.mgrid[:side, :side].astype(np.float32) / side
     level, contrast = random.uniform(20, 235), random.uniform(5, 80)
@@ -97,7 +97,7 @@ def procedural(random: np.random.Generator, side: int) -> NDArray[np.uint8]:
         for octave in (4, 8, 16, 32, 64):
             noise = random.standard_normal((octave, octave)).astype(np.float32)
             picture = picture + contrast * 4 / octave * cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC)
-    elif kind == 2:  # stripes or a chequered cloth
+    elif kind == 2:  # stripes or a checked pattern
         for _ in range(random.integers(1, 3)):
             turn, pitch = random.uniform(0, np.pi), random.uniform(3, 40) / side
             picture = picture + contrast * np.sin((x * np.cos(turn) + y * np.sin(turn)) / pitch)

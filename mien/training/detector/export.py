@@ -1,9 +1,9 @@
-"""Export of a trained detector: one ONNX file that takes a picture and answers with scores, boxes and landmarks.
+"""Export of a trained detector to one ONNX file that maps a picture to scores, boxes and landmarks.
 
-Scaling, grey and the decoding of answers are inside the graph, so no consumer can get them wrong; only the choice among
-overlapping boxes (non-maximum suppression) is left to it. Cells that see nothing are dropped before they are decoded. The
-graph is written operator by operator: height and width are free, batch norms are part of the convolutions before them, and
-only operators that ONNX Runtime for browsers has are used.
+Normalisation, conversion to grey and decoding are part of the graph; only the suppression of overlapping boxes is left to
+the caller. Cells with a low score are dropped before decoding. The graph is built operator by operator: height and width
+are dynamic, batch norms are folded into the preceding convolutions, and all operators are supported by ONNX Runtime for
+browsers.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from mien.vision.own_detector import CARD_KEY, LEAST_SCORE, OUTPUTS
 OPSET: Final = 18
 IR_VERSION: Final = 9
 MAX_BYTES: Final = 300_000
-"""Of the exported file."""
+"""Maximum size of the exported file."""
 MAX_GAP: Final = 1e-2
-"""Largest difference allowed between PyTorch's boxes and landmarks and the exported graph's, in pixels."""
+"""Maximum difference in pixels between the boxes and landmarks of PyTorch and of the exported graph."""
 MAX_SCORE_GAP: Final = 1e-4
 
 
 def export_detector(network: DetectorNet, card: dict[str, Any], target: Path) -> None:
-    """Write the ONNX file of a network, with its card inside, after checking that it answers as PyTorch does.
+    """Write a network and its card to an ONNX file after comparing its outputs with PyTorch's.
 
     Raises:
-        BundleError: it answers otherwise, or is larger than ``MAX_BYTES``.
+        BundleError: the outputs differ, or the file is larger than ``MAX_BYTES``.
     """
     network = network.eval()
     _check_answers(_Graph().model_of(network, -1.0).SerializeToString(), network)
@@ -54,14 +54,14 @@ def export_detector(network: DetectorNet, card: dict[str, Any], target: Path) ->
 
 
 class _Graph:
-    """Collects the nodes and the weights of a graph; each method adds an operator and returns its output's name."""
+    """Collects the nodes and weights of a graph; each method adds an operator and returns the name of its output."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
 
     def model_of(self, network: DetectorNet, least: float) -> onnx.ModelProto:
-        """Return the graph; of its answers those surer than ``least``."""
+        """Return the graph, which outputs only cells with a score above ``least``."""
         image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["height", "width", "channels"])
         grey = self._add("ReduceMean", self._add("Cast", "image", to=TensorProto.FLOAT), self._ints(2), keepdims=0)
         mean = self._add("ReduceMean", grey, keepdims=0)
@@ -137,7 +137,7 @@ class _Graph:
         return self._add("Add", fine, self._add("Resize", self._convolution(coarse, convolution), "", "", size, **how))
 
     def _likely(self, answer: str, stride: int, least: float) -> tuple[str, str, str]:
-        """Return answers (n, ANSWERS), places (n, 2) and the stride (n, 1) of the cells that are surer than ``least``."""
+        """Return predictions (n, ANSWERS), positions (n, 2) and strides (n, 1) of the cells with a score above ``least``."""
         rows = self._add("Reshape", answer, self._ints(ANSWERS, -1))
         logits = self._add("Reshape", self._add("Gather", rows, self._ints(0), axis=0), self._ints(-1))
         scores = self._add("Sigmoid", logits)
@@ -170,7 +170,11 @@ class _Graph:
 
 @torch.no_grad()
 def answers_of(network: DetectorNet, grey: NDArray[np.uint8]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what the exported graph answers for a picture (H, W) uint8, for every cell, computed by PyTorch."""
+    """Compute with PyTorch what the exported graph outputs for a picture (H, W) uint8, for all C cells.
+
+    Returns:
+        Scores (C,), boxes (C, 4) as left, top, width and height, and landmarks (C, 5, 2), in pixels.
+    """
     every = flat(network(torch.from_numpy(grey)[None, None].float()))[0]
     boxes, landmarks = decoded(every, *(torch.from_numpy(each) for each in cells(*grey.shape)))
     return every[:, 0].sigmoid(), torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], 1), landmarks

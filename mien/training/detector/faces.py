@@ -1,7 +1,7 @@
-"""Faces to compose scenes of: FER2013's Training images, with the box and the landmarks that a teacher finds in each.
+"""Faces for scenes: FER2013's Training images with boxes and landmarks predicted by a teacher.
 
-FER2013 has labels for expressions and none for positions. YuNet is the teacher: it looks at every image enlarged, and an
-image in which it finds no face is left out, which also removes those of FER2013's images that show none.
+FER2013 has no boxes and landmarks. YuNet, the teacher, detects them in the enlarged images. Images without a detection are
+excluded, which also removes those that show no face.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _ENLARGED: Final = 192
 _CANVAS: Final = 256
 _GREY: Final = 127
 _AGREEMENT: Final = 0.15
-"""In eye distances: what the teacher says of an image and of its mirror image may differ by this much on average."""
+"""Maximum mean distance, in eye distances, between the teacher's landmarks for an image and for its mirror image."""
 _SWAPPED: Final = (1, 0, 2, 4, 3)
-"""Landmarks of a mirrored face."""
+"""Order of the landmarks in a mirrored face."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaughtFaces:
-    """Face crops whose positions are known.
+    """Face crops with boxes and landmarks.
 
     Attributes:
         images: (N, 48, 48) uint8 grey.
-        boxes: (N, 4) float32 left, top, width and height in pixels of the crop; a box may reach out of it.
+        boxes: (N, 4) float32 left, top, width and height in pixels of the crop; boxes may extend beyond the crop.
         landmarks: (N, 5, 2) float32 pixels of the crop, in the order of ``Detection``.
     """
 
@@ -48,19 +48,19 @@ class TaughtFaces:
 def teach_faces(
     images: NDArray[np.uint8], teacher: Detector, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> TaughtFaces:
-    """Return the images (N, 48, 48) uint8 in which the teacher finds a face, with what it finds.
+    """Label the images (N, 48, 48) uint8 with a teacher; images in which it detects no face are dropped.
 
-    The teacher looks at each image and at its mirror image, four times as large. What it says of both is averaged; an image
-    of which it says two things is left out. One look at a smaller picture is off by a tenth of the eye distance.
+    Each image and its mirror image are enlarged four times, and the teacher's results are averaged. Images for which they
+    disagree are dropped. Without enlarging and averaging, the error is a tenth of the eye distance.
 
     Raises:
-        DataError: it finds none at all.
+        DataError: the teacher detects no face in any image.
     """
     kept, boxes, landmarks = [], [], []
     for number, image in enumerate(images):
-        looks = [_look(image, teacher), _look(np.ascontiguousarray(image[:, ::-1]), teacher)]
-        if looks[0] is not None and looks[1] is not None:
-            (box, points), (other_box, other_points) = looks[0], mirrored(*looks[1])
+        results = [_largest_face(image, teacher), _largest_face(np.ascontiguousarray(image[:, ::-1]), teacher)]
+        if results[0] is not None and results[1] is not None:
+            (box, points), (other_box, other_points) = results[0], mirrored(*results[1])
             eyes = float(np.linalg.norm(points[0] - points[1]))
             if np.linalg.norm(points - other_points, axis=1).mean() <= _AGREEMENT * eyes:
                 kept.append(number)
@@ -74,15 +74,15 @@ def teach_faces(
 
 
 def mirrored(box: NDArray[np.float32], landmarks: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return a box (4,) and landmarks (5, 2) of a crop as they are in its mirror image."""
+    """Mirror a box (4,) and landmarks (5, 2) of a crop horizontally."""
     last = INPUT_SIZE - 1
     turned = landmarks[list(_SWAPPED)].copy()
     turned[:, 0] = last - turned[:, 0]
     return np.array((last - box[0] - box[2], *box[1:]), np.float32), turned
 
 
-def _look(image: NDArray[np.uint8], teacher: Detector) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return the box (4,) and the landmarks (5, 2) of the largest face in an image, in its pixels; None without one."""
+def _largest_face(image: NDArray[np.uint8], teacher: Detector) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return the box (4,) and landmarks (5, 2) of the largest face in an image, in its pixels; None if there is none."""
     margin = (_CANVAS - _ENLARGED) // 2
     scale = INPUT_SIZE / _ENLARGED
     canvas = np.full((_CANVAS, _CANVAS), _GREY, np.uint8)

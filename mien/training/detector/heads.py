@@ -1,7 +1,7 @@
-"""Heads drawn around FER2013's faces: a 48-pixel crop becomes a person that can be put into a picture.
+"""Heads drawn around FER2013's faces, so that 48-pixel crops can be pasted into pictures.
 
-A crop of FER2013 ends at the forehead, the ears and the chin. Hair, a neck and shoulders are drawn around it, and now and
-then a hat, glasses, a mask or a hand over it, so that the network learns the face and not the edge of a square.
+FER2013's crops end at the forehead, the ears and the chin. Hair, a neck and shoulders are drawn around them, and sometimes
+a hat, glasses, a mask or a hand over them, so that the network learns faces instead of the edges of squares.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from mien.preprocess import INPUT_SIZE
 from mien.training.detector.faces import mirrored
 
 MARGIN: Final = 32
-"""Crop pixels that a head's picture reaches beyond the crop on each side."""
+"""Width in crop pixels of the margin around the crop in the picture of a head."""
 _EXTENT: Final = INPUT_SIZE + 2 * MARGIN
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnHead:
-    """A picture of a head with its opacity.
+    """A picture of a head with an alpha mask.
 
     Attributes:
         pixels: (S, S) float32 grey; a crop pixel is S / 112 of its pixels.
         opacity: (S, S) float32, 0 to 1.
         box: (4,) float32 left, top, width, height in crop pixels.
         landmarks: (5, 2) float32 crop pixels.
-        is_face: False for what only looks like a head: no label is given to it.
+        is_face: False for a decoy, which gets no label.
     """
 
     pixels: NDArray[np.float32]
@@ -53,13 +53,13 @@ def draw_head(
     """Return a head around a crop (48, 48) uint8.
 
     Args:
-        random: where every choice is drawn from.
+        random: random generator.
         image: the crop.
-        box: of the face, in crop pixels.
-        landmarks: (5, 2) of the face, in crop pixels.
-        zoom: pixels of the picture for each crop pixel, at most 3.
-        cloths: surfaces for hair and clothes, from ``draw_cloths``.
-        decoy: make something that is no face of it: its pieces in disorder, or the back of a head.
+        box: (4,) box of the face in crop pixels.
+        landmarks: (5, 2) landmarks of the face in crop pixels.
+        zoom: pixels of the picture per crop pixel, 1 to 3.
+        cloths: textures for hair and clothes, from ``draw_cloths``.
+        decoy: draw something that is not a face: shuffled blocks of the crop, or the back of a head.
     """
     if random.random() < 0.5:
         image, (box, landmarks) = image[:, ::-1], mirrored(box, landmarks)
@@ -71,7 +71,7 @@ def draw_head(
     side = _EXTENT * zoom
     pixels, opacity = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
     skin = float(np.median(face))
-    bare = random.random() < 0.2  # the square as it is, as on a slide or in a gallery of portraits
+    bare = random.random() < 0.2  # the crop alone, as on a slide or in a portrait gallery
     if not bare:
         _body(random, pixels, opacity, skin, zoom, cloths)
     start, end = MARGIN * zoom, (MARGIN + INPUT_SIZE) * zoom
@@ -81,12 +81,12 @@ def draw_head(
         pixels[inside] = pixels[inside] * (1 - mask) + face * mask
         opacity[inside] = np.maximum(opacity[inside], mask)
     if not bare:
-        _things(random, pixels, opacity, landmarks, skin, zoom, cloths)
+        _accessories(random, pixels, opacity, landmarks, skin, zoom, cloths)
     return DrawnHead(pixels, opacity, box, landmarks, not decoy)
 
 
 def _scrambled(random: np.random.Generator, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the image's blocks in another order."""
+    """Return the image with its blocks shuffled."""
     count = int(random.choice([2, 3, 4]))
     side = INPUT_SIZE // count
     blocks = [image[r * side : (r + 1) * side, c * side : (c + 1) * side] for r in range(count) for c in range(count)]
@@ -99,13 +99,13 @@ def _scrambled(random: np.random.Generator, image: NDArray[np.float32]) -> NDArr
 
 
 def _enlarged(random: np.random.Generator, image: NDArray[np.float32], zoom: int) -> NDArray[np.float32]:
-    """Return the crop ``zoom`` times as large, sharpened: webcams show large faces sharp, an enlarged crop is blurred."""
+    """Return the crop enlarged by ``zoom`` and sharpened, since enlarging blurs it."""
     side = INPUT_SIZE * zoom
     face: Any = cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=cv2.INTER_CUBIC)
     if zoom > 1 and random.random() < 0.8:
         for sigma in (0.45 * zoom, 0.9 * zoom):
             face = face + random.uniform(0.1, 0.7) * (face - cv2.GaussianBlur(face, (0, 0), sigma))
-        if random.random() < 0.6:  # pores and hair
+        if random.random() < 0.6:  # fine texture such as pores and hair
             fine = random.standard_normal((side, side)).astype(np.float32)
             face = face + random.uniform(1, 5) * cv2.GaussianBlur(fine, (0, 0), random.uniform(0.4, 1.2))
     return np.asarray(np.clip(face, 0, 255), np.float32)
@@ -116,7 +116,7 @@ def _relit(random: np.random.Generator, face: Any) -> NDArray[np.float32]:
     face = 255 * (face / 255) ** float(np.exp(random.normal(0, 0.2)))
     mean = float(face.mean())
     face = (face - mean) * random.uniform(0.6, 1.15) + mean + random.normal(0, 15)
-    if random.random() < 0.4:  # a window on one side
+    if random.random() < 0.4:  # light from one side
         y, x = np.mgrid[:side, :side].astype(np.float32) / side - 0.5
         turn, strength = random.uniform(0, 2 * np.pi), random.uniform(0.2, 1.2)
         face = face * np.clip(1 + strength * (x * np.cos(turn) + y * np.sin(turn)), 0.1, 2)
@@ -124,7 +124,7 @@ def _relit(random: np.random.Generator, face: Any) -> NDArray[np.float32]:
 
 
 def _oval(random: np.random.Generator, zoom: int) -> NDArray[np.float32]:
-    """Return the opacity (S, S) of a crop whose corners are left out, its edges soft."""
+    """Return an oval alpha mask (S, S) with soft edges for a crop."""
     side = INPUT_SIZE * zoom
     mask: Any = np.zeros((side, side), np.float32)
     centre = (round((23.5 + random.normal(0, 0.7)) * zoom), round((24.5 + random.normal(0, 1)) * zoom))
@@ -140,7 +140,7 @@ def _oval(random: np.random.Generator, zoom: int) -> NDArray[np.float32]:
 def _paint(
     pixels: NDArray[np.float32], opacity: NDArray[np.float32], shape: NDArray[np.float32], tone: NDArray[np.float32] | float
 ) -> None:
-    """Put ``tone`` over the picture where ``shape`` (S, S) is opaque, in place."""
+    """Blend ``tone`` into the picture with the alpha mask ``shape`` (S, S), in place."""
     pixels *= 1 - shape
     pixels += tone * shape
     np.maximum(opacity, shape, out=opacity)
@@ -151,7 +151,7 @@ def _soft(random: np.random.Generator, shape: NDArray[np.float32], zoom: int, mo
 
 
 def draw_cloths(random: np.random.Generator, count: int = 64) -> list[NDArray[np.float32]]:
-    """Return textured surfaces (400, 400) float32 around 0, for hair and clothes."""
+    """Return textures (400, 400) float32 around 0 for hair and clothes."""
     found = []
     for _ in range(count):
         grain = random.standard_normal((int(random.integers(8, 90)), int(random.integers(8, 90)))).astype(np.float32)
@@ -160,7 +160,7 @@ def draw_cloths(random: np.random.Generator, count: int = 64) -> list[NDArray[np
 
 
 def _cloth(random: np.random.Generator, cloths: Sequence[NDArray[np.float32]], side: int) -> NDArray[np.float32]:
-    """Return a piece (side, side) of one of the surfaces, in some tone."""
+    """Return a random piece (side, side) of a texture with a random mean grey level."""
     tone = random.choice([random.uniform(15, 70), random.uniform(20, 230)])
     whole = cloths[int(random.integers(len(cloths)))]
     y, x = random.integers(0, len(whole) - side + 1, 2)
@@ -178,7 +178,7 @@ def _body(
     """Draw hair behind the face, neck and shoulders."""
     side = pixels.shape[0]
     cx, cy = side / 2 + random.normal(0, 1) * zoom, side / 2
-    if random.random() < 0.75:  # hair, or a skull without
+    if random.random() < 0.75:  # hair, or a bald head
         shape = np.zeros_like(pixels)
         half = (round(random.uniform(19, 29) * zoom), round(random.uniform(25, 33) * zoom))
         cv2.ellipse(shape, (round(cx), round(cy - random.uniform(2, 8) * zoom)), half, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
@@ -201,7 +201,7 @@ def _body(
         _paint(pixels, opacity, _soft(random, shape, zoom), _cloth(random, cloths, side))
 
 
-def _things(
+def _accessories(
     random: np.random.Generator,
     pixels: NDArray[np.float32],
     opacity: NDArray[np.float32],
@@ -210,7 +210,7 @@ def _things(
     zoom: int,
     cloths: Sequence[NDArray[np.float32]],
 ) -> None:
-    """Draw a fringe, a hat, glasses, a mask over mouth and nose, or a hand over the face, each now and then."""
+    """Draw a fringe or hat, glasses, a mask, a hand or another occlusion over the face, each with some probability."""
     side = pixels.shape[0]
     points = (landmarks + MARGIN) * zoom
     right, left, _, mouth_right, mouth_left = points
@@ -244,7 +244,7 @@ def _things(
         corners = [upper - across * wide, upper + across * wide, lower + across * wide * 0.6, lower - across * wide * 0.6]
         cv2.fillPoly(shape, [np.array(corners).astype(np.int32)], 1.0, cv2.LINE_AA)
         _paint(pixels, opacity, _soft(random, shape, zoom), _cloth(random, cloths, side))
-    if chance[3] < 0.12:  # a hand: a palm and fingers, at the chin or over half the face
+    if chance[3] < 0.12:  # a hand with palm and fingers, at the chin or over half the face
         shape = np.zeros_like(pixels)
         palm = eyes + apart * np.array((random.uniform(-1.1, 1.1), random.uniform(0.6, 1.9)))
         cv2.ellipse(shape, tuple(int(v) for v in palm), (round(0.45 * apart), round(0.6 * apart)), 0, 0, 360, 1.0, -1)

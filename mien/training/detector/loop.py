@@ -1,8 +1,8 @@
-"""The training loop of the detector: rounds of new scenes, older ones again, and the face-less ones that went wrong.
+"""Training loop of the detector, on new scenes, earlier scenes and hard negatives.
 
-Every draw depends on the seed and the step, and scenes depend on their number, so a run that was stopped and resumed goes on
-as if it had not been. The learning rate is constant until ``decay_from`` and falls to zero then, which is why a run may be
-resumed with another number of rounds: until it begins to fall, nothing depends on the number.
+Random numbers depend on the seed and the step, and scenes on their number, so a resumed run gives the same result as an
+uninterrupted one. The learning rate is constant until ``decay_from`` and then falls to zero. Until then nothing depends on
+the number of rounds, so a run may be resumed with another number.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ CHECKPOINT: Final = "detector.pt"
 _FORMAT: Final = "mien-detector-1"
 _WARM_UP_STEPS: Final = 200
 _REMEMBERED: Final = 1024
-"""Face-less scenes kept for ``hard``."""
+"""Number of hard negatives kept: scenes without faces and with a high loss."""
 _SWAPPED: Final = (1, 0, 2, 4, 3)
 
 OnRound = Callable[[int, float], None]
-"""Called with the finished round, from 1, and its mean loss."""
+"""Called with the number of the finished round, from 1, and its mean loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Hard:
-    """A face-less scene and how wrong the network was about it."""
+    """A scene without faces and its latest loss."""
 
     scene: Scene
     loss: float
 
 
 class DetectorTrainer:
-    """One run, continued from its checkpoint where it has one.
+    """One training run, which can be resumed from its checkpoint.
 
     Args:
-        settings: the settings.
-        folder: where the checkpoint is kept.
-        facts: plain values kept in it: the data's hash, the backgrounds, the command.
+        settings: settings of the run.
+        folder: folder of the checkpoint.
+        facts: plain values stored in the checkpoint: data hash, backgrounds, command.
     """
 
     def __init__(self, settings: DetectorSettings, folder: Path, facts: dict[str, Any]) -> None:
@@ -70,11 +70,11 @@ class DetectorTrainer:
         self._places, self._strides = (torch.from_numpy(each) for each in cells())
 
     def resume(self) -> None:
-        """Continue from the checkpoint.
+        """Load the checkpoint.
 
         Raises:
-            UsageError: that run had other settings or other data.
-            BundleError: the file is broken.
+            UsageError: there is no checkpoint, or it has other settings or data.
+            BundleError: the checkpoint is broken.
         """
         state = load_detector_checkpoint(self._path)
         ours = self.settings.as_dict()
@@ -93,11 +93,11 @@ class DetectorTrainer:
         self._hard = [_Hard(Scene(grey.numpy(), *none), loss) for grey, loss in zip(*state["hard"], strict=True)]
 
     def run(self, stock: Stock, on_round: OnRound) -> None:
-        """Train until the last round. Ctrl-C and SIGTERM end it after the round before, which is saved.
+        """Train until the last round. Ctrl-C and SIGTERM stop at the next step; only finished rounds are saved.
 
         Raises:
-            DeviceError: the loss is no longer a finite number.
-            KeyboardInterrupt: a stop was asked for.
+            DeviceError: the loss is not finite.
+            KeyboardInterrupt: a stop was requested.
         """
         first = max(0, self.rounds_done - self.settings.window)
         with stop_on_signal() as stop:
@@ -128,12 +128,12 @@ class DetectorTrainer:
         scenes += [self._hard[k].scene for k in hard]
         loss, by_scene = self._learn(scenes, self._rate(done))
         if not math.isfinite(loss):
-            raise DeviceError(f"the loss is not a finite number in round {number + 1}; {self._path} holds the last good state")
+            raise DeviceError(f"the loss is not finite in round {number + 1}; {self._path} contains the last valid state")
         self._remember(scenes, by_scene, hard)
         return loss
 
     def _learn(self, scenes: list[Scene], rate: float) -> tuple[float, list[float]]:
-        """Take one step; return the loss, and each scene's part that comes of scores."""
+        """Take one optimiser step; return the loss and the score loss of each scene."""
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         grey = torch.from_numpy(np.stack([scene.grey for scene in scenes]))[:, None].float()
@@ -144,7 +144,7 @@ class DetectorTrainer:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self._optimiser.step()
         self._steps += 1
-        kept_share = min(self.settings.average, (1 + self._steps) / (10 + self._steps))  # a young average forgets faster
+        kept_share = min(self.settings.average, (1 + self._steps) / (10 + self._steps))  # lower decay in the first steps
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
                 kept = self._average[name]
@@ -155,7 +155,7 @@ class DetectorTrainer:
         return float(loss.detach()), by_scene.tolist()
 
     def _remember(self, scenes: list[Scene], by_scene: list[float], hard: list[int]) -> None:
-        """Keep the face-less scenes that went most wrong, and update how wrong those drawn were."""
+        """Update the losses of the hard negatives in the batch, and keep those with the highest losses."""
         drawn = len(scenes) - len(hard)
         for k, loss in zip(hard, by_scene[drawn:], strict=True):
             self._hard[k] = _Hard(self._hard[k].scene, loss)
@@ -187,7 +187,7 @@ class DetectorTrainer:
 
 
 def varied(random: np.random.Generator, scene: Scene) -> Scene:
-    """Return a scene mirrored and in other light, each by chance."""
+    """Return a scene with random mirroring, contrast and brightness."""
     grey, boxes, landmarks = scene.grey, scene.boxes, scene.landmarks
     if random.random() < 0.5:
         side = grey.shape[1] - 1
@@ -203,8 +203,8 @@ def load_detector_checkpoint(path: Path) -> dict[str, Any]:
     """Return the state saved in ``path``.
 
     Raises:
-        UsageError: there is none.
-        BundleError: it is broken, or another program's.
+        UsageError: there is no such file.
+        BundleError: the file is broken or not a detector checkpoint.
     """
     if not path.is_file():
         raise UsageError(f"there is no run to resume at {path}. Leave --resume out to start one")
@@ -212,14 +212,14 @@ def load_detector_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def averaged(state: dict[str, Tensor]) -> DetectorNet:
-    """Return a network with these weights, ready to answer.
+    """Return a network in evaluation mode with these weights.
 
     Raises:
-        BundleError: they do not fit.
+        BundleError: the weights do not match the network.
     """
     network = DetectorNet()
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise BundleError("the checkpoint does not fit this version's network. Train again") from error
+        raise BundleError("the checkpoint does not match this version's network. Train again") from error
     return network.eval()

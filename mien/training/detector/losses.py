@@ -1,8 +1,8 @@
-"""What a detector's answers should have been, and how far they are off.
+"""Targets and losses of the detector.
 
-Every cell near a face's centre is asked for the face; cells further out in the face are left alone, and all others should
-see nothing. Which strides are asked depends on the face's size, with overlap. The score learns by the quality focal loss
-(Li et al. 2020, arXiv:2006.04388) against the scene's soft score, boxes by distance IoU, landmarks by their distance.
+Cells near a face's centre are positive, other cells within the face are ignored, and all others are negative. The strides
+with positive cells depend on the face's size and overlap. Scores use the quality focal loss (Li et al. 2020,
+arXiv:2006.04388) with the scene's soft scores as targets, boxes the distance IoU, landmarks their distance.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from mien.training.detector.network import ANSWERS, LANDMARK_UNIT, STRIDES, USUA
 from mien.training.detector.scenes import SCENE, Scene
 
 SIZES: Final = ((0.0, 44.0), (28.0, 100.0), (64.0, 1e9))
-"""Sizes of the faces, in pixels (the root of the box's area), that each stride is asked for."""
+"""Range of face sizes assigned to each stride, in pixels (square root of the box's area)."""
 _CORE: Final = 0.32
 _ALONE: Final = 0.42
-"""Distances from a face's centre, in sizes: within the first a cell is asked for it, within the second it is left alone."""
+"""Distances from a face's centre, in face sizes: cells within the first are positive, within the second ignored."""
 
 
 _LANDMARKS: Final = 10.0
-"""Weight of a landmark's distance, in sizes of the face, beside the loss of boxes, 0 to 2."""
+"""Weight of the mean landmark distance, in face sizes, relative to the box loss, which is 0 to 2."""
 _NEARLY: Final = 1.4
-"""A stride whose limits a face misses by less than this factor is left alone; others learn that it is not for them."""
+"""Cells of a stride are ignored if the face's size is outside the stride's range by less than this factor, else negative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """For B scenes and all C cells of all strides.
+    """Targets of B scenes for the C cells of all strides.
 
     Attributes:
-        scores: (B, C) float32: what the cell should answer, -1 where it is left alone.
-        boxes: (B, C, 4) float32: centre and size in pixels of the cell's face; 0 elsewhere.
-        landmarks: (B, C, 5, 2) float32 pixels.
+        scores: (B, C) float32, 0 to 1; -1 for ignored cells.
+        boxes: (B, C, 4) float32 centre and size of the cell's face in pixels; 0 for other cells.
+        landmarks: (B, C, 5, 2) float32 pixels; 0 for other cells.
     """
 
     scores: Tensor
@@ -49,7 +49,7 @@ class Targets:
 
 
 def cells(height: int = SCENE, width: int = SCENE) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the pixel of each cell (C, 2) and its stride (C,) for pictures of a size, in the order of the answers."""
+    """Return the position (C, 2) in pixels and the stride (C,) of each cell of a picture, in the order of ``flat``."""
     places, strides = [], []
     for stride in STRIDES:
         y, x = np.mgrid[: -(-height // stride), : -(-width // stride)]
@@ -59,7 +59,7 @@ def cells(height: int = SCENE, width: int = SCENE) -> tuple[NDArray[np.float32],
 
 
 def targets_of(scenes: Sequence[Scene]) -> Targets:
-    """Return what the cells should answer for the scenes."""
+    """Return the training targets of the scenes."""
     places, strides = cells()
     level = np.searchsorted(STRIDES, strides)
     limits = np.array(SIZES, np.float32)[level]  # (C, 2)
@@ -68,7 +68,7 @@ def targets_of(scenes: Sequence[Scene]) -> Targets:
     landmarks = np.zeros((n, c, 5, 2), np.float32)
     for k, scene in enumerate(scenes):
         sizes = np.sqrt(np.maximum(scene.boxes[:, 2] * scene.boxes[:, 3], 1))
-        for face in np.argsort(-sizes):  # a small face before a large one has the last word
+        for face in np.argsort(-sizes):  # descending, so that smaller faces overwrite larger ones
             box, size = scene.boxes[face], sizes[face]
             centre = box[:2] + box[2:] / 2
             away = np.abs(places - centre).max(1)
@@ -86,12 +86,12 @@ def targets_of(scenes: Sequence[Scene]) -> Targets:
 
 
 def flat(answers: Sequence[Tensor]) -> Tensor:
-    """Return the answers at all strides as (B, C, ANSWERS)."""
+    """Concatenate the outputs of all strides to (B, C, ANSWERS)."""
     return torch.cat([answer.flatten(2).transpose(1, 2) for answer in answers], 1)
 
 
 def decoded(answers: Tensor, places: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
-    """Return boxes (..., C, 4) as centre and size, and landmarks (..., C, 5, 2), in pixels, of answers (..., C, ANSWERS)."""
+    """Decode outputs (..., C, ANSWERS) to boxes (..., C, 4), centre and size, and landmarks (..., C, 5, 2), in pixels."""
     unit = strides[:, None]
     centres = places + answers[..., 1:3] * unit
     sizes = answers[..., 3:5].clamp(max=6).exp() * unit
@@ -101,7 +101,7 @@ def decoded(answers: Tensor, places: Tensor, strides: Tensor) -> tuple[Tensor, T
 
 
 def losses(answers: Sequence[Tensor], targets: Targets, places: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the loss, and for each scene (B,) the part of it that comes of scores."""
+    """Return the total loss (scalar) and the score loss of each scene (B,), which is detached."""
     every = flat(answers)
     logits, wanted = every[..., 0], targets.scores
     counted = wanted >= 0
@@ -124,7 +124,7 @@ def losses(answers: Sequence[Tensor], targets: Targets, places: Tensor, strides:
 
 
 def distance_iou(boxes: Tensor, wanted: Tensor) -> Tensor:
-    """Return (P,) the distance-IoU loss (Zheng et al. 2020, arXiv:1911.08287) of boxes (P, 4), centre and size."""
+    """Return the distance-IoU loss (Zheng et al. 2020, arXiv:1911.08287) (P,) of boxes (P, 4), centre and size."""
     low, high = boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
     wanted_low, wanted_high = wanted[:, :2] - wanted[:, 2:] / 2, wanted[:, :2] + wanted[:, 2:] / 2
     shared = (torch.minimum(high, wanted_high) - torch.maximum(low, wanted_low)).clamp(min=0).prod(1)

@@ -1,8 +1,8 @@
-"""The detector's network: depthwise-separable blocks on grey pictures, answers at strides 8, 16 and 32.
+"""The detector's network: depthwise-separable convolutions on grey pictures, with outputs at strides 8, 16 and 32.
 
-Drawn like YuNet (Wu, Peng and Yu 2023) and NanoDet: a small backbone, a top-down path that adds coarser features to finer
-ones, and one 1x1 convolution a stride that answers for each cell. A cell (row i, column j) of a stride stands for the
-pixel (j * stride, i * stride); whatever the size of the picture, that holds without padding.
+The architecture follows YuNet (Wu, Peng and Yu 2023) and NanoDet: a small backbone, a top-down path that adds coarser
+features to finer ones, and one 1x1 convolution per stride as head. The cell in row i and column j of a stride is at the
+pixel (x, y) = (j * stride, i * stride), for pictures of any size and without padding.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch.nn import functional as F
 
 STRIDES: Final = (8, 16, 32)
 ANSWERS: Final = 15
-"""Of a cell: a face's logit; its centre (2) and the logarithm of its size (2), in strides; and how far its five landmarks (10)
-are off their usual places, in ``LANDMARK_UNIT`` of its size."""
+"""Number of outputs per cell: logit of a face; its centre (2) and log size (2), in strides; offsets of its five landmarks (10)
+from their mean positions, in units of ``LANDMARK_UNIT`` times its size."""
 USUAL_LANDMARKS: Final = ((-0.234, -0.146), (0.234, -0.146), (0.0, 0.048), (-0.189, 0.224), (0.189, 0.224))
-"""Where YuNet finds the landmarks of FER2013's faces on average, from the box's centre, in its width and height."""
+"""Mean positions of the landmarks that YuNet detects in FER2013, relative to the box's centre, in box widths and heights."""
 LANDMARK_UNIT: Final = 0.1
 DARK: Final = 30.0
-"""Pictures with a lower mean grey are brightened to it, by at most ``MOST_GAIN``."""
+"""Pictures with a lower mean grey level are brightened to this level, by a factor of at most ``MOST_GAIN``."""
 MOST_GAIN: Final = 8.0
 
 
 class Block(nn.Module):
-    """A 3x3 convolution of each channel, a 1x1 convolution across them; the input is added where shapes agree."""
+    """A depthwise 3x3 and a pointwise 1x1 convolution, with a residual connection if the shapes match."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Block(nn.Module):
 
 
 class DetectorNet(nn.Module):
-    """The network; see the module."""
+    """The detector's network; see the module's documentation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,13 +57,13 @@ class DetectorNet(nn.Module):
         self.answer = nn.ModuleList(heads)
         for head in heads:
             nn.init.normal_(head.weight, std=0.01)
-            # a face is rare: without this the first steps only learn that
+            # faces are rare: a low initial score avoids learning that in the first steps
             nn.init.constant_(cast(Tensor, head.bias), 0.0)
             with torch.no_grad():
                 cast(Tensor, head.bias)[0] = -4.5
 
     def forward(self, grey: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the answers (N, ANSWERS, h, w) at each stride for pictures (N, 1, H, W), 0 to 255."""
+        """Return the outputs (N, ANSWERS, h, w) of each stride for pictures (N, 1, H, W), 0 to 255."""
         gain = (DARK / grey.mean((1, 2, 3), keepdim=True).clamp(min=1)).clamp(1, MOST_GAIN)
         at_8 = self.to_8(self.stem((grey * gain).clamp(max=255) / 64 - 2))
         at_16 = self.to_16(at_8)
@@ -75,10 +75,10 @@ class DetectorNet(nn.Module):
 
 
 def _enlarged(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Return ``coarse`` twice as large, cut to the size of ``fine``."""
+    """Upsample ``coarse`` by 2 and crop it to the size of ``fine``."""
     return F.interpolate(coarse, scale_factor=2.0, mode="nearest")[:, :, : fine.shape[2], : fine.shape[3]]
 
 
 def count_weights(network: nn.Module) -> int:
-    """Return the number of trained values."""
+    """Return the number of trainable parameters."""
     return sum(weight.numel() for weight in network.parameters())

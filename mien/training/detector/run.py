@@ -1,6 +1,6 @@
-"""A run from data to detector: faces and backgrounds are prepared once, the network is trained, the ONNX file is written.
+"""A complete training run: preparing faces and backgrounds, training the network and writing the ONNX file.
 
-What is prepared is kept in the run's folder, so that a run that is resumed begins at once.
+Prepared data is stored in the run's folder, so that a resumed run starts immediately.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _EXCLUDED: Final = "Recognising or counting people without their knowledge, surv
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What scenes are composed of.
+    """Prepared data for scenes.
 
     Attributes:
-        faces: with the teacher's boxes and landmarks.
+        faces: face crops with the teacher's boxes and landmarks.
         backgrounds: (H, W) uint8 pictures without faces.
     """
 
@@ -55,7 +55,7 @@ class Material:
 
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with what is prepared, how much of it is done, and how much there is."""
+"""Called with a description of the current task, the number of finished items and their total."""
 
 
 def train_detector(
@@ -73,20 +73,20 @@ def train_detector(
     """Train the detector and write ``mien-detect.onnx`` with its card; return the card.
 
     Args:
-        dataset: its Training images are used, no others.
-        folders: with pictures that show no face; those of scikit-image are used as well.
-        teacher: YuNet's file.
-        settings: the settings.
-        out: the run's folder.
-        command: for the card.
+        dataset: the dataset; only its Training images are used.
+        folders: folders of background pictures; scikit-image's pictures are used as well.
+        teacher: path of YuNet's file.
+        settings: settings of the run.
+        out: folder of the run.
+        command: command line for the card.
         resume: continue the run in ``out``.
-        limit: use that many faces only; 0 uses all.
-        on_progress: sees what is prepared.
-        on_round: sees each finished round.
+        limit: maximum number of faces; 0 for all.
+        on_progress: called during preparation.
+        on_round: called after each round.
 
     Raises:
-        UsageError: there is a run in ``out`` and ``resume`` is not set, or none and it is.
-        KeyboardInterrupt: a stop was asked for; the last finished round is saved.
+        UsageError: ``out`` contains a run and ``resume`` is False, or it contains none and ``resume`` is True.
+        KeyboardInterrupt: a stop was requested; finished rounds are saved.
     """
     checkpoint = out / CHECKPOINT
     if checkpoint.is_file() and not resume:
@@ -122,7 +122,7 @@ def train_detector(
 
 
 def export_run(out: Path) -> dict[str, Any]:
-    """Write ``mien-detect.onnx`` of the run in ``out`` and ``mien-detect.json``, its card; return the card.
+    """Write ``mien-detect.onnx`` and its card ``mien-detect.json`` from the run in ``out``; return the card.
 
     Raises:
         UsageError: there is no run.
@@ -160,7 +160,7 @@ def export_run(out: Path) -> dict[str, Any]:
 def _prepared(
     training: FaceDataset, files: Sequence[Path], teacher: Path, out: Path, facts: dict[str, Any], on_progress: OnProgress
 ) -> Material:
-    """Return the material, from the run's folder if it is there already for the same data."""
+    """Prepare the material, or load it from the run's folder if it was prepared from the same data."""
     kept = out / "material.npz"
     key = f"{facts['dataset_hash']} {facts['backgrounds']}"
     if kept.is_file():
@@ -170,7 +170,7 @@ def _prepared(
                     faces = TaughtFaces(stored["images"], stored["boxes"], stored["landmarks"])
                     return Material(faces, [stored[name] for name in stored.files if name.startswith("background")])
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise DataError(f"{kept} is broken ({error}). Delete it; it is made again") from error
+            raise DataError(f"{kept} is broken ({error}). Delete it; it will be created again") from error
     looking = YuNetDetector(teacher, min_score=_TEACHER_SCORE)
     faces = teach_faces(training.images, looking, lambda done, total: on_progress("finding landmarks", done, total))
     pictures = read_backgrounds(files, looking, lambda done, total: on_progress("reading backgrounds", done, total))
@@ -187,7 +187,7 @@ def _prepared(
 
 
 def _hash_of(files: Sequence[Path]) -> str:
-    """Return a hash of the pictures' names and sizes; their content would take minutes."""
+    """Return a hash of the pictures' names and sizes; hashing their content would take minutes."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.name} {path.stat().st_size}\n".encode(errors="replace"))

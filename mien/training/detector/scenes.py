@@ -1,7 +1,7 @@
-"""Scenes: pictures composed of backgrounds and heads, whose faces are known. What a scene shows depends on its number only.
+"""Synthetic scenes composed of backgrounds and heads, with labelled faces. A scene depends only on the seed and its number.
 
-A face is 14 to 300 pixels wide, turned by up to 45 degrees, alone or among others, whole or partly outside. The scene is then
-blurred, darkened, made noisy and compressed as webcams do. A quarter of the scenes shows no face.
+Faces are 14 to 300 pixels wide, rotated by up to 45 degrees, single or in groups, and complete or partly outside the scene.
+The scene is then blurred, darkened, made noisy and compressed as by webcams. A quarter of the scenes contains no face.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from mien.vision.detector import Detector
 SCENE: Final = 224
 """Width and height of a scene in pixels."""
 SMALLEST, LARGEST = 12.0, 300.0
-"""Width of a face's box in pixels, before parts of it are cut off."""
+"""Width of a face's box in pixels, before clipping to the scene."""
 _FACELESS: Final = 0.25
 _MIN_VISIBLE: Final = 0.55
-"""A face of which less is inside the scene is neither a face nor none."""
+"""Minimum share of a face inside the scene; faces with less are ignored in training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture and its faces.
+    """A picture with labelled faces.
 
     Attributes:
         grey: (SCENE, SCENE) uint8.
         boxes: (F, 4) float32 left, top, width and height in pixels.
         landmarks: (F, 5, 2) float32 pixels.
-        scores: (F,) float32: how sure the answer should be, 0 to 1; below 0 where none is expected either way.
+        scores: (F,) float32 target scores, 0 to 1; negative for faces to ignore.
     """
 
     grey: NDArray[np.uint8]
@@ -51,10 +51,10 @@ class Composer:
     """Composes scenes by number.
 
     Args:
-        faces: what to put into them.
-        backgrounds: (H, W) uint8 pictures without faces; with none, all are drawn.
-        seed: another seed gives other scenes.
-        teacher: the detector whose scores on the scene are learnt from as well; None for none.
+        faces: face crops.
+        backgrounds: (H, W) uint8 pictures without faces; if empty, all backgrounds are procedural.
+        seed: seed of the scenes.
+        teacher: detector whose scores on the scene are used as soft targets; None for hard targets.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Composer:
         return np.ascontiguousarray(part, np.uint8)
 
     def _tiles(self, random: np.random.Generator) -> NDArray[np.float32]:
-        """Return a canvas for a gallery: one background for all, or another for each tile (drawn by ``_place``)."""
+        """Return the canvas of a gallery, with one background for all tiles or one for each tile."""
         level = float(random.integers(0, 256))
         canvas = np.full((SCENE, SCENE), level, np.float32)
         count = int(random.integers(2, 5))
@@ -132,7 +132,7 @@ class Composer:
             size = largest if k == 0 else min(_size(random), max(60.0, largest * random.uniform(0.3, 1)))
             reach = 0.15 if size > 80 else 0.03
             centre = random.uniform(-reach * size, SCENE + reach * size, 2)
-            if size > 100:  # one that fills the scene has little room
+            if size > 100:  # large faces are moved towards the centre
                 centre = SCENE / 2 + (centre - SCENE / 2) * random.uniform(0.3, 1)
             self._place(random, canvas, placed, size, centre)
 
@@ -146,7 +146,7 @@ class Composer:
         decoy: bool = False,
         clip: tuple[int, int, int] = (0, 0, SCENE),
     ) -> None:
-        """Put a head into the canvas, its face ``size`` pixels wide; not where it would hide another face."""
+        """Paste a head with a face ``size`` pixels wide into the canvas, unless it would cover another face."""
         which = int(random.integers(len(self._faces)))
         faces = self._faces
         zoom = 1 if size < 60 else 2 if size < 130 else 3
@@ -154,7 +154,7 @@ class Composer:
         transform = _pose(random, head, size, centre)
         box, landmarks = moved_box(transform, head.box), head.landmarks @ transform[:, :2].T + transform[:, 2]
         middle = Box(*(float(v) for v in box))
-        if any(other.hidden_by(middle) > 0.15 for other in placed):
+        if any(other.overlap(middle) > 0.15 for other in placed):
             return
         picture_to_crop = np.array(
             [[1 / zoom, 0, 0.5 / zoom - 0.5 - MARGIN], [0, 1 / zoom, 0.5 / zoom - 0.5 - MARGIN], [0, 0, 1]]
@@ -163,11 +163,11 @@ class Composer:
         shrink = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
         pixels: Any = head.pixels
         opacity: Any = head.opacity
-        if shrink < 0.7:  # averaged first, so that small faces are not aliased
+        if shrink < 0.7:  # blurred first to avoid aliasing of small faces
             sigma = 0.4 / shrink
             pixels, opacity = cv2.GaussianBlur(pixels * opacity, (0, 0), sigma), cv2.GaussianBlur(opacity, (0, 0), sigma)
         else:
-            pixels = pixels * opacity  # so that nothing behind the head shines through its edge
+            pixels = pixels * opacity  # premultiplied, so that edges do not contain colours from outside the head
         side = len(pixels) - 1.0
         corners = np.array([(0, 0), (side, 0), (0, side), (side, side)]) @ matrix[:, :2].T + matrix[:, 2]
         x0, y0 = (max(int(v), low) for v, low in zip(corners.min(0), clip[:2], strict=True))
@@ -184,7 +184,7 @@ class Composer:
         placed.append(_Placed(middle, landmarks.astype(np.float32), 1.0 if seen >= _MIN_VISIBLE else -1.0, head.is_face))
 
     def _labelled(self, grey: NDArray[np.uint8], placed: Sequence[_Placed]) -> Scene:
-        """Return the scene with its faces; the teacher says how sure an answer should be of each."""
+        """Return the scene with its faces; the teacher, if any, determines their target scores."""
         boxes = [(each.box.x, each.box.y, each.box.w, each.box.h) for each in placed]
         landmarks = [each.landmarks for each in placed]
         scores = [each.score for each in placed]
@@ -197,12 +197,12 @@ class Composer:
                     continue
                 found.remove(best)
                 if each.score < 0:
-                    scores[k] = best.score  # the teacher sees it, however much is cut off
+                    scores[k] = best.score  # detected by the teacher although it is largely outside the scene
                 else:
                     scores[k] = 0.6 + 0.4 * best.score
             for extra in found:
                 assert extra.landmarks is not None
-                if extra.score > 0.6:  # perhaps a face, perhaps a mistake: nothing is learnt there
+                if extra.score > 0.6:  # possibly a face in the background, so it is ignored
                     boxes.append((extra.box.x, extra.box.y, extra.box.w, extra.box.h))
                     landmarks.append(extra.landmarks)
                     scores.append(-1.0)
@@ -224,20 +224,20 @@ class _Placed:
     score: float
     is_face: bool
 
-    def hidden_by(self, other: Box) -> float:
-        """Return the share of the smaller box that lies in the other."""
+    def overlap(self, other: Box) -> float:
+        """Return the intersection with another box as a share of the smaller box."""
         across = min(self.box.x + self.box.w, other.x + other.w) - max(self.box.x, other.x)
         down = min(self.box.y + self.box.h, other.y + other.h) - max(self.box.y, other.y)
         return max(0.0, across) * max(0.0, down) / min(self.box.w * self.box.h, other.w * other.h)
 
 
 def is_faceless(seed: int, number: int) -> bool:
-    """Return whether scene ``number`` has no face; known without composing it."""
+    """Return whether scene ``number`` has no face, without composing it."""
     return bool(np.random.default_rng((seed, number, 1)).random() < _FACELESS)
 
 
 def moved_box(transform: NDArray[np.float64], box: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the box (4,) around the ellipse in ``box`` (4,) after a (2, 3) affine transform."""
+    """Return the bounding box (4,) of the ellipse inscribed in ``box`` (4,) after a (2, 3) affine transform."""
     centre = transform[:, :2] @ (box[:2] + box[2:] / 2) + transform[:, 2]
     half = np.sqrt(((transform[:, :2] * (box[2:] / 2)) ** 2).sum(1))
     return np.concatenate([centre - half, 2 * half])
@@ -248,7 +248,7 @@ def _size(random: np.random.Generator) -> float:
 
 
 def _pose(random: np.random.Generator, head: DrawnHead, size: float, centre: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (2, 3) transform from crop to scene pixels: turned, squeezed as a head that looks aside, slightly sheared."""
+    """Return a random (2, 3) transform from crop to scene pixels: rotation, horizontal squeeze as of a turned head, shear."""
     turn = math.radians(float(np.clip(random.normal(0, 14), -45, 45)) if random.random() < 0.75 else random.uniform(-45, 45))
     squeeze = random.uniform(0.6, 1) if random.random() < 0.25 else random.uniform(0.9, 1.08)
     scale = size / float(head.box[2])
@@ -267,17 +267,17 @@ def _share_inside(box: Box, limits: tuple[float, float, float, float]) -> float:
 
 
 def _degraded(random: np.random.Generator, canvas: Any) -> NDArray[np.uint8]:
-    """Return the scene as a camera gives it."""
+    """Return the scene with random camera artefacts: blur, low light, noise and compression."""
     chance = random.random(7)
     if chance[0] < 0.3:
         canvas = 255 * (np.clip(canvas, 0, 255) / 255) ** float(np.exp(random.normal(0, 0.35)))
     if chance[1] < 0.2:
         canvas = cv2.GaussianBlur(canvas, (0, 0), random.uniform(0.4, 1.6))
-    elif chance[1] < 0.26:  # moved while the shutter was open
+    elif chance[1] < 0.26:  # motion blur
         length = int(random.integers(2, 7))
         kernel = np.ones((1, length) if random.random() < 0.7 else (length, 1), np.float32) / length
         canvas = cv2.filter2D(canvas, -1, kernel)
-    elif chance[1] < 0.36:  # enlarged from a smaller picture
+    elif chance[1] < 0.36:  # low resolution
         side = int(SCENE * random.uniform(0.5, 0.9))
         small = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)
         canvas = cv2.resize(small, (SCENE, SCENE), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Settings of a run that trains the detector."""
+"""Settings of the detector's training."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from mien.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class DetectorSettings:
-    """Settings of a run.
+    """Settings of a training run.
 
     Attributes:
-        rounds: number of rounds; in each, ``round_scenes`` new scenes are composed.
-        round_scenes: scenes composed for a round.
-        batch_size: scenes a step.
-        hard: scenes of a step that are drawn from the face-less ones that the network got most wrong.
-        again: scenes of a step that are drawn from those of earlier rounds.
-        window: rounds whose scenes may be drawn again.
-        lr: learning rate of AdamW after the warm-up.
-        weight_decay: of AdamW.
-        decay_from: share of the run after which the rate falls linearly to zero.
-        average: decay of the weight average, a step.
-        seed: of everything that is drawn.
+        rounds: number of rounds.
+        round_scenes: number of new scenes per round.
+        batch_size: number of scenes per step.
+        hard: number of hard negatives per step, the scenes without faces that have the highest losses.
+        again: number of scenes per step from earlier rounds.
+        window: number of earlier rounds whose scenes are used again.
+        lr: learning rate of AdamW after warm-up.
+        weight_decay: weight decay of AdamW.
+        decay_from: share of the run, 0 to 1, after which the learning rate falls linearly to zero.
+        average: decay per step of the exponential moving average of the weights.
+        seed: seed of all random numbers.
     """
 
     rounds: int = 230
@@ -51,16 +51,16 @@ class DetectorSettings:
 
     @property
     def fresh(self) -> int:
-        """New scenes a step."""
+        """Number of new scenes per step."""
         return self.batch_size - self.hard - self.again
 
     @property
     def steps_a_round(self) -> int:
-        """Steps in which the new scenes of a round are used up."""
+        """Number of steps per round."""
         return self.round_scenes // self.fresh
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings by name."""
+        """Return the settings as a dict."""
         return asdict(self)
 
 
@@ -68,7 +68,7 @@ def changed(settings: DetectorSettings, changes: Mapping[str, Any]) -> DetectorS
     """Return ``settings`` with some values replaced.
 
     Raises:
-        UsageError: an unknown key, or a value of another kind than the default's; all are named.
+        UsageError: a key is unknown or a value has the wrong type; the message lists all of them.
     """
     faults: list[str] = []
     table = CheckedTable(dict(changes), "", faults, ())

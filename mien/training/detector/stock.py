@@ -1,7 +1,7 @@
-"""The scenes of a run, composed ahead by another process and kept on disk, round by round.
+"""Scenes of a run, composed in advance by another process and stored on disk by round.
 
-Composing a scene takes longer than learning from it, so the two run side by side, and every scene is used more than once.
-The file of a round depends on the settings and the material only, so a run that is resumed finds what is there already.
+Composing a scene takes longer than a training step on it, so both run in parallel, and scenes are used more than once. The
+file of a round depends only on the settings and the material, so a resumed run reuses existing files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PAUSE_S = 0.2
 
 
 def write_round(folder: Path, number: int, size: int, composer: Composer) -> None:
-    """Compose the scenes of round ``number`` into the folder, unless they are there."""
+    """Compose the scenes of round ``number`` and write them to the folder, unless the file exists."""
     path = round_path(folder, number)
     if path.is_file():
         return
@@ -46,7 +46,7 @@ def write_round(folder: Path, number: int, size: int, composer: Composer) -> Non
 
 
 def read_round(path: Path) -> list[Scene]:
-    """Return the scenes of a file of ``write_round``."""
+    """Return the scenes in a file written by ``write_round``."""
     with np.load(path) as stored:
         ends = np.cumsum(stored["counts"])[:-1]
         parts = (np.split(stored[name], ends) for name in ("boxes", "landmarks", "scores"))
@@ -54,7 +54,7 @@ def read_round(path: Path) -> list[Scene]:
 
 
 def round_path(folder: Path, number: int) -> Path:
-    """Return where the scenes of a round are kept."""
+    """Return the path of the scenes of a round."""
     return folder / f"{number:05d}.npz"
 
 
@@ -67,7 +67,7 @@ def _compose(
     seed: int,
     teacher: Detector | None,
 ) -> None:
-    """Compose rounds one after the other, as long as the process that asked for them lives: what the other process does."""
+    """Compose rounds in order while the parent process is running; runs in the child process."""
     leave_signals_to_parent()
     cv2.setNumThreads(1)
     parent = os.getppid()
@@ -79,15 +79,15 @@ def _compose(
 
 
 class Stock:
-    """Composes rounds in another process, and waits for one where it is asked for too early.
+    """Composes the scenes of all rounds in another process.
 
     Args:
-        folder: where the rounds are kept.
-        rounds: the rounds that will be asked for, in this order.
-        size: scenes a round.
-        faces: for the scenes.
-        backgrounds: for the scenes.
-        seed: of the scenes.
+        folder: folder of the scene files.
+        rounds: numbers of the rounds, in the order in which they are requested.
+        size: number of scenes per round.
+        faces: see ``Composer``.
+        backgrounds: see ``Composer``.
+        seed: see ``Composer``.
         teacher: see ``Composer``.
     """
 
@@ -103,7 +103,7 @@ class Stock:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        # forked where that is possible: the material is not copied
+        # fork if possible, which does not copy the material
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
         context: Any = multiprocessing.get_context(method)
         self._process = context.Process(
@@ -113,11 +113,11 @@ class Stock:
             self._process.start()
 
     def round(self, number: int, stop: StopRequest) -> list[Scene]:
-        """Return the scenes of a round, once they are composed.
+        """Return the scenes of a round, waiting until they are composed.
 
         Raises:
-            DeviceError: the process that composes ended early.
-            KeyboardInterrupt: a stop was asked for meanwhile.
+            DeviceError: the composing process ended early.
+            KeyboardInterrupt: a stop was requested while waiting.
         """
         path = round_path(self._folder, number)
         while not path.is_file():
@@ -134,7 +134,7 @@ class Stock:
         self._process.join()
 
     def clear(self) -> None:
-        """Delete the scenes: a run that is finished needs them no more."""
+        """Delete the scene files after the end of the run."""
         for path in self._folder.glob("*.npz"):
             path.unlink()
         self._folder.rmdir()
