@@ -186,7 +186,7 @@ def test_the_page_reads_what_the_desktop_reads(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("clip", ["neutral_smile_neutral.mp4", "no_face.mp4"])
+@pytest.mark.parametrize("clip", ["neutral_smile_neutral.mp4", "sad_to_happy.mp4", "no_face.mp4"])
 def test_a_recording_is_read_as_on_the_desktop(
     clip: str, shared: Path, yunet: Path, here: Path, server: tuple[str, Path], open_page: Callable[..., Page]
 ) -> None:
@@ -204,16 +204,12 @@ def test_a_recording_is_read_as_on_the_desktop(
     both = list(zip(ours, theirs, strict=True))
     assert np.mean([one["label"] == other["label"] for one, other in both]) >= 0.97
     assert max(abs(float(one["t_s"]) - float(other["t_s"])) for one, other in both) <= 0.002
-    assert np.median(box_gaps(both)) <= NOISE
+    gaps_px = [max(abs(float(one[side]) - float(other[side])) for side in "xywh") for one, other in both]
+    assert np.mean(np.array(gaps_px) <= 3.0) >= 0.95  # decoders differ by a grey level; seldom, another window follows
 
 
-NOISE = 0.04
-"""What the detector's boxes differ by between pictures that look the same, in widths of a face (median)."""
-
-
-def box_gaps(pairs: list[tuple[dict[str, str], dict[str, str]]]) -> list[float]:
-    """Return how far the boxes of pairs of readings are apart, in widths of the face."""
-    return [max(abs(float(one[side]) - float(other[side])) for side in "xywh") / float(other["w"]) for one, other in pairs]
+NOISE = 0.005
+"""Limit for the difference of the boxes between pictures that look the same, in widths of a face (median)."""
 
 
 def test_pictures_are_read_as_on_the_desktop(

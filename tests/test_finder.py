@@ -11,6 +11,7 @@ import pytest
 from mien.records import Box, Detection
 from mien.sources.factory import open_source
 from mien.sources.files import read_picture
+from mien.vision.detector import WINDOW, _window
 from mien.vision.detector_choice import open_detector
 from mien.vision.finder import MAX_FOLLOWED, FaceFinder
 from mien.vision.yunet import YuNetDetector
@@ -156,3 +157,17 @@ def test_any_size_can_be_searched_and_followed(size: tuple[int, int], detector: 
     finder = FaceFinder(detector)
     for k in range(3):
         assert isinstance(finder.update(k / 30, picture), tuple)
+
+
+def test_a_face_that_hardly_moves_is_seen_through_the_same_window() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    box = Box(202.0, 124.0, 150.0, 180.0)
+    tile, *place = _window(image, box)
+    for dx, dy, grown in ((3, -4, 1.0), (-5, 2, 1.03), (0, 0, 0.96)):
+        other, *elsewhere = _window(image, Box(box.x + dx, box.y + dy, box.w * grown, box.h * grown))
+        assert elsewhere == place
+        assert np.array_equal(other, tile)
+    left, top, zoom = place
+    middle = np.array((box.x + box.w / 2, box.y + box.h / 2)) / zoom - np.array((left, top)) / zoom
+    assert np.abs(middle - WINDOW / 2).max() <= WINDOW / 16 + 1  # never further from its middle than half a cell of the grid
+    assert WINDOW / 1.4 / 2**0.2 < max(box.w, box.h) / zoom < WINDOW / 1.4 * 2**0.2

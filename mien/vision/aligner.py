@@ -1,4 +1,4 @@
-"""Alignment of detected faces: from a frame to the crops that a model takes."""
+"""Alignment of detected faces: from a frame to the input crops of a model."""
 
 from __future__ import annotations
 

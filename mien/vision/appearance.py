@@ -1,8 +1,7 @@
-"""Whether a face and its surroundings look as they did a moment ago.
+"""Similarity of a face and its surroundings to their earlier appearance.
 
-In a video, neighbouring frames are nearly alike, whatever a person does. After a cut, or where the tiles of a video call
-have moved, another picture stands at the same place. Small grey pictures are compared, for as long as a track lasts;
-they do not tell one person from another, and nothing is kept of them.
+Consecutive frames of a video are nearly identical, except after a cut or when the tiles of a video call move. To notice
+this, small grey pictures are compared while a track lasts. They do not identify persons and are not stored.
 """
 
 from __future__ import annotations
@@ -18,22 +17,23 @@ from mien.records import Box
 
 _SIDE: Final = 24
 _WIDE: Final = 2.0
-"""Side of the surroundings, in sizes of the face."""
+"""Side of the surroundings, in face sizes."""
 _SAME_PLACE_IOU: Final = 0.3
 _GRID: Final = 32
 _CUT_LIKENESS: Final = 0.6
 _CUT_LEVELS: Final = 10.0
-"""There is a cut between two whole frames whose correlation is lower and that differ by more grey levels on average."""
+"""Two frames are separated by a cut if their correlation is below the first value and their mean absolute difference in grey
+levels is above the second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What a face looked like when it was last seen.
+    """The appearance of a face when it was last seen.
 
     Attributes:
-        box: where it was.
+        box: its box in the image.
         face: (24, 24) float32, the face; mean 0, norm 1.
-        wide: (24, 24) float32, the face with its surroundings.
+        wide: (24, 24) float32, the face with its surroundings; mean 0, norm 1.
     """
 
     box: Box
@@ -46,14 +46,14 @@ class Appearance:
         return cls(box, _patch(image, box, 1.0), _patch(image, box, _WIDE))
 
     def likeness(self, other: Appearance, image: NDArray[np.uint8]) -> float:
-        """Return how alike this and a later appearance are, -1 to 1.
+        """Return the similarity of this and a later appearance, -1 to 1.
 
-        The larger of three correlations: of the faces, of the faces with their surroundings, and, for faces that
-        overlap, of the place where the first one was.
+        This is the maximum of up to three correlations: of the faces, of the faces with their surroundings, and, if the
+        boxes overlap, of the image at the position of the first one.
 
         Args:
-            other: the later one.
-            image: (H, W, 3) uint8, the frame it is from.
+            other: the later appearance.
+            image: (H, W, 3) uint8, the frame of the later appearance.
         """
         found = max(float((self.face * other.face).sum()), float((self.wide * other.wide).sum()))
         if self.box.iou(other.box) >= _SAME_PLACE_IOU:
@@ -62,13 +62,13 @@ class Appearance:
 
 
 class CutDetector:
-    """Notices cuts: frames that do not look like the one before as a whole."""
+    """Detects cuts by comparing each frame with the previous one."""
 
     def __init__(self) -> None:
         self._before: NDArray[np.float32] | None = None
 
     def update(self, image: NDArray[np.uint8]) -> bool:
-        """Return whether a (H, W, 3) uint8 frame begins a new scene; never at the first one."""
+        """Return whether a (H, W, 3) uint8 frame begins a new scene; False for the first frame."""
         height, width = image.shape[:2]
         rows = np.linspace(0, height - 1, min(_GRID, height)).astype(np.int64)
         columns = np.linspace(0, width - 1, min(_GRID, width)).astype(np.int64)
@@ -82,7 +82,7 @@ class CutDetector:
 
 
 def _patch(image: NDArray[np.uint8], box: Box, scale: float) -> NDArray[np.float32]:
-    """Return ``scale`` times a box as (24, 24), in one colour channel; what lies outside the image is left out."""
+    """Return the box, enlarged by ``scale`` and clipped to the image, as a normalised (24, 24) patch of the green channel."""
     height, width = image.shape[:2]
     x, y = box.x + box.w / 2 * (1 - scale), box.y + box.h / 2 * (1 - scale)
     x0, y0 = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
@@ -92,6 +92,6 @@ def _patch(image: NDArray[np.uint8], box: Box, scale: float) -> NDArray[np.float
 
 
 def _normal(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return values with mean 0 and norm 1, so that a sum of products is a correlation; even ones become 0."""
+    """Return values with mean 0 and norm 1, so that the sum of products is the correlation; constant values become 0."""
     centred = values - values.mean()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-3), np.float32)

@@ -1,8 +1,7 @@
 """Model bundle files: lookup, records beside them, and integrity checks.
 
-A bundle is one ONNX file. A JSON file of the same name beside it holds its SHA-256, its card
-and later evaluations. Evaluations cannot be stored inside the bundle without changing the
-file that was evaluated.
+A bundle is one ONNX file. A JSON file of the same name beside it contains its SHA-256, its card
+and later evaluations. Storing evaluations inside the bundle would change the evaluated file.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from mien.vision.promoted import promoted_bundle
 
 DEFAULT_BUNDLE: Final = "mien-s"
 PACKAGED_DETECTOR: Final = "mien-detect"
-"""The face detector beside the bundles; see ``mien.vision.own_detector``."""
+"""Name of the packaged face detector; see ``mien.vision.own_detector``."""
 MODELS: Final = Path("models")
-"""Folder of one's own models, in the working folder."""
+"""Folder of the user's own models, relative to the working folder."""
 CHECKPOINT_ENDINGS: Final = (".pt", ".pth")
 
 
@@ -49,7 +48,7 @@ def bundle_path(name_or_path: str) -> Path:
     """Return the file of a bundle: for a name, the promoted or packaged bundle; otherwise the path itself.
 
     Raises:
-        DataError: no bundle of that name and no such file.
+        DataError: there is no such bundle or file.
         BundleError: the promoted bundle is missing or was changed.
     """
     packaged = packaged_bundle(name_or_path)
@@ -58,8 +57,8 @@ def bundle_path(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.suffix.lower() in CHECKPOINT_ENDINGS:
         raise DataError(
-            f"{path} is a checkpoint of mien train, not a bundle. Make a bundle of it: "
-            f"mien export {path} --out {path.with_suffix('.onnx')}, and name that with --model"
+            f"{path} is a checkpoint of mien train, not a bundle. Export it: "
+            f"mien export {path} --out {path.with_suffix('.onnx')}, and pass that file to --model"
         )
     if path.is_dir():
         held = sorted(path.glob("*.onnx"))
@@ -74,9 +73,9 @@ def bundle_path(name_or_path: str) -> Path:
 
 
 def newest_own_bundle(folder: Path = MODELS) -> Path | None:
-    """Return the newest finished bundle in a folder or in one of its folders, None if there is none. Detectors are no bundles.
+    """Return the newest finished bundle in a folder or its direct subfolders; None if there is none. Detectors are ignored.
 
-    A bundle is finished once its record, which is written last, stands beside it.
+    A bundle is finished once its record exists, which is written last.
     """
     try:
         found = [(path.stat().st_mtime, path) for pattern in ("*.onnx", "*/*.onnx") for path in folder.glob(pattern)]
@@ -87,17 +86,17 @@ def newest_own_bundle(folder: Path = MODELS) -> Path | None:
 
 
 def is_finished(bundle: Path) -> bool:
-    """Return whether a bundle is there with its record."""
+    """Return whether a bundle and its record exist."""
     return bundle.is_file() and _record_path(bundle).is_file()
 
 
 def default_bundle() -> str:
-    """Return the bundle that is used where none is named: the newest one of one's own, else the packaged one."""
+    """Return the bundle that is used by default: the user's newest one, else the packaged one."""
     return str(newest_own_bundle() or DEFAULT_BUNDLE)
 
 
 def accuracies(bundle: Path) -> dict[str, float]:
-    """Return a bundle's accuracy on PublicTest by truth, 0 to 1, the truth of its first head first; empty without a record.
+    """Return a bundle's accuracy on PublicTest, 0 to 1, by truth, starting with that of its first head; empty without a record.
 
     Raises:
         BundleError: the record is broken or belongs to another bundle.

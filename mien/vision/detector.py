@@ -1,7 +1,7 @@
-"""Face detection: how a picture is searched, whole or in windows around known faces, whichever network looks.
+"""Base class of the face detectors: search of whole pictures and of windows around known faces.
 
-A picture is scaled down before it is read, so time does not grow with the camera. ``mien.vision.yunet`` and
-``mien.vision.own_detector`` are the networks; ``mien.vision.detector_choice`` opens the one to use.
+Pictures are scaled down first, so run time does not depend on the camera's resolution. ``mien.vision.yunet`` and
+``mien.vision.own_detector`` implement the networks; ``mien.vision.detector_choice`` opens the one to use.
 """
 
 from __future__ import annotations
@@ -22,27 +22,32 @@ COARSE_SIDE: Final = 320
 WINDOW: Final = 128
 """Width and height in pixels of the window in which a known face is detected again."""
 _WINDOW_SCALE: Final = 1.4
-"""Side of the image area that a window covers, in face sizes."""
+"""Side of the image area that a window covers, in face sizes, before it is rounded to the grid."""
+_SIZES_PER_OCTAVE: Final = 4
+"""Sizes of windows per doubling: a window covers 128 pixels times a power of the fourth root of 2."""
+_PLACES_PER_SIDE: Final = 8
+"""Windows are aligned to a grid of an eighth of their side. A face that hardly moves therefore keeps its window, and the
+detector's input does not depend on its noise in the previous frame."""
 _SMALL_FACE: Final = 40.0
-"""Width in pixels of the downscaled picture; if a face is narrower, others may be too small to be found there."""
+"""Width of a face in pixels of the downscaled picture, below which the picture is also searched at a larger size."""
 _LARGER_SIDE: Final = 1280
 """Longer side in pixels of a picture that is searched for small faces."""
 _PART_ABOVE: Final = 4096
 """A picture with a longer side in pixels is also searched in parts."""
 _PART: Final = 2048
 _PART_OVERLAP: Final = 384
-"""Side of a part and how far parts overlap, in pixels; a face that is larger than the overlap is found in the whole picture."""
+"""Side and overlap of parts in pixels; faces larger than the overlap are found in the whole picture."""
 _SAME_IOU: Final = 0.3
-"""Two detections of different searches that overlap more are the same face."""
+"""Minimum IoU at which two detections of different searches are the same face."""
 
 
 class Detector(ABC):
-    """A face detector, with five landmarks a face.
+    """A face detector with five landmarks per face.
 
     Args:
-        max_side: a picture's longer side is scaled down to this many pixels.
+        max_side: maximum longer side in pixels to which pictures are scaled down.
         min_score: detections below this score, 0 to 1, are dropped.
-        known_score: the same for a face that was there a moment ago.
+        known_score: the same for faces that were found in the previous frame.
     """
 
     name: str
@@ -52,23 +57,23 @@ class Detector(ABC):
 
     @abstractmethod
     def _read(self, picture: NDArray[np.uint8], purpose: str, min_score: float) -> list[Detection]:
-        """Return the faces in a picture that ``_prepared`` made, in its pixels.
+        """Return the faces in a picture returned by ``_prepared``, in its pixels.
 
         Args:
-            picture: what to read, as it is.
-            purpose: pictures with the same purpose mostly have the same size.
+            picture: the picture, which is not scaled.
+            purpose: name of the search; pictures of the same search usually have the same size.
             min_score: detections below this score are dropped.
         """
 
     def _prepared(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a (H, W, 3) uint8 BGR image as the network reads it, at full size."""
+        """Convert a (H, W, 3) uint8 BGR image to the network's colour format, without scaling."""
         return image
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
         """Return the faces in a (H, W, 3) uint8 BGR image, left to right.
 
-        Where a face is small, the picture is searched at a larger size; a picture of more than
-        4096 pixels is also searched in parts.
+        If a face is small, the picture is also searched at a larger size. A picture with a side of
+        more than 4096 pixels is also searched in parts.
         """
         picture = self._prepared(image)
         found = self._search(picture, "whole", self._max_side)
@@ -81,7 +86,7 @@ class Detector(ABC):
         return found
 
     def _in_parts(self, picture: NDArray[np.uint8]) -> tuple[Detection, ...]:
-        """Return the faces of a very large picture that fit into parts of it."""
+        """Return the faces found in overlapping parts of a very large picture."""
         height, width = picture.shape[:2]
         found: tuple[Detection, ...] = ()
         for y in _part_starts(height):
@@ -92,7 +97,7 @@ class Detector(ABC):
         return found
 
     def detect_coarsely(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
-        """Return the large (near) faces of a (H, W, 3) uint8 BGR image, in a third of the time."""
+        """Return the large (near) faces of a (H, W, 3) uint8 BGR image; takes a third of the time of ``detect``."""
         return self._search(self._prepared(image), "coarse", COARSE_SIDE)
 
     def _search(self, picture: NDArray[np.uint8], purpose: str, max_side: int) -> tuple[Detection, ...]:
@@ -103,8 +108,8 @@ class Detector(ABC):
     def detect_near(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[list[Detection]]:
         """Return the faces around each of ``boxes`` in a (H, W, 3) uint8 BGR image.
 
-        The windows around the boxes stand side by side in one small picture, which is read at
-        once. A large face is scaled down to a size that the network reads well.
+        The windows around the boxes are combined into one small picture, which needs one run of
+        the network. Large faces are scaled down to a suitable size.
         """
         if not boxes:
             return []
@@ -120,7 +125,7 @@ class Detector(ABC):
 
 
 def _part_starts(length: int) -> list[int]:
-    """Return where parts begin along a side, in pixels; the last one ends with the side.
+    """Return the start of each part along a side of ``length`` pixels; the last part ends with the side.
 
     >>> _part_starts(1000), _part_starts(3000), _part_starts(5000)
     ([0], [0, 952], [0, 1476, 2952])
@@ -132,22 +137,24 @@ def _part_starts(length: int) -> list[int]:
 
 
 def _merged(first: Sequence[Detection], second: Sequence[Detection]) -> tuple[Detection, ...]:
-    """Return the detections of two searches from left to right; of a face in both, that of the first."""
+    """Merge the detections of two searches, from left to right; for faces found by both, the first search wins."""
     new = [face for face in second if all(face.box.iou(other.box) < _SAME_IOU for other in first)]
     return tuple(sorted((*first, *new), key=lambda detection: detection.box.x))
 
 
 def moved(detection: Detection, dx: float, dy: float, zoom: float) -> Detection:
-    """Return a detection moved by (dx, dy), then enlarged by ``zoom`` about the origin."""
+    """Return a detection moved by (dx, dy) and then scaled by ``zoom`` about the origin."""
     box = Box(*(v * zoom for v in (detection.box.x + dx, detection.box.y + dy, detection.box.w, detection.box.h)))
     assert detection.landmarks is not None
     return Detection(box, detection.score, (detection.landmarks + np.array((dx, dy), np.float32)) * np.float32(zoom))
 
 
 def _window(image: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], float, float, float]:
-    """Return the window (WINDOW, WINDOW, …) around a face, its left and top in the image, and image pixels a window pixel."""
-    side = max(round(_WINDOW_SCALE * max(box.w, box.h)), WINDOW)
-    left, top = round(box.x + box.w / 2 - side / 2), round(box.y + box.h / 2 - side / 2)
+    """Return the window (WINDOW, WINDOW, …) around a face, its left and top in the image, and image pixels per window pixel."""
+    octaves = math.log2(max(_WINDOW_SCALE * max(box.w, box.h) / WINDOW, 1.0))
+    side = round(WINDOW * 2 ** (round(_SIZES_PER_OCTAVE * octaves) / _SIZES_PER_OCTAVE))
+    cell = side / _PLACES_PER_SIDE
+    left, top = (round(round((middle - side / 2) / cell) * cell) for middle in (box.x + box.w / 2, box.y + box.h / 2))
     height, width = image.shape[:2]
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
     tile = np.zeros((WINDOW, WINDOW, *image.shape[2:]), np.uint8)
@@ -160,7 +167,7 @@ def _window(image: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], floa
 
 
 def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> Any:
-    """Return the image at ``size``, width and height: averaged by a whole factor, which is fast, then interpolated."""
+    """Resize an image to ``size`` (width, height): averaging by an integer factor, which is fast, then interpolation."""
     factor = min(image.shape[1] // size[0], image.shape[0] // size[1])
     if factor >= 2:
         whole = (image.shape[1] // factor, image.shape[0] // factor)

@@ -1,4 +1,4 @@
-"""Which face detector is used: YuNet where its file is available, else ``mien-detect`` from the package."""
+"""Choice of the face detector: YuNet if its file is available, else the packaged ``mien-detect``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mien.vision.yunet import YuNetDetector
 
 
 def find_detector() -> tuple[str, Path]:
-    """Return name and file of the detector to use: YuNet if its file is found, else the packaged one."""
+    """Return name and path of the detector to use: YuNet if its file is found, else the packaged one."""
     path = find_yunet()
     return (YuNetDetector.name, path) if path else (OwnDetector.name, packaged_bundle(PACKAGED_DETECTOR))
 
@@ -24,7 +24,7 @@ def open_detector() -> Detector:
 
 
 def detector_notice(name: str) -> str:
-    """Return the sentence for the user of a detector that is not the best one, "" for the best."""
+    """Return a notice if a better detector than ``name`` can be installed, else ""."""
     if name == OwnDetector.name:
-        return "Using the packaged face detector, mien-detect. YuNet (233 kB) is more exact: mien doctor --fetch"
+        return "Using the packaged face detector, mien-detect. YuNet (233 kB) is more accurate: mien doctor --fetch"
     return ""

@@ -1,10 +1,9 @@
 """Face detection in video that searches the whole frame only when needed.
 
-A known face is detected again in a small window around it, which costs a tenth of a whole
-frame. If nothing moves around any known face, even that is skipped for up to 0.1 s. New faces
-are found by a coarse search at half the size twice a second and a thorough search every two
-seconds; a lost face or a cut triggers a thorough search at once. This module knows times and pictures,
-but neither tracks nor a clock.
+A known face is detected again in a small window around it, which takes a tenth of the time of a
+whole frame. If no known face has moved, even that is skipped for up to 0.1 s. New faces are found
+by a coarse search at half the size twice a second and a thorough search every two seconds; a lost
+face or a cut triggers a thorough search at once.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from mien.vision.appearance import CutDetector
 from mien.vision.detector import Detector
 
 MAX_FOLLOWED: Final = 8
-"""With more faces than this, every frame is searched as a whole, which is no slower."""
+"""With more faces than this, every frame is searched completely, which is no slower."""
 _MIN_IOU: Final = 0.3
 _SAME_FACE_IOU: Final = 0.5
 _STILL_S: Final = 0.1

@@ -1,7 +1,7 @@
-"""``mien-detect``, the face detector in the package, through ONNX Runtime.
+"""``mien-detect``, the packaged face detector, run with ONNX Runtime.
 
-It was trained for Mien on faces of FER2013 (``mien train-detector``), reads grey pictures of any size, and takes less than
-half of YuNet's time. Its answers are those of all cells; here the best of those that overlap are chosen.
+It was trained on faces of FER2013 (``mien train-detector``), takes grey pictures of any size, and needs less than half of
+YuNet's time. Its outputs are the predictions of all cells; this module merges those that overlap.
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ from mien.vision.detector import Detector, moved, shrink
 from mien.vision.runtime import RUNTIME_ERRORS, open_session
 
 OUTPUTS: Final = ("scores", "boxes", "landmarks")
-"""Outputs of the graph, for C cells that see a face, float32: (C,) 0 to 1; (C, 4) left, top, width and height in pixels;
-(C, 5, 2) pixels."""
+"""Outputs of the graph for the C cells that predict a face, float32: scores (C,), 0 to 1; boxes (C, 4) as left, top, width
+and height in pixels; landmarks (C, 5, 2) in pixels."""
 LEAST_SCORE: Final = 0.2
-"""The graph leaves out cells that are less sure."""
+"""Cells with a lower score are omitted from the graph's outputs."""
 CARD_KEY: Final = "mien_detector_card"
-"""Where the ONNX file's metadata hold its card, as JSON."""
+"""Key of the card, as JSON, in the ONNX file's metadata."""
 OWN_SCORE: Final = 0.45
-"""Live, detections below this score are dropped."""
+"""Default minimum score of a detection."""
 _KNOWN_SCORE: Final = 0.35
 _SAME_IOU: Final = 0.35
 _SAME_INSIDE: Final = 0.7
-"""Of two boxes the worse one is dropped where they overlap by the first, or so much of the smaller lies in the other."""
+"""Of two boxes, the one with the lower score is dropped if their IoU exceeds the first value, or if more than the second
+value of the smaller one's area lies in the other."""
 _AGREEING_IOU: Final = 0.6
 _MOST: Final = 1000
 _NOT_OURS: Final[tuple[type[Exception], ...]] = (KeyError, ValueError, *RUNTIME_ERRORS)
 _SEEN_TWICE: Final = 40.0
 _LARGE: Final = 100.0
-"""Longer side of a face in pixels: from the first on it is seen at half the size as well, above the second better so."""
+"""Longer side of a face in pixels: from the first value on it should be detected at half size too, above the second the
+half-size box and landmarks are used."""
 _ONE_LOOK: Final = 0.2
 
 
@@ -47,12 +49,12 @@ class OwnDetector(Detector):
     """The packaged detector.
 
     Args:
-        path: another ONNX file of ``mien train-detector``; None for the one in the package.
+        path: an ONNX file of ``mien train-detector``; None for the packaged one.
         max_side: as for ``Detector``.
         min_score: as for ``Detector``.
 
     Raises:
-        BundleError: the file is no detector of ``mien train-detector``.
+        BundleError: the file is not a detector of ``mien train-detector``.
     """
 
     name = "mien-detect"
@@ -71,7 +73,7 @@ class OwnDetector(Detector):
         return to_grey(image)
 
     def _search(self, picture: NDArray[np.uint8], purpose: str, max_side: int) -> tuple[Detection, ...]:
-        """Return the faces of a whole picture, which is read twice, the second time at half its size."""
+        """Return the faces of a whole picture, which is read at full size and at half size."""
         small, scale = shrink(picture, max_side)
         half, half_scale = shrink(small, max(1, max(small.shape[:2]) // 2))
         fine = self._read(small, purpose, LEAST_SCORE)
@@ -85,7 +87,7 @@ class OwnDetector(Detector):
         kept = kept[np.argsort(-scores[kept], kind="stable")][:_MOST]
         found = []
         for score, box, points in merged_faces(scores[kept], boxes[kept], landmarks[kept]):
-            # a face whose landmarks fall together cannot be aligned
+            # a face whose landmarks coincide cannot be aligned
             if np.isfinite(points).all() and np.ptp(points, axis=0).max() >= 1:
                 found.append(Detection(Box(*(float(v) for v in box)), score, points))
         return found
@@ -96,10 +98,11 @@ class OwnDetector(Detector):
 
 
 def agreed(fine: Sequence[Detection], coarse: Sequence[Detection]) -> list[Detection]:
-    """Return the faces of a picture from two readings, both in its pixels: the second was of half its size.
+    """Combine the detections of a picture at full size (``fine``) and at half size (``coarse``), both in its pixels.
 
-    The score of a face that both readings can see is the mean of the two, 0 for the one that does not see it: mistakes
-    are rarely made at both sizes. Of a small one only the first can tell, so its score is lowered.
+    For faces large enough for both sizes, the score is the mean of the two, with 0 for a size at which the face was not
+    detected: false positives rarely occur at both sizes. Small faces may be missed at half size, so their score is reduced
+    by at most ``_ONE_LOOK``.
     """
     found = []
     for face in fine:
@@ -118,10 +121,10 @@ def agreed(fine: Sequence[Detection], coarse: Sequence[Detection]) -> list[Detec
 def merged_faces(
     scores: NDArray[np.float32], boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
 ) -> list[tuple[float, NDArray[np.float32], NDArray[np.float32]]]:
-    """Return score, box (4,) and landmarks (5, 2) of each face that cells answered for; the surest cells come first.
+    """Merge cells, sorted by descending score; return score, box (4,) and landmarks (5, 2) of each face in the same order.
 
-    Cells whose boxes overlap answer for one face. Its box and landmarks are the means over those that nearly agree with the
-    surest, weighted by their scores: that halves the error of the landmarks.
+    Cells whose boxes overlap belong to the same face. Its box and landmarks are means, weighted by score, over the cells
+    whose boxes nearly agree with that of the highest score, which halves the error of the landmarks.
 
     >>> boxes = np.array([[0, 0, 10, 10], [1, 0, 10, 10], [20, 0, 10, 10], [22, 2, 4, 4]], np.float32)
     >>> faces = merged_faces(np.full(4, 0.5, np.float32), boxes, np.zeros((4, 5, 2), np.float32))
@@ -137,7 +140,7 @@ def merged_faces(
         shared = np.clip(np.minimum(high[left], high[best]) - np.maximum(low[left], low[best]), 0, None).prod(1)
         overlap = shared / (areas[left] + areas[best] - shared)
         agreeing = left[overlap > _AGREEING_IOU]
-        if not len(agreeing):  # a box without an area
+        if not len(agreeing):  # a box of zero area
             agreeing = left[:1]
         weights = scores[agreeing] / scores[agreeing].sum()
         found.append((float(scores[best]), weights @ boxes[agreeing], np.tensordot(weights, landmarks[agreeing], 1)))

@@ -1,4 +1,4 @@
-"""Conversion of arrays and Pillow images to (H, W, 3) uint8 BGR, the format that the pipeline takes."""
+"""Conversion of arrays and Pillow images to (H, W, 3) uint8 BGR, the pipeline's input format."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Predictor:
     """
 
     def __init__(self, path: Path, threads: int = 2) -> None:
-        self._fetched_only = fetched_outputs_only()  # e.g. one head of two
+        self._fetched_only = fetched_outputs_only()  # such as one of two heads
         self._session = open_session(path, threads)
         try:
             metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
@@ -85,7 +85,7 @@ class Predictor:
         return prediction, np.asarray(maps, np.float32)
 
     def _run(self, outputs: list[str], faces: NDArray[np.uint8]) -> list[Any]:
-        """Return the named outputs; nothing else is computed."""
+        """Compute only the named outputs and return them."""
         found: list[Any] = self._session.run(outputs, {"faces": faces}, self._fetched_only)
         return found
 

@@ -32,23 +32,23 @@ RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
 
 
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """Return a session on the CPU for an ONNX file.
+    """Return a CPU session for an ONNX file.
 
     Args:
-        path: the file.
+        path: the ONNX file.
         threads: number of threads per call; results do not depend on it.
 
     Raises:
         DataError: the file cannot be read.
-        BundleError: it is cut short, or no ONNX model.
+        BundleError: the file is truncated or not an ONNX model.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # the only format that read_model checks
-    options.log_severity_level = 4  # errors are raised; do not also log them
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the only format checked by read_model
+    options.log_severity_level = 4  # errors are raised, not logged
     try:
-        # the fallback would print the error and try the same again
+        # the fallback would print the error and repeat the same attempt
         return ort.InferenceSession(read_model(path), options, providers=["CPUExecutionProvider"], enable_fallback=False)
     except RUNTIME_ERRORS as error:
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
@@ -56,10 +56,10 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
 
 
 def optimised_model(model: bytes) -> bytes:
-    """Return an ONNX model with ONNX Runtime's optimisations applied, those that do not depend on the processor.
+    """Apply ONNX Runtime's processor-independent optimisations to an ONNX model.
 
     Raises:
-        ValueError: it is no complete ONNX model.
+        ValueError: not a complete ONNX model.
     """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -75,7 +75,7 @@ def optimised_model(model: bytes) -> bytes:
 
 
 def fetched_outputs_only() -> ort.RunOptions:
-    """Return run options that compute only the outputs that are fetched."""
+    """Return run options that compute only the requested outputs."""
     options = ort.RunOptions()
     options.only_execute_path_to_fetches = True
     return options

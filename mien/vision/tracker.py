@@ -1,6 +1,6 @@
 """Face tracking within one session.
 
-Track names are random and do not identify a person: somebody who leaves and comes back gets a new name.
+Track names are random and do not identify a person: a person who leaves and returns gets a new name.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ _LETTERS: Final = "bcdfghjkmnpqrstvwxz"
 _NO_MATCH: Final = 10.0
 """Cost of a pair that must not be matched; other costs are between -1 and 1."""
 _STEPS: Final = 1.5
-"""A track of a source whose frames are more than a second apart lasts this many of its steps without a detection."""
+"""If the frames of a source are more than a second apart, a track ends after this many frame intervals without a detection."""
 _LIKENESS: Final = (0.8, 0.2, 0.5)
-"""Minimum likeness of a face to its track: the first value, reduced by the second per second without a detection, but not
-below the third. On the clips, faces 0.08 s apart reach 0.90 to 1, and nine of ten faces 0.5 s apart at least 0.8; different
-people at the same place reach at most 0.71, and half of them less than 0.4."""
+"""Minimum similarity of a face to its track: the first value, reduced by the second per second without a detection, but not
+below the third. On the clips, the similarity of the same face after 0.08 s is 0.90 to 1, and after 0.5 s at least 0.8 in nine
+of ten cases. Different people at the same place reach at most 0.71, and half of them less than 0.4."""
 
 
 def name_source(seed: int | None) -> Random:
     """Return the random generator for track names.
 
     Args:
-        seed: seed of a recording, so that a replay gives the same names; None for a live source, whose names must be
+        seed: seed of a recording, whose names must be reproducible; None for a live source, whose names must be
             unpredictable.
     """
     return SystemRandom() if seed is None else Random(seed)  # noqa: S311  a recording's names must be reproducible
 
 
 def random_name(random: Random) -> str:
-    """Return six consonants.
+    """Return a name of six consonants.
 
-    Without digits and vowels a name is no number, date, month or word, so spreadsheets and pandas leave it as it is;
-    hexadecimal digits would be read as a number one time in twelve (``080525``, ``12e345``).
+    Spreadsheets and pandas never convert such names to numbers or dates; they would do so for one in twelve names of
+    hexadecimal digits (``080525``, ``12e345``).
     """
     return "".join(random.choice(_LETTERS) for _ in range(6))
 
@@ -78,12 +78,12 @@ class _Track:
 
 
 class Tracker:
-    """Matches the faces of each frame to tracks by minimum total cost.
+    """Matches the faces of each frame to tracks with minimum total cost.
 
     The cost of a pair is the negative distance-IoU (DIoU, Zheng et al. 2020, arXiv:1911.08287)
     of the face and the track's predicted box. Faces that cross therefore keep their names, and
     a short turn away does not end a track. A face that does not look like its track is
-    someone else: after a cut, or when a tile of a video call has moved.
+    treated as another person, for example after a cut or when a tile of a video call has moved.
 
     Args:
         random: generator of the names; see ``name_source``.
@@ -110,7 +110,7 @@ class Tracker:
         """Return one track name per detection, in the same order.
 
         Args:
-            t_s: time of the frame in seconds; if it runs backwards, all tracks end.
+            t_s: time of the frame in seconds; if it decreases, all tracks end.
             detections: faces of the frame.
             image: (H, W, 3) uint8 BGR, the frame; None to match by position only.
             step_s: usual time between frames of the source, in seconds.
@@ -144,7 +144,7 @@ class Tracker:
         return frozenset(track.track_id for track in self._tracks)
 
     def _new_name(self) -> str:
-        """Return a name that was not used before in this session."""
+        """Return a name that has not been used in this session."""
         while True:
             name = random_name(self._random)
             if name not in self._used:

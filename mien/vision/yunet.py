@@ -1,4 +1,4 @@
-"""YuNet (Wu, Peng and Yu 2023, doi:10.1007/s11633-023-1423-y) through OpenCV."""
+"""The face detector YuNet (Wu, Peng and Yu 2023, doi:10.1007/s11633-023-1423-y), run with OpenCV."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ KNOWN_SCORE: Final = 0.5
 NMS_IOU: Final = 0.3
 """Of two detections that overlap by more, the one with the lower score is dropped."""
 MOST_FACES: Final = 500
-"""Detections of one picture that are considered, those with the highest scores."""
+"""Maximum number of detections per picture, those with the highest scores."""
 
 
 class YuNetDetector(Detector):
-    """YuNet from its published file.
+    """YuNet, loaded from its published file.
 
     Args:
         path: the ONNX file.
@@ -41,7 +41,7 @@ class YuNetDetector(Detector):
     def __init__(self, path: Path, max_side: int = 640, min_score: float = YUNET_SCORE) -> None:
         super().__init__(max_side, min_score, KNOWN_SCORE)
         self._path = path
-        # a network for each purpose: changing an input size costs more than reading a window
+        # one network for each search, because changing the input size takes longer than reading a window
         self._nets: dict[str, Any] = {"whole": self._load((max_side, max_side), min_score)}
 
     def _read(self, picture: NDArray[np.uint8], purpose: str, min_score: float) -> list[Detection]:
@@ -54,7 +54,7 @@ class YuNetDetector(Detector):
         rows: Any = net.detect(picture)[1]
         found = []
         for row in np.asarray(rows if rows is not None else np.empty((0, 15)), np.float32):  # x, y, w, h, ten coordinates, score
-            # a face whose landmarks fall together cannot be aligned
+            # a face whose landmarks coincide cannot be aligned
             if np.isfinite(row).all() and row[2] > 0 and row[3] > 0 and np.ptp(row[4:14].reshape(5, 2), axis=0).max() >= 1:
                 found.append(Detection(Box(*(float(v) for v in row[:4])), float(row[14]), row[4:14].reshape(5, 2)))
         return found

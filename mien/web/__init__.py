@@ -1,1 +1,1 @@
-"""The live dashboard in the browser: pages that read faces on the learner's own device, and the server that delivers them."""
+"""Live dashboard in the browser: pages that read faces on the learner's device, and the server that delivers them."""

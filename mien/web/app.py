@@ -1,4 +1,4 @@
-"""The application that delivers the learner's page, and keeps sessions where it was started to."""
+"""Web application that serves the learner's page and, if enabled, stores its sessions."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """What the page is served with.
+    """Settings of the web application.
 
     Attributes:
-        model: a packaged bundle's name or a bundle's path.
-        sessions: folder in which sessions are kept.
-        keep: whether they are.
+        model: name of a packaged bundle, or path of a bundle.
+        sessions: folder in which sessions are stored.
+        keep: store sessions.
         smoothing_s: time constant of the smoothing in seconds.
-        deployment: the declaration of who uses it on whom; None for the one that holds here.
-        person: who sits there, as the consent ledger calls them; "" where nobody is named.
+        deployment: declaration of the deployment; None for the one that applies on this computer.
+        person: name of the learner in the consent ledger; "" if none is given.
     """
 
     model: str
@@ -59,11 +59,11 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebApp:
-    """The application, and notices for the person who starts it.
+    """The application and the notices to print when it starts.
 
     Attributes:
-        app: to be served.
-        notices: sentences.
+        app: the ASGI application.
+        notices: one sentence each.
     """
 
     app: Starlette
@@ -71,7 +71,7 @@ class WebApp:
 
 
 def create_app(settings: WebSettings) -> WebApp:
-    """Return the application; what is permitted is asked first.
+    """Create the application after checking the policy.
 
     Raises:
         NotPermittedError: the declared deployment permits nothing.
@@ -129,7 +129,7 @@ def create_app(settings: WebSettings) -> WebApp:
 
 
 def _keeping_routes(kept: KeptSessions) -> list[Route]:
-    """Return the routes by which a page has its session kept."""
+    """Return the routes through which a page stores its session."""
 
     async def begin(request: Request) -> Response:
         async def answer() -> dict[str, Any]:
@@ -170,20 +170,20 @@ def _keeping_routes(kept: KeptSessions) -> list[Route]:
 
 
 async def _answered(answer: Callable[[], Any]) -> Response:
-    """Return what ``answer`` returns as JSON; an error of the user's as a sentence."""
+    """Return the result of ``answer`` as a JSON response; errors become a JSON response with a message."""
     try:
         return JSONResponse(await answer())
     except MienError as error:
         return JSONResponse({"error": str(error)}, status_code=409 if isinstance(error, UsageError) else 400)
     except (ValueError, AttributeError) as error:
-        return JSONResponse({"error": f"the page sent something that cannot be read ({error})"}, status_code=400)
+        return JSONResponse({"error": f"the page sent an invalid request ({error})"}, status_code=400)
 
 
 async def _body(request: Request) -> bytes:
     """Return the body of a request.
 
     Raises:
-        DataError: it is too large.
+        DataError: the body is too large.
     """
     body = bytearray()
     async for part in request.stream():

@@ -1,4 +1,4 @@
-"""The built page and its files: names carry the hash of their content, so browsers may keep them for good."""
+"""Static files of the built page. File names contain a hash of the content, so browsers may cache them indefinitely."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def static_folder() -> Path:
     """Return the folder of the built page.
 
     Raises:
-        DeviceError: the page was not built.
+        DeviceError: the page is not built.
     """
     folder = Path(str(resources.files("mien"))) / "web" / "static"
     if not (folder / PAGE_NAME).is_file():
@@ -39,10 +39,10 @@ def static_folder() -> Path:
 
 
 class Assets:
-    """Delivers the files of a folder, compressed as they stand there.
+    """Serves the precompressed files of a folder.
 
     Args:
-        folder: holds NAME.br and NAME.gz for each file.
+        folder: contains NAME.br and NAME.gz for each file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +50,7 @@ class Assets:
         self._names = {path.stem for path in folder.glob("*.gz")}
 
     def deliver(self, request: Request) -> Response:
-        """Return the file that the path names."""
+        """Return the file named in the path."""
         name = str(request.path_params["name"])
         if name not in self._names:
             return PlainTextResponse("no such file", status_code=404)
@@ -61,7 +61,7 @@ class Assets:
 
 
 class PackedFiles:
-    """Delivers files that are kept in memory, compressed once with gzip.
+    """Serves files from memory, gzip-compressed.
 
     Args:
         files: content by name.
@@ -71,7 +71,7 @@ class PackedFiles:
         self._packed = {name: gzip.compress(content, 9) for name, content in files.items()}
 
     def deliver(self, request: Request) -> Response:
-        """Return the file that the path names."""
+        """Return the file named in the path."""
         content = self._packed.get(request.path_params["name"])
         if content is None:
             return PlainTextResponse("no such file", status_code=404)
@@ -79,7 +79,7 @@ class PackedFiles:
 
 
 def _packed(content: bytes, request: Request, content_type: str) -> Response:
-    """Return an answer with content that is compressed with gzip, unpacked where the browser does not accept that."""
+    """Return a response with gzip-compressed content, decompressed if the client does not accept gzip."""
     if "gzip" in _accepted(request):
         return _compressed(content, "gzip", content_type)
     return Response(gzip.decompress(content), headers=_HEADERS, media_type=content_type)

@@ -1,7 +1,7 @@
-"""The numbers that the browser's engine shares with Python, as one JSON document.
+"""Constants shared by the browser engine and Python, as one JSON document.
 
-``web/engine/constants.json`` is the output of ``python -m mien.web.constants``, so no number is written twice. It is
-committed, because a wheel is built without the packages that this module imports; a test compares it with the code.
+``web/engine/constants.json`` is the output of ``python -m mien.web.constants``. It is committed because wheels are built
+without the packages that this module imports; a test compares it with the code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mien.vision import appearance, detector, finder, legibility, own_detector, 
 
 
 def engine_constants() -> dict[str, Any]:
-    """Return every constant of the engine, as plain values."""
+    """Return all constants of the engine as JSON-serializable values."""
     model = pose.head_model()
     return {
         "version": VERSION,
@@ -44,6 +44,8 @@ def engine_constants() -> dict[str, Any]:
             "coarse_side": detector.COARSE_SIDE,
             "window": detector.WINDOW,
             "around": detector._WINDOW_SCALE,
+            "sizes_per_octave": detector._SIZES_PER_OCTAVE,
+            "places_per_side": detector._PLACES_PER_SIDE,
             "small_face": detector._SMALL_FACE,
             "larger_side": detector._LARGER_SIDE,
             "same_iou": detector._SAME_IOU,
@@ -82,7 +84,7 @@ def engine_constants() -> dict[str, Any]:
         },
         "tracker": {
             "name_letters": tracker._LETTERS,
-            "name_length": len(tracker.random_name(Random(0))),  # noqa: S311  its length alone counts
+            "name_length": len(tracker.random_name(Random(0))),  # noqa: S311  only its length is used
             "motion_s": tracker._MOTION_S,
             "coasting_s": tracker._COASTING_S,
             "min_diou": _default(tracker.Tracker.__init__, "min_diou"),
@@ -139,7 +141,7 @@ def engine_constants() -> dict[str, Any]:
 
 
 def constants_text() -> str:
-    """Return the document as it stands in ``web/engine/constants.json``."""
+    """Return the contents of ``web/engine/constants.json``."""
     return json.dumps(engine_constants(), indent=1) + "\n"
 
 

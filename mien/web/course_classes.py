@@ -1,7 +1,7 @@
-"""Opens classes of the class server for links in courses of a learning platform.
+"""Opens classes of the class server for links in the courses of a learning platform.
 
-The lessons of one link are one series, whose name follows from the link. So nothing is stored about
-courses, and any process finds the same classes.
+The lessons of a link form a series whose name is derived from the link. Nothing is stored about courses, and every
+process finds the same classes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mien.web.lti.routes import LtiTool
 from mien.web.lti.settings import LtiSettings
 
 _LOOK_S: Final = 5.0
-"""How long the origins of registered platforms are remembered, in seconds."""
+"""Time for which the origins of registered platforms are cached, in seconds."""
 _PATHS: Final = {LinkKind.TEACH: "/teach", LinkKind.JOIN: "/join"}
 
 
@@ -42,8 +42,8 @@ class LearningPlatforms:
 
     Args:
         database: the class server's database.
-        settings: its settings.
-        metrics: counts launches, registrations and what is refused.
+        settings: settings of the class server.
+        metrics: counts launches, registrations and refused requests.
         clock: time in seconds since 1970.
 
     Attributes:
@@ -68,7 +68,7 @@ class LearningPlatforms:
         self._looked_at_s = float("-inf")
 
     def embedders(self) -> list[str]:
-        """Return the origins of pages that may embed classes; without a database, those known before."""
+        """Return the origins of pages that may embed classes; the last known ones if the database cannot be used."""
         now_s = time.monotonic()
         if now_s - self._looked_at_s >= _LOOK_S:
             self._looked_at_s = now_s
@@ -78,11 +78,11 @@ class LearningPlatforms:
 
 
 class CourseClasses:
-    """Opens the newest class of a link in a course; a teacher's launch opens the first one.
+    """Opens the newest class of a link in a course; the first launch by a teacher creates it.
 
     Args:
         store: the classes.
-        usual: the server's usual plan; without expressions in it, none is read in any class.
+        usual: the server's default plan; if it excludes expressions, no class reads them.
     """
 
     def __init__(self, store: ClassStore, usual: LessonPlan) -> None:
@@ -93,7 +93,7 @@ class CourseClasses:
         """Return the path of a class with a new link to teach or to join.
 
         Raises:
-            UsageError: a learner comes, and no class waits or runs.
+            UsageError: a learner launches the link, and no class is waiting or running.
             DeviceError: the database cannot be used.
         """
         series = series_of(launch)
@@ -115,7 +115,7 @@ class CourseClasses:
         return lessons[-1] if lessons else None
 
     def _first(self, launch: Launch, series: str) -> ClassRecord:
-        """Open the first class of a link, unless another teacher was faster."""
+        """Open the first class of a link, unless another teacher has just opened it."""
         with self._opening:
             found = self._newest(series)
             if found is not None:
@@ -124,7 +124,7 @@ class CourseClasses:
             title = launch.title[:MAX_TITLE] or "Class"
             opened = self._store.open_class(title, plan=plan, series=series, declaration=launch.declaration)
             found = self._newest(series) or self._store.get(opened.class_id)
-            if found is not None and found.class_id != opened.class_id:  # another process opened one a moment later
+            if found is not None and found.class_id != opened.class_id:  # another process opened one too
                 self._store.erase(opened.class_id)
         assert found is not None
         return found
@@ -133,13 +133,13 @@ class CourseClasses:
 def person_in(launch: Launch, class_id: str) -> str:
     """Return the keyed hash of a launch's person in a class, 32 hexadecimal digits.
 
-    The key is the launch's own hash, which only the server's key yields and which is not stored. So hashes of two classes
-    have nothing in common.
+    The key is ``launch.person``, which is derived from the server's key and is not stored, so hashes in different classes
+    cannot be linked.
     """
     return hmac.new(launch.person.encode(), class_id.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def series_of(launch: Launch) -> str:
-    """Return the name of the series of a link's lessons, 32 hexadecimal digits; it permits nothing."""
+    """Return the name of the series of a link's lessons, 32 hexadecimal digits; it grants no access."""
     place = json.dumps([launch.platform, launch.deployment, launch.context, launch.resource])
     return hashlib.sha256(place.encode()).hexdigest()[:32]

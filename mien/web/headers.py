@@ -1,4 +1,4 @@
-"""What every answer carries, and which requests are answered: the page reaches its own server and nothing else."""
+"""Security headers of all responses, and rejection of cross-origin requests. The page can reach only its own server."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SOURCES: Final = (
 
 
 def content_security_policy(ancestors: str = "'none'") -> str:
-    """Return the policy that browsers enforce: the page cannot send a picture anywhere else.
+    """Return the content security policy; it prevents the page from sending pictures to other servers.
 
     Args:
-        ancestors: origins of pages that may embed the page, separated by blanks.
+        ancestors: origins of pages that may embed the page, separated by spaces.
     """
     return "; ".join((*_SOURCES, f"frame-ancestors {ancestors}"))
 
@@ -43,7 +43,7 @@ SECURITY_HEADERS: Final = {
 
 
 class SameOriginOnly:
-    """Adds the headers, and refuses requests that change something from pages of other origins."""
+    """Middleware that adds the security headers and refuses state-changing requests from other origins."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,6 +1,6 @@
-"""Sessions that a page asks its own server to keep: rows become the folder that the desktop version writes.
+"""Stores the sessions of a page in the folder layout of the desktop version.
 
-The page sends what it read, without landmarks; it becomes the same records here, and passes the same release
+The page sends its readings without landmarks. They are converted to the same records and pass the same release step
 before anything is written.
 """
 
@@ -31,7 +31,7 @@ from mien.version import VERSION
 from mien.visible import visible
 
 _QUIET_S: Final = 15.0
-"""A page that has sent nothing for this long no longer keeps another one from recording."""
+"""A page that has sent nothing for this many seconds no longer prevents another page from recording."""
 _LONGEST_NAME: Final = 120
 _TRACK: Final = re.compile("[a-z]{6}")
 _REASON: Final = re.compile("[a-z ]{1,40}")
@@ -39,7 +39,7 @@ _REASON: Final = re.compile("[a-z ]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class SentFace:
-    """One face as the page sends it; see :class:`mien.records.FaceReading`."""
+    """One face as sent by the page; see :class:`mien.records.FaceReading`."""
 
     track_id: str
     box: Box
@@ -56,12 +56,12 @@ class SentFace:
             raise ValueError("track_id is not six letters")
         if self.unread:
             if self.label or self.raw or self.smoothed or not _REASON.fullmatch(self.unread):
-                raise ValueError("a face that was not read has a reason and nothing else")
+                raise ValueError("a face that was not read must have a reason and nothing else")
         elif self.label not in EMOTIONS or not (_are_shares(self.raw) and _are_shares(self.smoothed)):
-            raise ValueError("a face that was read has a label and seven probabilities")
+            raise ValueError("a face that was read must have a label and seven probabilities")
 
     def reading(self, uncertain_below: dict[str, float]) -> FaceReading:
-        """Return the face as the pipeline would."""
+        """Return the face as a record of the pipeline."""
         nothing = (np.nan,) * len(EMOTIONS)
         raw, smoothed = (np.array(row or nothing, np.float32) for row in (self.raw, self.smoothed))
         seen, below = Detection(self.box, self.score, None), uncertain_below.get(self.label, 0.0)
@@ -80,7 +80,7 @@ class SentFace:
 
 @dataclass(frozen=True, slots=True)
 class SentFrame:
-    """All faces of one frame as the page sends them."""
+    """All faces of one frame as sent by the page."""
 
     index: int
     t_s: float
@@ -91,17 +91,17 @@ class SentFrame:
 
     def __post_init__(self) -> None:
         if self.index < 0 or self.t_s < 0 or not 0 <= self.interval_s <= 3600 or len(self.faces) > 500:
-            raise ValueError("a frame has an index, a time and an interval of at least 0, and at most 500 faces")
+            raise ValueError("a frame must have an index, a time and an interval of at least 0, and at most 500 faces")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a page sends about once a second.
+    """Readings that a page sends about once a second.
 
     Attributes:
-        captured: frames that the source delivered so far.
-        dropped: frames that were dropped so far.
-        frames: what was read since the last batch.
+        captured: number of frames captured so far.
+        dropped: number of frames dropped so far.
+        frames: frames read since the last batch.
     """
 
     captured: int
@@ -110,27 +110,27 @@ class Batch:
 
 
 def read_batch(body: bytes) -> Batch:
-    """Return a batch from the body of a request.
+    """Parse the body of a request as a batch.
 
     Raises:
-        DataError: it is none.
+        DataError: the body is not a valid batch.
     """
     try:
         return record_from(Batch, parse_json(body), "the batch")
     except ValueError as error:
-        raise DataError(f"the page sent something that is not a batch of readings ({error})") from error
+        raise DataError(f"the page sent an invalid batch of readings ({error})") from error
 
 
 class KeptSessions:
-    """Keeps the sessions of one page after another.
+    """Stores sessions, one at a time.
 
     Args:
-        oversight: what may be kept.
-        root: the folder of the sessions' folders.
-        model: name of the model, for people.
+        oversight: decides what may be stored.
+        root: parent of the session folders.
+        model: display name of the model.
         detector: name of the face detector.
-        model_hash: SHA-256 of the bundle, whether it may be read with or not.
-        uncertain_below: of the model, by class.
+        model_hash: SHA-256 of the bundle, even if expressions may not be read.
+        uncertain_below: the model's confidence thresholds by class.
     """
 
     def __init__(
@@ -143,11 +143,11 @@ class KeptSessions:
         self._running: _Running | None = None
 
     def begin(self, source: str) -> tuple[str, Path]:
-        """Begin a session; return its name and its folder.
+        """Begin a session and return its id and its folder.
 
         Raises:
             UsageError: another page is recording.
-            MienError: nothing may be, or can be, written.
+            MienError: writing is not permitted or fails.
         """
         with self._lock:
             if self._running is not None:
@@ -174,21 +174,21 @@ class KeptSessions:
             return session_id, self._root / session_id
 
     def add(self, session_id: str, batch: Batch) -> dict[str, Any]:
-        """Take in a batch; return ``withdrawn``, what the person has taken back, and ``notices`` for them.
+        """Add a batch; return ``withdrawn``, the consent that the person has withdrawn, and ``notices`` for the person.
 
         Raises:
             DataError: there is no such session.
-            MienError: the folder cannot be made.
+            MienError: the folder cannot be created.
         """
         with self._lock:
             return self._session(session_id).add(batch)
 
     def end(self, session_id: str, batch: Batch) -> None:
-        """Take in the last batch and end the session.
+        """Add the last batch and end the session.
 
         Raises:
             DataError: there is no such session.
-            MienError: the folder cannot be made.
+            MienError: the folder cannot be created.
         """
         with self._lock:
             running = self._session(session_id)
@@ -197,7 +197,7 @@ class KeptSessions:
             running.finish("ended")
 
     def erase(self, session_id: str) -> None:
-        """End the session and erase what was kept of it.
+        """End the session and erase its data.
 
         Raises:
             DataError: there is no such session.
@@ -208,7 +208,7 @@ class KeptSessions:
             running.erase()
 
     def close(self) -> None:
-        """End the session that runs, if one does: the server stops."""
+        """End the running session, if any, when the server stops."""
         with self._lock:
             if self._running is not None:
                 self._running.finish("interrupted")
@@ -216,12 +216,12 @@ class KeptSessions:
 
     def _session(self, session_id: str) -> _Running:
         if self._running is None or self._running.session_id != session_id:
-            raise DataError("this session is not running: it has ended, or the server was started again")
+            raise DataError("this session is not running: it has ended, or the server was restarted")
         return self._running
 
 
 class _Running:
-    """The session that runs."""
+    """The running session."""
 
     def __init__(self, oversight: Oversight, record: SessionRecord, uncertain_below: dict[str, float]) -> None:
         self.session_id = record.session_id

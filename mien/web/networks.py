@@ -1,4 +1,4 @@
-"""The networks that the page loads: the face detector and, where expressions may be read, a model bundle."""
+"""Networks that the page loads: the face detector and, where expressions may be read, a model bundle."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from mien.vision.yunet import YuNetDetector
 from mien.web.onnx_graph import free_input_size, keep_outputs
 
 PAGE_MODEL: Final = "mien-xs"
-"""The page's usual model: a tenth of ``mien-s`` in bytes, and a third in time (``docs/decisions/0026-the-browser.md``)."""
+"""Default model of the page: a tenth of the size of ``mien-s`` and a third of its run time
+(``docs/decisions/0026-the-browser.md``)."""
 _OUTPUTS: Final = frozenset({"probabilities"})
-"""The page shows what people see; the other head, embeddings and maps are neither sent nor computed."""
+"""The page needs the probabilities only; the other head, embeddings and maps are neither sent nor computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Files by name, and what the page is told of them.
+    """Network files and their descriptions for the page.
 
     Attributes:
-        files: ONNX files by the name under which they are served; names carry the hash of the content.
+        files: ONNX files by the name under which they are served; names contain a hash of the content.
         detector: ``name`` and ``file`` of the face detector.
         model: ``name``, ``file`` and ``uncertain_below`` of the model; None where expressions may not be read.
     """
@@ -46,19 +47,19 @@ class Networks:
 
     @property
     def model_name(self) -> str:
-        """The model's name, for people."""
+        """The model's display name."""
         return str(self.model["name"]) if self.model else "no model"
 
 
 def open_networks(model: str, permit: ExpressionPermit | None) -> Networks:
-    """Return the networks, made ready for the browser.
+    """Return the networks, prepared for the browser.
 
     Args:
-        model: a packaged bundle's name, or a path.
-        permit: leave to read expressions; without it the model is not even opened.
+        model: name of a packaged bundle, or path of a bundle.
+        permit: permission to read expressions; without it the model is not opened.
 
     Raises:
-        MienError: a file is missing, broken, or not what it claims to be.
+        MienError: a file is missing, broken or invalid.
     """
     files: dict[str, bytes] = {}
     name, path = find_detector()
@@ -72,17 +73,17 @@ def open_networks(model: str, permit: ExpressionPermit | None) -> Networks:
 
 
 def served_detector(name: str, path: Path) -> bytes:
-    """Return a face detector's file as a page can use it.
+    """Return a face detector's file, prepared for the browser.
 
     Raises:
         BundleError: the file is not a complete ONNX model.
     """
-    # ONNX Runtime cannot change the input size of 640x640 that the published file of YuNet fixes
+    # the published YuNet file fixes the input size at 640x640, which ONNX Runtime cannot change
     return _served(path, free_input_size if name == YuNetDetector.name else lambda content: content)
 
 
 def served_model(path: Path) -> bytes:
-    """Return a model bundle with the one output that a page shows.
+    """Return a model bundle reduced to the output that the page uses.
 
     Raises:
         BundleError: the file is not a complete ONNX model.
@@ -91,7 +92,7 @@ def served_model(path: Path) -> bytes:
 
 
 def _served(path: Path, change: Callable[[bytes], bytes]) -> bytes:
-    """Return a changed model, optimised here: the page starts a third faster where it need not do that."""
+    """Return a modified and optimised model; optimising it on the server makes the page start a third faster."""
     try:
         return optimised_model(change(path.read_bytes()))
     except ValueError as error:
@@ -99,9 +100,9 @@ def _served(path: Path, change: Callable[[bytes], bytes]) -> bytes:
 
 
 def write_networks(folder: Path, model: str) -> None:
-    """Write the networks into a folder, with ``networks.json``, which a page hands to ``MienCamera``.
+    """Write the networks and ``networks.json``, the input of ``MienCamera``, into a folder.
 
-    The policy that holds here applies: where expressions may not be read, no model is written.
+    The policy of this computer applies: if expressions may not be read, no model is written.
 
     Raises:
         MienError: a file is missing, or the folder cannot be written.
@@ -119,7 +120,7 @@ def write_networks(folder: Path, model: str) -> None:
 
 
 def described_network(network: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Return what a page is told of a network: its description with a ``url`` below ``place``."""
+    """Return the description of a network for the page, with a ``url`` below ``place`` instead of its file name."""
     return {**{key: value for key, value in network.items() if key != "file"}, "url": f"{place}/{network['file']}"}
 
 

@@ -1,8 +1,8 @@
-"""Small changes to ONNX models before they are served: free input sizes, and only the outputs that a page asks for.
+"""Changes ONNX models before they are served: dynamic input sizes and removal of unused outputs.
 
-ONNX Runtime cannot change the size of an input that a file fixes, as OpenCV does, and its browser build computes
-every output of a graph. A model is a tree of protocol-buffer messages; it is copied field by field, by the numbers
-of ``onnx.proto``, so the package ``onnx`` is not needed.
+Unlike OpenCV, ONNX Runtime cannot override a fixed input size, and its browser build computes all outputs of a graph.
+A model is a tree of protocol buffer messages. It is copied field by field with the field numbers of ``onnx.proto``,
+so the package ``onnx`` is not needed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _HEIGHT, _WIDTH = 2, 3
 
 
 def free_input_size(model: bytes) -> bytes:
-    """Return a model whose input (1, 3, height, width) takes any height and width; its outputs have any size.
+    """Make height and width of the input, of shape (1, 3, height, width), dynamic and remove the shapes of the outputs.
 
     Raises:
-        ValueError: no protocol-buffer message, or cut short.
+        ValueError: not a protocol buffer message, or truncated.
     """
 
     def in_graph(number: int, value: bytes) -> bytes | None:
@@ -42,16 +42,16 @@ def free_input_size(model: bytes) -> bytes:
 
 
 def keep_outputs(model: bytes, names: frozenset[str]) -> bytes:
-    """Return a model that computes the outputs of these names and nothing else.
+    """Return a model that computes only the named outputs.
 
     Raises:
-        ValueError: no protocol-buffer message, or cut short.
+        ValueError: not a protocol buffer message, or truncated.
     """
     graph = next(_messages(model, _GRAPH))
     nodes = list(_messages(graph, _NODE))
     needed = set(names)
     used = set()
-    for node in reversed(nodes):  # a graph's nodes are sorted: what a node needs comes before it
+    for node in reversed(nodes):  # nodes are in topological order
         if needed & set(_texts(node, _NODE_OUTPUT)):
             used.add(node)
             needed.update(_texts(node, _NODE_INPUT))
@@ -68,7 +68,7 @@ def keep_outputs(model: bytes, names: frozenset[str]) -> bytes:
 
 
 def _free_dimensions(shape: bytes) -> bytes:
-    """Return a shape whose height and width have names instead of values."""
+    """Return a shape with symbolic height and width."""
     names = {_HEIGHT: b"height", _WIDTH: b"width"}
     return b"".join(
         _field(_DIM, _field(_DIM_PARAM, names[place]) if place in names else value)
@@ -77,14 +77,14 @@ def _free_dimensions(shape: bytes) -> bytes:
 
 
 def _along(message: bytes, path: tuple[int, ...], change: Callable[[bytes], bytes]) -> bytes:
-    """Return a message in which the messages at a path of field numbers are changed."""
+    """Return a message with ``change`` applied to the messages at a path of field numbers."""
     if not path:
         return change(message)
     return _rewritten(message, lambda number, value: _along(value, path[1:], change) if number == path[0] else value)
 
 
 def _rewritten(message: bytes, change: Callable[[int, bytes], bytes | None]) -> bytes:
-    """Return a message whose fields of bytes are changed, or left out where ``change`` returns None."""
+    """Return a message with ``change`` applied to its length-delimited fields; None removes a field."""
     parts = []
     for number, whole, value in _fields(message):
         if value is None:
@@ -95,7 +95,7 @@ def _rewritten(message: bytes, change: Callable[[int, bytes], bytes | None]) -> 
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """Yield number, the whole field, and its value where it is of bytes, else None."""
+    """Yield the number, the encoded field, and the value if the field is length-delimited, else None."""
     at = 0
     while at < len(message):
         start = at
@@ -110,20 +110,20 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes | None]]:
         elif wire in _FIXED:
             length = _FIXED[wire]
         else:
-            raise ValueError(f"a field of the wire type {wire}")
+            raise ValueError(f"a field has the unsupported wire type {wire}")
         at += length
         if at > len(message):
-            raise ValueError("cut short")
+            raise ValueError("truncated message")
         yield number, message[start:at], message[at - length : at] if wire == _BYTES else None
 
 
 def _messages(message: bytes, number: int) -> Iterator[bytes]:
-    """Yield the values of the fields of a number that are of bytes."""
+    """Yield the values of the length-delimited fields with this number."""
     return (value for found, _, value in _fields(message) if found == number and value is not None)
 
 
 def _texts(message: bytes, number: int) -> list[str]:
-    """Return the texts of the fields of a number."""
+    """Return the string values of the fields with this number."""
     return [value.decode() for value in _messages(message, number)]
 
 
@@ -139,7 +139,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
-    raise ValueError("cut short")
+    raise ValueError("truncated message")
 
 
 def _as_varint(value: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Rate limits of one server process, kept in memory: token buckets by what is done and who does it."""
+"""In-memory rate limits of one server process: token buckets by key."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MAX_KEYS: Final = 20_000
 
 
 class RateLimit:
-    """Allows each key a burst of requests, and a steady rate after it.
+    """Allows each key a burst of requests and a steady rate afterwards.
 
     Args:
-        burst: requests at once.
-        per_s: requests a second in the long run.
+        burst: maximum number of requests at once.
+        per_s: long-term number of requests per second.
         clock: returns seconds.
 
     >>> now = 0.0
@@ -32,7 +32,7 @@ class RateLimit:
         self._full_s: OrderedDict[str, float] = OrderedDict()
 
     def wait_s(self, key: str) -> int:
-        """Count a request; return 0 if it is allowed, else after how many seconds the next one is."""
+        """Count a request; return 0 if it is allowed, else the number of seconds until the next one is."""
         now_s = self._clock()
         full_s = max(self._full_s.pop(key, now_s), now_s)  # when the bucket would be full again
         wait_s = full_s + 1 / self._per_s - now_s - self._burst / self._per_s
@@ -45,5 +45,5 @@ class RateLimit:
 
 
 def client_of(request: Request) -> str:
-    """Return the address that a request comes from."""
+    """Return the client address of a request."""
     return request.client.host if request.client else ""

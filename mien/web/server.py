@@ -1,4 +1,4 @@
-"""Serves the page on this computer and opens the browser."""
+"""Serves the page on the loopback interface and opens the browser."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mien.web.app import WebApp
 
 HOST: Final = "127.0.0.1"
 USUAL_PORT: Final = 8731
-"""Browsers remember the permission for the camera by address, so the port stays the same where it can."""
+"""Browsers remember the camera permission by address, so the port is kept the same if possible."""
 
 
 def serve(web: WebApp, port: int | None, browser: bool) -> None:
     """Serve until Ctrl-C.
 
     Args:
-        web: what to serve.
-        port: None for the usual one, or any free one where that is taken.
+        web: the application.
+        port: the port; None for the default one, or any free port if that is taken.
         browser: open the page in the user's browser.
 
     Raises:
@@ -39,7 +39,7 @@ def serve(web: WebApp, port: int | None, browser: bool) -> None:
 
 
 def _listen(port: int | None) -> socket.socket:
-    """Return a socket that listens on a port of this computer."""
+    """Return a socket that listens on a loopback port."""
     for candidate in (USUAL_PORT, 0) if port is None else (port,):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-/** Valence, arousal and entropy of the faces that are read, and the trend of the last seconds. */
+/** Valence, arousal and entropy of the read faces, and the trend of the last seconds. */
 
 import { AFFECT, EMOTIONS, TREND } from "./constants.js";
 import type { FrameResult } from "./records.js";
@@ -22,9 +22,9 @@ function valuesOf(probabilities: readonly number[]): [number, number, number] {
   return [valence, arousal, Math.abs(entropy)];
 }
 
-/** Mean valence, arousal and entropy: now, and over face time. */
+/** Mean valence, arousal and entropy of the current frame and over face time. */
 export class Affect {
-  /** NaN where no face is read. */
+  /** Values of the current frame; NaN if no face was read. */
   now: AffectValues = { valence: NaN, arousal: NaN, entropy_bits: NaN };
   private readonly sums = [0, 0, 0];
   private seconds = 0;
@@ -37,7 +37,7 @@ export class Affect {
     this.seconds += rows.length * result.interval_s;
   }
 
-  /** Means over all face time; null before the first. */
+  /** Means over all face time; null before the first read face. */
   get mean(): AffectValues | null {
     if (this.seconds <= 0) return null;
     const [valence, arousal, entropy_bits] = this.sums.map((sum) => sum / this.seconds) as [number, number, number];
@@ -45,13 +45,13 @@ export class Affect {
   }
 }
 
-/** A moment of the trend: mean smoothed probabilities of the faces that were read; null where none was. */
+/** A point of the trend: mean smoothed probabilities of the read faces, or null if there were none. */
 export interface TrendPoint {
   readonly t_s: number;
   readonly shares: readonly number[] | null;
 }
 
-/** The trend of the last seconds, at most a point each tenth of a second. */
+/** The trend of the last seconds, with at most ten points a second. */
 export class Trend {
   readonly points: TrendPoint[] = [];
 

@@ -1,14 +1,14 @@
 /**
- * Whether a face and its surroundings look as they did a moment ago.
+ * Similarity of a face and its surroundings to their earlier appearance.
  *
- * Small grey pictures are compared, for as long as a track lasts; they do not tell one person from another.
+ * Small grey pictures are compared while a track lasts. They do not identify persons.
  */
 
 import { APPEARANCE } from "./constants.js";
 import { GREEN, channelOf, thumbnail } from "./picture.js";
 import { type Box, type Picture, boxRegion, iou } from "./records.js";
 
-/** What a face looked like when it was last seen. */
+/** The appearance of a face when it was last seen. */
 export class Appearance {
   private readonly face: Float32Array;
   private readonly wide: Float32Array;
@@ -22,12 +22,12 @@ export class Appearance {
   }
 
   /**
-   * Return how alike this and a later appearance are, -1 to 1.
+   * Return the similarity of this and a later appearance, -1 to 1.
    *
-   * The larger of three correlations: of the faces, of the faces with their surroundings, and, for faces that overlap,
-   * of the place where the first one was.
+   * This is the maximum of up to three correlations: of the faces, of the faces with their surroundings, and, if the boxes
+   * overlap, of the picture at the position of the first one.
    *
-   * @param picture The frame the later one is from.
+   * @param picture The frame of the later appearance.
    */
   likeness(other: Appearance, picture: Picture): number {
     const found = Math.max(correlation(this.face, other.face), correlation(this.wide, other.wide));
@@ -36,12 +36,12 @@ export class Appearance {
   }
 }
 
-/** Notices cuts: frames that do not look like the one before as a whole. */
+/** Detects cuts by comparing each frame with the previous one. */
 export class CutDetector {
   private before: Float32Array | null = null;
   private shape = "";
 
-  /** Return whether a frame begins a new scene; never at the first one. */
+  /** Return whether a frame begins a new scene; false for the first frame. */
   update(picture: Picture): boolean {
     const { width, height, data } = picture;
     const [columns, rows] = [places(width), places(height)];
@@ -60,14 +60,14 @@ export class CutDetector {
   }
 }
 
-/** Return the places along a side where a frame is sampled. */
+/** Return the sample positions along a side of a frame. */
 function places(side: number): number[] {
   const count = Math.min(APPEARANCE.grid, side);
   const step = count > 1 ? (side - 1) / (count - 1) : 0;
   return Array.from({ length: count }, (_, k) => (k > 0 && k === count - 1 ? side - 1 : Math.trunc(k * step)));
 }
 
-/** Return `scale` times a box as a small picture; what lies outside the frame is left out. */
+/** Return the box, enlarged by `scale` and clipped to the frame, as a small normalised patch. */
 function patch(picture: Picture, box: Box, scale: number): Float32Array {
   const wide = {
     x: box.x + (box.w / 2) * (1 - scale),
@@ -78,7 +78,7 @@ function patch(picture: Picture, box: Box, scale: number): Float32Array {
   return normal(thumbnail(channelOf(picture, GREEN), boxRegion(picture, wide), APPEARANCE.side));
 }
 
-/** Return values with mean 0 and norm 1, so that a sum of products is a correlation; even ones become 0. */
+/** Return values with mean 0 and norm 1, so that the sum of products is the correlation; constant values become 0. */
 function normal(values: Uint8Array | Float32Array): Float32Array {
   let mean = 0;
   for (const value of values) mean += value / values.length;

@@ -19,7 +19,7 @@ export function assign(cost: readonly (readonly number[])[]): [number, number][]
   const columnPotential = new Float64Array(columns);
   const rowOf = new Int32Array(columns).fill(-1);
   for (let row = 0; row < rows; row++) {
-    // grow a tree of alternating paths from this row until it meets a free column
+    // grow a tree of alternating paths from this row until it reaches a free column
     const least = new Float64Array(columns).fill(Infinity);
     const before = new Int32Array(columns).fill(-1);
     const done = new Uint8Array(columns);
@@ -53,7 +53,7 @@ export function assign(cost: readonly (readonly number[])[]): [number, number][]
       cameFrom = nearest;
     }
     while (nearest >= 0) {
-      // turn the path over
+      // augment along the path
       const previous = before[nearest]!;
       rowOf[nearest] = previous >= 0 ? rowOf[previous]! : row;
       nearest = previous;

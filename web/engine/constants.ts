@@ -1,9 +1,9 @@
-/** The numbers of the engine, as Python exports them (`python -m mien.web.constants`); none is written here. */
+/** Constants of the engine, exported from Python (`python -m mien.web.constants`). */
 
 import exported from "./constants.json" with { type: "json" };
 
 export const EMOTIONS: readonly string[] = exported.emotions;
-/** One colour a class. */
+/** Colour of each class. */
 export const COLOURS: Readonly<Record<string, string>> = exported.colours;
 /** Valence and arousal of each class, -1 to 1. */
 export const AFFECT: readonly (readonly number[])[] = exported.emotions.map(
@@ -30,7 +30,7 @@ export const EPISODES = exported.episodes;
 export const PICTURES = exported.pictures;
 /** Names of the xAPI profile. */
 export const XAPI = exported.xapi;
-/** Columns of `observations.csv`, as the desktop version writes them. */
+/** Columns of `observations.csv`, the same as in the desktop version. */
 export const COLUMNS: readonly string[] = exported.columns;
-/** The columns where expressions may not be read. */
+/** The columns if expressions may not be read. */
 export const OBSERVABLE_COLUMNS: readonly string[] = exported.observable_columns;

@@ -1,4 +1,4 @@
-/** The detector networks that the engine can read, by name. */
+/** Decoders of the supported detector networks, by name. */
 
 import type { Decoder } from "./detector.js";
 import { MIEN_DETECT } from "./own_detector.js";

@@ -1,4 +1,4 @@
-/** Face detection: how a picture is searched, whole or in windows around known faces, whichever network looks. */
+/** Face detection with any network: search of whole pictures and of windows around known faces. */
 
 import { DETECTOR } from "./constants.js";
 import { BLUE, type Channel, GREEN, RED, type Region, channelOf, greyChannel, resize, roundEven, toGrey, wholeOf } from "./picture.js";
@@ -8,9 +8,9 @@ import { type Box, type Detection, type Picture, iou } from "./records.js";
 export type Outputs = Readonly<Record<string, Float32Array>>;
 
 /**
- * A network's input: levels 0 to 255, one channel after the other.
+ * A network's input: levels 0 to 255, stored channel by channel.
  *
- * Networks that see colours take blue, green and red as (1, 3, height, width) floats, others grey as (height, width, 1) bytes.
+ * Colour networks take blue, green and red as (1, 3, height, width) floats, others grey as (height, width, 1) bytes.
  */
 export interface NetworkInput {
   readonly data: Float32Array | Uint8Array;
@@ -21,39 +21,39 @@ export interface NetworkInput {
 /** Runs the detector's network. */
 export type RunDetector = (input: NetworkInput) => Promise<Outputs>;
 
-/** One kind of network: what it is given, and how its answers are read. */
+/** Input format of a network and decoding of its outputs. */
 export interface Decoder {
-  /** Whether it is given grey levels; else blue, green and red. */
+  /** Whether the input is grey; otherwise blue, green and red. */
   readonly isGrey: boolean;
   /** Width and height of the input are multiples of this. */
   readonly multiple: number;
   /** Names of the outputs that `decode` needs. */
   readonly outputs: readonly string[];
   readonly limits: {
-    /** A picture's longer side is scaled down to this many pixels. */
+    /** Maximum longer side in pixels to which pictures are scaled down. */
     readonly max_side: number;
     /** Detections below this score are dropped. */
     readonly min_score: number;
-    /** The same for a face that was there a moment ago. */
+    /** The same for faces that were found in the previous frame. */
     readonly known_score: number;
   };
   /** Return the faces in an input, in pixels of that input, without overlaps. */
   decode(outputs: Outputs, input: NetworkInput, minScore: number): Detection[];
   /**
-   * Return the faces of a whole picture from two readings, the second at half the size, both in the picture's pixels.
+   * Combine the detections of a picture at full and at half size, both in the picture's pixels.
    *
-   * A network without this reads a whole picture once.
+   * Networks without this read a whole picture once.
    */
   readonly agreed?: { readonly least_score: number; join(fine: readonly Detection[], half: readonly Detection[]): Detection[] };
 }
 
-/** What the finder needs of a detector. */
+/** Interface of a detector for the finder. */
 export interface FaceDetector {
   /** Return the faces in a picture, from left to right. */
   detect(picture: Picture): Promise<Detection[]>;
-  /** Return the large (near) faces of a picture, in a third of the time. */
+  /** Return the large (near) faces of a picture; takes a third of the time of `detect`. */
   detectCoarsely(picture: Picture): Promise<Detection[]>;
-  /** Return the faces around each of `boxes`, which are looked at in small windows. */
+  /** Return the faces around each of `boxes`, searched in small windows. */
   detectNear(picture: Picture, boxes: readonly Box[]): Promise<Detection[][]>;
 }
 
@@ -66,7 +66,7 @@ export class NetworkDetector implements FaceDetector {
     private readonly decoder: Decoder,
   ) {}
 
-  /** Where a face is small, the picture is searched at a larger size as well. */
+  /** If a face is small, the picture is also searched at a larger size. */
   async detect(picture: Picture): Promise<Detection[]> {
     const { max_side } = this.decoder.limits;
     const found = await this.search(picture, max_side);
@@ -121,7 +121,7 @@ export class NetworkDetector implements FaceDetector {
     return this.decoder.decode(await this.run(input), input, minScore).filter(canBeAligned);
   }
 
-  /** Return a black input of at least this size; the same memory each time, since inputs of one size follow one another. */
+  /** Return a black input of at least this size; its memory is reused if the size is the same as before. */
   private input(atLeastWidth: number, atLeastHeight: number): NetworkInput {
     const { multiple, isGrey } = this.decoder;
     const [width, height] = [atLeastWidth, atLeastHeight].map((side) => Math.ceil(side / multiple) * multiple) as [number, number];
@@ -136,7 +136,7 @@ export class NetworkDetector implements FaceDetector {
     return { data, width, height };
   }
 
-  /** Put a region of a picture into an input at (left, top), at the size of `width` by `height`. */
+  /** Copy a region of a picture, resized to `width` by `height`, into an input at (left, top). */
   private place(
     input: NetworkInput,
     left: number,
@@ -158,12 +158,15 @@ export class NetworkDetector implements FaceDetector {
     channels.forEach((channel, k) => resize(to(k), width, height, channel, region, mode));
   }
 
-  /** Put the window around a face into an input at `at`; return its left and top, and picture pixels for each window pixel. */
+  /** Copy the window around a face into an input at `at`; return its left and top, and picture pixels per window pixel. */
   private placeWindow(input: NetworkInput, at: number, picture: Picture, box: Box): { left: number; top: number; zoom: number } {
     const window = DETECTOR.window;
-    const side = Math.max(roundEven(DETECTOR.around * Math.max(box.w, box.h)), window);
-    const left = roundEven(box.x + box.w / 2 - side / 2);
-    const top = roundEven(box.y + box.h / 2 - side / 2);
+    const { around, sizes_per_octave, places_per_side } = DETECTOR;
+    const octaves = Math.log2(Math.max((around * Math.max(box.w, box.h)) / window, 1));
+    const side = roundEven(window * 2 ** (roundEven(sizes_per_octave * octaves) / sizes_per_octave));
+    const cell = side / places_per_side;
+    const left = roundEven(roundEven((box.x + box.w / 2 - side / 2) / cell) * cell);
+    const top = roundEven(roundEven((box.y + box.h / 2 - side / 2) / cell) * cell);
     const region: Region = {
       x0: Math.max(left, 0),
       y0: Math.max(top, 0),
@@ -182,7 +185,7 @@ export class NetworkDetector implements FaceDetector {
   }
 }
 
-/** Return width and height with no side longer than `maxSide`, and the scale, at most 1. */
+/** Return width and height scaled down to at most `maxSide`, and the scale, at most 1. */
 function shrunkSize(picture: { readonly width: number; readonly height: number }, maxSide: number): [number, number, number] {
   const scale = Math.min(1, maxSide / Math.max(picture.width, picture.height));
   return [Math.max(1, roundEven(picture.width * scale)), Math.max(1, roundEven(picture.height * scale)), scale];
@@ -192,7 +195,7 @@ function fromLeft(found: Detection[]): Detection[] {
   return found.sort((a, b) => a.box.x - b.box.x);
 }
 
-/** Return a detection moved by (dx, dy), then enlarged by `zoom` about the origin. */
+/** Return a detection moved by (dx, dy) and then scaled by `zoom` about the origin. */
 function moved(detection: Detection, dx: number, dy: number, zoom: number): Detection {
   const { x, y, w, h } = detection.box;
   return {
@@ -202,7 +205,7 @@ function moved(detection: Detection, dx: number, dy: number, zoom: number): Dete
   };
 }
 
-/** Return whether a detection is finite, and its landmarks do not fall together. */
+/** Return whether a detection is finite and its landmarks do not coincide. */
 function canBeAligned({ box, landmarks }: Detection): boolean {
   if (![box.x, box.y, ...landmarks].every(Number.isFinite) || !(box.w > 0 && box.h > 0)) return false;
   const spread = (first: number): number => {

@@ -1,4 +1,4 @@
-/** Transitions between expressions, and how long each expression lasts. */
+/** Transitions between expressions and durations of expressions. */
 
 import { EMOTIONS, EPISODES } from "./constants.js";
 import { type FrameResult, labelIndex } from "./records.js";
@@ -17,7 +17,7 @@ interface Open {
   readonly interval_s: number;
 }
 
-/** How often an expression was shown, and for how long. */
+/** Number and durations of the episodes of an expression. */
 export interface Dwell {
   readonly count: number;
   readonly mean_s: number;
@@ -36,7 +36,7 @@ export class Episodes {
 
   update(frame: FrameResult): void {
     for (const [name, last] of this.open) {
-      // the shorter of the two intervals is the frame rate: the other one may include part of the gap
+      // the shorter interval is the frame interval, since the other may include part of the gap
       if (frame.t_s - last.t_s - Math.min(last.interval_s, frame.interval_s) > EPISODES.longest_gap_s) {
         this.open.delete(name);
         this.close(last.episode);
@@ -62,13 +62,13 @@ export class Episodes {
     }
   }
 
-  /** The newest episodes and those that last, by their start. */
+  /** The latest and the ongoing episodes, sorted by start. */
   get episodes(): Episode[] {
     const all = [...this.closed, ...[...this.open.values()].map((last) => last.episode)];
     return all.sort((a, b) => a.start_s - b.start_s || (a.track_id < b.track_id ? -1 : a.track_id > b.track_id ? 1 : 0));
   }
 
-  /** By label; labels that were never shown are left out. */
+  /** Dwell by label, without labels that were never shown. */
   get dwell(): Record<string, Dwell> {
     const found: Record<string, Dwell> = {};
     EMOTIONS.forEach((name, k) => {

@@ -6,7 +6,7 @@ import type { FaceDetector } from "./detector.js";
 import { GREEN, channelOf, thumbnail } from "./picture.js";
 import { type Box, type Detection, type Picture, boxRegion, iou } from "./records.js";
 
-/** A face of the last frame, and how far it had moved since the one before. */
+/** A face of the previous frame and its displacement since the frame before that. */
 interface Followed {
   readonly detection: Detection;
   readonly dx: number;
@@ -14,9 +14,9 @@ interface Followed {
 }
 
 /**
- * Finds the faces of each frame, using those of the frame before: known faces are looked for in small windows, and
- * not at all for a tenth of a second while the picture around them stands still. The whole frame is searched twice
- * a second at half its size, thoroughly every two seconds, and at once when a face is lost or after a cut.
+ * Finds the faces of each frame, using those of the previous one. Known faces are detected again in small windows; if
+ * none has moved, even that is skipped for up to 0.1 s. The whole frame is searched twice a second at half the size,
+ * thoroughly every two seconds, and thoroughly at once when a face is lost or after a cut.
  */
 export class FaceFinder {
   private faces: Followed[] = [];
@@ -63,7 +63,7 @@ export class FaceFinder {
     return found;
   }
 
-  /** Return whether every face looks as it did when it was last looked at. */
+  /** Return whether no face has changed since it was last detected. */
   private isStill(picture: Picture): boolean {
     return this.faces.every((face, k) => {
       const before = this.thumbs[k]!;
@@ -74,7 +74,7 @@ export class FaceFinder {
     });
   }
 
-  /** Return the known faces, detected again in their windows, without lost or merged ones. */
+  /** Return the known faces, detected again in their windows, without lost faces and duplicates. */
   private async lookNear(picture: Picture): Promise<Detection[]> {
     const expected = this.faces.map(({ detection: { box }, dx, dy }) => ({ x: box.x + dx, y: box.y + dy, w: box.w, h: box.h }));
     const seen = await this.detector.detectNear(picture, expected);
@@ -87,7 +87,7 @@ export class FaceFinder {
     return found;
   }
 
-  /** Return a face with its movement since the last frame; none for a new one. */
+  /** Return a face with its displacement since the previous frame; 0 for a new face. */
   private followed(detection: Detection): Followed {
     const before = bestMatch(this.faces, detection.box, (face) => face.detection.box);
     if (before === undefined || iou(before.detection.box, detection.box) < FINDER.min_iou) {
@@ -98,7 +98,7 @@ export class FaceFinder {
   }
 }
 
-/** Return the candidate whose box overlaps most with `box`, the first of equal ones. */
+/** Return the candidate with the highest overlap with `box`; the first one on a tie. */
 function bestMatch<T>(candidates: readonly T[], box: Box, boxOf: (candidate: T) => Box): T | undefined {
   let best: T | undefined;
   let most = -1;

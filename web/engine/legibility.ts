@@ -10,7 +10,7 @@ export interface Measures {
   readonly sharpness: number;
 }
 
-/** Return the measures of a crop of 48x48 grey levels. Sharpness after Pech-Pacheco et al. 2000. */
+/** Return the measures of a crop of 48x48 grey levels. Sharpness follows Pech-Pacheco et al. 2000. */
 export function pictureMeasures(crop: Uint8Array): Measures {
   const size = CROP.size;
   const { mean, variance } = moments(crop, crop.length);
@@ -37,10 +37,10 @@ function moments(values: Uint8Array | Int32Array, count: number): { mean: number
 }
 
 /**
- * Return why a face cannot be read, "" if it can.
+ * Return the reason why a face fails the quality gate, "" if it passes.
  *
- * @param sidePx How many frame pixels the side of the crop covers.
- * @param wasRead Whether the face was read a moment ago; the limits are a little wider then.
+ * @param sidePx Side of the crop in frame pixels.
+ * @param wasRead Whether the face was read in the previous frame; its limits are then wider.
  */
 export function whyUnread(crop: Uint8Array, sidePx: number, pose: HeadPose | null, wasRead: boolean): string {
   const slack = wasRead ? LEGIBILITY.slack : 0;

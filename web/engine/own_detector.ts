@@ -1,4 +1,4 @@
-/** `mien-detect`, the detector in the package: it reads grey pictures of any size and answers for all cells that see a face. */
+/** `mien-detect`, the packaged detector: takes grey pictures of any size and returns the cells that predict a face. */
 
 import { DETECTOR } from "./constants.js";
 import type { Decoder } from "./detector.js";
@@ -27,10 +27,10 @@ export const MIEN_DETECT: Decoder = {
 };
 
 /**
- * Return the faces that cells answered for; the surest cells come first.
+ * Merge cells, sorted by descending score, to faces.
  *
- * Cells whose boxes overlap answer for one face. Its box and landmarks are the means over those that nearly agree with the
- * surest, weighted by their scores.
+ * Cells whose boxes overlap belong to the same face. Its box and landmarks are means, weighted by score, over the cells
+ * whose boxes nearly agree with that of the highest score.
  */
 function mergedFaces(cells: readonly Detection[]): Detection[] {
   const found: Detection[] = [];
@@ -47,14 +47,14 @@ function mergedFaces(cells: readonly Detection[]): Detection[] {
   return found;
 }
 
-/** Return how much of the smaller of two boxes lies in the other, 0 to 1. */
+/** Return the intersection of two boxes as a share of the smaller one, 0 to 1. */
 function shareInside(a: Box, b: Box): number {
   const across = Math.max(0, Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x));
   const down = Math.max(0, Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y));
   return (across * down) / Math.min(a.w * a.h, b.w * b.h);
 }
 
-/** Return the mean of cells weighted by their scores, with the score of the first. */
+/** Return the mean of cells, weighted by score, with the score of the first one. */
 function weightedMean(cells: readonly Detection[]): Detection {
   const sum = cells.reduce((total, { score }) => total + score, 0);
   const box = { x: 0, y: 0, w: 0, h: 0 };
@@ -68,10 +68,10 @@ function weightedMean(cells: readonly Detection[]): Detection {
 }
 
 /**
- * Return the faces of a picture from two readings, both in its pixels: the second was of half its size.
+ * Combine the detections of a picture at full and at half size, both in its pixels.
  *
- * The score of a face that both readings can see is the mean of the two, 0 for the one that does not see it. Of a small
- * one only the first can tell, so its score is lowered.
+ * The score of a face is the mean of the two, with 0 for a size at which it was not detected. Small faces may be missed at
+ * half size, so their score is reduced by a limited amount.
  */
 function agreedFaces(fine: readonly Detection[], half: readonly Detection[]): Detection[] {
   return fine.map((face) => {

@@ -1,4 +1,4 @@
-/** Pixels: grey levels and resizing, with the results of OpenCV. */
+/** Conversion to grey and resizing, with the same results as OpenCV. */
 
 import type { Picture } from "./records.js";
 
@@ -9,7 +9,7 @@ export interface Grey {
   readonly height: number;
 }
 
-/** A part of a picture, in whole pixels; the right and lower edges are outside. */
+/** A part of a picture in whole pixels; the right and lower edges are exclusive. */
 export interface Region {
   readonly x0: number;
   readonly y0: number;
@@ -17,7 +17,7 @@ export interface Region {
   readonly y1: number;
 }
 
-/** One colour of a picture, or grey levels: the level at (x, y) is `data[first + step * (y * width + x)]`. */
+/** A colour channel or grey levels: the level at (x, y) is `data[first + step * (y * width + x)]`. */
 export interface Channel {
   readonly data: Uint8ClampedArray | Uint8Array;
   readonly width: number;
@@ -26,21 +26,21 @@ export interface Channel {
   readonly first: number;
 }
 
-/** Where levels are written: row after row from `start`, in an array whose rows are `stride` long. */
+/** Destination of levels, written row by row from `start`, with rows `stride` apart. */
 export interface Target {
   readonly data: Float32Array | Uint8Array;
   readonly start: number;
   readonly stride: number;
 }
 
-/** How a picture shrinks: averaged over areas, or interpolated, after it was averaged by a whole factor where that is 2 or more. */
+/** Resize method: area averaging, or linear interpolation after averaging by an integer factor of 2 or more, if possible. */
 export type ResizeMode = "area" | "linear";
 
 export const RED = 0;
 export const GREEN = 1;
 export const BLUE = 2;
 
-/** Return one colour of a picture: `RED`, `GREEN` or `BLUE`. */
+/** Return a colour channel of a picture: `RED`, `GREEN` or `BLUE`. */
 export function channelOf(picture: Picture, colour: number): Channel {
   return { data: picture.data, width: picture.width, height: picture.height, step: 4, first: colour };
 }
@@ -50,7 +50,7 @@ export function greyChannel({ data, width, height }: Grey): Channel {
   return { data, width, height, step: 1, first: 0 };
 }
 
-/** Return `value` rounded to a whole number, halves to the even one, as Python and OpenCV round. */
+/** Round to the nearest integer, halves to even, as Python and OpenCV do. */
 export function roundEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;
@@ -59,7 +59,7 @@ export function roundEven(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-/** Return the mean of a sum of levels, rounded as OpenCV does: a half goes up where four pixels are averaged, else to even. */
+/** Return the mean of a sum of levels, rounded as in OpenCV: halves up for four pixels, else to even. */
 export function averaged(sum: number, share: number): number {
   return share === 0.25 ? (sum + 2) >> 2 : roundEven(Math.fround(sum * Math.fround(share)));
 }
@@ -79,7 +79,7 @@ export function toGrey(picture: Picture, region: Region): Grey {
   return { data: grey, width, height };
 }
 
-/** Write a region of a channel at another size. */
+/** Write a resized region of a channel. */
 export function resize(target: Target, width: number, height: number, source: Channel, region: Region, mode: ResizeMode): void {
   const fromWidth = region.x1 - region.x0;
   const fromHeight = region.y1 - region.y0;
@@ -93,7 +93,7 @@ export function resize(target: Target, width: number, height: number, source: Ch
       interpolate(target, width, height, source, region);
       return;
     }
-    // what is left over at the right and the lower edge is not used
+    // the remainder at the right and lower edges is not used
     const [w, h] = [Math.trunc(fromWidth / factor), Math.trunc(fromHeight / factor)];
     const smaller = { data: new Uint8Array(w * h), width: w, height: h };
     const whole = { x0: region.x0, y0: region.y0, x1: region.x0 + w * factor, y1: region.y0 + h * factor };
@@ -127,7 +127,7 @@ function copy(target: Target, source: Channel, region: Region): void {
   }
 }
 
-/** Average by a whole factor, which needs no weights. */
+/** Average by an integer factor, which needs no weights. */
 function averageWhole(target: Target, width: number, height: number, source: Channel, region: Region): void {
   const across = (region.x1 - region.x0) / width;
   const down = (region.y1 - region.y0) / height;
@@ -147,7 +147,7 @@ function averageWhole(target: Target, width: number, height: number, source: Cha
   }
 }
 
-/** Where the samples of one axis come from: for each target pixel a range of sources and their weights. */
+/** Sampling of one axis: for each target pixel, a range of source pixels and their weights. */
 interface Taps {
   readonly first: Int32Array;
   readonly count: Int32Array;
@@ -176,7 +176,7 @@ function areaTaps(from: number, to: number): Taps {
   return { first, count, weights, stride };
 }
 
-/** Return the taps with which OpenCV's area mode interpolates where a picture grows: pixels keep their edges, not their centres. */
+/** Return the taps of OpenCV's area mode for enlargement, which aligns the edges of pixels, not their centres. */
 function growingTaps(from: number, to: number): Taps {
   const scale = from / to;
   const first = new Int32Array(to);
@@ -200,14 +200,14 @@ function taps(from: number, to: number, shrinks: boolean): Taps {
   const key = `${from}:${to}:${shrinks}`;
   let found = TAPS.get(key);
   if (found === undefined) {
-    if (TAPS.size > 64) TAPS.clear(); // windows come in few sizes; what is kept is bounded
+    if (TAPS.size > 64) TAPS.clear(); // limits the cache; windows have few sizes
     found = shrinks ? areaTaps(from, to) : growingTaps(from, to);
     TAPS.set(key, found);
   }
   return found;
 }
 
-/** Average by weights, as OpenCV's `INTER_AREA`; where either side grows, that interpolates. */
+/** Weighted average as in OpenCV's `INTER_AREA`, which interpolates if either side grows. */
 function average(target: Target, width: number, height: number, source: Channel, region: Region): void {
   const fromWidth = region.x1 - region.x0;
   const fromHeight = region.y1 - region.y0;
@@ -234,7 +234,7 @@ function average(target: Target, width: number, height: number, source: Channel,
   }
 }
 
-/** For each target pixel of an axis the first of two sources, and the weight of the second in 2048ths, as OpenCV has them. */
+/** For each target pixel of an axis, the first of two source pixels and the weight of the second in 2048ths, as in OpenCV. */
 function fixedTaps(from: number, to: number): { first: Int32Array; second: Int32Array } {
   const scale = from / to;
   const first = new Int32Array(to);
@@ -249,7 +249,7 @@ function fixedTaps(from: number, to: number): { first: Int32Array; second: Int32
   return { first, second };
 }
 
-/** Interpolate linearly in the fixed point of OpenCV's `INTER_LINEAR`, which differs from exact arithmetic in the last bit. */
+/** Linear interpolation in the fixed-point arithmetic of OpenCV's `INTER_LINEAR`, which differs in the last bit. */
 function interpolate(target: Target, width: number, height: number, source: Channel, region: Region): void {
   const across = fixedTaps(region.x1 - region.x0, width);
   const down = fixedTaps(region.y1 - region.y0, height);

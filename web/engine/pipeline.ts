@@ -1,4 +1,4 @@
-/** One frame in, everything known about its faces out. The answer depends on the frames given so far and on nothing else. */
+/** Processing of one frame. The result depends only on this and the previous frames. */
 
 import { CROP, NOT_PERMITTED } from "./constants.js";
 import type { FaceDetector } from "./detector.js";
@@ -10,10 +10,10 @@ import { type Detection, type FaceReading, type Frame, type FrameResult, facesSc
 import { Smoother } from "./smoother.js";
 import { Tracker } from "./tracker.js";
 
-/** Returns seven probabilities for each of N crops, given as N times 48x48 grey levels. */
+/** Returns seven probabilities for each of `count` crops, given as `count` times 48x48 grey levels. */
 export type ReadFaces = (crops: Uint8Array, count: number) => Promise<Float32Array>;
 
-/** A model that reads expressions, and the confidence below which its answers are shown as uncertain. */
+/** A model that reads expressions, and the confidence below which its predictions are shown as uncertain. */
 export interface ExpressionReader {
   readonly read: ReadFaces;
   /** By class, 0 to 1. */
@@ -22,7 +22,7 @@ export interface ExpressionReader {
 
 const CROP_BYTES = CROP.size * CROP.size;
 
-/** Find, align, judge, read, track and smooth. State is kept by track. */
+/** Detects, aligns, checks, reads, tracks and smooths faces. State is kept per track. */
 export class Pipeline {
   private readonly finder: FaceFinder;
   private readonly tracker: Tracker;
@@ -32,9 +32,9 @@ export class Pipeline {
   private step_s = 0;
 
   /**
-   * @param reader Reads all faces of a frame at once; null where expressions may not be read.
-   * @param random Source of the names of tracks: random whole numbers below its argument.
-   * @param tau_s Time constant of the smoothing; 0 for none.
+   * @param reader Reads all faces of a frame at once; null if expressions may not be read.
+   * @param random Returns random integers below its argument, for track names.
+   * @param tau_s Time constant of the smoothing in seconds; 0 for none.
    */
   constructor(
     detector: FaceDetector,
@@ -47,7 +47,7 @@ export class Pipeline {
     this.smoother = new Smoother(tau_s);
   }
 
-  /** Return the faces of a frame; frames come in the order of their times. */
+  /** Return the faces of a frame; frames must be in chronological order. */
   async update(frame: Frame): Promise<FrameResult> {
     const detections = await this.finder.update(frame.t_s, frame.picture);
     if (frame.is_new_scene) this.tracker.forget();

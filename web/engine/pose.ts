@@ -1,18 +1,18 @@
-/** Head pose from five landmarks, and the decision whether a head faces the screen. */
+/** Head pose from five landmarks, and whether a head faces the screen. */
 
 import { LONGEST_INTERVAL_S, POSE } from "./constants.js";
 import { type FaceReading, type HeadPose, type Landmarks, facesScreen } from "./records.js";
 
 type Vector = readonly [number, number, number];
 
-/** The pseudo-inverse (5, 3) of the rigid head: landmarks to the affine camera. */
+/** The pseudo-inverse (5, 3) of the rigid head model, from landmarks to the affine camera. */
 const FIT = POSE.fit as unknown as readonly Vector[];
 
 const DEGREES = 180 / Math.PI;
 
 /**
- * Return the head pose, or null if landmarks coincide: the affine camera that fits best, and the rotation nearest to it
- * (POS, DeMenthon and Davis 1995).
+ * Return the head pose, or null if landmarks coincide: the rotation nearest to the least-squares affine camera (POS,
+ * DeMenthon and Davis 1995).
  */
 export function headPose(landmarks: Landmarks): HeadPose | null {
   let mx = 0;
@@ -35,7 +35,7 @@ export function headPose(landmarks: Landmarks): HeadPose | null {
   const towards = cross(across, down);
   const yaw = Math.atan2(across[2], towards[2]);
   const pitch = Math.asin(Math.max(-1, Math.min(1, -down[2])));
-  // what is left when yaw and pitch are undone turns about the head's own axis
+  // the rotation that remains after yaw and pitch are undone is the roll
   const [sy, cy, sp, cp] = [Math.sin(yaw), Math.cos(yaw), Math.sin(pitch), Math.cos(pitch)];
   const undone = (column: number): [number, number] => {
     const [x, y, z] = [across[column]!, down[column]!, towards[column]!];
@@ -45,7 +45,7 @@ export function headPose(landmarks: Landmarks): HeadPose | null {
   return { yaw_deg: yaw * DEGREES, pitch_deg: pitch * DEGREES, roll_deg: Math.atan2(y, x) * DEGREES };
 }
 
-/** Return the two orthonormal rows nearest to (c, d): the polar factor of a (2, 3) matrix; null where it has no rank 2. */
+/** Return the two orthonormal rows nearest to (c, d), the polar factor of a (2, 3) matrix; null if its rank is below 2. */
 function nearestRows(c: Vector, d: Vector): [Vector, Vector] | null {
   // A Aᵀ = [[p, q], [q, r]]; its inverse square root gives the polar factor
   const p = dot(c, c);
@@ -74,7 +74,7 @@ function cross(a: Vector, b: Vector): Vector {
   return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 }
 
-/** Decides for each face of a stream whether it faces the screen, with hysteresis. */
+/** Decides with hysteresis whether each face in a stream faces the screen. */
 export class FacingFilter {
   private readonly facing = new Map<string, { facing: boolean; t_s: number }>();
 

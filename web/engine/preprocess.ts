@@ -1,4 +1,4 @@
-/** From a face in a frame to the 48x48 grey crop that the model takes: byte for byte what `mien.preprocess` makes. */
+/** Conversion of a face to the model's 48x48 grey crop, byte-identical to `mien.preprocess`. */
 
 import { CROP } from "./constants.js";
 import { averaged, roundEven, toGrey } from "./picture.js";
@@ -7,7 +7,7 @@ import type { Landmarks, Picture } from "./records.js";
 /** A (2, 3) transform from frame pixels to crop pixels, row by row. */
 export type Transform = readonly [number, number, number, number, number, number];
 
-/** Return the similarity transform that brings five landmarks closest to the canonical ones (Umeyama 1991). */
+/** Return the least-squares similarity transform from five landmarks to the canonical ones (Umeyama 1991). */
 export function similarityFromLandmarks(landmarks: Landmarks): Transform {
   const canonical = CROP.canonical_landmarks;
   let sx = 0;
@@ -38,12 +38,12 @@ export function similarityFromLandmarks(landmarks: Landmarks): Transform {
   return [a, -b, tx - (a * sx - b * sy), b, a, ty - (b * sx + a * sy)];
 }
 
-/** Return how many frame pixels the side of a crop covers. */
+/** Return the side of a crop in frame pixels. */
 export function cropSidePx(transform: Transform): number {
   return CROP.size / Math.hypot(transform[0], transform[3]);
 }
 
-/** Write the crop that `transform` cuts out of a picture into `crop`, 48x48 grey levels. */
+/** Warp a picture by `transform` into `crop`, 48x48 grey levels. */
 export function warpFace(picture: Picture, transform: Transform, crop: Uint8Array): void {
   const scale = Math.hypot(transform[0], transform[3]);
   const factor = Math.min(CROP.max_supersampling, Math.max(1, Math.ceil(1 / scale)));
@@ -69,7 +69,7 @@ function scratch(length: number): Uint8Array {
   return buffer;
 }
 
-/** Sample a picture's grey levels linearly, in the fixed point of OpenCV's `warpAffine`; outside, its edge goes on. */
+/** Sample grey levels linearly in the fixed-point arithmetic of OpenCV's `warpAffine`; the border is replicated. */
 function warpAffine(picture: Picture, m: Transform, side: number, out: Uint8Array): void {
   const d = 1 / (m[0] * m[4] - m[1] * m[3]);
   const a0 = m[4] * d;
@@ -84,7 +84,7 @@ function warpAffine(picture: Picture, m: Transform, side: number, out: Uint8Arra
     dx[x] = roundEven(a0 * x * 1024);
     dy[x] = roundEven(b0 * x * 1024);
   }
-  // grey levels are needed only where samples lie
+  // only the sampled region is converted to grey
   const corners = [
     [0, 0],
     [side, 0],
@@ -122,7 +122,7 @@ function warpAffine(picture: Picture, m: Transform, side: number, out: Uint8Arra
   }
 }
 
-/** Average squares of `factor` by `factor` levels down to one, as OpenCV's `INTER_AREA` does. */
+/** Average blocks of `factor` by `factor` levels, as OpenCV's `INTER_AREA` does. */
 function averageDown(fine: Uint8Array, factor: number, crop: Uint8Array): void {
   const size = CROP.size;
   const side = size * factor;

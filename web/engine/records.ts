@@ -1,28 +1,28 @@
-/** The records in which stages meet. Coordinates are pixels of the frame, x to the right and y down; times are seconds. */
+/** Records exchanged by the stages. Coordinates are frame pixels, x to the right and y down; times are seconds. */
 
 import { EMOTIONS, FACING_PITCH_DEG, FACING_YAW_DEG } from "./constants.js";
 
-/** One picture: `data` holds red, green, blue and alpha of each pixel, row by row. */
+/** A picture: `data` contains red, green, blue and alpha of each pixel, row by row. */
 export interface Picture {
   readonly data: Uint8ClampedArray | Uint8Array;
   readonly width: number;
   readonly height: number;
 }
 
-/** One picture of a source, and the time it stands for. */
+/** A picture of a source and its time. */
 export interface Frame {
   /** Position in the source, from 0; dropped frames leave gaps. */
   readonly index: number;
   /** Presentation time of a recording, or seconds since a camera's session began. */
   readonly t_s: number;
-  /** How much time the frame stands for, in seconds. */
+  /** Duration that the frame represents, in seconds. */
   readonly interval_s: number;
-  /** Whether it is unrelated to the previous frame, like the pictures of a folder. */
+  /** Whether it is unrelated to the previous frame, as with pictures of a folder. */
   readonly is_new_scene: boolean;
   readonly picture: Picture;
 }
 
-/** An upright rectangle; it may reach out of the frame. */
+/** An axis-aligned rectangle; it may extend beyond the frame. */
 export interface Box {
   readonly x: number;
   readonly y: number;
@@ -30,10 +30,10 @@ export interface Box {
   readonly h: number;
 }
 
-/** Five points: right eye, left eye, nose tip, right and left mouth corner, as x and y in turn. */
+/** Five points, x and y alternating: right eye, left eye, nose tip, right and left mouth corner. */
 export type Landmarks = Float32Array;
 
-/** A face that the detector found. */
+/** A detected face. */
 export interface Detection {
   readonly box: Box;
   /** The detector's confidence, 0 to 1. */
@@ -41,7 +41,7 @@ export interface Detection {
   readonly landmarks: Landmarks;
 }
 
-/** Where a head points, in degrees; all 0 looks straight into the camera. */
+/** Head pose in degrees; 0, 0, 0 looks straight into the camera. */
 export interface HeadPose {
   readonly yaw_deg: number;
   readonly pitch_deg: number;
@@ -50,25 +50,25 @@ export interface HeadPose {
 
 /** One face in one frame. */
 export interface FaceReading {
-  /** A random name that ends with the session. */
+  /** A random name, valid within the session. */
   readonly track_id: string;
   readonly box: Box;
   readonly score: number;
   readonly landmarks: Landmarks;
-  /** Seven probabilities of this frame alone; empty where the face was not read. */
+  /** Seven probabilities of this frame; empty if the face was not read. */
   readonly raw: readonly number[];
   /** The same, smoothed over time. */
   readonly smoothed: readonly number[];
-  /** The class that is shown, "" where the face was not read. */
+  /** The displayed class; "" if the face was not read. */
   readonly label: string;
-  /** The smoothed probability of `label`; 0 where the face was not read. */
+  /** The smoothed probability of `label`; 0 if the face was not read. */
   readonly confidence: number;
-  /** Whether the confidence is too low to be believed. */
+  /** Whether the confidence is below the class's threshold. */
   readonly uncertain: boolean;
   readonly pose: HeadPose | null;
-  /** Why the face was not read ("too small"), or "". */
+  /** Reason why the face was not read ("too small"), or "". */
   readonly unread: string;
-  /** Whether the head points at the screen; null where that is unknown. */
+  /** Whether the head points at the screen; null if unknown. */
   readonly facing: boolean | null;
 }
 
@@ -91,7 +91,7 @@ export function iou(a: Box, b: Box): number {
   return shared / (a.w * a.h + b.w * b.h - shared);
 }
 
-/** Return the pixels of a picture that lie in a box, at least one. */
+/** Return the pixel region of a box clipped to a picture, at least one pixel. */
 export function boxRegion(picture: Picture, box: Box): { x0: number; y0: number; x1: number; y1: number } {
   const x0 = Math.min(Math.max(Math.trunc(box.x), 0), picture.width - 1);
   const y0 = Math.min(Math.max(Math.trunc(box.y), 0), picture.height - 1);
@@ -105,20 +105,20 @@ export function facesScreen(pose: HeadPose, slack = 1): boolean {
   return Math.abs(pose.yaw_deg) <= slack * FACING_YAW_DEG && Math.abs(pose.pitch_deg) <= slack * FACING_PITCH_DEG;
 }
 
-/** Return the reading as people see it; a guess carries a question mark. */
+/** Return the reading as display text; uncertain ones have a question mark. */
 export function words(face: FaceReading): string {
   if (face.unread) return `not read: ${face.unread}`;
   return `${face.label}${face.uncertain ? "?" : ""} ${percent(face.confidence)}`;
 }
 
-/** Return a share as people read it, "42 %". */
+/** Format a share, 0 to 1, as a percentage such as "42 %". */
 export function percent(share: number): string {
   return Number.isNaN(share) ? "-" : `${Math.round(100 * share)} %`;
 }
 
-/** Return the position of a label in `EMOTIONS`. */
+/** Return the index of a label in `EMOTIONS`. */
 export function labelIndex(label: string): number {
   const at = EMOTIONS.indexOf(label);
-  if (at < 0) throw new Error(`${label} is none of the seven expressions`);
+  if (at < 0) throw new Error(`${label} is not one of the seven expressions`);
   return at;
 }

@@ -9,7 +9,7 @@ interface State {
   readonly label: string;
 }
 
-/** Exponential smoothing, one state for each track. After `tau_s` seconds of a new expression 63 % is new. */
+/** Exponential smoothing per track. After `tau_s` seconds of a new expression, it makes up 63 % of the smoothed value. */
 export class Smoother {
   private states = new Map<string, State>();
 
@@ -24,7 +24,7 @@ export class Smoother {
       const keep = Math.exp(-Math.max(0, t_s - state.t_s) / this.tau_s);
       smoothed = smoothed.map((value, k) => keep * state.probabilities[k]! + (1 - keep) * value);
       const first = argmax(smoothed);
-      // another expression must lead clearly to replace the one that is shown (Schmitt's trigger, 1938)
+      // another class must lead by a margin to replace the current label (a Schmitt trigger, 1938)
       const leads = smoothed[first]! - smoothed[labelIndex(state.label)]! > SMOOTHER.lead;
       label = leads ? EMOTIONS[first]! : state.label;
     }
@@ -38,7 +38,7 @@ export class Smoother {
   }
 }
 
-/** Return the position of the greatest value, the first of equal ones. */
+/** Return the index of the maximum; the first one on a tie. */
 export function argmax(values: readonly number[]): number {
   let best = 0;
   for (let k = 1; k < values.length; k++) if (values[k]! > values[best]!) best = k;

@@ -1,27 +1,27 @@
-/** A session as one xAPI statement, as the desktop's learning record store gets it at the end of a session. */
+/** A session as one xAPI statement, the same as the desktop version sends at the end of a session. */
 
 import { EMOTIONS, VERSION, XAPI } from "./constants.js";
 import type { Tally } from "./tally.js";
 
-/** An xAPI account: a name, and the address of the system that knows it. */
+/** An xAPI account: a name and the home page of its system. */
 export interface Account {
   readonly homePage: string;
   readonly name: string;
 }
 
-/** Random names of a session's statement; they stay the same however often it is saved, so that a store keeps it once. */
+/** Random ids of a session's statement, which do not change when it is saved again, so that a store keeps it once. */
 export interface StatementNames {
   readonly id: string;
   readonly registration: string;
   readonly account: Account;
 }
 
-/** Return new names, with an anonymous account. */
+/** Return new ids with an anonymous account. */
 export function newNames(): StatementNames {
   return { id: uuid(), registration: uuid(), account: { homePage: XAPI.accounts, name: uuid() } };
 }
 
-/** Return the statement about the end of a session: sums over the whole of it, and nothing of a frame or a face. */
+/** Return the statement about the end of a session with its totals, without data of single frames or faces. */
 export function sessionStatement(tally: Tally, started_at: string, observables: boolean, names: StatementNames): Record<string, unknown> {
   const { id, registration, account } = names;
   const [iri, display] = XAPI.terminated;
@@ -65,7 +65,7 @@ function sums(tally: Tally, observables: boolean): Record<string, unknown> {
 
 /** Return a time with its zone, some seconds later. */
 function later(time: string, seconds: number): string {
-  const zone = time.slice(-6); // as in +01:00
+  const zone = time.slice(-6); // such as +01:00
   const offset_ms = Date.parse(`1970-01-01T00:00:00${zone}`);
   return new Date(Date.parse(time) + 1000 * seconds - offset_ms).toISOString().replace("Z", zone);
 }

@@ -1,11 +1,11 @@
-/** A session as files: `observations.csv` and `summary.json`, with the desktop's names. */
+/** A session as files: `observations.csv` and `summary.json`, in the format of the desktop version. */
 
 import type { AffectValues } from "./affect.js";
 import { COLUMNS, EMOTIONS, OBSERVABLE_COLUMNS, TALLY, VERSION } from "./constants.js";
 import type { FaceReading, FrameResult } from "./records.js";
 import type { Interval, Tally, TrackSums } from "./tally.js";
 
-/** What a session is, beyond what was counted. */
+/** Facts about a session other than its counts. */
 export interface SessionFacts {
   readonly session_id: string;
   readonly started_at: string;
@@ -24,7 +24,7 @@ export function columns(expressions: boolean): readonly string[] {
   return expressions ? COLUMNS : OBSERVABLE_COLUMNS;
 }
 
-/** Return the rows of a frame as lines of `observations.csv`, each with its line's end. */
+/** Return the rows of a frame as lines of `observations.csv`, each with a line ending. */
 export function csvRows(result: FrameResult, expressions: boolean): string {
   const shown = columns(expressions);
   return result.faces
@@ -62,7 +62,7 @@ function cellsOf(face: FaceReading, result: FrameResult): Record<string, string 
   return cells;
 }
 
-/** Return a session as the desktop's `summary.json` has it; nothing of expressions where they may not be read. */
+/** Return a session in the format of the desktop version's `summary.json`, without expressions if they may not be read. */
 export function summaryDocument(tally: Tally, affect: AffectValues | null, facts: SessionFacts): Record<string, unknown> {
   const expressions = facts.policy === "full";
   const tracks = [...tally.tracks].sort(([, a], [, b]) => a.first_s - b.first_s);
@@ -157,7 +157,7 @@ function expressionFacts(tally: Tally, affect: AffectValues | null): Record<stri
   };
 }
 
-/** Return the time of each face; that of faces beyond a number is added up. */
+/** Return the time of each face; faces beyond a maximum number are combined. */
 function facesOf(tally: Tally, expressions: boolean): Record<string, unknown> {
   const found: Record<string, { presence_s: number; read_s: number; label_s: Record<string, number> }> = {};
   [...tally.tracks].forEach(([name, track]: [string, TrackSums], number) => {

@@ -1,8 +1,8 @@
 /**
- * The counts of a session: who was there, what was shown, who faced the screen.
+ * Counts of a session: presence, expressions and facing the screen.
  *
- * Sums are kept by face and by time slice, so memory does not grow with a session's length. A frame stands for at
- * most a second; time between two frames that neither of them stands for was not watched.
+ * Sums are kept by face and by time slice, so memory does not grow with a session's length. A frame represents at most a
+ * second; time between frames that is not represented by any frame counts as not watched.
  */
 
 import { EMOTIONS, TALLY } from "./constants.js";
@@ -25,7 +25,7 @@ export interface TrackSums {
   readonly seconds: number[];
 }
 
-/** A slice of a session's time: seconds by what happened in it. */
+/** A time slice of a session: seconds by category. */
 export interface Interval {
   readonly from_s: number;
   readonly to_s: number;
@@ -41,13 +41,13 @@ export class Tally {
   frames = 0;
   framesWithFace = 0;
   facesMax = 0;
-  /** Whether a head in the newest frame faces the screen; null where no pose is known. */
+  /** Whether a head in the latest frame faces the screen; null if no pose is known. */
   facingNow: boolean | null = null;
-  /** Seconds that no frame stands for. */
+  /** Seconds not represented by any frame. */
   missed_s = 0;
   readonly episodes = new Episodes();
   readonly tracks = new Map<string, TrackSums>();
-  /** Faces seen and not read, by the reason. */
+  /** Number of unread faces by reason. */
   readonly unread: Record<string, number> = {};
   private slice_s = TALLY.slice_s;
   private start_s: number | null = null;
@@ -59,7 +59,7 @@ export class Tally {
   update(frame: FrameResult): void {
     this.start_s ??= frame.t_s;
     if (this.last !== null) {
-      // a recorded frame stands for the time after it, a live one for the time before it
+      // a recorded frame represents the time after it, a live one the time before it
       const missed_s = frame.t_s - this.last.t_s - Math.max(this.last.interval_s, frame.interval_s);
       if (missed_s > 0) this.addMissed(frame.t_s - missed_s, frame.t_s);
     }
@@ -76,9 +76,9 @@ export class Tally {
     this.facingNow = poses.length > 0 ? poses.some(Boolean) : null;
   }
 
-  /** Seconds from the first frame to the last, on the source's clock. */
+  /** Seconds on the source's clock, watched or not. */
   get elapsed_s(): number {
-    return this.last === null || this.start_s === null ? 0 : this.last.t_s - this.start_s;
+    return this.present_s + this.total(EMPTY);
   }
 
   /** Seconds of face time by label. */
@@ -93,30 +93,29 @@ export class Tally {
     return shown.map((value) => (total > 1e-9 ? value / total : 0));
   }
 
-  /** Share of the face time with a known pose in which the head faced the screen; NaN before there is any. */
+  /** Share of the face time with known pose in which the head faced the screen; NaN if there is none. */
   get facingShare(): number {
     const [facing_s, away_s] = [this.total(FACING), this.total(AWAY)];
     return facing_s + away_s > 0 ? facing_s / (facing_s + away_s) : NaN;
   }
 
-  /** Share of the time in which a face was there; time that was not watched counts as absence. */
+  /** Share of the time with a face in view; time that was not watched counts as absence. */
   get presenceShare(): number {
-    const watched_s = this.present_s + this.total(EMPTY);
-    return watched_s > 0 ? this.present_s / watched_s : 0;
+    return this.elapsed_s > 0 ? this.present_s / this.elapsed_s : 0;
   }
 
-  /** Share of the time for which there are frames; 1 before any time has passed. */
+  /** Share of the time covered by frames; 1 before any time has passed. */
   get coverage(): number {
     return this.elapsed_s > 0 ? Math.max(0, 1 - this.missed_s / this.elapsed_s) : 1;
   }
 
-  /** Share of the *watched* time in which a face was there; NaN before any time has passed. */
+  /** Share of the *watched* time with a face in view; NaN before any time has passed. */
   get presenceWhileWatched(): number {
-    const watched_s = this.present_s + this.total(EMPTY) - this.missed_s;
+    const watched_s = this.elapsed_s - this.missed_s;
     return watched_s > 1e-9 ? this.present_s / watched_s : NaN;
   }
 
-  /** Let the distribution on screen restart; everything else goes on. */
+  /** Reset the distribution on screen; everything else is kept. */
   resetScreen(): void {
     this.atReset = this.label_s;
   }
@@ -137,7 +136,7 @@ export class Tally {
     return this.slices.reduce((sum, row) => sum + row[column]!, 0);
   }
 
-  /** Return the slice that lies `since_s` after the start; neighbours are merged to make room. */
+  /** Return the slice at `since_s` after the start; if there are too many, neighbouring slices are merged. */
   private sliceAt(since_s: number): number[] {
     let at = Math.trunc(Math.max(0, since_s) / this.slice_s);
     while (at >= TALLY.max_slices) {
@@ -154,7 +153,7 @@ export class Tally {
     return this.slices[at]!;
   }
 
-  /** Add time that nobody watched to the slices in which it lies. */
+  /** Add time that was not watched to its slices. */
   private addMissed(from_s: number, to_s: number): void {
     this.missed_s += to_s - from_s;
     const [from, to] = [from_s - this.start_s!, to_s - this.start_s!];

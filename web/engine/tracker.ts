@@ -1,4 +1,4 @@
-/** Face tracking. Track names are random, say nothing of the person, and end with the session. */
+/** Face tracking within one session. Track names are random and do not identify a person. */
 
 import { Appearance } from "./appearance.js";
 import { assign } from "./assignment.js";
@@ -17,14 +17,14 @@ class Track {
     private appearance: Appearance | null,
   ) {}
 
-  /** Return the predicted box at `t_s`, from a decaying velocity. */
+  /** Return the predicted box at `t_s` from the decaying velocity. */
   expected(t_s: number): Box {
     const [vx, vy] = this.speed ?? [0, 0];
     const way_s = TRACKER.coasting_s * (1 - Math.exp(-Math.max(0, t_s - this.seen_s) / TRACKER.coasting_s));
     return { x: this.box.x + vx * way_s, y: this.box.y + vy * way_s, w: this.box.w, h: this.box.h };
   }
 
-  /** Return whether a face of a frame looks as this track's did; true where one of them is not known. */
+  /** Return whether a face looks like this track's face; true if either appearance is unknown. */
   looksLike(look: Appearance | null, t_s: number, picture: Picture | null): boolean {
     if (this.appearance === null || look === null || picture === null) return true;
     const [highest, per_s, lowest] = TRACKER.likeness as [number, number, number];
@@ -47,22 +47,23 @@ class Track {
 }
 
 /**
- * Matches the faces of a frame to tracks by minimum total cost; the cost is the negative distance-IoU (Zheng et al. 2020).
+ * Matches the faces of each frame to tracks with minimum total cost, the negative distance-IoU (Zheng et al. 2020).
  *
- * A face that does not look like its track is someone else: after a cut, or when a tile of a video call has moved.
+ * A face that does not look like its track is treated as another person, for example after a cut or when a tile of a
+ * video call has moved.
  */
 export class Tracker {
   private tracks: Track[] = [];
   private readonly used = new Set<string>();
 
-  /** @param random Returns random whole numbers below its argument; the names of tracks are made of them. */
+  /** @param random Returns random integers below its argument, for track names. */
   constructor(private readonly random: (below: number) => number) {}
 
   /**
-   * Return one track name for each detection, in the same order; where time runs back, all tracks are over.
+   * Return one track name per detection, in the same order; if time decreases, all tracks end.
    *
    * @param picture The frame; null to match by position only.
-   * @param step_s Usual time between frames of the source.
+   * @param step_s Usual time between frames of the source, in seconds.
    */
   update(t_s: number, detections: readonly Detection[], picture: Picture | null, step_s: number): string[] {
     const forget_s = Math.max(TRACKER.forget_s, step_s > LONGEST_INTERVAL_S ? TRACKER.steps * step_s : 0);
@@ -97,7 +98,7 @@ export class Tracker {
     this.tracks = [];
   }
 
-  /** Names of the tracks that may still be matched. */
+  /** Names of the tracks that can still be matched. */
   get active(): ReadonlySet<string> {
     return new Set(this.tracks.map((track) => track.track_id));
   }

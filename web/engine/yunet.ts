@@ -1,4 +1,4 @@
-/** YuNet (Wu, Peng and Yu 2023): anchors on three grids, as OpenCV's `FaceDetectorYN` decodes them. */
+/** Decoder of YuNet (Wu, Peng and Yu 2023), the same as in OpenCV's `FaceDetectorYN`. */
 
 import { DETECTOR } from "./constants.js";
 import type { Decoder } from "./detector.js";
@@ -46,7 +46,7 @@ function unit(value: number): number {
   return Math.min(Math.max(value, 0), 1);
 }
 
-/** Return the best of overlapping detections (non-maximum suppression); overlaps are measured in whole pixels, as in OpenCV. */
+/** Non-maximum suppression; overlaps are computed in whole pixels, as in OpenCV. */
 function suppressed(found: Detection[]): Detection[] {
   const ordered = found
     .map((detection, place) => ({ detection, place }))

@@ -1,4 +1,4 @@
-/** Alerts: rare, about what learners say, never about faces. */
+/** Tests of alerts, which are rare and based on signals, never on faces. */
 
 import { describe, expect, it } from "vitest";
 import { Alerts } from "../teacher/alerts.js";
@@ -23,7 +23,7 @@ function bins(counts: readonly number[], signal_error = 3, people: number | null
   }));
 }
 
-/** Return what is said bin by bin. */
+/** Return the alert of each bin. */
 function told(counts: readonly number[], signal_error = 3, people: number | null = 50): string[] {
   const alerts = new Alerts(SIGNALS);
   const all = bins(counts, signal_error, people);

@@ -1,4 +1,4 @@
-/** What Python answers to fixed inputs; written by `tests/golden_engine.py`. */
+/** Python's results for fixed inputs; written by `tests/golden_engine.py`. */
 
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
@@ -16,7 +16,7 @@ export function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (byte) => parseInt(byte, 16));
 }
 
-/** Return the picture that `test_preprocess.golden_picture` makes. */
+/** Return the picture of `test_preprocess.golden_picture`. */
 export function goldenPicture(): Picture {
   const [width, height] = [320, 240];
   const data = new Uint8Array(4 * width * height);
@@ -33,7 +33,7 @@ export function goldenPicture(): Picture {
 
 const BACKGROUNDS = new Map<number, Uint32Array>();
 
-/** Draw what `golden_engine.draw` draws. */
+/** Draw the picture of `golden_engine.draw`. */
 export function draw(boxes: readonly Box[], people: readonly number[], place: number): Picture {
   const [width, height] = [640, 360];
   let background = BACKGROUNDS.get(place);

@@ -1,4 +1,4 @@
-/** The networks in ONNX Runtime Web against Python; `tests/test_browser.py` writes the answers of the networks that there are. */
+/** Compares the networks in ONNX Runtime Web with Python; `tests/test_browser.py` writes the expected outputs. */
 
 import { readFileSync } from "node:fs";
 import { env } from "onnxruntime-web/wasm";
@@ -15,7 +15,7 @@ describe.skipIf(!FILE)("networks", () => {
   const answers: Vectors = FILE ? JSON.parse(readFileSync(FILE, "utf-8")) : { detectors: [] };
   const runtime = new URL("../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm", import.meta.url);
   configureRuntime(runtime.href);
-  env.wasm.wasmBinary = readFileSync(runtime); // Node.js fetches no files
+  env.wasm.wasmBinary = readFileSync(runtime); // Node.js cannot fetch files
 
   test.each(["yunet", "mien-detect"])("%s finds what it finds in Python", async (name) => {
     const expected = answers.detectors.find((each: Vectors) => each.name === name);

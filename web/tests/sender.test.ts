@@ -1,4 +1,4 @@
-/** What a learner's page sends to a class, and what it never sends. */
+/** Tests of the messages that a learner's page sends to a class. */
 
 import { describe, expect, it } from "vitest";
 import { NOT_PERMITTED } from "../engine/constants.js";
@@ -48,7 +48,7 @@ describe("sender", () => {
     sender.tick(0);
     read(sender, 0, 12, frame("", { unread: "too dark" }));
     read(sender, 12, 12, frame("happy", {}, 0));
-    read(sender, 24, 12, frame("happy", {}, 2)); // nobody knows whose is whose
+    read(sender, 24, 12, frame("happy", {}, 2)); // several faces are not counted
     await settle();
     expect(sent).toEqual([]);
   });

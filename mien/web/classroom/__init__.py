@@ -1,1 +1,1 @@
-"""The class server: what a group shows, live and after the lesson, and never who."""
+"""Class server: aggregates of a group, live and after the lesson, never data of individuals."""

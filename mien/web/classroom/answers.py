@@ -1,4 +1,4 @@
-"""What routes share: tokens and bodies of requests, and errors as sentences with a status."""
+"""Helpers shared by the routes: tokens, request bodies and error responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RefusedError(Exception):
     Attributes:
         status: HTTP status.
         sentence: what is wrong and what to do.
-        wait_s: seconds after which it may be tried again; 0 where that does not help.
+        wait_s: seconds after which to retry; 0 if retrying does not help.
     """
 
     def __init__(self, status: int, sentence: str, wait_s: int = 0) -> None:
@@ -35,11 +35,11 @@ class RefusedError(Exception):
 
 
 class Access:
-    """Finds out what the token of a request permits.
+    """Authorizes requests by their token.
 
     Args:
-        store: knows the links.
-        metrics: counts refusals.
+        store: the classes and their links.
+        metrics: counts refused requests.
     """
 
     def __init__(self, store: ClassStore, metrics: Metrics) -> None:
@@ -47,7 +47,7 @@ class Access:
         self._failures = RateLimit(burst=60, per_s=1)
 
     def guarded(self, handler: Handler) -> Handler:
-        """Return a handler that answers errors with a sentence."""
+        """Wrap a handler so that errors become JSON responses with a message."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -74,10 +74,10 @@ class Access:
         return JSONResponse({"error": sentence}, status, headers)
 
     async def class_of(self, request: Request, kind: LinkKind) -> ClassRecord:
-        """Return the class that the request's link leads to.
+        """Return the class of the request's token.
 
         Raises:
-            RefusedError: it leads to none.
+            RefusedError: the token is not valid for this kind of link.
         """
         record = await run_in_threadpool(self.store.class_of, bearer(request), kind)
         if record is None:
@@ -85,24 +85,24 @@ class Access:
         return record
 
     async def permit(self, request: Request, kind: LinkKind) -> None:
-        """Check that the request's link permits something that concerns no class.
+        """Check that the request's token is of a valid link that belongs to no class.
 
         Raises:
-            RefusedError: it does not.
+            RefusedError: it is not.
         """
         if not await run_in_threadpool(self.store.permits, bearer(request), kind):
             raise self.unknown(request)
 
     def unknown(self, request: Request) -> RefusedError:
-        """Return the refusal of an unknown token; too many of them from one address are slowed down."""
+        """Return the error for an unknown token; too many of them from one address are rate-limited."""
         wait_s = self._failures.wait_s(client_of(request))
         if wait_s:
-            return RefusedError(429, "Too many wrong links from this address. Wait a little.", wait_s)
+            return RefusedError(429, "Too many invalid links from this address. Wait a little.", wait_s)
         return RefusedError(401, "This link is not valid: it is incomplete, was revoked or has expired. Ask for a new one.")
 
 
 def bearer(request: Request) -> str:
-    """Return the token of a request; "" without one."""
+    """Return the bearer token of a request; "" if there is none."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return token if kind.lower() == "bearer" else ""
 
@@ -111,7 +111,7 @@ async def body_of(request: Request, most: int = MAX_BODY) -> bytes:
     """Return the body of a request.
 
     Raises:
-        RefusedError: it is too large.
+        RefusedError: the body is too large.
     """
     body = b""
     async for part in request.stream():
@@ -122,7 +122,7 @@ async def body_of(request: Request, most: int = MAX_BODY) -> bytes:
 
 
 async def json_of(request: Request) -> dict[str, Any]:
-    """Return the object in a request's body.
+    """Return the JSON object in a request's body.
 
     Raises:
         RefusedError: the body is too large.
@@ -139,12 +139,12 @@ async def json_of(request: Request) -> dict[str, Any]:
 
 
 def chosen(values: dict[str, Any], name: str, kind: type, default: Any) -> Any:
-    """Return a value of a request, checked for its type; ``default`` where it is missing.
+    """Return a value of a request after checking its type; ``default`` if it is missing.
 
     Raises:
-        DataError: it has another type.
+        DataError: the value has the wrong type.
     """
     value = values.get(name, default)
     if type(value) is not kind and not (kind is float and type(value) is int) and value is not default:
-        raise DataError(f"{name} is of the wrong type")
+        raise DataError(f"{name} has the wrong type")
     return value

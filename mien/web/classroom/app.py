@@ -1,4 +1,4 @@
-"""The application of a class server: pages, routes of teachers and learners, and what runs beside them."""
+"""Web application of the class server: pages, routes of teachers and learners, and background tasks."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ from mien.web.networks import open_networks
 
 TICK_S: Final = 1.0
 _ERASE_EVERY: Final = 600
-"""Ticks between two looks for classes whose retention time is over."""
+"""Ticks between two checks for classes whose retention time has expired."""
 _LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassApp:
-    """The application, and notices for the person who starts it.
+    """The application and the notices to print when it starts.
 
     Attributes:
-        app: to be served.
+        app: the ASGI application.
         store: its classes.
-        notices: sentences.
+        notices: one sentence each.
     """
 
     app: Starlette
@@ -73,22 +73,22 @@ def create_class_app(
     clock: Callable[[], float] = time.time,
     tick_s: float = TICK_S,
 ) -> ClassApp:
-    """Return the application; what is permitted is asked first.
+    """Create the application after checking the policy.
 
     Args:
-        settings: the settings.
-        database: the database, which other processes may share.
-        more_routes: routes of other modules; those below ``/lti/`` may be posted to by other origins.
-        more_embedders: returns origins of pages that may embed the server's, besides those in the settings.
-        log: where events are logged; None for the standard error.
-        metrics: what ``/metrics`` shows, where others count as well.
-        on_end: called in a thread with the name of each class whose lesson this process ended.
-        publish: computes what is published of a bin.
-        clock: returns seconds since 1970; the only clock that counts.
-        tick_s: seconds between two looks for bins that are over.
+        settings: settings of the server.
+        database: the database; other processes may share it.
+        more_routes: routes of other modules; those below ``/lti/`` accept POST requests from other origins.
+        more_embedders: returns origins of pages that may embed the server's pages, besides those in the settings.
+        log: log of events; None to log to standard error.
+        metrics: metrics shown by ``/metrics``; other modules may add to them.
+        on_end: called in a thread with the id of each class whose lesson this process ended.
+        publish: computes the published numbers of a bin.
+        clock: returns seconds since 1970; no other clock is used.
+        tick_s: seconds between two checks for bins that are over.
 
     Raises:
-        NotPermittedError: the declared deployment does not permit it.
+        NotPermittedError: the declared deployment does not permit a class server.
         MienError: the pages are not built, or a network's file is missing or broken.
     """
     policy, notices = settings.policy()
@@ -132,7 +132,7 @@ def create_class_app(
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def tick() -> None:
-        """Close bins that are over, tell teachers' pages, erase what is old."""
+        """Close bins that are over, notify teachers' pages and erase expired classes."""
         count = 0
         while True:
             try:
@@ -163,7 +163,7 @@ def create_class_app(
         with suppress(asyncio.CancelledError):
             await ticking
         await run_in_threadpool(writer.close)
-        with suppress(MienError):  # another process closes what is left, or this one when it runs again
+        with suppress(MienError):  # the remaining bins are closed by another process or after a restart
             await run_in_threadpool(closer.close_due)
         log.write("stopped")
 
@@ -193,18 +193,18 @@ def create_class_app(
 
 
 class _Health:
-    """Remembers whether the database could be used, so that a change is logged once."""
+    """Remembers whether the database is available, so that each change is logged once."""
 
     def __init__(self) -> None:
         self._is_away = False
 
     def fails(self) -> bool:
-        """Return whether the database could be used before."""
+        """Record a failure; return whether the database was available before."""
         was, self._is_away = self._is_away, True
         return not was
 
     def works(self) -> bool:
-        """Return whether the database could not be used before."""
+        """Record a success; return whether the database was unavailable before."""
         was, self._is_away = self._is_away, False
         return was
 

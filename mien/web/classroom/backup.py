@@ -1,4 +1,4 @@
-"""Backups of the class server's database without what participants sent and have not been added up."""
+"""Backups of the class server's database without participants and their contributions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mien.web.classroom.database import ClassDatabase
 def backup(database: ClassDatabase, out: Path) -> None:
     """Write a copy of an SQLite database while servers use it.
 
-    Contributions, participants and persons are left out: a copy must not keep what the server deletes, and must not be able to
-    publish a bin a second time.
+    Contributions, participants and persons are left out: a copy must not retain data that the server deletes, and must not
+    be able to publish a bin a second time.
 
     Raises:
         UsageError: the database is PostgreSQL, which has its own tools.
@@ -37,7 +37,7 @@ def backup(database: ClassDatabase, out: Path) -> None:
             target.execute("PRAGMA secure_delete = ON")
             target.execute("PRAGMA journal_mode = DELETE")
             for table in schema.OF_PARTICIPANTS:
-                target.execute(f"DELETE FROM {table.name}")  # noqa: S608  a name of ours
+                target.execute(f"DELETE FROM {table.name}")  # noqa: S608  a constant name
             target.commit()
             target.execute("VACUUM")
     except (OSError, sqlite3.Error) as error:

@@ -1,12 +1,12 @@
-"""Closing of bins: their numbers are published once, and what participants sent is deleted in the same transaction.
+"""Closing of bins: their numbers are published once, and their contributions are deleted in the same transaction.
 
-Any number of server processes may call this at the same time, and any of them may be killed at any moment. A bin first
-stops taking messages. Then its numbers are computed, and stored together with the deletion, unless another process was
-faster. New noise is drawn for each attempt from random bytes that are not kept; of several attempts only one is ever
-stored, and nobody sees the others.
+Any number of server processes may close bins concurrently, and each of them may be killed at any time. First, the bin
+stops accepting messages. Then its numbers are computed, and they are stored and the contributions deleted in one
+transaction, unless another process has already done so. Each attempt draws new noise from random bytes that are not
+stored; only one attempt is ever stored, and the others are never visible.
 
-A bin that is long overdue, because no server ran or the database was restored from a backup, becomes a gap: what was sent
-in it is deleted unread. So a restored backup cannot publish a bin a second time.
+A bin that is long overdue, because no server was running or the database was restored from a backup, becomes a gap: its
+contributions are deleted unread. A restored backup therefore cannot publish a bin a second time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.store import plan_of
 
 GRACE_S: Final = 1.0
-"""How long after its end a bin is closed: messages that were received before are committed by then."""
+"""Delay in seconds from the end of a bin to its closing, in which messages received before the end are committed."""
 LATE_S: Final = 120.0
-"""A bin that is overdue by more than this becomes a gap."""
+"""A bin that is overdue by more than this many seconds becomes a gap."""
 Publish = Callable[[LessonPlan, int, int, list[Contribution], bytes], PublishedBin]
 
 
@@ -36,8 +36,8 @@ class Closer:
     Args:
         database: the database.
         clock: returns seconds since 1970.
-        publish: computes what is published of a bin; ``mien.privacy.lesson_bins.publish``.
-        on_end: called with the name of each class whose lesson ended here.
+        publish: computes the published numbers of a bin.
+        on_end: called with the id of each class whose lesson this object ended.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Closer:
         self._database, self._clock, self._publish, self._on_end = database, clock, publish, on_end
 
     def close_due(self) -> int:
-        """Close all bins that are over, and end lessons whose last bin is closed; return the number of bins closed here.
+        """Close all bins that are over, and end lessons whose last bin is closed; return the number of bins closed.
 
         Raises:
-            DeviceError: the database cannot be used; bins that are left are closed by the next call.
+            DeviceError: the database cannot be used; the remaining bins are closed by the next call.
         """
         columns, now_s = schema.classes.c, self._clock()
         over = (columns.next_bin < columns.bins) & (columns.started_s + (columns.next_bin + 1) * columns.bin_s + GRACE_S <= now_s)
@@ -68,7 +68,7 @@ class Closer:
         return closed
 
     def end(self, class_id: str) -> bool:
-        """End a lesson now; return whether it was running. What was sent in the bin that is not over is deleted unread."""
+        """End a lesson now; return whether it was running. Contributions to the current bin are deleted unread."""
         columns = schema.classes.c
         statement = update(schema.classes).where(columns.class_id == class_id, columns.ended_s.is_(None))
         with self._database.writing() as connection:
@@ -83,21 +83,21 @@ class Closer:
         return ended
 
     def _close(self, class_id: str) -> int:
-        """Close all bins of a class that are over; return how many were closed here."""
+        """Close all bins of a class that are over; return the number of bins closed."""
         closed = 0
-        while (row := self._shut(class_id)) is not None:
+        while (row := self._stop_accepting(class_id)) is not None:
             number, now_s = row["closed"], self._clock()
             plan = plan_of(row)
             if now_s > row["started_s"] + (number + 1) * plan.bin_s + GRACE_S + LATE_S:
                 numbers, state = PublishedBin(number), "gap"
             else:
-                joined, contributions = self._sent(class_id, number, plan)
+                joined, contributions = self._contributions(class_id, number, plan)
                 numbers, state = self._publish(plan, number, joined, contributions, secrets.token_bytes(32)), "closed"
             closed += self._store(class_id, plan, numbers, state)
         return closed
 
-    def _shut(self, class_id: str) -> dict[str, Any] | None:
-        """Let the bins of a class that are over take no more messages; return the class if one of them has no numbers yet."""
+    def _stop_accepting(self, class_id: str) -> dict[str, Any] | None:
+        """Stop accepting messages for bins that are over; return the row of the class if one of them is not closed yet."""
         columns = schema.classes.c
         with self._database.writing() as connection:
             row = (
@@ -114,8 +114,8 @@ class Closer:
                 found["next_bin"] = over
         return found if found["closed"] < found["next_bin"] else None
 
-    def _sent(self, class_id: str, number: int, plan: LessonPlan) -> tuple[int, list[Contribution]]:
-        """Return how many participants a class has, and what they sent in a bin that takes no more messages."""
+    def _contributions(self, class_id: str, number: int, plan: LessonPlan) -> tuple[int, list[Contribution]]:
+        """Return the number of participants of a class and their contributions to a bin."""
         columns = schema.contributions.c
         ms = [columns[name] for name in schema.MS_COLUMNS] if plan.expressions else []
         query = select(columns.measured_ms, columns.facing_ms, columns.signal, *ms)
@@ -130,7 +130,7 @@ class Closer:
         return joined, found
 
     def _store(self, class_id: str, plan: LessonPlan, numbers: PublishedBin, state: str) -> int:
-        """Store the numbers of a bin and delete what was sent in it, unless another process did; return 1 or 0."""
+        """Store the numbers of a bin and delete its contributions; return 1, or 0 if another process has already done so."""
         number, columns = numbers.number, schema.classes.c
         is_last = number + 1 == plan.bins
         values: dict[str, Any] = {"closed": number + 1, "revision": columns.revision + 1}

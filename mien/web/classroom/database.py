@@ -27,10 +27,10 @@ _POOL: Final = 8
 
 
 def class_database_url(named: str = "") -> str:
-    """Return the URL of the database to use: ``named``, else ``$MIEN_CLASS_DB``, else the user's own file.
+    """Return the database URL: ``named``, else ``$MIEN_CLASS_DB``, else a file in the user's data folder.
 
     Raises:
-        UsageError: the URL of another kind of database.
+        UsageError: the URL is of an unsupported kind of database.
     """
     return database_url(named or os.environ.get(DATABASE_VARIABLE, "") or str(data_folder() / "classes.db"))
 
@@ -39,16 +39,16 @@ class ClassDatabase:
     """The database, which is created or migrated when it is opened.
 
     Args:
-        url: of SQLAlchemy's form, SQLite or PostgreSQL.
+        url: SQLAlchemy URL of an SQLite or PostgreSQL database.
 
     Attributes:
-        engine: the engine of SQLAlchemy.
+        engine: the SQLAlchemy engine.
         place: path or URL of the database, without passwords.
 
     Raises:
-        UsageError: not a valid URL.
-        DataError: the file is not a database of the class server, or one of a newer version.
-        DeviceError: here or later, if the database cannot be reached or refuses.
+        UsageError: the URL is not valid.
+        DataError: the file is not a database of the class server, or was written by a newer version.
+        DeviceError: the database cannot be reached or rejects the connection; later calls raise it too.
     """
 
     def __init__(self, url: str) -> None:
@@ -60,7 +60,7 @@ class ClassDatabase:
 
             @event.listens_for(self.engine, "connect")
             def prepare(connection: Any, _: object) -> None:
-                # commits do not wait for the disk: a killed process loses nothing, a power failure at most the newest messages
+                # commits do not wait for the disk: a killed process loses nothing, a power failure at most the latest messages
                 connection.execute("PRAGMA synchronous = NORMAL")
         else:
             self.place = place_of(parsed)
@@ -80,7 +80,7 @@ class ClassDatabase:
         self.engine.dispose()
 
     def forget_deleted(self) -> None:
-        """Remove what was deleted from SQLite's log, where its bytes stay otherwise; PostgreSQL's log is its own matter."""
+        """Truncate SQLite's write-ahead log, which still contains deleted rows; does nothing for PostgreSQL."""
         if not self.is_sqlite:
             return
         try:
@@ -94,7 +94,7 @@ class ClassDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection in a transaction; errors of the database are raised as errors of Mien."""
+        """Yield a connection in a transaction; database errors are raised as errors of Mien."""
         try:
             with self.engine.connect() as connection:
                 yield connection
@@ -107,7 +107,7 @@ class ClassDatabase:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection in a write transaction, which is committed in the end."""
+        """Yield a connection in a write transaction, which is committed on exit."""
         with self.reading() as connection:
             connection = connection.execution_options(mien_writes=True)
             with connection.begin():
@@ -115,5 +115,5 @@ class ClassDatabase:
 
 
 def _kind(error: BaseException | None) -> str:
-    """Return an error's kind in words: a server's own text may repeat a password."""
+    """Return an error's class name in words; the server's message may contain a password."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()

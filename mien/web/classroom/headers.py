@@ -1,7 +1,7 @@
-"""What every answer of the class server carries, and which requests are answered.
+"""Security headers of the class server's responses, and rejection of cross-origin requests.
 
-Tokens are sent in a header by our own pages only, so other pages can use nothing. Requests that change something are
-refused all the same if another origin sends them, except below paths that are made for that (LTI).
+Tokens are sent in a header, which only the server's own pages do, so pages of other origins have no access. State-changing
+requests from other origins are refused as well, except below paths that accept them (LTI).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mien.web.headers import SECURITY_HEADERS
 
 ANSWER_HEADERS: Final = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
-"""What answers carry that say nothing else; pages that may be embedded have a policy of their own."""
+"""Default headers of responses; pages that may be embedded set their own content security policy."""
 
 
 class ClassHeaders:
-    """Adds the security headers and refuses requests of other origins.
+    """Middleware that adds the security headers and refuses state-changing requests from other origins.
 
     Args:
         app: the application.
-        origin: origin of the server's own pages, as in ``https://class.example.org``.
-        open_paths: path prefixes that other origins may post to; they set their own headers.
+        origin: origin of the server's own pages, such as ``https://class.example.org``.
+        open_paths: path prefixes that accept POST requests from other origins; their routes set their own headers.
     """
 
     def __init__(self, app: ASGIApp, origin: str, open_paths: Sequence[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Routes of learners: what they read before they join, joining, messages, leaving. None of them tells about others."""
+"""Routes of learners: notice, joining, messages and leaving. None of them returns data about other learners."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from mien.web.rate_limit import RateLimit, client_of
 
 _REFUSALS: Final = {
     MessageOutcome.UNKNOWN: (401, "You are not in this class: you left, or the lesson is over."),
-    MessageOutcome.CONTINUED: (403, "You take part from another window now. This one has ended."),
-    MessageOutcome.REPEATED: (409, "This message, or a later one, was received already."),
-    MessageOutcome.TOO_MANY: (429, "There are too many messages in this interval."),
+    MessageOutcome.CONTINUED: (403, "You are now taking part from another window. This one has ended."),
+    MessageOutcome.REPEATED: (409, "This message or a later one has already been received."),
+    MessageOutcome.TOO_MANY: (429, "Too many messages in this interval."),
     MessageOutcome.WAITING: (425, "The lesson has not started. Nothing was counted."),
     MessageOutcome.ENDED: (410, "The lesson is over. Nothing was counted."),
     MessageOutcome.NOT_PERMITTED: (422, "Expressions are not read in this class. Nothing was counted."),
@@ -40,9 +40,9 @@ class LearnerRoutes:
 
     Args:
         policy: the server's policy.
-        networks: what pages load.
-        gate: finds out what a token permits.
-        participants: who joined.
+        networks: networks that pages load.
+        gate: authorizes requests.
+        participants: the participants of the classes.
         writer: stores messages.
     """
 
@@ -70,7 +70,7 @@ class LearnerRoutes:
         ]
 
     def settings(self, _: Request) -> Response:
-        """Return what the learner's page is told before it knows its class."""
+        """Return the settings of the learner's page that do not depend on the class."""
         described: dict[str, Any] = {
             "detector": described_network(self._networks.detector, "/networks"),
             "model": None,
@@ -102,7 +102,7 @@ class LearnerRoutes:
         return JSONResponse(document)
 
     def _notice(self, record: ClassRecord) -> Notice:
-        """Return the notice of a class: it names who answers for the class."""
+        """Return the notice of a class, which names the institution responsible for it."""
         days, own = self._gate.store.retention_days(record), self._policy.deployment
         if record.declaration is None:
             return class_notice(own, record.plan, days)
@@ -111,7 +111,7 @@ class LearnerRoutes:
     async def _join(self, request: Request) -> Response:
         wait_s = self._joins.wait_s(client_of(request))
         if wait_s:
-            raise RefusedError(429, "Too many people join from this address at once. Wait a little.", wait_s)
+            raise RefusedError(429, "Too many people are joining from this address. Wait a little.", wait_s)
         record = await self._gate.class_of(request, LinkKind.JOIN)
         agreed = (await json_of(request)).get("notice")
         notice = self._notice(record)

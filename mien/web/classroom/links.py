@@ -1,7 +1,7 @@
-"""Links as capabilities: a holder may do what the link permits, and nobody needs an account.
+"""Links as capabilities: whoever has a link may do what it permits; no accounts are needed.
 
-A link carries a random secret of 128 bits in its fragment, which browsers do not send to servers and which therefore is
-in no log. The database has a hash of it only.
+A link has a random 128-bit token in its fragment. Browsers do not send fragments to servers, so tokens do not appear in
+logs. The database stores only a hash.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def new_token() -> str:
 
 
 def token_hash(token: str) -> str:
-    """Return the hash under which a token is stored; "" for a text that is no token.
+    """Return the hash under which a token is stored; "" if the text is not a token.
 
-    Tokens are random, so a plain hash cannot be reversed by trying likely values.
+    Tokens are random, so an unsalted hash is sufficient.
     """
     return hashlib.sha256(token.encode()).hexdigest()[:40] if _FORM.fullmatch(token) else ""
 
 
 def is_same(one: str, other: str) -> bool:
-    """Return whether two hashes are the same, in a time that does not depend on where they differ."""
+    """Compare two hashes in constant time."""
     return hmac.compare_digest(one.encode(), other.encode())

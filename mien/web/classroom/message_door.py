@@ -1,6 +1,6 @@
-"""The short way of learners' messages through the server: thousands a second, without routing and middleware.
+"""Fast path for learners' messages, thousands a second, which bypasses routing and middleware.
 
-Anything but a message that is counted takes the usual way, with the same answers.
+Requests other than valid messages are passed on to the application, which gives the same responses.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _COUNTED: Final = f'outcome="{MessageOutcome.COUNTED.value}"'
 
 
 class MessageDoor:
-    """Answers messages that are counted, and passes on everything else.
+    """Middleware that handles messages that are counted, and passes on all other requests.
 
     Args:
-        app: the application that answers everything else.
+        app: the application that handles all other requests.
         writer: stores messages.
-        metrics: counts them.
-        headers: headers of each answer.
+        metrics: counts messages.
+        headers: headers of each response.
         origin: origin of the server's own pages.
     """
 
@@ -48,7 +48,7 @@ class MessageDoor:
         for name, value in scope["headers"]:
             if name == b"authorization" and value[:7] == b"Bearer ":
                 token = value[7:]
-            elif name == b"origin" and value != self._origin:  # the usual way refuses it
+            elif name == b"origin" and value != self._origin:  # the application refuses it
                 token = b""
                 break
         first = await receive()

@@ -1,8 +1,8 @@
-"""The one message that a learner's page sends, and everything that is refused about it.
+"""Parses and validates the message that a learner's page sends.
 
     {"number": 12, "measured_s": 9.8, "facing_s": 9.1, "expression_s": {"happy": 1.2, "neutral": 8.6}, "signal": "lost"}
 
-A message has no time and no name. The server's clock decides to which bin it belongs.
+A message contains no time and no name. The server's clock decides to which bin it belongs.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from mien.errors import DataError
 from mien.privacy.lesson_bins import SIGNALS
 
 INTERVAL_S: Final = 10
-"""Seconds between two messages, and the most that one message may count."""
+"""Seconds between two messages; also the longest time that one message can count."""
 MAX_BYTES: Final = 300
 MAX_NUMBER: Final = 100_000
 _TOLERANCE_S: Final = 2.0
-"""Timers of pages run late: a message may stand for a little more than the interval, of which the interval counts."""
+"""Timers of pages fire late, so a message may cover slightly more than the interval; longer times are scaled down to it."""
 _KEYS: Final = frozenset({"number", "measured_s", "facing_s", "expression_s", "signal"})
 _PLACES: Final = {name: place for place, name in enumerate(EMOTIONS)}
 
@@ -30,11 +30,11 @@ class SentMessage:
     """A valid message.
 
     Attributes:
-        number: position in the participant's messages, from 1; it grows.
+        number: sequence number of the message, from 1; it increases with each message of a participant.
         measured_ms: milliseconds in which a face was measured, at most the interval.
-        facing_ms: milliseconds of them facing the screen.
-        expression_ms: milliseconds of them by expression, in the order of ``EMOTIONS``; None where none are sent.
-        signal: position in ``SIGNALS``; -1 for none.
+        facing_ms: part of ``measured_ms`` facing the screen.
+        expression_ms: part of ``measured_ms`` by expression, in the order of ``EMOTIONS``; None if not sent.
+        signal: index in ``SIGNALS``; -1 for none.
     """
 
     number: int
@@ -45,10 +45,10 @@ class SentMessage:
 
 
 def parse_message(body: bytes) -> SentMessage:
-    """Return the message in a body.
+    """Parse the message in a request body.
 
     Raises:
-        DataError: it is too long, not JSON, has other keys, or values that cannot be.
+        DataError: the message is too long, is not JSON, or has unknown keys or invalid values.
     """
     if len(body) > MAX_BYTES:
         raise DataError(f"the message has more than {MAX_BYTES} bytes")
@@ -57,7 +57,7 @@ def parse_message(body: bytes) -> SentMessage:
     except (ValueError, RecursionError) as error:
         raise DataError("the message is not valid JSON") from error
     if not isinstance(values, dict):
-        raise DataError("the message is not an object")
+        raise DataError("the message is not a JSON object")
     if unknown := values.keys() - _KEYS:
         raise DataError(f"the message has the unknown key {min(unknown)[:20]!r}")
     number = values.get("number")
@@ -73,7 +73,7 @@ def parse_message(body: bytes) -> SentMessage:
     if signal is not None and signal not in SIGNALS:
         raise DataError(f"signal must be one of {', '.join(SIGNALS)}")
     if not measured_s and signal is None:
-        raise DataError("the message says nothing: no face was measured, and there is no signal")
+        raise DataError("the message is empty: no face was measured, and there is no signal")
     at = -1 if signal is None else SIGNALS.index(signal)
     return SentMessage(number, round(measured_s * scale), round(facing_s * scale), expression_ms, at)
 
@@ -87,7 +87,7 @@ def _expressions(values: Any, measured_s: float, scale: float) -> tuple[int, ...
         seconds = _seconds(value, f"expression_s.{name}", measured_s)
         total_s += seconds
         milliseconds[_PLACES[name]] = round(seconds * scale)
-    if total_s > measured_s + 0.5:  # seven rounded numbers
+    if total_s > measured_s + 0.5:  # tolerance for seven rounded numbers
         raise DataError("the seconds in expression_s add up to more than measured_s")
     return tuple(milliseconds)
 

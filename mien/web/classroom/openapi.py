@@ -1,4 +1,4 @@
-"""The HTTP interface of the class server as an OpenAPI document, served at ``/api/openapi.json``."""
+"""OpenAPI document of the class server's HTTP interface, served at ``/api/openapi.json``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _object(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[
 
 
 def _operation(summary: str, status: int, token: str, body: dict[str, Any] | None = None, query: str = "") -> _Operation:
-    """Return an operation; ``query`` names the whole numbers of its query, separated by blanks."""
+    """Return an operation; ``query`` names its integer query parameters, separated by spaces."""
     error = {"description": "refused", "content": {"application/json": {"schema": _object({"error": _TEXT}, ("error",))}}}
     responses: dict[str, Any] = {str(each): error for each in _ERRORS} | {str(status): {"description": "done"}}
     found: _Operation = {"summary": summary, "responses": responses}
@@ -64,16 +64,16 @@ def _named(name: str, operation: _Operation, schema: dict[str, Any]) -> _Operati
 
 
 def openapi_document() -> dict[str, Any]:
-    """Return the document."""
+    """Return the OpenAPI document."""
     link = {"enum": ["teach", "join"]}
     paths: dict[str, dict[str, _Operation]] = {
-        "/api/lesson": {"get": _operation("What a learner reads before joining", 200, "join")},
+        "/api/lesson": {"get": _operation("The class and its notice, shown before joining", 200, "join")},
         "/api/participants": {
             "post": _operation("Join after reading the notice", 201, "join", _object({"notice": _TEXT}, ("notice",))),
             "delete": _operation("Leave and erase", 204, "participant"),
         },
         "/api/messages": {"post": _operation("Send a message", 204, "participant", _object(_MESSAGE, ("number",)))},
-        "/api/plan": {"get": _operation("A plan with its noise", 200, "", query="bin_s bins")},
+        "/api/plan": {"get": _operation("A lesson plan and its noise", 200, "", query="bin_s bins")},
         "/api/classes": {"post": _operation("Open a class", 201, "open", _object(_NEW_CLASS, ("title",)))},
         "/api/class": {
             "get": _operation("The class and its timeline", 200, "teach", query="mean"),
@@ -83,7 +83,7 @@ def openapi_document() -> dict[str, Any]:
         "/api/class/start": {"post": _operation("Start the lesson", 204, "teach")},
         "/api/class/end": {"post": _operation("End the lesson", 204, "teach")},
         "/api/class/next": {"post": _operation("Open the next lesson of the series", 201, "teach", _object(_NEW_CLASS))},
-        "/api/class/links": {"post": _operation("Make a link", 201, "teach", _object({"kind": link}))},
+        "/api/class/links": {"post": _operation("Create a link", 201, "teach", _object({"kind": link}))},
         "/api/class/links/{kind}": {"delete": _named("kind", _operation("Revoke links", 200, "teach"), link)},
         "/api/class/marks": {"post": _operation("Add a mark or a note", 201, "teach", _object(_MARK, ("text",)))},
         "/api/class/marks/{mark_id}": {
@@ -92,7 +92,7 @@ def openapi_document() -> dict[str, Any]:
             )
         },
         "/api/class/table.csv": {"get": _operation("The timeline as CSV", 200, "teach")},
-        "/api/class/series": {"get": _operation("Means of the lessons of the series", 200, "teach")},
+        "/api/class/series": {"get": _operation("Mean of each lesson of the series", 200, "teach")},
     }
     schemes = {name: {"type": "http", "scheme": "bearer"} for name in ("open", "teach", "join", "participant")}
     return {

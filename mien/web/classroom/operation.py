@@ -1,7 +1,7 @@
-"""What an operator sees of a running class server: counters, and log lines without personal data.
+"""Metrics and logs of a class server, without personal data.
 
-Neither names a class, a participant or an address. Counters cover all classes; they are for the operator only, because
-with a single class they would tell how many people take part.
+Neither contains a class, a participant or an address. Counters cover all classes. They are for the operator only, because
+with a single class they reveal the number of participants.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from collections import Counter
 from typing import Any, Final, TextIO
 
 _HELP: Final = {
-    "mien_class_messages_total": "Messages of learners by outcome.",
-    "mien_class_requests_refused_total": "Requests that were refused, by status.",
+    "mien_class_messages_total": "Learners' messages, by outcome.",
+    "mien_class_requests_refused_total": "Refused requests, by status.",
     "mien_class_joins_total": "Participants who joined.",
     "mien_class_leaves_total": "Participants who left.",
     "mien_class_bins_closed_total": "Bins that this process closed.",
     "mien_class_batches_total": "Transactions in which messages were stored.",
     "mien_class_lti_launches_total": "Classes opened from learning platforms, by role.",
-    "mien_class_lti_refused_total": "Requests from learning platforms that were refused, by request and reason.",
-    "mien_class_lti_registrations_total": "Learning platforms that were registered.",
-    "mien_class_database_errors_total": "Times the database could not be used.",
-    "mien_class_waiting_messages": "Messages that wait to be stored.",
-    "mien_class_streams": "Teachers' pages that are connected.",
+    "mien_class_lti_refused_total": "Refused requests from learning platforms, by request and reason.",
+    "mien_class_lti_registrations_total": "Learning platforms registered.",
+    "mien_class_database_errors_total": "Database errors.",
+    "mien_class_waiting_messages": "Messages waiting to be stored.",
+    "mien_class_streams": "Connected teachers' pages.",
     "mien_class_memory_bytes": "Resident memory of the process.",
 }
 
 
 class Metrics:
-    """Counters and gauges of one process, which threads may share."""
+    """Counters and gauges of one process; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Metrics:
         self._gauges: dict[str, float] = {}
 
     def count(self, name: str, label: str = "", times: int = 1) -> None:
-        """Add to a counter; ``label`` is written as in Prometheus, without braces."""
+        """Add ``times`` to a counter; ``label`` has Prometheus syntax without braces."""
         with self._lock:
             self._values[f"mien_class_{name}_total", label] += times
 
@@ -49,7 +49,7 @@ class Metrics:
             self._gauges[f"mien_class_{name}"] = value
 
     def text(self) -> str:
-        """Return all values in Prometheus' text format."""
+        """Return all values in the Prometheus text format."""
         with self._lock:
             rows = [(name, label, float(value)) for (name, label), value in sorted(self._values.items())]
             rows += [(name, "", value) for name, value in self._gauges.items()]
@@ -64,10 +64,10 @@ class Metrics:
 
 
 class Log:
-    """Writes one JSON object a line.
+    """Writes events as JSON lines.
 
     Args:
-        stream: where to; None for the standard error.
+        stream: output stream; None for standard error.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -80,9 +80,9 @@ class Log:
 
 
 def _resident_bytes() -> int:
-    """Return the resident memory of this process; 0 where it is not known."""
+    """Return the resident memory of this process in bytes; 0 if it is unknown."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  no path of a user
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  not a user's path
             return int(file.read().split()[1]) * 4096
     except (OSError, ValueError, IndexError):
         return 0

@@ -1,10 +1,10 @@
-"""Participants of a class: joining, leaving, and the messages they send, until their bin closes.
+"""Participants of a class: joining, leaving and sending messages.
 
-A participant is a random secret that ends with the lesson. Somebody who comes from a learning platform is one participant
-for the whole lesson, however often they come: the newest page takes over from the one before.
+A participant is identified by a random token that is deleted at the end of the lesson. A person from a learning platform
+remains one participant for the whole lesson, even if they join repeatedly: the newest page replaces the previous one.
 
-Messages are written in batches, one transaction for many, so that thousands of learners need few commits. A message is
-confirmed only after its transaction was committed.
+Messages are written in batches, so that thousands of learners need few commits. A message is confirmed only after its
+transaction has been committed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mien.web.classroom.store import ClassRecord
 
 MAX_PARTICIPANTS: Final = 30_000
 _EXTRA_MESSAGES: Final = 3
-"""Messages of a participant in a bin beyond one for each interval: what waited while the network was away."""
+"""Messages allowed per participant and bin beyond one per interval, for those delayed by a network failure."""
 
 _UPDATE: Final = text(
     "UPDATE class_participants SET last_number = :last_number, bin = :bin, messages = :messages, signal_bin = :signal_bin, "
@@ -38,10 +38,10 @@ _JOIN: Final = text(
     "VALUES (:secret, :class_id, :notice, 0, -1, 0, -1, 0, :person, 0) ON CONFLICT (class_id, person) DO UPDATE SET "
     "replaced = class_participants.secret, secret = excluded.secret, notice = excluded.notice, last_number = 0, has_left = 0"
 )
-"""Somebody who comes again keeps what limits them: messages of the bin, and signals of the lesson."""
+"""A person who joins again keeps their counts of messages in the bin and signals in the lesson, which are limited."""
 _COUNTED: Final = ("measured_ms", "facing_ms", *schema.MS_COLUMNS)
 _ADD: Final = text(
-    f"INSERT INTO class_contributions (class_id, bin, secret, {', '.join(_COUNTED)}, signal) "  # noqa: S608  names of columns
+    f"INSERT INTO class_contributions (class_id, bin, secret, {', '.join(_COUNTED)}, signal) "  # noqa: S608  column names
     f"VALUES (:class_id, :bin, :secret, {', '.join(f':{name}' for name in _COUNTED)}, :signal) "
     "ON CONFLICT (class_id, bin, secret) DO UPDATE SET "
     + ", ".join(f"{name} = class_contributions.{name} + excluded.{name}" for name in _COUNTED)
@@ -54,19 +54,19 @@ class MessageOutcome(Enum):
 
     COUNTED = "counted"
     UNKNOWN = "unknown"
-    """The participant has left, or never joined."""
+    """The participant has left or never joined."""
     CONTINUED = "continued"
-    """The same person takes part from a newer page."""
+    """The same person has joined from a newer page."""
     REPEATED = "repeated"
-    """A message with this number, or a later one, was counted already."""
+    """A message with this or a higher number has already been counted."""
     TOO_MANY = "too many"
     WAITING = "waiting"
     """The lesson has not started."""
     ENDED = "ended"
     NOT_PERMITTED = "not permitted"
-    """It has expressions, and in this class none may be read."""
+    """It contains expressions, which may not be read in this class."""
     INCOMPLETE = "incomplete"
-    """It lacks expressions, and in this class they are counted."""
+    """It lacks expressions, which this class counts."""
 
 
 class Participants:
@@ -81,13 +81,13 @@ class Participants:
         self._database, self._clock = database, clock
 
     def person_of(self, link: str) -> str | None:
-        """Return the keyed hash of the person whom a link to join was made for; None for a link that many use."""
+        """Return the keyed hash of the person for whom a link to join was issued; None for a shared link."""
         columns = schema.persons.c
         with self._database.reading() as connection:
             return connection.scalar(select(columns.person).where(columns.secret == token_hash(link)))
 
     def has_agreed(self, record: ClassRecord, person: str | None, notice: str) -> bool:
-        """Return whether a person takes part in a class now, after consenting to this notice."""
+        """Return whether a person currently takes part in a class and has consented to this notice."""
         columns = schema.participants.c
         there = (columns.class_id == record.class_id, columns.person == person, columns.has_left == 0, columns.notice == notice)
         if person is None:
@@ -96,14 +96,14 @@ class Participants:
             return bool(connection.scalar(select(func.count()).where(*there)))
 
     def join(self, record: ClassRecord, notice: str, person: str | None = None) -> str:
-        """Add a participant who consented; return their token, which is random and ends with the lesson.
+        """Add a participant who consented; return their token, which is random and valid until the lesson ends.
 
-        A person who takes part already goes on with the new token, and the one before ends. So they count once.
+        If the person already takes part, the new token replaces the previous one, so that they count once.
 
         Args:
             record: the class.
-            notice: hash of the notice they consented to.
-            person: keyed hash of the person; None where nobody can tell whether they come again.
+            notice: hash of the notice to which they consented.
+            person: keyed hash of the person; None if they cannot be recognised.
 
         Raises:
             NotPermittedError: the lesson is over.
@@ -130,23 +130,23 @@ class Participants:
         return token
 
     def leave(self, token: str) -> bool:
-        """Erase a participant and what they sent that has not been added up; return whether there was one.
+        """Erase a participant and their contributions to open bins; return whether there was one.
 
-        Of a person the keyed hash stays until the lesson ends, with the number of signals that they used: otherwise they
-        could leave and come again to spend a second budget.
+        A person's keyed hash and number of signals are kept until the lesson ends. Otherwise they could leave and join
+        again to get a second privacy budget.
 
         Raises:
-            NotPermittedError: the same person takes part from a newer page.
+            NotPermittedError: the same person has joined from a newer page.
         """
         secret, columns = token_hash(token), schema.participants.c
-        gone = {"secret": token_hash(new_token()), "replaced": None, "has_left": 1}  # nobody has this token
+        gone = {"secret": token_hash(new_token()), "replaced": None, "has_left": 1}  # an unused token
         with self._database.writing() as connection:
             there = update(schema.participants).where(columns.secret == secret, columns.person.is_not(None))
             found = connection.execute(there.values(**gone)).rowcount
             found = found or connection.execute(delete(schema.participants).where(columns.secret == secret)).rowcount
             connection.execute(delete(schema.contributions).where(schema.contributions.c.secret == secret))
             if not found and secret in _replaced(connection, [secret]):
-                raise NotPermittedError("you take part from another window. Leave there")
+                raise NotPermittedError("you are taking part from another window. Leave there")
         return bool(found)
 
     def add(self, batch: Sequence[tuple[str, SentMessage]]) -> list[MessageOutcome]:
@@ -181,7 +181,7 @@ def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s
         if person is None or lesson is None:
             outcomes.append(MessageOutcome.CONTINUED if secret in continued else MessageOutcome.UNKNOWN)
             continue
-        outcome, number = _judged(person, lesson, message, now_s)
+        outcome, number = _outcome(person, lesson, message, now_s)
         outcomes.append(outcome)
         if outcome is not MessageOutcome.COUNTED:
             continue
@@ -207,13 +207,13 @@ def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s
 
 
 def _replaced(connection: Connection, secrets: list[str]) -> set[str]:
-    """Return those of the hashes whose participant goes on with a newer token."""
+    """Return the hashes that have been replaced by a newer token."""
     column = schema.participants.c.replaced
     return set(connection.scalars(select(column).where(column.in_(secrets)))) if secrets else set()
 
 
-def _judged(person: dict[str, Any], lesson: dict[str, Any], message: SentMessage, now_s: float) -> tuple[MessageOutcome, int]:
-    """Return what becomes of a message, and its bin."""
+def _outcome(person: dict[str, Any], lesson: dict[str, Any], message: SentMessage, now_s: float) -> tuple[MessageOutcome, int]:
+    """Return the outcome of a message and its bin."""
     if lesson["started_s"] is None:
         return MessageOutcome.WAITING, 0
     number = max(int((now_s - lesson["started_s"]) // lesson["bin_s"]), lesson["next_bin"])

@@ -1,6 +1,6 @@
-"""The tables of the class server, and their migrations.
+"""Tables of the class server and their migrations.
 
-Every database is built by running all migrations in order. A released migration is never edited; changes are new
+A database is created by running all migrations in order. A released migration is never edited; changes are new
 migrations. Contributions exist only until their bin closes, participants and persons only until their lesson ends.
 """
 
@@ -28,8 +28,8 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
 MS_COLUMNS: Final = tuple(f"{name}_ms" for name in EMOTIONS)
-"""Columns of the milliseconds by expression."""
-_LOCK: Final = 0x6D69656E636C  # "miencl": the advisory lock that is held while a PostgreSQL database is migrated
+"""Columns with the milliseconds of each expression."""
+_LOCK: Final = 0x6D69656E636C  # "miencl": advisory lock held during the migration of a PostgreSQL database
 
 _metadata = MetaData()
 version_table = Table("class_schema", _metadata, Column("version", Integer, nullable=False))
@@ -76,8 +76,8 @@ participants = Table(
     Column("replaced", String),
     Column("has_left", Integer),
 )
-"""``person`` is a keyed hash of somebody who came from a learning platform, else NULL. Such a row stays until the lesson ends:
-``has_left`` is 1 after they left, and ``replaced`` is the hash of the token that they had before they came again."""
+"""``person`` is the keyed hash of a person from a learning platform, else NULL. Rows with a person are kept until the lesson
+ends: ``has_left`` is 1 after the person left, and ``replaced`` is the hash of their previous token."""
 persons = Table(
     "class_persons",
     _metadata,
@@ -85,7 +85,7 @@ persons = Table(
     Column("class_id", String),
     Column("person", String),
 )
-"""Who a link to join was made for, by the link's hash."""
+"""The person for whom a link to join was issued, by the link's hash."""
 contributions = Table(
     "class_contributions",
     _metadata,
@@ -116,7 +116,7 @@ marks = Table(
 )
 TABLES: Final = (classes, links, participants, persons, contributions, bins, marks)
 OF_PARTICIPANTS: Final = (contributions, participants, persons)
-"""Tables whose rows end with the lesson."""
+"""Tables whose rows are deleted at the end of the lesson."""
 
 _NAMES_1: Final = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 _MS_1: Final = ", ".join(f"{name}_ms INTEGER NOT NULL" for name in _NAMES_1)
@@ -155,22 +155,24 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX class_persons_by_class ON class_persons (class_id)",
     ),
 )
-"""Statements by which version k becomes version k + 1, in SQL that SQLite and PostgreSQL share."""
+"""Statements that migrate version k to version k + 1, in SQL that both SQLite and PostgreSQL support."""
 VERSION: Final = len(MIGRATIONS)
-"""The schema version that this program reads and writes."""
+"""Schema version that this release reads and writes."""
 
 
 def is_current(connection: Connection, place: str) -> bool:
     """Return whether the database has the current schema.
 
     Raises:
-        DataError: it was written by a newer version, or is not a database of the class server.
+        DataError: the database was written by a newer version, or is not one of the class server.
     """
     there = set(inspect(connection).get_table_names())
     if version_table.name not in there:
         foreign = there & {table.name for table in TABLES}
         if foreign:
-            raise DataError(f"{place} holds tables of another program ({', '.join(sorted(foreign)[:3])}). Name another database")
+            raise DataError(
+                f"{place} contains tables of another program ({', '.join(sorted(foreign)[:3])}). Name another database"
+            )
         return False
     version = _version(connection)
     if version > VERSION:
@@ -186,7 +188,7 @@ def migrate(connection: Connection) -> None:
 
     If several processes do so at once, one migrates and the others wait.
     """
-    if connection.dialect.name == "postgresql":  # write transactions of SQLite exclude one another anyway
+    if connection.dialect.name == "postgresql":  # SQLite allows only one write transaction at a time
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     version_table.create(connection, checkfirst=True)
     for statements in MIGRATIONS[_version(connection) :]:

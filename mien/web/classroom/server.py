@@ -12,11 +12,11 @@ from mien.errors import DeviceError
 from mien.web.classroom.app import ClassApp
 
 STOP_S = 10
-"""How long requests may still take after a stop."""
+"""Seconds that requests may take after a stop."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+    """Return a listening socket.
 
     Raises:
         DeviceError: the address cannot be used.
@@ -35,12 +35,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve_classes(web: ClassApp, listener: socket.socket, trusted_proxies: str) -> None:
-    """Serve until Ctrl-C or SIGTERM; messages that were received are stored before it ends.
+    """Serve until Ctrl-C or SIGTERM; received messages are stored before the server stops.
 
     Args:
-        web: what to serve.
-        listener: where to.
-        trusted_proxies: addresses of reverse proxies that may say where a request comes from, separated by commas.
+        web: the application.
+        listener: listening socket.
+        trusted_proxies: addresses of reverse proxies whose forwarded client address is trusted, separated by commas.
     """
     config = uvicorn.Config(
         web.app,
@@ -58,7 +58,7 @@ def serve_classes(web: ClassApp, listener: socket.socket, trusted_proxies: str) 
 
 
 class _Server(uvicorn.Server):
-    """A server that ends teachers' streams when it stops; they would last for hours."""
+    """A server that ends teachers' streams when it stops; otherwise they would stay open for hours."""
 
     def __init__(self, config: uvicorn.Config, web: ClassApp) -> None:
         super().__init__(config)

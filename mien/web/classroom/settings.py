@@ -14,15 +14,15 @@ from mien.privacy.policy import Policy, policy_here
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassSettings:
-    """What a class server is started with.
+    """Settings of a class server.
 
     Attributes:
-        url: address under which browsers reach the server, without a path.
-        model: a packaged bundle's name or a bundle's path.
-        deployment: the declaration of who uses it on whom; None for the one that holds here.
+        url: public address of the server, without a path.
+        model: name of a packaged bundle, or path of a bundle.
+        deployment: declaration of the deployment; None for the one that applies on this computer.
         budget: privacy budget of each participant for a lesson, in rho.
-        embedders: origins of pages that may embed the server's pages, as of a learning platform.
-        metrics_token: token that reads ``/metrics``; "" to have no such page.
+        embedders: origins of pages that may embed the server's pages, such as a learning platform.
+        metrics_token: token for ``/metrics``; "" to disable that page.
 
     Raises:
         UsageError: a value is invalid.
@@ -38,21 +38,21 @@ class ClassSettings:
     def __post_init__(self) -> None:
         for name, url in (("the server's address", self.url), *(("an embedding page's origin", each) for each in self.embedders)):
             if url != origin_of(url):
-                raise UsageError(f"{name} is {url!r}; it must be an origin, as in https://class.example.org")
+                raise UsageError(f"{name} is {url!r}; it must be an origin, such as https://class.example.org")
         if self.metrics_token and len(self.metrics_token) < 16:
             raise UsageError("MIEN_CLASS_METRICS_TOKEN is too short; it must have 16 characters or more")
         LessonPlan(budget=self.budget)
 
     @property
     def host(self) -> str:
-        """The host's name in ``url``."""
+        """The host name in ``url``."""
         return urlsplit(self.url).hostname or ""
 
     def policy(self) -> tuple[Policy, list[str]]:
-        """Return the policy that applies, and notices for the person who starts the server.
+        """Return the policy that applies and the notices to print when the server starts.
 
         Raises:
-            NotPermittedError: the declaration permits nothing, or data may not leave a learner's machine.
+            NotPermittedError: the declaration permits nothing, or data may not leave a learner's computer.
             DataError: the declaration cannot be read.
             UsageError: the declaration is invalid.
         """
@@ -62,10 +62,10 @@ class ClassSettings:
             return policy, notices
         if not is_loopback(self.host):
             raise NotPermittedError(
-                f"a class server at {self.url} receives data of other people, and under the rule {policy.rule.name} data must "
-                "stay on each machine. Declare who uses it on whom: mien policy init"
+                f"a class server at {self.url} receives data about other people, but under the rule {policy.rule.name} data must "
+                "stay on each computer. Declare the deployment: mien policy init"
             )
-        return policy, [*notices, "Without a declaration this server is for trying it out on this computer only"]
+        return policy, [*notices, "Without a declaration, this server may only be tried out on this computer"]
 
 
 def origin_of(url: str) -> str:

@@ -1,7 +1,7 @@
 """xAPI statements about lessons: class aggregates, sent to a learning record store if one is configured.
 
-One statement for each lesson, made of published numbers when the lesson ends. Its actor is the class server, never a
-learner or a teacher; its id follows from the class, so that a store keeps it once.
+Each lesson results in one statement, made from its published numbers when it ends. The actor is the class server, never a
+learner or a teacher. The id is derived from the class, so that a store keeps the statement once.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ LESSON_TYPE: Final = f"{BASE}/activity-types/lesson"
 
 
 def lesson_statement(record: ClassRecord, closed: list[ClosedBin]) -> Statement | None:
-    """Return the statement about a lesson that ended; None where nothing was published.
+    """Return the statement about a lesson that ended; None if nothing was published.
 
-    It has the mean of the published bins: what a teacher sees, and nothing else.
+    It contains only the mean of the published bins, which the teacher sees too.
     """
     if record.started_s is None or record.ended_s is None or not closed:
         return None
@@ -66,7 +66,7 @@ def lesson_statement(record: ClassRecord, closed: list[ClosedBin]) -> Statement 
 
 @contextmanager
 def statement_sender(database: ClassDatabase, settings: ClassSettings) -> Iterator[Callable[[str], None] | None]:
-    """Yield the function that queues the statement about a class whose lesson ended; None without a record store.
+    """Yield a function that queues the statement about a class whose lesson ended; None without a learning record store.
 
     Raises:
         NotPermittedError: the store is on another computer, and the policy forbids that.

@@ -1,7 +1,7 @@
-"""Classes and the links to them: opening, starting, ending and erasing classes, marks, and who may do what.
+"""Classes, their links and their marks.
 
-A class is one lesson. Classes with the same series are lessons of the same teacher, who may compare them. Nothing here
-returns anything about one participant.
+A class is one lesson. Classes with the same series are lessons of the same teacher, who may compare them. No function
+returns data about a single participant.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from mien.web.classroom.links import LinkKind, is_same, new_token, token_hash
 HOUR_S: Final = 3600.0
 DAY_S: Final = 86_400.0
 JOIN_LIFETIME_S: Final = DAY_S
-"""Usual lifetime of a link to join."""
+"""Default lifetime of a link to join in seconds."""
 MAX_TITLE: Final = 80
 MAX_TEXT: Final = 500
 MAX_MARKS: Final = 200
 MAX_LINKS: Final = 100
-"""Links to a class that a teacher may issue; short ones are not counted."""
+"""Maximum number of links that a teacher may issue for a class, not counting short links."""
 SHORT_LINK_S: Final = 12 * HOUR_S
-"""Lifetime of a short link, which each launch from a learning platform gets."""
+"""Lifetime in seconds of a short link, which is issued for each launch from a learning platform."""
 MarkKind = Literal["mark", "note"]
 BinState = Literal["closed", "gap"]
-"""A gap is a bin in which the server was away: it was never looked at."""
+"""A gap is a bin that was not evaluated because the server was down."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRecord:
-    """One class, without anything about its participants.
+    """One class, without data about its participants.
 
     Attributes:
-        class_id: random name; it permits nothing.
-        series: name that the lessons of one teacher share.
+        class_id: random id; it grants no access.
+        series: id shared by the lessons of one teacher.
         title: the teacher's title.
         level: what may be read from faces.
         plan: bins and privacy budget.
         created_s: when it was opened, in seconds since 1970.
-        started_s: when the lesson started; None before.
-        ended_s: when it ended; None before.
-        closed: number of bins that are over and have their numbers.
-        revision: grows with each change that a teacher sees.
-        declaration: declaration of the institution that answers for the class; None for the server's own.
+        started_s: when the lesson started, in seconds since 1970; None before.
+        ended_s: when it ended, in seconds since 1970; None before.
+        closed: number of closed bins.
+        revision: increases with each change that a teacher sees.
+        declaration: declaration of the institution responsible for the class; None for the server's own.
     """
 
     class_id: str
@@ -78,11 +78,11 @@ class ClassRecord:
 
 @dataclass(frozen=True, slots=True)
 class LessonMark:
-    """Something a teacher wrote on the timeline.
+    """A teacher's mark or note on the timeline.
 
     Attributes:
-        mark_id: random name.
-        kind: ``mark`` for what was done ("slide 12"), ``note`` for what was thought of it afterwards.
+        mark_id: random id.
+        kind: ``mark`` for an event in the lesson ("slide 12"), ``note`` for a comment.
         at_s: seconds since the start of the lesson.
         text: the text.
     """
@@ -98,8 +98,8 @@ class ClosedBin:
     """A bin that is over.
 
     Attributes:
-        state: whether it was published or the server was away.
-        published: its numbers; in a gap there are none.
+        state: ``closed`` if it was published, ``gap`` if the server was down.
+        published: its numbers; a gap has none.
     """
 
     state: str
@@ -108,10 +108,10 @@ class ClosedBin:
 
 @dataclass(frozen=True, slots=True)
 class OpenedClass:
-    """A new class and the secrets of its first two links, which cannot be had again.
+    """A new class and the tokens of its first two links, which cannot be retrieved again.
 
     Attributes:
-        class_id: the class.
+        class_id: id of the class.
         teach: token of the link to teach.
         join: token of the link to join.
     """
@@ -126,8 +126,8 @@ class ClassStore:
 
     Args:
         database: the database.
-        retention_s: how long a class is kept after it was opened, and how long a link to teach lasts, in seconds.
-        clock: returns seconds since 1970; the server's clock is the only one that counts.
+        retention_s: time for which a class is kept after it was opened, and lifetime of a link to teach, in seconds.
+        clock: returns seconds since 1970.
     """
 
     def __init__(
@@ -144,14 +144,14 @@ class ClassStore:
         join_lifetime_s: float = JOIN_LIFETIME_S,
         declaration: Deployment | None = None,
     ) -> OpenedClass:
-        """Open a class that waits for its start; return it with a link to teach and one to join.
+        """Open a class in the state ``waiting``; return it with a link to teach and one to join.
 
         Args:
-            title: the teacher's title; control characters are written out.
-            plan: bins and budget; None for the usual ones. Without expressions in it, none is read in this class.
-            series: series of an earlier class of the same teacher; "" begins a new one.
+            title: the teacher's title; control characters are escaped.
+            plan: bins and budget; None for the defaults. If it excludes expressions, this class does not read them.
+            series: series of an earlier class of the same teacher; "" for a new series.
             join_lifetime_s: lifetime of the link to join in seconds.
-            declaration: declaration of the institution that answers for the class; None for the server's own.
+            declaration: declaration of the institution responsible for the class; None for the server's own.
 
         Raises:
             UsageError: the title is empty or too long.
@@ -186,10 +186,10 @@ class ClassStore:
         """Return the token of a new link.
 
         Args:
-            kind: what it permits.
+            kind: what the link permits.
             class_id: the class; None for a link to open classes.
-            lifetime_s: seconds until it expires; None for the retention time, or ``JOIN_LIFETIME_S`` of a link to join.
-            person: keyed hash of the one person whom a link to join is for; None for a link that many use.
+            lifetime_s: seconds until it expires; None for ``JOIN_LIFETIME_S`` (links to join) or the retention time (others).
+            person: keyed hash of the person for whom a link to join is issued; None for a shared link.
 
         Raises:
             UsageError: there are too many links to the class.
@@ -216,12 +216,12 @@ class ClassStore:
         return token
 
     def revoke(self, kind: LinkKind, class_id: str | None = None, *, but: str = "") -> int:
-        """Revoke all links of a kind to a class; return their number. They stop working at once.
+        """Revoke all links of a kind to a class with immediate effect; return their number.
 
         Args:
             kind: the kind of links.
             class_id: the class; None for links to open classes.
-            but: token of a link that stays.
+            but: token of a link to keep.
         """
         columns = schema.links.c
         wanted = (columns.kind == kind.value, columns.class_id == class_id, columns.secret != token_hash(but))
@@ -236,11 +236,11 @@ class ClassStore:
             return bool(connection.scalar(query))
 
     def permits(self, token: str, kind: LinkKind) -> bool:
-        """Return whether a token is that of a valid link of a kind."""
+        """Return whether a token belongs to a valid link of a kind."""
         return self._link(token, kind) is not None
 
     def class_of(self, token: str, kind: LinkKind) -> ClassRecord | None:
-        """Return the class that a link leads to; None for a token that is unknown, revoked, expired or of another kind."""
+        """Return the class of a token; None if the token is unknown, revoked, expired or of another kind."""
         link = self._link(token, kind)
         return None if link is None or link["class_id"] is None else self.get(link["class_id"])
 
@@ -268,19 +268,19 @@ class ClassStore:
             return [_class(dict(row)) for row in rows.mappings()]
 
     def start(self, class_id: str) -> bool:
-        """Start the lesson; return whether it waited for that."""
+        """Start the lesson; return False if it had already started."""
         columns = schema.classes.c
         statement = update(schema.classes).where(columns.class_id == class_id, columns.started_s.is_(None))
         with self.database.writing() as connection:
             return bool(connection.execute(statement.values(started_s=self.clock(), revision=columns.revision + 1)).rowcount)
 
     def erase(self, class_id: str) -> bool:
-        """Erase a class with everything that belongs to it; return whether there was one."""
+        """Erase a class and all its data; return whether it existed."""
         with self.database.writing() as connection:
             return _erase(connection, [class_id]) > 0
 
     def erase_old(self) -> int:
-        """Erase classes whose retention time is over, and expired links; return the number of classes."""
+        """Erase expired links and classes whose retention time has expired; return the number of classes."""
         now = self.clock()
         columns = schema.classes.c
         with self.database.reading() as connection:
@@ -296,7 +296,7 @@ class ClassStore:
             return _erase(connection, old)
 
     def retention_days(self, record: ClassRecord) -> int:
-        """Return after how many days a class is erased: the fewer of what the server and the class's institution declare."""
+        """Return the retention time of a class in days: the shorter of those of the server and the institution."""
         usual = int(self.retention_s / DAY_S)
         return usual if record.declaration is None else min(usual, record.declaration.retention_days)
 
@@ -321,8 +321,8 @@ class ClassStore:
 
         Args:
             record: the class.
-            kind: the kind.
-            text: the text; control characters are written out.
+            kind: ``mark`` or ``note``.
+            text: the text; control characters are escaped.
             at_s: seconds since the start of the lesson; None for now.
 
         Raises:
@@ -333,19 +333,19 @@ class ClassStore:
             raise UsageError("the lesson has not started. Start it first")
         at_s = self.clock() - record.started_s if at_s is None else at_s
         if not 0 <= at_s <= record.plan.length_s:
-            raise UsageError(f"the mark is at {at_s:g} s; it must be in the lesson, 0 to {record.plan.length_s} s")
+            raise UsageError(f"the mark is at {at_s:g} s; it must be within the lesson, 0 to {record.plan.length_s} s")
         mark = LessonMark(uuid4().hex, kind, round(at_s, 1), checked_text(text, "the text", MAX_TEXT))
         row = {"class_id": record.class_id, "mark_id": mark.mark_id, "kind": kind, "at_s": mark.at_s, "text": mark.text}
         with self.database.writing() as connection:
             there = connection.scalar(select(func.count()).where(schema.marks.c.class_id == record.class_id)) or 0
             if there >= MAX_MARKS:
-                raise UsageError(f"there are {MAX_MARKS} marks and notes already. Remove one first")
+                raise UsageError(f"there are already {MAX_MARKS} marks and notes. Remove one first")
             connection.execute(insert(schema.marks), row)
             _changed(connection, record.class_id)
         return mark
 
     def remove_mark(self, class_id: str, mark_id: str) -> bool:
-        """Remove a mark or a note; return whether there was one."""
+        """Remove a mark or a note; return whether it existed."""
         columns = schema.marks.c
         with self.database.writing() as connection:
             statement = delete(schema.marks).where(columns.class_id == class_id, columns.mark_id == mark_id)
@@ -358,10 +358,10 @@ class ClassStore:
         """Return the revisions of watched classes in one query.
 
         Args:
-            watched: class by token hash of the link to teach, which must be valid still.
+            watched: class id by token hash of a link to teach.
 
         Returns:
-            Revision by token hash; links that were revoked or have expired, and erased classes, are missing.
+            Revision by token hash; revoked and expired links and erased classes are omitted.
         """
         if not watched:
             return {}
@@ -376,10 +376,10 @@ class ClassStore:
 
 
 def checked_text(text: str, name: str, most: int) -> str:
-    """Return a text that people wrote, with control characters written out.
+    """Return a user's text with control characters escaped.
 
     Raises:
-        UsageError: it is empty or too long.
+        UsageError: the text is empty or too long.
     """
     shown = visible(text.strip())
     if not shown or len(shown) > most:
@@ -388,7 +388,7 @@ def checked_text(text: str, name: str, most: int) -> str:
 
 
 def plan_of(row: Any) -> LessonPlan:
-    """Return the plan in a row of the table of classes."""
+    """Return the lesson plan in a row of the table of classes."""
     return LessonPlan(
         bin_s=row["bin_s"], bins=row["bins"], k=row["k"], budget=row["budget"], expressions=row["level"] == Level.FULL.value
     )

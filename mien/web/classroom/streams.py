@@ -1,4 +1,4 @@
-"""Teachers' pages that wait for news: server-sent events, one query a second for all of them in a process."""
+"""Server-sent events for teachers' pages; one query a second serves all pages of a process."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mien.web.classroom.operation import Metrics
 from mien.web.classroom.store import ClassStore
 
 BEAT_S: Final = 15.0
-"""A comment is sent this often, so that proxies keep the connection."""
+"""Seconds between two comments, which prevent proxies from closing the connection."""
 _GONE: Final = -1
 MAX_STREAMS: Final = 2000
 
 
 class Streams:
-    """Tells each page when its class has changed, and ends when its link was revoked.
+    """Notifies each page when its class has changed or its link was revoked.
 
     Args:
-        store: knows the revisions.
-        metrics: shows how many pages are connected.
+        store: provides the revisions.
+        metrics: reports the number of connected pages.
     """
 
     def __init__(self, store: ClassStore, metrics: Metrics) -> None:
@@ -34,11 +34,11 @@ class Streams:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more pages can be connected to this process."""
+        """Whether the maximum number of pages is connected to this process."""
         return sum(map(len, self._waiting.values())) >= MAX_STREAMS
 
     async def look(self) -> None:
-        """Read the revisions of all watched classes and pass them on."""
+        """Read the revisions of all watched classes and pass them to their streams."""
         if not self._classes:
             return
         found = await run_in_threadpool(self._store.revisions, dict(self._classes))
@@ -47,7 +47,7 @@ class Streams:
                 queue.put_nowait(found.get(secret, _GONE))
 
     async def events(self, token: str, class_id: str) -> AsyncIterator[bytes]:
-        """Yield an event for each revision, the current one first, until the link is no longer valid."""
+        """Yield an event for each revision, starting with the current one, until the link is no longer valid."""
         secret, queue = token_hash(token), asyncio.Queue[int]()
         self._waiting[secret].add(queue)
         self._classes[secret] = class_id
@@ -78,7 +78,7 @@ class Streams:
             self._metrics.gauge("streams", sum(map(len, self._waiting.values())))
 
     def stop(self) -> None:
-        """End all streams: the server stops, and pages connect to it again, or to another process."""
+        """End all streams when the server stops; pages then reconnect to it or to another process."""
         for queues in self._waiting.values():
             for queue in queues:
                 queue.put_nowait(_GONE)

@@ -1,4 +1,4 @@
-"""Routes of teachers: opening, running, reading and erasing classes. They return published numbers only."""
+"""Routes of teachers: opening, running, viewing and erasing classes. They return published numbers only."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _PATHS: Final = {LinkKind.OPEN: "new", LinkKind.TEACH: "teach", LinkKind.JOIN: "
 
 
 def link_url(url: str, kind: LinkKind, token: str) -> str:
-    """Return the address of a link; the token is in the fragment, which browsers do not send."""
+    """Return the URL of a link; the token is in the fragment, which browsers do not send."""
     return f"{url}/{_PATHS[kind]}#{token}"
 
 
 def qr_code(text: str) -> str:
-    """Return a QR code as SVG, black on white."""
+    """Return a QR code as black-on-white SVG."""
     out = io.BytesIO()
     segno.make(text, error="m", micro=False).save(out, kind="svg", scale=6, border=3, light="#fff", xmldecl=False)
     return out.getvalue().decode()
@@ -43,10 +43,10 @@ class TeacherRoutes:
 
     Args:
         settings: settings of the server.
-        gate: finds out what a token permits.
+        gate: authorizes requests.
         closer: ends lessons.
-        streams: pages that wait for news.
-        usual: the plan of a class where its teacher chooses nothing.
+        streams: event streams of teachers' pages.
+        usual: default lesson plan.
     """
 
     def __init__(self, settings: ClassSettings, gate: Access, closer: Closer, streams: Streams, usual: LessonPlan) -> None:
@@ -75,7 +75,7 @@ class TeacherRoutes:
         ]
 
     async def _plan(self, request: Request) -> Response:
-        """Return a plan with its noise: what a teacher should know before they choose."""
+        """Return a lesson plan with its noise, so that a teacher can choose between plans."""
         chosen_values = {
             name: _whole(value, name, 10_000) for name, value in request.query_params.items() if name in ("bin_s", "bins")
         }
@@ -83,7 +83,7 @@ class TeacherRoutes:
         return JSONResponse(asdict(plan) | {"noise": round(plan.noise, 2), "signal_noise": round(plan.signal_noise, 2)})
 
     def _planned(self, values: dict[str, Any]) -> LessonPlan:
-        """Return the plan that a request asks for; a teacher may choose fewer data, and never a larger budget."""
+        """Return the requested lesson plan; a teacher can choose less data, but never a larger budget."""
         expressions = chosen(values, "expressions", bool, self._usual.expressions)
         return replace(
             self._usual,
@@ -168,13 +168,13 @@ class TeacherRoutes:
     async def _start(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.TEACH)
         if not await run_in_threadpool(self._store.start, record.class_id):
-            raise RefusedError(409, "The lesson was started already.")
+            raise RefusedError(409, "The lesson has already started.")
         return Response(status_code=204)
 
     async def _end(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.TEACH)
         if not await run_in_threadpool(self._closer.end, record.class_id):
-            raise RefusedError(409, "The lesson is over already.")
+            raise RefusedError(409, "The lesson is already over.")
         return Response(status_code=204)
 
     async def _erase(self, request: Request) -> Response:

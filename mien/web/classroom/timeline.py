@@ -1,4 +1,4 @@
-"""What a teacher sees of a lesson: its published bins, marks and notes. It is made of published numbers only."""
+"""The timeline of a lesson for its teacher: published bins, marks and notes."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ CSV_COLUMNS: Final = (
 def class_document(
     record: ClassRecord, closed: list[ClosedBin], marks: list[LessonMark], now_s: float, mean: int = 1
 ) -> dict[str, Any]:
-    """Return everything that a teacher's page shows.
+    """Return the data of a teacher's page.
 
     Args:
         record: the class.
         closed: its closed bins in order.
         marks: its marks and notes.
         now_s: the server's time in seconds since 1970.
-        mean: each bin shows the mean of this many bins that end with it.
+        mean: width of the moving average in bins, 1 to ``MAX_MEAN``; each bin shows the mean of the bins ending with it.
     """
     plan = record.plan
     return {
@@ -65,7 +65,7 @@ def class_document(
 
 
 def lesson_mean(record: ClassRecord, closed: list[ClosedBin]) -> dict[str, Any] | None:
-    """Return the mean of all published bins of a lesson; None where there are none."""
+    """Return the mean of all published bins of a lesson; None if there are none."""
     if not closed:
         return None
     found = asdict(view(record.plan, [each.published for each in closed]))
@@ -74,7 +74,7 @@ def lesson_mean(record: ClassRecord, closed: list[ClosedBin]) -> dict[str, Any] 
 
 
 def class_table(record: ClassRecord, closed: list[ClosedBin], marks: list[LessonMark]) -> str:
-    """Return the timeline as CSV; marks and notes stand at the bin in which they are."""
+    """Return the timeline as CSV; marks and notes are in the row of their bin."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -101,5 +101,5 @@ def _row(record: ClassRecord, closed: list[ClosedBin], k: int, mean: int) -> dic
 
 
 def _plain(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
+    """Escape text that a spreadsheet would interpret as a formula."""
     return f"'{text}" if text[:1] in "=+-@" else text

@@ -1,4 +1,4 @@
-"""The thread that stores messages: all that came while one transaction ran are stored by the next one."""
+"""Thread that stores messages in batches: messages received during a transaction are stored by the next one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Answer = MessageOutcome | BaseException
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A message that waits, and who waits for its outcome."""
+    """A queued message and the future of its outcome."""
 
     secret: str
     message: SentMessage
@@ -32,7 +32,7 @@ class MessageWriter:
     """Stores messages in batches.
 
     Args:
-        participants: where to.
+        participants: stores the messages.
         metrics: counts batches and errors.
     """
 
@@ -43,7 +43,7 @@ class MessageWriter:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Start the thread; called in the event loop that sends messages."""
+        """Start the thread; must be called in the event loop that calls ``add``."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
@@ -51,21 +51,21 @@ class MessageWriter:
         """Store a message; return its outcome after its transaction was committed.
 
         Raises:
-            DeviceError: the database cannot be used, or too many messages wait; nothing was stored.
+            DeviceError: the database cannot be used, or too many messages are waiting; nothing was stored.
         """
         if self._queue.qsize() >= MAX_WAITING:
-            raise DeviceError("too many messages wait")
+            raise DeviceError("too many messages are waiting")
         future: asyncio.Future[MessageOutcome] = asyncio.get_running_loop().create_future()
         self._queue.put(_Waiting(secret, message, future))
         return await future
 
     @property
     def waiting(self) -> int:
-        """Number of messages that wait."""
+        """Number of queued messages."""
         return self._queue.qsize()
 
     def close(self) -> None:
-        """Store what waits and end the thread."""
+        """Store the queued messages and end the thread."""
         self._queue.put(None)
         self._thread.join()
 
@@ -87,7 +87,7 @@ class MessageWriter:
         try:
             answers = self._participants.add([(each.secret, each.message) for each in batch])
             self._metrics.count("batches")
-        except Exception as error:  # noqa: BLE001  the root of a thread: the waiting request is told
+        except Exception as error:  # noqa: BLE001  top level of a thread: the error is passed to the waiting requests
             self._metrics.count("database_errors")
             answers = [error] * len(batch)
         assert self._loop is not None

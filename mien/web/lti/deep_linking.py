@@ -20,7 +20,7 @@ _ITEM: Final = "ltiResourceLink"
 
 @dataclass(frozen=True, slots=True)
 class LinkOffer:
-    """What the platform asks for.
+    """A platform's request for a link.
 
     Attributes:
         return_url: address of the platform that takes the response.
@@ -34,7 +34,7 @@ class LinkOffer:
 
 
 def read_offer(claims: Mapping[str, Any], settings: LtiSettings) -> LinkOffer:
-    """Return what a deep linking request asks for.
+    """Return the link that a deep linking request asks for.
 
     Raises:
         LtiError: no link to a tool is accepted, or the address for the response is not allowed.

@@ -1,4 +1,4 @@
-"""Requests of the server to a registered platform: one address, no redirects, a deadline and a size limit."""
+"""Requests to a registered platform, without redirects and with a deadline and a size limit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def request_json(
     The response is limited to 64 KiB and 10 s; no redirect is followed (``mien.messaging.http``).
 
     Args:
-        settings: settings that say which addresses are allowed.
+        settings: settings that determine which addresses are allowed.
         method: HTTP method.
         url: address, which is checked.
-        what: what is requested, for the error.
+        what: description of the requested document, for error messages.
         headers: additional headers.
         body: request body.
 

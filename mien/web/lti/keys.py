@@ -1,7 +1,7 @@
-"""The tool's own keys: two are always published, one that signs and the next one.
+"""The tool's own keys: the signing key and the next one, both of which are published.
 
-Platforms cache the published keys. They have known the next key for the whole time of the signing
-one when it takes over, so a rotation is never noticed, not even one that cannot wait.
+Platforms cache the published keys. The next key has been published for the whole life of the signing key when it takes
+over, so a rotation never breaks a launch, not even an immediate one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mien.web.lti.settings import LtiSettings
 from mien.web.lti.tables import keys, writing
 
 ALGORITHM: Final = "RS256"
-"""The algorithm that LTI 1.3 prescribes; no other one is accepted or used."""
+"""The algorithm required by LTI 1.3; no other is accepted or used."""
 _BITS: Final = 2048
 _SIGNING: Final = "signing"
 _NEXT: Final = "next"
@@ -38,7 +38,7 @@ class ToolKeys:
         self._engine, self._settings, self._clock = engine, settings, clock
 
     def published(self) -> dict[str, Any]:
-        """Return the public keys as a JWK set. Rotates and retires keys that are due."""
+        """Return the public keys as a JWK set, after rotating and deleting keys that are due."""
         self._maintain()
         with self._engine.connect() as connection:
             rows = connection.execute(select(keys.c.private_jwk).order_by(keys.c.since, keys.c.kid)).scalars().all()
@@ -53,13 +53,13 @@ class ToolKeys:
         return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, dict(claims), key, algorithms=[ALGORITHM])
 
     def rotate(self, *, compromised: bool = False) -> str:
-        """Let the next key sign from now on, and make a new next one.
+        """Make the next key the signing key and create a new next key.
 
         Args:
-            compromised: no longer publish the former key, instead of keeping it until it is retired.
+            compromised: stop publishing the previous key at once, instead of after its retirement period.
 
         Returns:
-            The id of the key that signs now.
+            The id of the new signing key.
         """
         self._maintain()
         with writing(self._engine) as connection:
@@ -72,7 +72,7 @@ class ToolKeys:
             return str(connection.execute(select(keys.c.kid).where(keys.c.place == _SIGNING)).scalar_one())
 
     def _maintain(self) -> None:
-        """Make missing keys, rotate a key that has signed long enough, and delete retired ones."""
+        """Create missing keys, rotate expired ones and delete retired ones."""
         now = self._clock()
         with self._engine.connect() as connection:
             rows = {row.place: row for row in connection.execute(select(keys.c.kid, keys.c.place, keys.c.since))}
@@ -84,7 +84,7 @@ class ToolKeys:
         for place in (_SIGNING, _NEXT):
             if place not in rows:
                 self._make(place, now)
-        # one minute more, because several processes look at slightly different times
+        # one minute more, because the clocks of processes differ slightly
         due = now - self._settings.retire_s - _MINUTE_S
         if any(place not in (_SIGNING, _NEXT) and row.since <= due for place, row in rows.items()):
             with writing(self._engine) as connection:
@@ -98,7 +98,7 @@ class ToolKeys:
             connection.execute(update(keys).where(keys.c.place == _NEXT).values(place=_SIGNING, since=now))
 
     def _make(self, place: str, now: float) -> None:
-        """Store a new key, unless another process was faster: each place is taken once."""
+        """Store a new key, unless another process has already taken the place."""
         key = RSAKey.generate_key(_BITS, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
         row = {"kid": key.kid, "place": place, "private_jwk": key.as_dict(private=True), "since": now}
         try:

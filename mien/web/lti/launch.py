@@ -1,4 +1,4 @@
-"""What a learning platform says about one opening of a class, and who opens it."""
+"""A launch of a class from a learning platform, and the protocol for opening the class."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mien.privacy.deployment import Deployment
 
 
 class Role(StrEnum):
-    """The role in which a class is opened.
+    """The user's role in a launch.
 
     Attributes:
-        TEACHER: sees the group.
-        LEARNER: joins the group.
+        TEACHER: sees the class.
+        LEARNER: joins the class.
     """
 
     TEACHER = "teacher"
@@ -23,7 +23,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """One opening of a class from a course; it contains no name and no identifier of the platform's users.
+    """One launch of a class from a course, without names and without the platform's user ids.
 
     Attributes:
         platform: id of the platform's registration.
@@ -33,9 +33,9 @@ class Launch:
         title: title of the link or of the course; "" if it sent none.
         role: teacher or learner.
         language: language tag of the user's interface, such as ``de`` or ``pt-BR``; "" if it sent none.
-        person: keyed hash of the user within this course, 32 hexadecimal digits. It is the same each time
-            this person opens a class of this course, and unrelated to that of other courses.
-        declaration: the institution's declaration, which permits something.
+        person: keyed hash of the user within this course, 32 hexadecimal digits. It is the same for all launches
+            of a user in this course, and unrelated to their hashes in other courses.
+        declaration: the institution's declaration.
     """
 
     platform: str
@@ -53,9 +53,9 @@ class OpenClass(Protocol):
     """Opens the class of a link in a course."""
 
     def __call__(self, launch: Launch, /) -> str:
-        """Return the address to which the browser is sent: a path of this server, such as ``/teach/CAPABILITY``.
+        """Return the address to which the browser is redirected, a path of this server such as ``/teach#TOKEN``.
 
-        Called in a worker thread, after the launch was checked.
+        Called in a worker thread after the launch was verified.
 
         Raises:
             MienError: the class cannot be opened; the message is shown to the user.

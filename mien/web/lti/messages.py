@@ -1,4 +1,4 @@
-"""Reads the claims of LTI: which message, from which course, in which role."""
+"""Reads LTI claims: message type, user, role, course and link."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def message_type(claims: Mapping[str, Any], platform: Platform) -> str:
     """Return the type of a message: ``RESOURCE_LINK`` or ``DEEP_LINKING``.
 
     Raises:
-        LtiError: another type or version, or from an unknown installation of the tool.
+        LtiError: the type or version is not supported, or the installation of the tool is unknown.
     """
     if claims.get(f"{CLAIM}version") != VERSION:
         raise LtiError("version", f"The message is not of LTI version {VERSION}.")
@@ -43,13 +43,13 @@ def message_type(claims: Mapping[str, Any], platform: Platform) -> str:
 
 
 def role_of(claims: Mapping[str, Any]) -> Role:
-    """Return the role in which a user comes.
+    """Return the user's role.
 
-    Roles in the course count. Only if there is none, as with Open edX, roles in the institution count. A
-    teacher who is also a learner is a teacher.
+    Roles in the course take precedence. Roles in the institution are used only if there are none, as with Open edX. A
+    user who is both teacher and learner is a teacher.
 
     Raises:
-        LtiError: neither a teacher nor a learner.
+        LtiError: the user is neither a teacher nor a learner.
     """
     named = claims.get(f"{CLAIM}roles")
     texts = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
@@ -66,9 +66,9 @@ def subject_of(claims: Mapping[str, Any]) -> str:
     """Return the platform's id of the user.
 
     Raises:
-        LtiError: there is none: one person could then count as many.
+        LtiError: there is none. Without it, one person could join as many participants.
     """
-    return _id(claims, "sub", "subject", "The learning platform does not say whether the same user comes again (sub).")
+    return _id(claims, "sub", "subject", "The learning platform does not identify the user (sub).")
 
 
 def resource_of(claims: Mapping[str, Any]) -> str:
@@ -87,7 +87,7 @@ def context_of(claims: Mapping[str, Any]) -> str:
 
 
 def title_of(claims: Mapping[str, Any]) -> str:
-    """Return the title of the link, else of the course, else ""; on one line."""
+    """Return the title of the link, else of the course, else "", on one line."""
     for part in ("resource_link", "context"):
         found = _part(claims, part).get("title")
         if isinstance(found, str) and found.strip():

@@ -1,4 +1,4 @@
-"""HTML responses of the LTI tool, with headers that say where they may be embedded."""
+"""HTML responses of the LTI tool, with headers that restrict where they may be embedded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXCLUDED: Final = {
     "purpose": frozenset({*EXCLUDED_PURPOSES, "self-observation", "software-test"}),
     "legal_basis": frozenset({"none"}),
 }
-"""Choices that no institution has: they would be refused."""
+"""Choices that are hidden because they would be refused."""
 _PERMITTED: Final = {
     Level.FULL: "expressions, presence, facing the screen and the learners' own signals",
     Level.OBSERVABLES: "presence, facing the screen and the learners' own signals; no expressions",
@@ -45,14 +45,14 @@ def frame_ancestors(origins: Iterable[str]) -> str:
 
 
 def message_page(heading: str, message: str, code: str, status: int, origins: Iterable[str]) -> Response:
-    """Return a page that says why a request was refused."""
-    sentence = f"{message[:1].upper()}{message[1:].removesuffix('.')}."  # other errors of Mien are no sentences
+    """Return a page with the reason why a request was refused."""
+    sentence = f"{message[:1].upper()}{message[1:].removesuffix('.')}."  # other errors of Mien lack a capital and a full stop
     values = {"title": "Mien", "heading": heading, "message": sentence, "code": code}
     return _page("lti_message.html", origins, "'none'", values, status)
 
 
 def open_page(address: str, title: str, origins: Iterable[str]) -> Response:
-    """Return the page that opens a class where the camera can be used: here, or in a window of its own."""
+    """Return the page that opens a class, in the same frame if it may use the camera, otherwise in a new window."""
     values = {"title": "Mien", "heading": title or "Your class", "address": address}
     return _page("lti_open.html", origins, "'none'", values)
 
@@ -87,7 +87,7 @@ def register_page(
 
 
 def registered_page(platform: Platform) -> Response:
-    """Return the page that says what may be read, after a registration."""
+    """Return the page that is shown after a registration; it lists what may be read."""
     rule = platform.policy.rule
     values = {
         "title": "Mien",

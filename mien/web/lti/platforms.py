@@ -1,4 +1,4 @@
-"""Registered platforms: who may open classes, under which declaration, and with which keys it signs."""
+"""Registered platforms, the declaration of each, and their signing keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mien.web.lti.settings import LtiSettings, origin_of
 from mien.web.lti.tables import deployments, invitations, platforms, writing
 
 INVITATION_S: Final = 7 * 86_400.0
-"""Time for which an invitation is valid, in seconds."""
+"""Lifetime of an invitation in seconds."""
 MAX_ORIGINS: Final = 10
 _MAX_TEXT: Final = 500
 _MIN_BITS: Final = 2048
@@ -35,7 +35,7 @@ _MIN_BITS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """Whom a registration link is for.
+    """The platform for which a registration link was issued.
 
     Attributes:
         origin: origin of the platform's configuration.
@@ -52,9 +52,9 @@ class Platform:
 
     Attributes:
         id: random id, 16 hexadecimal digits.
-        issuer: the platform's identifier, an address.
+        issuer: the platform's identifier, a URL.
         client_id: the platform's identifier of this tool.
-        name: name for the operator.
+        name: display name for the operator.
         authorization_endpoint: address to which logins are sent.
         jwks_uri: address of the platform's keys.
         origins: origins of the pages that may embed this server.
@@ -92,14 +92,14 @@ class Platforms:
         self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def invite(self, address: str, issuer: str = "") -> str:
-        """Return the address at which a platform can register, once and within a week.
+        """Return a registration link for a platform; it can be used once within ``INVITATION_S`` seconds.
 
         Args:
-            address: address of the platform, such as ``https://moodle.example.org``; its configuration is there.
+            address: address of the platform, such as ``https://moodle.example.org``; its configuration must be there.
             issuer: address of the issuer, if it is on another host.
 
         Raises:
-            UsageError: not a valid address.
+            UsageError: an address is not valid.
         """
         self._settings.check_address(address, "the platform's address")
         self._settings.check_address(issuer or address, "the issuer")
@@ -111,7 +111,7 @@ class Platforms:
         return self._settings.url(f"register/{token}")
 
     def invited(self, token: str) -> Invitation:
-        """Return whom an invitation is for.
+        """Return the invitation with this token.
 
         Raises:
             LtiError: there is no such invitation, or it was used or has expired.
@@ -147,13 +147,13 @@ class Platforms:
             authorization_endpoint: address to which logins are sent.
             jwks_uri: address of the platform's keys.
             declaration: the institution's declaration.
-            name: name for the operator; the issuer by default.
-            origins: addresses of further pages that embed this server; the platform's own are included.
+            name: display name for the operator; the issuer by default.
+            origins: addresses of further pages that may embed this server; the platform's own are always included.
             deployment_ids: the platform's ids of the installations of this tool.
-            invitation: token of the invitation to use up.
+            invitation: token of the invitation, which becomes invalid.
 
         Raises:
-            UsageError: a value is not valid, or this client id is registered already.
+            UsageError: a value is not valid, or this client id is already registered.
             NotPermittedError: the declaration permits nothing, or no data about others.
             LtiError: the invitation was used before.
         """
@@ -190,14 +190,14 @@ class Platforms:
                 for each in dict.fromkeys(deployment_ids):
                     connection.execute(insert(deployments), {"platform": row["id"], "deployment": each})
         except IntegrityError as error:
-            raise UsageError(f"the client id {client_id!r} of {issuer} is registered already. Remove it first") from error
+            raise UsageError(f"the client id {client_id!r} of {issuer} is already registered. Remove it first") from error
         return self.get(str(row["id"]))
 
     def add_deployment(self, platform: str, deployment: str) -> None:
-        """Accept launches from one more installation of the tool.
+        """Accept launches from another installation of the tool.
 
         Raises:
-            UsageError: there is no such platform, or the id is not valid or known already.
+            UsageError: there is no such platform, or the id is not valid or already known.
         """
         self.get(platform)
         _check_text(deployment, "the deployment id")
@@ -205,7 +205,7 @@ class Platforms:
             with writing(self._engine) as connection:
                 connection.execute(insert(deployments), {"platform": platform, "deployment": deployment})
         except IntegrityError as error:
-            raise UsageError(f"the deployment {deployment!r} of the platform {platform} is known already") from error
+            raise UsageError(f"the deployment {deployment!r} of the platform {platform} is already known") from error
 
     def remove(self, platform: str) -> None:
         """Remove a platform; its users can no longer open classes.
@@ -241,7 +241,7 @@ class Platforms:
             client_id: the platform's identifier of this tool; "" if the login does not contain it.
 
         Raises:
-            LtiError: no platform, or several, are registered so.
+            LtiError: no platform matches, or several do.
         """
         found = self._select(platforms.c.issuer == issuer, *([platforms.c.client_id == client_id] if client_id else []))
         if len(found) != 1:
@@ -258,16 +258,16 @@ class Platforms:
     def key(self, platform: Platform, kid: str) -> RSAKey:
         """Return a platform's public key.
 
-        The keys are fetched if the key is not among those fetched last, or if these are too old, but not
-        more often than the settings allow.
+        The keys are fetched if the key is not in the cache or the cache is too old, but not more often than the settings
+        allow.
 
         Raises:
-            LtiError: the platform has no such key, or does not send its keys.
+            LtiError: the platform has no such key, or its keys cannot be fetched.
         """
         found = self._fresh_key(platform, kid)
         if found is not None:
             return found
-        with self._fetching[platform.id]:  # of many launches at once, one fetches
+        with self._fetching[platform.id]:  # of several concurrent launches, one fetches
             found = self._fresh_key(platform, kid)
             if found is None:
                 self._fetch_keys(platform)
@@ -285,7 +285,7 @@ class Platforms:
         return _key(row.jwks, kid)
 
     def _fetch_keys(self, platform: Platform) -> None:
-        """Fetch a platform's keys and store them, unless this was tried a short time ago."""
+        """Fetch and store a platform's keys, unless this was attempted less than ``refetch_s`` seconds ago."""
         now = self._clock()
         tried = update(platforms).where(platforms.c.id == platform.id, platforms.c.tried_at <= now - self._settings.refetch_s)
         with writing(self._engine) as connection:
@@ -310,7 +310,7 @@ def check_declaration(declaration: Deployment) -> Policy:
     """Return the policy of an institution's declaration.
 
     Raises:
-        NotPermittedError: it permits nothing, or is about nobody but oneself.
+        NotPermittedError: it permits nothing, or only personal use.
     """
     policy = decide(declaration)
     policy.require(Level.OBSERVABLES)
@@ -325,7 +325,7 @@ def _platform(row: Mapping[str, Any], installed: tuple[str, ...]) -> Platform:
 
 
 def _key(jwks: Mapping[str, Any], kid: str) -> RSAKey | None:
-    """Return the key of a JWK set with this id; keys of other kinds and short ones are ignored."""
+    """Return the key with this id from a JWK set; keys of other types and short keys are ignored."""
     rows = jwks.get("keys")
     for row in rows if isinstance(rows, list) else ():
         if not isinstance(row, dict) or row.get("kid") != kid or row.get("kty") != "RSA":

@@ -1,4 +1,4 @@
-"""Dynamic registration: the platform and this tool exchange their addresses, and the institution declares the use."""
+"""Dynamic registration: platform and tool exchange their configurations, and the institution declares the deployment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ADDRESSES: Final = ("issuer", "authorization_endpoint", "jwks_uri", "registrati
 
 @dataclass(frozen=True, slots=True)
 class RegistrationRequest:
-    """What a platform sends with the administrator's browser.
+    """A platform's registration request, sent through the administrator's browser.
 
     Attributes:
         invitation: token in the path of the registration link.
@@ -67,7 +67,7 @@ def register(request: RegistrationRequest, answers: Mapping[str, str], platforms
 
     Raises:
         UsageError: the declaration is invalid or permits nothing.
-        LtiError: the invitation is not valid, or the platform's responses are not.
+        LtiError: the invitation or a response of the platform is not valid.
     """
     invitation = check_request(request, platforms, settings)
     declaration = read_declaration(answers)
@@ -111,7 +111,7 @@ def read_declaration(answers: Mapping[str, str]) -> Deployment:
 def tool_configuration(settings: LtiSettings) -> dict[str, Any]:
     """Return the tool's configuration for a platform.
 
-    It asks for no scope: no grades and no list of names. Of the user's claims it asks for ``sub`` only.
+    It requests no scopes, hence no grades and no membership list, and of the user's claims only ``sub``.
     """
     launch = settings.url("launch")
     return {
@@ -127,7 +127,7 @@ def tool_configuration(settings: LtiSettings) -> dict[str, Any]:
         "scope": "",
         TOOL_CONFIGURATION: {
             "domain": urlsplit(settings.base_url).netloc,
-            "description": "Shows what a group shows, and never who.",
+            "description": "Shows aggregates of a class, never data of individuals.",
             "target_link_uri": launch,
             "claims": ["iss", "sub"],
             "messages": [
@@ -143,7 +143,7 @@ def _addresses(found: Mapping[str, Any], settings: LtiSettings, issuer: str) -> 
     """Return the addresses in a platform's configuration.
 
     Raises:
-        LtiError: one is missing or not allowed, or the issuer is another host.
+        LtiError: an address is missing or not allowed, or the issuer is another host.
     """
     for name in _ADDRESSES:
         value = found.get(name)

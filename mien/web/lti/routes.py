@@ -47,22 +47,22 @@ _MAX_HINT: Final = 4000
 _KEYS_CACHED_S: Final = 3600
 _NOT_OPENED: Final = "The class cannot be opened"
 _NOT_REGISTERED: Final = "Mien is not registered"
-_SLOW_DOWN: Final = "Too many requests come from this address. Wait a little and open the class again."
+_SLOW_DOWN: Final = "Too many requests from this address. Wait a little and open the class again."
 _LOG: Final = logging.getLogger("mien.web.lti")
 
 Values = Mapping[str, str]
 Count = Callable[[str, str], None]
-"""Adds one to a counter, by its name and its labels as Prometheus writes them."""
+"""Increments a counter, given its name and its labels in Prometheus syntax."""
 
 
 class LtiTool:
-    """The LTI tool: its routes and what a server needs to know of it.
+    """The LTI tool: its routes, platforms and keys.
 
     Args:
         engine: the database; the tables are created if they do not exist.
         settings: settings of the tool.
-        open_class: opens a class for a launch that was checked.
-        count: counts launches, registrations and refused requests; nothing of their content.
+        open_class: opens a class for a verified launch.
+        count: counts launches, registrations and refused requests.
         clock: time in seconds since 1970.
 
     Raises:
@@ -71,7 +71,7 @@ class LtiTool:
     Attributes:
         platforms: the registered platforms.
         keys: the tool's own keys.
-        routes: the routes; they answer POST requests from other origins.
+        routes: the routes; they accept POST requests from other origins.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class LtiTool:
         count: Count,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        settings.url("")  # raises without a public address, before the first request does
+        settings.url("")  # raises if the public address is not set
         create_tables(engine)
         self._settings, self._open_class, self._count, self._clock = settings, open_class, count, clock
         self.platforms = Platforms(engine, settings, clock)
         self.keys = ToolKeys(engine, settings, clock)
-        # as of class links: a lecture comes at once from one address, and each launch takes two requests
+        # a whole lecture may launch from one address at once, with two requests per launch
         self._requests, self._failures = RateLimit(burst=4000, per_s=40), RateLimit(burst=60, per_s=1)
         self._states = LoginStates(engine, settings.state_s, clock)
         self.routes: list[BaseRoute] = [
@@ -104,9 +104,9 @@ class LtiTool:
     def _answer(
         self, name: str, handler: Callable[[Request, Values], Response], heading: str = _NOT_OPENED
     ) -> Callable[[Request], Awaitable[Response]]:
-        """Return an endpoint that calls ``handler`` in a worker thread and shows errors of the user as a page.
+        """Return an endpoint that calls ``handler`` in a worker thread and shows errors as a page.
 
-        Too many requests, or too many refused ones, from one address are slowed down.
+        Requests are rate-limited by client address; refused requests have a lower limit.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -143,7 +143,7 @@ class LtiTool:
         return message_page(heading, str(error), code, status, origins)
 
     def _log_in(self, _: Request, values: Values) -> Response:
-        """Send the browser to the platform, which sends it back with an ID token."""
+        """Redirect the browser to the platform, which sends it back with an ID token."""
         for name in ("iss", "login_hint", "target_link_uri"):
             if not values.get(name):
                 message = f"The login contains no {name}. Open the class from your course."
@@ -169,7 +169,7 @@ class LtiTool:
         return redirect(f"{platform.authorization_endpoint}{mark}{urlencode(query)}")
 
     def _launch(self, _: Request, values: Values) -> Response:
-        """Check an ID token and open a class, or offer a link to one."""
+        """Verify an ID token and open a class or return a link to one."""
         state = self._states.check(values.get("state", ""))
         platform = self._platform(state.platform)
         if values.get("error"):
@@ -216,7 +216,7 @@ class LtiTool:
         return JSONResponse(self.keys.published(), headers=headers)
 
     def _register(self, request: Request, values: Values) -> Response:
-        """Ask for the institution's declaration, and register with it."""
+        """Show the form for the institution's declaration, or register with it."""
         asked = RegistrationRequest(
             str(request.path_params["token"]), values.get("openid_configuration", ""), values.get("registration_token", "")
         )
@@ -233,7 +233,11 @@ class LtiTool:
         return registered_page(platform)
 
     def _platform(self, name: str) -> Platform:
-        """Return the platform of a state; it may have been removed since."""
+        """Return the platform of a state.
+
+        Raises:
+            LtiError: the platform has been removed since the login.
+        """
         try:
             return self.platforms.get(name)
         except UsageError:
@@ -241,10 +245,10 @@ class LtiTool:
 
 
 async def _values(request: Request) -> dict[str, str]:
-    """Return the parameters of a request: of its form, else of its address.
+    """Return the parameters of a request, from its form (POST) or its query.
 
     Raises:
-        LtiError: the form is too large, not a form, or names a parameter twice.
+        LtiError: the body is too large or not a form, or a parameter is given twice.
     """
     if request.method != "POST":
         return _parsed(request.url.query)

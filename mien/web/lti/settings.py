@@ -11,7 +11,7 @@ from mien.loopback import is_loopback
 from mien.messaging.http import check_url, is_local_url
 
 PREFIX: Final = "/lti"
-"""Path below which all routes of the tool are."""
+"""Path prefix of all routes of the tool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +19,16 @@ class LtiSettings:
     """Settings of the LTI tool.
 
     Attributes:
-        base_url: public address of the server, such as ``https://mien.example.org``; without a path. "" if only
+        base_url: public address of the server without a path, such as ``https://mien.example.org``; "" if only
             registrations and keys are managed.
         name: name of the tool in the learning platform.
-        allow_loopback: accept platforms at ``http`` addresses of this computer; for tests.
+        allow_loopback: accept platforms at ``http`` loopback addresses; for tests.
         state_s: time from login to launch, in seconds.
         clock_skew_s: tolerated difference between the clocks of platform and server, in seconds.
         max_age_s: maximum age of an ID token, in seconds.
         keys_ttl_s: time after which a platform's keys are fetched again, in seconds.
         refetch_s: minimum time between two attempts to fetch a platform's keys, in seconds.
-        rotate_s: time for which a key of the tool signs, in seconds.
+        rotate_s: time after which the tool's signing key is rotated, in seconds.
         retire_s: time for which a retired key stays published, in seconds.
 
     Raises:
@@ -57,7 +57,7 @@ class LtiSettings:
                 raise UsageError(f"{name} is {getattr(self, name):g}; it must be greater than 0")
 
     def url(self, path: str) -> str:
-        """Return the address of a route of the tool, such as ``launch``.
+        """Return the URL of a route of the tool, such as ``launch``.
 
         Raises:
             UsageError: the public address of the server is not set.
@@ -67,10 +67,10 @@ class LtiSettings:
         return f"{self.base_url}{PREFIX}/{path}"
 
     def check_address(self, url: str, name: str) -> str:
-        """Return the address of a platform after checking it: https, or http to this computer if that is allowed.
+        """Return a platform's address after checking that it is https, or http to a loopback address if that is allowed.
 
         Raises:
-            UsageError: any other address.
+            UsageError: the address is neither.
         """
         check_url(url, name)
         if urlsplit(url).scheme != "https" and not (self.allow_loopback and is_local_url(url)):
@@ -81,7 +81,7 @@ class LtiSettings:
 
 
 def origin_of(url: str) -> str:
-    """Return the origin of an address, as browsers write it.
+    """Return the origin of an address in the form used by browsers.
 
     >>> origin_of("https://LMS.example.org:443/course?id=3")
     'https://lms.example.org'

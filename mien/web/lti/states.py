@@ -1,8 +1,8 @@
-"""State and nonce of a login: signed by the server, bound to each other, accepted once.
+"""State and nonce of a login, which are signed by the server, bound to each other and accepted once.
 
-A login stores nothing, so a flood of logins fills no table. The state contains a random id, its
-expiry and the platform's registration, with a keyed hash; the nonce follows from the id by the same
-key. A state is recorded when a launch with it is accepted, until it expires.
+A login stores nothing, so many logins cannot fill a table. The state contains a random id, its expiry and the platform's
+registration, with a keyed hash. The nonce is derived from the id with the same key. A used state is recorded until it
+expires.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class LoginStates:
     """Creates and checks the states of logins.
 
     Args:
-        engine: the database, which holds the server's secret and the states that were used.
+        engine: the database, which contains the server's secret and the used states.
         valid_s: time from login to launch, in seconds.
         clock: time in seconds since 1970.
     """
@@ -59,7 +59,7 @@ class LoginStates:
         self._purged_at = 0.0
 
     def create(self, platform: str) -> tuple[str, str]:
-        """Return a new state and its nonce, for the platform with this id."""
+        """Return a new state for the platform with this id, and its nonce."""
         name = secrets.token_hex(16)
         body = f"{name}.{int(self._clock() + self._valid_s)}.{platform}"
         return f"{body}.{self._hash('state', body)}", self._hash("nonce", name)
@@ -68,7 +68,7 @@ class LoginStates:
         """Return the state in ``text``.
 
         Raises:
-            LtiError: it was not made by this server, or has expired.
+            LtiError: the state was not created by this server, or has expired.
         """
         found = _FORM.fullmatch(text)
         if found is None:
@@ -82,10 +82,10 @@ class LoginStates:
         return LoginState(name, platform, self._hash("nonce", name), expires_at)
 
     def use(self, state: LoginState) -> None:
-        """Record that a state was used.
+        """Mark a state as used.
 
         Raises:
-            LtiError: it was used before, here or in another process.
+            LtiError: it has already been used, in this or another process.
         """
         now = self._clock()
         try:
@@ -99,7 +99,7 @@ class LoginStates:
 
     def person(self, issuer: str, deployment: str, context: str, subject: str) -> str:
         """Return the keyed hash of a platform's user within a course, 32 hexadecimal digits."""
-        # lengths keep ("ab", "c") and ("a", "bc") apart
+        # length prefixes distinguish ("ab", "c") from ("a", "bc")
         parts = "".join(f"{len(part)}:{part}" for part in (issuer, deployment, context, subject))
         return self._hash("person", parts)[:32]
 
@@ -108,7 +108,7 @@ class LoginStates:
 
 
 def _stored_secret(engine: Engine) -> bytes:
-    """Return the server's secret, 32 random bytes; it is made once."""
+    """Return the server's secret, 32 random bytes, which is created on first use."""
     query = select(secrets_table.c.value).where(secrets_table.c.name == "hash")
     with engine.connect() as connection:
         found = connection.execute(query).scalar()

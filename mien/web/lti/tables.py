@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 
-_LOCK: Final = 0x6C7469  # "lti": the advisory lock that is held while tables are created in PostgreSQL
+_LOCK: Final = 0x6C7469  # "lti": advisory lock held while tables are created in PostgreSQL
 metadata: Final = MetaData()
 
 platforms: Final = Table(
@@ -41,7 +41,7 @@ platforms: Final = Table(
     Column("tried_at", Float, nullable=False, default=0.0),
     UniqueConstraint("issuer", "client_id"),
 )
-"""Registered platforms. ``jwks`` holds the keys last fetched, ``tried_at`` the last attempt to fetch them."""
+"""Registered platforms. ``jwks`` contains the cached keys, ``tried_at`` the time of the last attempt to fetch them."""
 deployments: Final = Table(
     "lti_deployments",
     metadata,
@@ -56,7 +56,7 @@ invitations: Final = Table(
     Column("issuer", String, nullable=False),
     Column("expires_at", Float, nullable=False),
 )
-"""Links with which a platform may register, by the SHA-256 of their token; origins of its configuration and its issuer."""
+"""Registration links by the SHA-256 of their token, with the origins of the platform's configuration and issuer."""
 keys: Final = Table(
     "lti_keys",
     metadata,
@@ -65,7 +65,7 @@ keys: Final = Table(
     Column("private_jwk", JSON, nullable=False),
     Column("since", Float, nullable=False),
 )
-"""The tool's own keys. ``place`` is ``signing``, ``next`` or ``retired:KID``; ``since`` is when the key came there."""
+"""The tool's own keys. ``place`` is ``signing``, ``next`` or ``retired:KID``; ``since`` is the time of that state."""
 secrets: Final = Table(
     "lti_secrets",
     metadata,
@@ -78,7 +78,7 @@ used_states: Final = Table(
     Column("state", String, primary_key=True),
     Column("expires_at", Float, nullable=False, index=True),
 )
-"""States of launches that were accepted, until they expire."""
+"""States of accepted launches, kept until they expire."""
 
 
 def create_tables(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Checks of ID tokens: who signed them, for whom, when, and for which login."""
+"""Verification of ID tokens: signature, issuer, audience, times and nonce."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mien.web.lti.platforms import Platform
 from mien.web.lti.settings import LtiSettings
 
 MAX_TOKEN: Final = 32 * 1024
-"""Maximum size of an ID token in bytes; those of common platforms have 2 to 6 KiB."""
+"""Maximum size of an ID token in bytes; those of common platforms are 2 to 6 KiB."""
 _REGISTRY: Final = jws.JWSRegistry(algorithms=[ALGORITHM], strict_check_header=False)
-_REGISTRY.max_header_length = 4096  # some platforms put certificates there; the library's limit is 512
+_REGISTRY.max_header_length = 4096  # some platforms include certificates; the library's default is 512
 
 
 def key_id_of(token: str) -> str:
@@ -43,10 +43,10 @@ def key_id_of(token: str) -> str:
 
 
 def read_claims(token: str, key: RSAKey) -> dict[str, Any]:
-    """Return the claims of a token after checking its signature.
+    """Return the claims of a token after verifying its signature.
 
     Raises:
-        LtiError: the signature is wrong, or the claims are not a JSON object.
+        LtiError: the signature is invalid, or the claims are not a JSON object.
     """
     try:
         payload = jws.deserialize_compact(token, key, registry=_REGISTRY).payload
@@ -64,19 +64,19 @@ def read_claims(token: str, key: RSAKey) -> dict[str, Any]:
 
 
 def check_claims(claims: Mapping[str, Any], platform: Platform, nonce: str, now: float, settings: LtiSettings) -> None:
-    """Check the claims of OpenID Connect: issuer, audience, times and nonce.
+    """Verify the OpenID Connect claims: issuer, audience, times and nonce.
 
     Follows the 1EdTech Security Framework 1.0, section 5.1.3.
 
     Args:
-        claims: claims of a token whose signature was checked.
+        claims: claims of a token with a verified signature.
         platform: the platform to which the login was sent.
         nonce: the nonce of the login.
         now: time in seconds since 1970.
         settings: tolerated times.
 
     Raises:
-        LtiError: a claim is missing or wrong.
+        LtiError: a claim is missing or invalid.
     """
     if claims.get("iss") != platform.issuer:
         raise LtiError("issuer", "The ID token is from another learning platform.", 401)
@@ -91,7 +91,7 @@ def check_claims(claims: Mapping[str, Any], platform: Platform, nonce: str, now:
     if expires <= now - settings.clock_skew_s:
         raise LtiError("expired", "The ID token has expired. Open the class again from your course.", 401)
     if issued > now + settings.clock_skew_s:
-        raise LtiError("issued-in-future", "The ID token was issued in the future. A clock is wrong.", 401)
+        raise LtiError("issued-in-future", "The ID token was issued in the future. Check the clocks of platform and server.", 401)
     if issued < now - settings.clock_skew_s - settings.max_age_s:
         raise LtiError("expired", "The ID token is too old. Open the class again from your course.", 401)
     if claims.get("nonce") != nonce:
