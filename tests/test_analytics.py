@@ -72,7 +72,8 @@ def test_the_trend_keeps_its_window_and_shows_gaps() -> None:
 
 def test_totals() -> None:
     tally = counted(*(result(t_s, labels) for t_s, labels in [(5.0, []), (5.5, ["sad", "happy"]), (6.0, ["sad"])]))
-    assert (tally.frames, tally.frames_with_face, tally.faces_max, tally.elapsed_s) == (3, 2, 2, 1.0)
+    assert (tally.frames, tally.frames_with_face, tally.faces_max) == (3, 2, 2)
+    assert tally.elapsed_s == pytest.approx(1.1)  # the last frame stands for a tenth of a second
 
 
 def posed(t_s: float, yaws: dict[str, float | None], interval_s: float = 0.1) -> FrameResult:

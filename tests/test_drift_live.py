@@ -74,7 +74,7 @@ def test_a_session_learns_its_baseline_and_detects_low_light(level: Level, predi
     play(drift, reads, rounds(BASELINE))
     assert drift.write(tmp_path, "short") == ()
     idle(drift)
-    assert "the first 3 minutes" in drift.facts()["held_against"]
+    assert "the first 3 minutes" in drift.facts()["baseline"]
     assert "200" in drift.sentence
     play(drift, reads, rounds(60, BASELINE))
     assert drift.status == "ok", drift.sentence

@@ -49,7 +49,7 @@ def check_statements(statements: list[dict[str, Any]]) -> None:
     assert sorted(verbs) == sorted(["initialized", *["showed"] * 4, *["was-offered"] * 3, "terminated"])
     assert (verbs[0], verbs[-1]) == ("initialized", "terminated")
     showed = [statement["result"] for statement in by_time if statement["verb"]["id"] == xapi.VERBS["showed"][0]]
-    assert [result["duration"] for result in showed] == ["PT60S", "PT60S", "PT60S", "PT20S"]
+    assert [result["duration"] for result in showed] == ["PT60S", "PT60S", "PT60S", "PT21S"]
     shares = showed[0]["extensions"][f"{xapi.EXTENSIONS}/expression-shares"]
     assert shares == dict.fromkeys(EMOTIONS, 0.0) | {"happy": pytest.approx(0.75, abs=0.02), "sad": pytest.approx(0.25, abs=0.02)}
     assert showed[1]["extensions"][f"{xapi.EXTENSIONS}/facing-share"] == pytest.approx(0.9)

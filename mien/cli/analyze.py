@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import MODEL_DEFAULT, Declaration, JsonLine, Model, Person, Rules, SmoothingS, States, wants_states
+from mien.cli.options import Declaration, JsonLine, OwnModel, Person, Rules, SmoothingS, States, wants_states
 from mien.sessions.layout import ANALYSES
 from mien.visible import visible
 
@@ -22,7 +22,7 @@ def analyze(
     annotate: Annotated[bool, typer.Option("--annotate", help="Write annotated.mp4, a copy with the readings.")] = False,
     blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in that copy.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over instead of resuming.")] = False,
-    model: Model = MODEL_DEFAULT,
+    model: OwnModel = None,
     smoothing_s: SmoothingS = 0.4,
     workers: Annotated[
         int, typer.Option(help="Number of processes.", show_default="one per core", rich_help_panel="Computing")
@@ -53,6 +53,7 @@ def analyze(
     """
     import sys
 
+    from mien.cli.model_in_use import chosen_model, print_model
     from mien.cli.output import print_json_line
     from mien.cli.progress import progress_bar
     from mien.errors import DataError, StorageError
@@ -60,11 +61,12 @@ def analyze(
     from mien.recordings.analysis import Analysis
     from mien.recordings.settings import AnalyzeSettings
 
+    used = chosen_model(model)
     analysis = Analysis(
         AnalyzeSettings(
             tuple(recordings),
             out,
-            model=model,
+            model=used,
             annotate=annotate,
             blur_faces=blur_faces,
             workers=workers or worker_count(),
@@ -77,6 +79,7 @@ def analyze(
             rules=rules,
         )
     )
+    print_model(used)
     for notice in analysis.notices:
         print(notice, file=sys.stderr)
     try:
@@ -103,7 +106,7 @@ def report_text(report: RunReport) -> str:
         f"{name:<{width}}  {recording.frames:>9,}  {recording.video_s:>9,.1f}  {visible(_outcome(recording))}"
         for name, recording in rows
     ]
-    if report.times_real_time > 0:
+    if sum(recording.video_s for recording in report.recordings) > 1:  # the speed of single pictures means nothing
         lines.append(f"{report.times_real_time:.1f} times real time")
     return "\n".join([*lines, "Mien reads expressions, not feelings."])
 

@@ -47,7 +47,7 @@ def doctor(
         line(False, "model", str(error))
     try:
         detector = find_yunet() or (fetch_yunet() if fetch else None)
-        packaged = "mien-detect, in the package. YuNet is more exact; download it with: mien doctor --fetch"
+        packaged = "mien-detect, in the package. YuNet is more accurate; download it with: mien doctor --fetch"
         line(True, "detector", str(detector or packaged))
     except (DataError, DeviceError) as error:
         failed = error
@@ -58,7 +58,13 @@ def doctor(
         line(True, "camera", camera.name)
     except DeviceError as error:
         line(False, "camera", str(error))
-    packages = (("window", "pygame", "window"), ("training", "torch", "train"), ("monitoring", "river", "monitor"))
+    packages = (
+        ("window", "pygame", "window"),
+        ("web", "starlette", "web"),
+        ("audit", "cleanlab", "audit"),
+        ("training", "torch", "train"),
+        ("monitoring", "river", "monitor"),
+    )
     for what, package, extra in packages:
         installed = find_spec(package) is not None
         line(installed, what, f"{package} is installed" if installed else f"Install it with: {install_command(extra)}")

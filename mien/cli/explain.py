@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import MODEL_DEFAULT, Declaration, JsonLine, Model, policy_for
+from mien.cli.options import Declaration, JsonLine, OwnModel, policy_for
 
 
 def explain(
     image: Annotated[Path, typer.Argument(help="Photo with faces, or one cropped face (--crop).")],
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("results/explanation.png"),
-    model: Model = MODEL_DEFAULT,
+    model: OwnModel = None,
     expression: Annotated[
         str | None, typer.Option(help="Expression to explain.", show_default="the one predicted for each face")
     ] = None,
@@ -31,6 +31,7 @@ def explain(
     Example:
       mien explain photo.jpg --out explained.png
     """
+    from mien.cli.model_in_use import chosen_model, print_model
     from mien.cli.output import print_json_line
     from mien.emotions import EMOTIONS, canonical_name
     from mien.errors import DataError, UsageError
@@ -51,7 +52,10 @@ def explain(
     if photo is None:
         raise DataError(f"cannot read {image} as a picture. Check the path; supported: JPEG, PNG, WebP, BMP and TIFF")
     detector = None if crop else open_detector()
-    faces = explain_photo(photo, detector, Predictor(bundle_path(model)), wanted)
+    used = chosen_model(model)
+    predictor = Predictor(bundle_path(used))
+    print_model(used)
+    faces = explain_photo(photo, detector, predictor, wanted)
     if not faces:
         raise DataError(
             f"no face found in {image} ({photo.shape[1]}x{photo.shape[0]} pixels). Faces must be frontal and at "

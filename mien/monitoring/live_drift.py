@@ -174,7 +174,7 @@ class LiveDrift:
             "in_words": self.sentence,
             "looks": self._samples,
             "windows": len(self._verdicts),
-            "held_against": self._start.source if self._start is not None else None,
+            "baseline": self._start.source if self._start is not None else None,
             "estimated_accuracy": None if newest is None or newest.accuracy is None else round(newest.accuracy, 4),
             "events": [event_details(event) for event in (self._trigger.events if self._trigger is not None else ())],
         }

@@ -1,1 +1,1 @@
-"""What a stored session is: records, counts, recorder, folder, database, recovery and erasure."""
+"""Stored sessions: records, counts, recorder, folder, database, recovery and erasure."""

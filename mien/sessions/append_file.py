@@ -1,8 +1,8 @@
-"""A file that whole lines are appended to, safe against kills, full disks and its own removal.
+"""An append-only text file that survives kills and full disks, and detects its removal.
 
-Each line is handed to the operating system at once, so a killed program loses none. ``sync``
-bounds what a power cut can take. If a line can only be written in part, the part is cut off
-again, so the file stays readable.
+Each line is passed to the operating system at once, so a killed program loses none; ``sync`` limits
+the loss on a power failure. A line that was only written in part is removed again, so the file stays
+readable.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class AppendFile:
             while done < len(data):
                 done += os.write(self._descriptor, data[done:])
         except OSError as error:
-            with suppress(OSError):  # if this fails too: readers skip half a line
+            with suppress(OSError):  # if this fails too, readers skip the incomplete line
                 os.ftruncate(self._descriptor, self._size)
                 os.lseek(self._descriptor, self._size, os.SEEK_SET)
             raise self._refused(error) from error
@@ -94,7 +94,7 @@ class AppendFile:
 
 
 def end_of_last_line(path: Path) -> int:
-    """Return the number of bytes of a file that are whole lines."""
+    """Return the offset of the end of the last complete line, in bytes."""
     with path.open("rb") as handle:
         at = handle.seek(0, os.SEEK_END)
         while at > 0:

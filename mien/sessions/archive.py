@@ -1,7 +1,7 @@
 """Lists, reads and erases stored sessions, in folders and in a database.
 
-A session that is stored in both is one session. Names come from the listing and never become
-paths, so none leads out of the sessions folder; links are neither followed nor emptied.
+A session that is stored in both is listed once. Names are looked up in the listing and never used as
+paths, so none can refer to files outside the sessions folder. Links are neither followed nor erased.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mien.sessions.database import Database
 
 LAST: Final = "last"
-"""Stands for the session that began last."""
+"""Name of the session that started last."""
 _MAX_CONTENT_BYTES: Final = 1 << 30
 
 
@@ -126,7 +126,7 @@ class Archive:
 
         Raises:
             DataError: there is none.
-            UsageError: several ids begin so.
+            UsageError: several ids begin with ``name``.
         """
         folder = Path(name)
         if folder.is_dir() and holds_session(folder):
@@ -146,7 +146,7 @@ class Archive:
         return matching[0]
 
     def load(self, stored: StoredSession, write_views: ViewWriter) -> KeptSession:
-        """Return a whole session. One whose program was killed is recovered first.
+        """Return a complete session. A session whose program was killed is recovered first.
 
         Args:
             stored: from ``sessions`` or ``find``.
@@ -167,7 +167,7 @@ class Archive:
         return kept
 
     def content(self, stored: StoredSession) -> dict[str, Any]:
-        """Return everything that is stored of a session, by file and database: tables as rows, JSON as it is, all else as Base64.
+        """Return everything stored of a session, by file and database: tables as rows, JSON as is, anything else as Base64.
 
         Raises:
             DataError: a file cannot be read, or the folder is larger than 1 GiB.
@@ -184,7 +184,7 @@ class Archive:
     def erase(self, sessions: Sequence[StoredSession], cause: str = "asked", *, spare_foreign: bool = False) -> Erased:
         """Erase sessions wherever they are stored so that their bytes are gone, and log it.
 
-        In an SQLite file nothing of them remains; PostgreSQL frees the bytes in its own time (VACUUM).
+        Nothing remains in an SQLite file; PostgreSQL frees the bytes later (VACUUM).
         Folders outside the sessions folders keep the files that are not Mien's.
 
         Args:
@@ -229,7 +229,7 @@ class Archive:
             record=record,
             folder=folder,
             in_database=False,
-            ended=min(named, newest) if named else newest,  # the files of a copy are younger than the session
+            ended=min(named, newest) if named else newest,  # copied files are newer than the session
             person=_person(folder / MARK_NAME) or record.person,
             size_bytes=sum(fact.st_size for fact in facts),
             parts=tuple(path.relative_to(folder).as_posix() for path in files),
@@ -237,7 +237,7 @@ class Archive:
         )
 
     def _with_row(self, item: StoredSession, row: SessionRecord | None) -> StoredSession:
-        """Return a session of a folder with what the database knows of it."""
+        """Return a session of a folder, completed with its database row."""
         if row is None or self._database is None:
             return item
         return replace(
@@ -350,5 +350,5 @@ def _content(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror}). Check its permissions") from error
     except (ValueError, csv.Error):
-        pass  # broken or cut short: handed out as Base64
+        pass  # broken or truncated: returned as Base64
     return {"base64": base64.b64encode(data).decode()}

@@ -40,16 +40,16 @@ class Database:
     """The sessions of a database, which is created or migrated when it is opened.
 
     Args:
-        url: of SQLAlchemy's form, SQLite or PostgreSQL.
+        url: an SQLAlchemy URL of SQLite or PostgreSQL.
 
     Attributes:
         place: path or URL of the database, without passwords.
-        WAIT_S: how long to wait for another program that writes, in seconds.
+        WAIT_S: timeout for other programs that write, in seconds.
 
     Raises:
         UsageError: not a valid URL.
         DataError: the file is not a database of Mien, or one of a newer version.
-        DeviceError: here or later, if the database cannot be reached or refuses.
+        DeviceError: here or later, if the database cannot be reached or a statement fails.
     """
 
     WAIT_S: ClassVar = 30.0
@@ -57,7 +57,7 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = parse_url(url)
         self._secrets = [*secrets_of(parsed), os.environ.get("PGPASSWORD", "")]
-        self._file: Path | None = None  # of SQLite, once it exists: its removal would go unnoticed otherwise
+        self._file: Path | None = None  # an existing SQLite file, whose removal would go unnoticed otherwise
         if parsed.get_backend_name() == "sqlite":
             self.place = parsed.database or ""
             self._engine = sqlite_engine(url, Path(self.place))
@@ -96,7 +96,7 @@ class Database:
             _insert(connection, schema.events, new)
 
     def sessions(self) -> list[SessionRecord]:
-        """Return all sessions, oldest first; of a broken row, as much as can be read."""
+        """Return all sessions, oldest first; broken rows as far as they can be read."""
         columns = schema.sessions.c
         with self._reading() as connection:
             rows = connection.execute(select(schema.sessions).order_by(columns.started_at, columns.session_id)).mappings().all()
@@ -108,7 +108,7 @@ class Database:
             return connection.scalar(select(func.count()).where(_of(schema.sessions, session_id))) != 0
 
     def load(self, session_id: str) -> KeptSession | None:
-        """Return a whole session; None for an unknown id.
+        """Return a complete session; None if the id is unknown.
 
         Raises:
             DataError: its rows are broken.
@@ -140,7 +140,7 @@ class Database:
     def delete(self, session_id: str) -> bool:
         """Delete all rows of a session; return whether there were any.
 
-        In an SQLite file their bytes are gone afterwards; PostgreSQL frees them in its own time (VACUUM).
+        In an SQLite file their bytes are overwritten; PostgreSQL frees them later (VACUUM).
 
         Raises:
             DeviceError: another program holds the file. The rows are deleted, but their bytes may remain; run it again.
@@ -166,12 +166,12 @@ class Database:
         except DatabaseError as error:
             if "file is not a database" in str(error.orig):
                 raise DataError(f"{self.place} is not an SQLite database. Name another file") from error
-            raise write_error(f"cannot use the database {self.place}: {self._said(error.orig)}", error.orig) from error
+            raise write_error(f"cannot use the database {self.place}: {self._message(error.orig)}", error.orig) from error
         except SQLAlchemyError as error:
-            raise DeviceError(f"cannot use the database {self.place}: {self._said(error)}") from error
+            raise DeviceError(f"cannot use the database {self.place}: {self._message(error)}") from error
 
-    def _said(self, error: BaseException | None) -> str:
-        """Return the first line of an error without passwords: a server wrote it, and may repeat one."""
+    def _message(self, error: BaseException | None) -> str:
+        """Return the first line of an error, or only its type if the server's text repeats a password."""
         text = str(error).strip()
         if not text or repeats(text, [*self._secrets, secret_sent(error)]):
             return type(error).__name__
@@ -193,21 +193,21 @@ def sqlite_engine(url: str, path: Path) -> Engine:
             private_folder(path.parent)
             for each in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
                 close_to_others(each)
-            make_private(path)  # SQLite would make it readable for everybody; its log gets the same permissions
+            make_private(path)  # SQLite would make it world-readable; the log gets the same permissions
     except OSError as error:
         raise write_error(f"cannot use the database {path}: {error.strerror}. Name another one with --db", error) from error
     engine = create_engine(url, connect_args={"timeout": Database.WAIT_S}, json_deserializer=_plain_or_none)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # transactions begin below, not where the driver decides
+        connection.isolation_level = None  # transactions are started below, not by the driver
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA journal_mode = WAL")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # a write transaction begins as one: a reader that turns writer fails instead of waiting
+        # BEGIN IMMEDIATE waits for other writers; a read transaction that is upgraded would fail instead
         writes = connection.get_execution_options().get("mien_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

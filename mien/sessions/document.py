@@ -1,6 +1,6 @@
 """``summary.json``: a whole session as one JSON document, written and read back.
 
-A session's folder is read through this document, so it is part of what a session is and not a view of it.
+The sessions in folders are read from this document, so it is part of the stored session and not a view.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def summary_document(kept: KeptSession, out: str = "") -> dict[str, Any]:
     session = kept.session
     seconds = _sum(kept.intervals)
     document = {
-        # on the source's clock, unless ``more`` knows better; a single picture has no rate
+        # on the source's clock, unless ``more`` has a rate; a single picture has none
         "fps": round(session.frames / session.duration_s, 2) if session.duration_s > 0 else 0.0,
         **kept.more,
         **{name: getattr(session, name) for name in _PLAIN},

@@ -77,7 +77,7 @@ class Episodes:
             elif last is not None:
                 before = last.episode
                 self._transitions[EMOTIONS.index(before.label), EMOTIONS.index(face.label)] += 1
-                # it lasted until the other began: frames of different length leave neither gap nor overlap
+                # it ends where the next one starts, without a gap or overlap between frames of different length
                 self._close(replace(before, end_s=min(before.end_s, frame.t_s)))
             self._open[face.track_id] = _Open(started, frame.t_s, frame.interval_s)
 

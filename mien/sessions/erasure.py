@@ -1,7 +1,7 @@
 """Erases sessions: folders, and rows of SQLite databases with their bytes.
 
-A folder directly below a sessions folder was made for its session, so all of it is erased. Any
-other folder, such as one named with ``--out``, may hold other things: only Mien's own files are
+A folder directly below a sessions folder belongs to its session, so it is erased completely. Any
+other folder, such as one given with ``--out``, may hold other files: only Mien's own files are
 erased there.
 
 A plain SQL DELETE leaves bytes in free pages, in the write-ahead log and, in some modes, in the
@@ -50,9 +50,9 @@ def erase_folder(folder: Path, root: Path | None = None, *, whole: bool = False)
 
 
 def is_made_for_session(folder: Path, root: Path | None = None) -> bool:
-    """Return whether a folder stands directly below a sessions folder, so that all of it belongs to the session.
+    """Return whether a folder is directly below a sessions folder, so that all of it belongs to the session.
 
-    Below a ``root`` that the user chose, the folder's name must be a session id too.
+    Below a ``root`` that the user chose, the folder's name must also be a session id.
     """
     if folder.is_symlink():
         return False
@@ -165,7 +165,7 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
             database.execute("PRAGMA temp_store = MEMORY")  # VACUUM's copy stays off the disk
             logged = database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
             if not logged:
-                database.execute("PRAGMA journal_mode = DELETE")  # a journal that persists would keep the old pages
+                database.execute("PRAGMA journal_mode = DELETE")  # a persistent journal would keep the old pages
             database.execute("BEGIN IMMEDIATE")
             before = database.total_changes
             try:
@@ -194,11 +194,11 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
             raise StorageError(f"cannot erase from {path} ({error}). Free some space, and run it again") from error
         raise DataError(f"cannot erase from {path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise DataError(f"{path} is not a whole SQLite database ({error})") from error
+        raise DataError(f"{path} is not a complete SQLite database ({error})") from error
 
 
 def _empty_log(database: sqlite3.Connection, path: Path) -> None:
-    """Write the write-ahead log back and cut it to nothing; without one this does nothing."""
+    """Checkpoint and truncate the write-ahead log, if there is one."""
     busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise DeviceError(f"another program reads {path}, so erased rows are still in its log. Close it, and run it again")

@@ -53,10 +53,10 @@ def event_document(event: EventRecord) -> dict[str, Any]:
 
 
 def read_events(path: Path) -> Iterator[EventRecord]:
-    """Yield the events of a file; none if there is no file. A last line that was cut off is skipped.
+    """Yield the events of a file; none if there is no file. An incomplete last line is skipped.
 
     Raises:
-        DataError: the file cannot be read, or a whole line of it is not an event.
+        DataError: the file cannot be read, or a complete line is not an event.
     """
     try:
         lines = read_limited(path, _MAX_BYTES).split(b"\n") if path.exists() else [b""]
@@ -64,7 +64,7 @@ def read_events(path: Path) -> Iterator[EventRecord]:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise DataError(f"{path} is not an events file: {error}") from error
-    for number, line in enumerate(lines[:-1], 1):  # after the last newline there is at most a line that was cut off
+    for number, line in enumerate(lines[:-1], 1):  # after the last newline there is at most an incomplete line
         try:
             yield record_from(EventRecord, parse_json(line), "the event")
         except ValueError as error:

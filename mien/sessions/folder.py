@@ -1,4 +1,4 @@
-"""The folder of a running session: readings and events as they come, the summary at the end.
+"""The folder of a running session: readings and events during the session, the summary at the end.
 
 Readings and events are written at once and synced to disk once a second by a separate thread,
 so a slow disk never delays a frame.
@@ -37,7 +37,7 @@ from mien.sessions.recorder import Sink
 from mien.sessions.records import EventRecord, KeptSession
 
 ViewWriter = Callable[[Path, KeptSession], None]
-"""Writes views of a session, such as a page, into its folder. Handed in, since no session depends on its views."""
+"""Writes views of a session, such as a page, into its folder. Passed in, since sessions do not depend on views."""
 _SYNC_EVERY_S: Final = 1.0
 
 
@@ -99,7 +99,7 @@ class SessionFolder(Sink):
 
     def abandon(self) -> None:
         self._end_thread()
-        with suppress(MienError):  # reported already: it is why this is called
+        with suppress(MienError):  # already reported
             self._events.close()
         with suppress(MienError):
             self._observations.abandon()
@@ -136,7 +136,7 @@ def mark_session(folder: Path, policy: Policy, person: str = "", notice: str = "
 
 
 def write_facts(folder: Path, kept: KeptSession) -> None:
-    """Write what recovery needs of a running session.
+    """Write the data of a running session that recovery needs.
 
     Raises:
         DeviceError: the folder was removed or cannot be written.
@@ -159,7 +159,7 @@ def finish_folder(folder: Path, kept: KeptSession, write_views: ViewWriter) -> l
 
 
 def write_results(folder: Path, kept: KeptSession, write_views: ViewWriter) -> list[str]:
-    """Write the summary and the views; return the names of all files that people read.
+    """Write the summary and the views; return the names of all result files.
 
     Raises:
         DeviceError: a file cannot be written.

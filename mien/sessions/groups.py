@@ -1,8 +1,8 @@
-"""Statistics of groups from the sessions of their members: the only way from sessions to teachers.
+"""Statistics of groups from the sessions of their members, the only form in which teachers see sessions.
 
-Only members who consented (purpose ``groups``) are counted, and only frames with one face: with
-two, it is unknown whose is whose. All sessions below a folder are one course, whose publications
-share one privacy budget for each person (``mien.privacy.group_ledger``).
+Only members who consented (purpose ``groups``) are counted, and only frames with exactly one face,
+since otherwise the participant's face is unknown. All sessions below a folder are one course, whose
+publications share one privacy budget per person (``mien.privacy.group_ledger``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class GroupRequest:
         end: end of the period.
         groups: the members of each group, by their participant IDs.
         bin_s: length of a bin in seconds; None for the whole period.
-        k: the least number of people.
+        k: minimum number of people.
         noise: standard deviation of the noise on each sum, in people.
 
     Raises:
@@ -73,7 +73,7 @@ class GroupRequest:
         """
         span_s = (self.end - self.start).total_seconds()
         bin_s = span_s if self.bin_s is None else self.bin_s
-        # bins that would end after the period are left out; an impossible length is refused by ``check``
+        # bins that would end after the period are left out; ``check`` rejects an invalid length
         bins = int(span_s / bin_s + 1e-9) if 0 < bin_s < span_s else 1
         if bin_s > span_s:
             raise UsageError(
@@ -109,7 +109,7 @@ def publish_groups(root: Path, policy: Policy, request: GroupRequest) -> tuple[t
     Args:
         root: the folder with the sessions of a course.
         policy: if expressions may not be read, only facing the screen is counted.
-        request: which time and which groups.
+        request: the period and the groups.
 
     Raises:
         UsageError: a value is out of range, the members of a group changed, part of the period was published
@@ -125,8 +125,8 @@ def publish_groups(root: Path, policy: Policy, request: GroupRequest) -> tuple[t
 def preview_groups(root: Path, policy: Policy, request: GroupRequest) -> tuple[Binning, tuple[str, ...], float]:
     """Return the bins of a request, the groups that would be published for the first time, and their cost.
 
-    The cost is a share of a person's budget. Nothing is read from sessions, published or spent; what ``publish_groups``
-    would refuse is refused.
+    The cost is a share of a person's budget. No session is read, and nothing is published or spent. Requests that
+    ``publish_groups`` would reject are rejected.
 
     Raises:
         UsageError: as for ``publish_groups``.
@@ -143,7 +143,7 @@ def _categories(policy: Policy) -> tuple[str, ...]:
 
 
 def _shown(root: Path, policy: Policy, request: GroupRequest, categories: tuple[str, ...]) -> Iterator[TimedCategory]:
-    """Yield what the members who consented showed, from their sessions."""
+    """Yield the timed categories of the members who consented, from their sessions."""
     ledger, notice = ConsentLedger(state_folder(root)), notice_for(policy)
     members = frozenset().union(*request.groups.values())
     names = {

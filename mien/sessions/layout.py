@@ -30,7 +30,7 @@ MARK_NAME: Final = "privacy.json"
 ANALYSIS_NAME: Final = "analysis.json"
 """The file and the options of a finished analysis."""
 ANNOTATED_NAME: Final = "annotated.mp4"
-"""The recording with its readings drawn in; made on request."""
+"""The annotated copy of a recording, written only with ``--annotate``."""
 SEGMENTS_NAME: Final = "segments"
 """Folder of the finished segments of an analysis that is not finished."""
 ALL_NAMES: Final = (
@@ -61,7 +61,7 @@ def new_session_id(start: datetime) -> str:
 
 
 def session_id_of(folder_name: str, start: datetime) -> str:
-    """Return the id of a session in a folder of that name: the name itself if it is a session id, else a new one."""
+    """Return the session id for a folder: its name if that is a session id, else a new one."""
     return folder_name if start_of(folder_name) and is_file_name(folder_name) else new_session_id(start)
 
 
@@ -83,7 +83,7 @@ def holds_session(folder: Path) -> bool:
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether a session has ended; a running session that was exported has a summary too."""
+    """Return whether a session has ended; a running session that was exported also has a summary."""
     return (folder / SUMMARY_NAME).is_file() and not any((folder / name).is_file() for name in (PARTIAL_NAME, FACTS_NAME))
 
 

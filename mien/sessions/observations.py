@@ -1,8 +1,7 @@
 """``observations.csv``: one row for each face in each frame, written while a session runs and read back later.
 
-Rows go to ``observations.partial.csv``, each handed to the operating system at once; at the end
-the file gets its final name. After a kill the partial file is left. Reading passes over a last
-line that was cut off.
+Rows are written to ``observations.partial.csv`` and passed to the operating system at once; at the end
+the file is renamed. After a kill the partial file remains. Readers skip an incomplete last line.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ OBSERVABLE_COLUMNS: Final = ("t_s", "frame", "track_id", "unread", "facing")
 
 _ANSWER_COLUMNS: Final = ("t_s", "track_id", "unread", *(f"{name}_raw" for name in EMOTIONS))
 _LONG_GAP: Final = 3.0
-"""A gap of more than this many usual intervals means that no face was there."""
+"""A gap longer than this many usual intervals means that there was no face."""
 _LATEST_S: Final = 1e9
 _LARGEST_PROBABILITY: Final = 1.001  # values in the file are rounded
 _NO_REASON: Final = "not told"
@@ -146,7 +145,7 @@ def read_observations(path: Path) -> Iterator[SeenFrame]:
 
 
 def read_answers(path: Path) -> Iterator[FaceAnswer]:
-    """Yield the model's answers in the order of the file. Faces that were not read are passed over.
+    """Yield the model's answers in the order of the file. Faces that were not read are skipped.
 
     Nothing is yielded for a session in which expressions could not be read.
 
@@ -185,7 +184,7 @@ def _csv_text(rows: Sequence[Sequence[object]]) -> str:
 
 
 def _row(face: ReleasedFace, result: ReleasedResult) -> dict[str, object]:
-    """Return a face by column; what is unknown or not released stays empty."""
+    """Return a face by column; values that are unknown or not released are empty."""
     box, pose, shown = face.box, face.pose, face.expression
     nothing = [""] * len(EMOTIONS)
     values = [
@@ -204,7 +203,7 @@ def _row(face: ReleasedFace, result: ReleasedResult) -> dict[str, object]:
 
 
 def _whole_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a file without a last one that was cut off."""
+    """Yield the complete lines of a file."""
     with path.open("rb") as handle:
         yield from (line.decode() for line in handle if line.endswith(b"\n"))
 

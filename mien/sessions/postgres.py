@@ -1,6 +1,6 @@
-"""Where libpq, PostgreSQL's client library, would connect, and what of a URL may be shown.
+"""Determines which servers libpq, PostgreSQL's client library, would connect to, and hides secrets in URLs.
 
-A URL alone does not say it. Its query can name another host, and missing parts come from the
+The URL alone is not enough: its query can name another host, and missing parts come from the
 environment (``PGHOST``, ``PGHOSTADDR``, …) or from a service file.
 """
 
@@ -44,7 +44,7 @@ def parse_url(url: str) -> URL:
 def connects_here(url: URL) -> bool:
     """Return whether every server that libpq would try is on this computer: a socket file or a loopback address.
 
-    Only libpq knows what a service stands for, so a service counts as another computer.
+    Only libpq can resolve a service, so a service counts as another computer.
 
     Raises:
         UsageError: libpq cannot read the URL's parameters.
@@ -57,7 +57,7 @@ def connects_here(url: URL) -> bool:
 
 
 def place_of(url: URL) -> str:
-    """Return a URL to show: without passwords, and only with options that name a place."""
+    """Return a URL for display, without passwords, and only with options that locate the server."""
     shown = {key: value for key, value in url.query.items() if key in _SHOWN}
     return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, shown).render_as_string()
 
@@ -68,7 +68,7 @@ def secrets_of(url: URL) -> list[str]:
 
 
 def secret_sent(error: BaseException | None) -> str:
-    """Return the password of a failed connection, also if libpq found it in a password or service file."""
+    """Return the password of a failed connection, including one from a password or service file."""
     password = getattr(getattr(error, "pgconn", None), "password", None)
     return password.decode("utf-8", "replace") if isinstance(password, bytes) else ""
 

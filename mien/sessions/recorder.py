@@ -39,7 +39,7 @@ class Sink:
         """Take in the session so far; called about once a second."""
 
     def export(self, kept: KeptSession) -> Sequence[str]:
-        """Bring all files up to date while the session goes on, and return their names."""
+        """Bring all files up to date while the session continues, and return their names."""
         return ()
 
     def finish(self, kept: KeptSession) -> Sequence[str]:
@@ -56,7 +56,7 @@ class Sink:
         return 0
 
     def abandon(self) -> None:
-        """Release all resources after a failure and leave stored data as it is. Raises nothing."""
+        """Release all resources after a failure, and leave stored data unchanged. Raises no errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class SessionRecorder:
         self._lock = threading.RLock()
 
     def open(self) -> None:
-        """Open the sinks unless they are open; ``update`` and ``add`` do so too.
+        """Open the sinks unless they are open; ``update`` and ``add`` call this.
 
         Raises:
             MienError: a sink cannot be opened.
@@ -156,7 +156,7 @@ class SessionRecorder:
             self._for_each(lambda sink: sink.add(event))
 
     def export(self, more: Mapping[str, Any] | None = None) -> list[str]:
-        """Bring all files up to date while the session goes on.
+        """Bring all files up to date while the session continues.
 
         Args:
             more: as for ``finish``.

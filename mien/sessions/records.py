@@ -43,7 +43,7 @@ class SessionRecord:
         captured: frames that the source delivered.
         dropped: frames that a newer one replaced.
         readings: faces read, counted in each frame.
-        uncertain: readings that were guesses.
+        uncertain: number of uncertain readings.
         unread: faces that were not read, by reason.
         policy: what could be read, "full" or "observables"; "" in old sessions.
         rule: name of the rule that decided it.
@@ -75,11 +75,11 @@ class SessionRecord:
 
     def __post_init__(self) -> None:
         if self.started_at.tzinfo is None:
-            raise ValueError(f"started_at is {self.started_at}, which names no time zone")
-        if not is_file_name(self.session_id):  # folders and files are called by it
+            raise ValueError(f"started_at is {self.started_at}, which has no time zone")
+        if not is_file_name(self.session_id):  # it is used as a folder name
             raise ValueError(f"session_id is {self.session_id[:80]!r}, which cannot be a folder's name")
         if not 0 <= self.duration_s <= _LONGEST_S or not _YEARS[0] <= self.started_at.year <= _YEARS[1]:
-            raise ValueError(f"it began {self.started_at} and lasted {self.duration_s:g} s, which cannot be")
+            raise ValueError(f"started_at is {self.started_at} and duration_s is {self.duration_s:g}, which is out of range")
         if self.state not in STATES:
             raise ValueError(f"state is {self.state!r}; it is one of {', '.join(STATES)}")
 
@@ -98,7 +98,7 @@ class TrackRecord:
         first_s: when it was first seen, in seconds on the source's clock.
         last_s: when it was last seen.
         readings: frames in which it was read.
-        uncertain: readings that were guesses.
+        uncertain: number of uncertain readings.
         label_s: seconds by expression, in the order of ``EMOTIONS``.
         facing_s: seconds in which it faced the screen.
         away_s: seconds in which it was turned away; both are 0 if unknown.
@@ -194,7 +194,7 @@ class KeptSession:
 
     @property
     def facing_share(self) -> float | None:
-        """Share of face time facing the screen, 0 to 1, rounded to 4 digits; None where no pose was measured."""
+        """Share of face time facing the screen, 0 to 1, rounded to 4 digits; None if no pose was measured."""
         facing, away = (sum(getattr(row, name) for row in self.intervals) for name in ("facing_s", "away_s"))
         return round(facing / (facing + away), 4) if facing + away > 0 else None
 
@@ -206,7 +206,7 @@ class SeenFace:
     Attributes:
         track_id: its random name.
         label: the expression shown, "" if none was read.
-        uncertain: whether the label is a guess.
+        uncertain: whether the label is uncertain.
         unread: why no expression was read, in a word or two; "" if one was.
         facing: whether it faces the screen; None if unknown.
     """
@@ -224,7 +224,7 @@ class SeenFrame:
 
     Attributes:
         t_s: time of the frame in seconds.
-        interval_s: how much time it stands for, in seconds.
+        interval_s: the time that the frame represents, in seconds.
         faces: the faces in it.
     """
 
@@ -234,7 +234,7 @@ class SeenFrame:
 
 
 def seen(result: ReleasedResult) -> SeenFrame:
-    """Return what is counted of a released result."""
+    """Return the countable part of a released result."""
     return SeenFrame(result.t_s, result.interval_s, tuple(_seen_face(face) for face in result.faces))
 
 

@@ -32,7 +32,7 @@ from mien.sessions.tally import Tally
 
 
 def load_folder(folder: Path) -> KeptSession:
-    """Return a session from its folder without changing anything; a running session is returned as far as it is.
+    """Return a session from its folder without changing anything; a running session as recorded so far.
 
     Raises:
         DataError: the folder holds no session, or its files are broken.
@@ -54,7 +54,7 @@ def load_folder(folder: Path) -> KeptSession:
 def recover(folder: Path, write_views: ViewWriter) -> KeptSession:
     """Finish the folder of a session whose program was killed, and return the session; a finished folder is left as it is.
 
-    It can itself be interrupted at any moment and run again.
+    It can be interrupted at any moment and run again.
 
     Args:
         folder: the session's folder.
@@ -87,14 +87,14 @@ def recover(folder: Path, write_views: ViewWriter) -> KeptSession:
 
 
 def _refuse_links(folder: Path) -> None:
-    """Refuse links in place of a session's files: in a folder from somebody else they could point at any file of the user.
+    """Check that no file of a session is a link: in a folder from somebody else, it could refer to any file of the user.
 
     Raises:
         DataError: there is one.
     """
     for path in (folder / name for name in ALL_NAMES):
         if path.is_symlink():
-            raise DataError(f"{path} is a link, and none is followed in a session's folder. Put the file itself there")
+            raise DataError(f"{path} is a link; links in a session's folder are not followed. Replace it by the file itself")
 
 
 def folder_record(folder: Path) -> SessionRecord:
@@ -120,7 +120,7 @@ def _document(path: Path) -> Mapping[str, Any]:
 
 
 def _recounted(observations: Path, session: SessionRecord) -> KeptSession:
-    """Return a session with its counts made again from its observations; frames without a face are known from the record."""
+    """Return a session with counts recomputed from its observations; frames without a face are only in the record."""
     tally = Tally()
     for frame in read_observations(observations):
         tally.update(frame)

@@ -1,6 +1,6 @@
 """The rights of participants over stored sessions: access, portable copies, erasure, withdrawal, retention.
 
-Each act is written into the audit log, without saying whose data it concerned.
+Each operation is written to the audit log, without the participant's name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Rights:
         self._groups = GroupLedger(state)
 
     def sessions(self, person: str = "") -> list[StoredSession]:
-        """Return all sessions, or those of one participant; the one that ended first comes first.
+        """Return all sessions, or those of one participant, sorted by their end.
 
         Raises:
             UsageError: no such participant.
@@ -96,7 +96,7 @@ class Rights:
         A running session reads the ledger and erases itself.
 
         Returns:
-            what must stop, and what was erased.
+            the consequences of the decision, and the erased sessions.
         """
         consequences = self.ledger.record(person, purpose, state, notice)
         self._archive.log.record("consent", purpose=purpose, state=state, notice=notice.hash)

@@ -1,7 +1,7 @@
 """The tables of the database, and their migrations.
 
 Every database is built by running all migrations in order, so a new database and a migrated one
-cannot differ. A released migration is never edited; changes are new migrations.
+have the same schema. A released migration is never edited; changes are new migrations.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ MIGRATIONS: Final[tuple[Sequence[str], ...]] = (
     ),
     ("ALTER TABLE sessions ADD COLUMN presence_share DOUBLE PRECISION",),  # NULL in older sessions
 )
-"""Statements by which version k becomes version k + 1, in SQL that SQLite and PostgreSQL share."""
+"""Statements that migrate version k to version k + 1, in SQL common to SQLite and PostgreSQL."""
 
 VERSION: Final = len(MIGRATIONS)
 """The schema version that this program reads and writes."""
@@ -178,7 +178,7 @@ def migrate(connection: Connection) -> None:
 
     If several programs do so at once, one migrates and the others wait.
     """
-    if connection.dialect.name == "postgresql":  # write transactions of SQLite exclude one another anyway
+    if connection.dialect.name == "postgresql":  # SQLite serialises write transactions itself
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     version_table.create(connection, checkfirst=True)
     version = _version(connection)
@@ -193,5 +193,5 @@ def _version(connection: Connection) -> int:
     """Return the stored schema version; 0 if there is none."""
     found = connection.scalar(select(version_table.c.version)) or 0
     if type(found) is not int or found < 0:
-        raise DataError(f"the database's schema_version is {str(found)[:40]!r}, which is none. Name another database")
+        raise DataError(f"the database's schema_version is {str(found)[:40]!r}, which is not a version. Name another database")
     return found

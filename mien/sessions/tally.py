@@ -1,11 +1,11 @@
 """The counts of a session: presence, expressions, transitions, head direction.
 
-Screen, summaries, database and recovery all read these numbers. Sums are stored by face and by
+Screen, summaries, database and recovery use these numbers. Sums are stored by face and by
 time slice, so memory does not grow with the length of a session. There is no clock and no file
 here: replaying the observations of a session gives the same numbers.
 
-A frame stands for at most a second (``mien.records.LONGEST_INTERVAL_S``). Time that no frame
-stands for was not watched and counts as absence.
+A frame represents at most one second (``mien.records.LONGEST_INTERVAL_S``). Time that no frame
+represents counts as absence.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Tally:
         frames: frames so far.
         frames_with_face: frames with at least one face.
         faces_max: most faces in one frame.
-        facing_now: whether a head in the newest frame faces the screen; None where no pose is known.
+        facing_now: whether a head in the newest frame faces the screen; None if no pose is known.
     """
 
     def __init__(self, slice_s: float = 0.5) -> None:
@@ -86,7 +86,7 @@ class Tally:
         if self._start_s is None:
             self._start_s = frame.t_s
         if self._last is not None:
-            # a recorded frame stands for the time after it, a live one for the time before it
+            # a recorded frame represents the time after it, a live one the time before it
             missed_s = frame.t_s - self._last.t_s - max(self._last.interval_s, frame.interval_s)
             if missed_s > 0:
                 self._add_absence(frame.t_s - missed_s, frame.t_s)
@@ -106,13 +106,13 @@ class Tally:
         self.facing_now = any(poses) if poses else None
 
     def add(self, event: EventRecord) -> None:
-        """Keep an event."""
+        """Add an event."""
         self._events.append(event)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds from the first frame to the last, on the source's clock."""
-        return self._last.t_s - self._start_s if self._last is not None and self._start_s is not None else 0.0
+        """Duration on the source's clock in seconds: the time that frames represent, and the gaps between them."""
+        return float(self._present_s + self._slices[:, _EMPTY].sum())
 
     @property
     def label_s(self) -> NDArray[np.float64]:
@@ -121,15 +121,14 @@ class Tally:
 
     @property
     def facing_share(self) -> float:
-        """Share of the face time with a known pose in which the head faced the screen; NaN before there is any."""
+        """Share of the face time with a known pose in which the head faced the screen; NaN if there is none."""
         facing_s, away_s = self._slices[:, _FACING].sum(), self._slices[:, _AWAY].sum()
         return float(facing_s / (facing_s + away_s)) if facing_s + away_s > 0 else math.nan
 
     @property
     def presence_share(self) -> float:
-        """Share of the time in which a face was there; gaps count as absence; 0 before any time has passed."""
-        watched_s = self._present_s + self._slices[:, _EMPTY].sum()
-        return float(self._present_s / watched_s) if watched_s > 0 else 0.0
+        """Share of the time with a face, 0 to 1; gaps count as absence. 0 at the start."""
+        return self._present_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     def reset_screen(self) -> None:
         """Restart the distribution on screen; all other counts continue."""
@@ -139,7 +138,7 @@ class Tally:
         """Return the fields of a :class:`mien.records.Snapshot` that are counted here.
 
         Args:
-            silent: the source delivers nothing, so the present state is unknown.
+            silent: whether the source delivers no frames, so that current values are unknown.
         """
         shown_s = self.label_s - self._label_s_at_reset
         return {
@@ -178,7 +177,7 @@ class Tally:
         )
 
     def _facts(self) -> dict[str, Any]:
-        """Return the values of the summary that no record holds, as plain JSON values."""
+        """Return the values of the summary that are not in any record, as plain JSON values."""
         faces: dict[str, dict[str, Any]] = {}
         for number, (name, track) in enumerate(self._tracks.items()):
             face = faces.setdefault(name if number < _FACES_TOLD else _OTHERS, {"presence_s": 0.0, "read_s": 0.0, "label_s": {}})
@@ -206,7 +205,7 @@ class Tally:
         }
 
     def _slice_at(self, since_s: float) -> NDArray[np.float64]:
-        """Return the (11,) row of the slice at ``since_s`` after the start; slices are merged to make room."""
+        """Return the (11,) row of the slice at ``since_s`` seconds after the start; slices are merged if necessary."""
         at = int(max(0.0, since_s) / self._slice_s)
         while at >= _MAX_SLICES:
             padded = np.vstack([self._slices, np.zeros((len(self._slices) % 2, _COLUMNS))])
@@ -219,7 +218,7 @@ class Tally:
         return row
 
     def _add_absence(self, from_s: float, to_s: float) -> None:
-        """Add time that was not watched to its slices."""
+        """Add time without frames to its slices."""
         assert self._start_s is not None
         from_s, to_s = from_s - self._start_s, to_s - self._start_s
         self._slice_at(to_s)
@@ -227,7 +226,7 @@ class Tally:
         self._slices[:, _EMPTY] += np.clip(np.minimum(edges[1:], to_s) - np.maximum(edges[:-1], from_s), 0.0, None)
 
     def _add_face(self, face: SeenFace, frame: SeenFrame) -> NDArray[np.float64]:
-        """Add a face to its track, and return the (11,) seconds it adds to its slice."""
+        """Add a face to its track, and return its seconds for the slice, shape (11,)."""
         track = self._tracks.setdefault(face.track_id, _Track(frame.t_s, frame.t_s))
         track.last_s = frame.t_s
         track.presence_s += frame.interval_s

@@ -1,4 +1,4 @@
-"""Exports of a session: CSV, Parquet, JSON, HTML, ZIP. Each states what could be read (``policy``)."""
+"""Exports of a session as CSV, Parquet, JSON, HTML or ZIP. Each contains the policy level under ``policy``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from mien.summaries.page import summary_page
 
 INTERVALS_NAME: Final = "intervals.csv"
 POLICY_COLUMN: Final = "policy"
-"""Last column of a CSV; in Parquet a key of the metadata."""
+"""Last column of a CSV, and metadata key in Parquet."""
 _REST: Final = ("unread_s", "facing_s", "away_s", "empty_s")
 INTERVAL_COLUMNS: Final = ("from_s", "to_s", *(f"{name}_s" for name in EMOTIONS), *_REST)
-"""One row per time slice: seconds of face time by expression, and of the rest."""
+"""One row per time slice: seconds of face time by expression, then unread, facing, away and empty seconds."""
 
 
 def export_session(kept: KeptSession, folder: Path | None, form: str, target: Path) -> None:
@@ -33,13 +33,13 @@ def export_session(kept: KeptSession, folder: Path | None, form: str, target: Pa
 
     Args:
         kept: the session.
-        folder: its folder; without one, CSV and Parquet hold time slices instead of observations.
+        folder: its folder; None to write time slices instead of observations to CSV and Parquet.
         form: one of ``FORMS``.
-        target: the file.
+        target: path of the output file.
 
     Raises:
-        UsageError: an unknown form.
-        DataError: the observations are broken.
+        UsageError: the format is unknown.
+        DataError: the observations file is broken.
         DeviceError: the file cannot be written, or pyarrow is missing for Parquet.
     """
     if form not in FORMS:
@@ -60,7 +60,7 @@ def _csv(kept: KeptSession, readings: Path | None, target: Path) -> None:
         ):
             found = csv.reader(rows)
             header = next(found, [])
-            # older versions wrote empty columns for expressions that could not be read
+            # older versions wrote empty columns for expressions that were not permitted
             places = [k for k, name in enumerate(header) if kept.session.has_expressions or name in OBSERVABLE_COLUMNS]
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow([*(header[k] for k in places), POLICY_COLUMN])
@@ -90,7 +90,7 @@ def _html(kept: KeptSession, readings: Path | None, target: Path) -> None:
 
 
 def _zip(kept: KeptSession, readings: Path | None, target: Path) -> None:
-    """Write all files of the session's folder, or the same files from the database."""
+    """Write all files of the session's folder, or create them from the database."""
     name = kept.session.session_id
     made = {
         SUMMARY_NAME: json.dumps(summary_document(kept), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
@@ -113,11 +113,11 @@ FORMS: Final[dict[str, Callable[[KeptSession, Path | None, Path], None]]] = {
     "html": _html,
     "zip": _zip,
 }
-"""Writers by form; the form is also the file's extension."""
+"""Writers by format; the format is also the file extension."""
 
 
 def intervals_csv(kept: KeptSession) -> str:
-    """Return the time slices as the text of a CSV."""
+    """Return the time slices as CSV text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*_interval_columns(kept), POLICY_COLUMN))

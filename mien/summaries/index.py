@@ -1,4 +1,4 @@
-"""The page that links the summaries of all sessions and analyses."""
+"""Index page with links to the summaries of all sessions and analyses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mien.summaries.words import length
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """A line of the page.
+    """A row of the index page.
 
     Attributes:
         record: the session.

@@ -1,4 +1,4 @@
-"""``summary.html``: a session on one page."""
+"""``summary.html``: the summary page of a session."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mien.summaries.words import and_list, length, moment, percent
 _EVENTS_SHOWN: Final = 20
 _TRACKS_SHOWN: Final = 20
 _NOTABLE: Final = 0.05
-"""Smaller shares are left out of the first sentence."""
+"""Smaller shares are omitted from the introduction."""
 
 
 def summary_page(kept: KeptSession) -> str:
-    """Return the page as HTML; it holds no picture of a person."""
+    """Return the page as HTML; it contains no picture of a person."""
     session = kept.session
     reads = session.has_expressions
     sections = {
@@ -47,12 +47,12 @@ def summary_page(kept: KeptSession) -> str:
 
 
 def _story(kept: KeptSession) -> str:
-    """Return the session in two or three sentences."""
+    """Return a description of the session in two or three sentences."""
     session = kept.session
     if not session.frames_with_face:
         return f"In {length(session.duration_s)} no face was seen."
     seen = session.presence_share
-    if seen is None:  # an old session
+    if seen is None:  # stored by an older version
         seen = session.frames_with_face / max(1, session.frames)
     who = "One face" if session.faces_max == 1 else f"Up to {session.faces_max} faces at once"
     text = f"{who} could be seen {percent(seen)} of the time."
@@ -126,7 +126,7 @@ def _changes(kept: KeptSession) -> dict[str, Any]:
 
 
 def _tinted(counts: Sequence[int], most: int) -> list[tuple[float, str]]:
-    """Return counts as cells of a heat table."""
+    """Return counts as heatmap cells: intensity from 0 to 1, and text."""
     return [(n / most, str(n or "")) for n in counts]
 
 

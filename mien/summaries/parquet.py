@@ -25,15 +25,15 @@ _TYPES = {
 
 
 def write_parquet(source: Path, target: Path, metadata: Mapping[str, str] | None = None, expressions: bool = True) -> None:
-    """Write ``observations.csv`` as Parquet in batches, so that memory does not grow with the length of a session.
+    """Convert ``observations.csv`` to Parquet in batches, so that memory use does not depend on the session's length.
 
-    Numbers are float32 unless ``_TYPES`` says otherwise; empty cells are null.
+    Numbers are float32 except for the columns in ``_TYPES``; empty cells are null.
 
     Args:
         source: the CSV file.
         target: the Parquet file.
-        metadata: added to the metadata of the file.
-        expressions: whether expressions may be read; if not, there is no column for them.
+        metadata: added to the file's metadata.
+        expressions: include the columns of expressions.
 
     Raises:
         DataError: ``source`` is not an observations file.
@@ -58,7 +58,7 @@ def write_parquet(source: Path, target: Path, metadata: Mapping[str, str] | None
 
 
 def write_columns(columns: Mapping[str, Sequence[float]], target: Path, metadata: Mapping[str, str]) -> None:
-    """Write columns of equal length as float64 Parquet."""
+    """Write columns of equal length as a float64 Parquet file."""
     table = pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()}, metadata=metadata)
     with atomic_path(target, private=True) as temporary:
         parquet.write_table(table, temporary, compression="zstd")

@@ -1,4 +1,4 @@
-"""``summary.png``: expressions over time, and their shares of face time.
+"""``summary.png``: expressions over time and their shares of face time.
 
 If expressions may not be read, the picture shows presence and head direction.
 """
@@ -46,7 +46,7 @@ def session_picture(target: Path, kept: KeptSession) -> None:
         ("with a face", str(session.frames_with_face)),
         *([] if session.presence_share is None else [("present", f"{session.presence_share:.0%}")]),
         ("faces at once", str(session.faces_max)),
-        ("duration", f"{session.duration_s:.1f} s"),
+        *([("duration", f"{session.duration_s:.1f} s")] if session.frames > 1 else []),
         ("facing the screen", "-" if facing is None else f"{facing:.0%}"),
         ("model", session.model),
     ]
@@ -74,15 +74,15 @@ def draw_summary(
     facts: Sequence[tuple[str, str]],
     nothing: str = _NOBODY,
 ) -> None:
-    """Write the picture of expressions as a 1200x720 PNG.
+    """Write a chart of expressions as a 1200x720 PNG.
 
     Args:
-        target: the file.
-        title: what was watched.
+        target: path of the output file.
+        title: title of the chart.
         t_s: (T,) times in seconds, ascending.
         values: (T, 7) shares of face time; NaN rows if no face was read.
         distribution: (7,) shares of face time; all 0 if no face was read.
-        facts: label and value pairs for the line below the title.
+        facts: pairs of label and value for the line below the title.
         nothing: text in place of the timeline if no row has a value.
 
     Raises:
@@ -94,8 +94,10 @@ def draw_summary(
     else:
         slice_s = float(t_s[1] - t_s[0]) if len(t_s) > 1 else 1.0
         span = (float(t_s[0]), float(t_s[-1]) + slice_s)
-        # a value is the mean of its slice, so it is drawn in the middle of the slice
-        page.ribbon(_TIMELINE, t_s + slice_s / 2, values, span, _EMPTY)
+        if len(t_s) == 1:
+            page.ribbon(_TIMELINE, np.array(span), np.repeat(values, 2, axis=0), span, _EMPTY)
+        else:  # a value is the mean of its slice, so it is drawn at the centre of the slice
+            page.ribbon(_TIMELINE, t_s + slice_s / 2, values, span, _EMPTY)
         _draw_axis(page, span)
     page.text(_LEFT, 432, "SHARE OF FACE TIME", 12, _SOFT, tracking=1.4)
     _draw_shares(page, list(zip(EMOTIONS, distribution.tolist(), CLASS_RGB, strict=True)))
@@ -104,7 +106,7 @@ def draw_summary(
 
 
 def _draw_observables(target: Path, kept: KeptSession, facts: Sequence[tuple[str, str]]) -> None:
-    """Write the picture of a session in which expressions could not be read."""
+    """Write the chart of a session without expressions."""
     session, rows = kept.session, kept.intervals
     page = _begun(f"Faces in {session.source}", facts)
     if not session.frames_with_face or not rows:
@@ -114,7 +116,7 @@ def _draw_observables(target: Path, kept: KeptSession, facts: Sequence[tuple[str
         start_s, end_s = rows[0].from_s, max(rows[0].from_s + session.duration_s, rows[-1].from_s + 1e-9)
         page.pill(x, y, wide, high, 6, _EMPTY)
         for row in rows:
-            # whole pixels of the page, which is drawn at twice its size: no seams between slices
+            # aligned to whole pixels of the canvas, which is drawn at twice its size, to avoid seams between slices
             left, right = (round(2 * wide * min(1.0, (t_s - start_s) / (end_s - start_s))) / 2 for t_s in (row.from_s, row.to_s))
             face_s = max(sum(row.label_s) + row.unread_s, 1e-9)
             there = 1 - min(1.0, row.empty_s / max(1e-9, min(row.to_s, end_s) - row.from_s)) if face_s > 1e-9 else 0.0
@@ -140,7 +142,7 @@ def _draw_observables(target: Path, kept: KeptSession, facts: Sequence[tuple[str
 
 
 def _begun(title: str, facts: Sequence[tuple[str, str]]) -> Canvas:
-    """Return a page with title and facts."""
+    """Return a canvas with title and facts."""
     width, height = SIZE
     page = Canvas(2 * width, 2 * height, 2.0, WHITE)
     wide = width - 2 * _LEFT
@@ -160,7 +162,7 @@ def _save(page: Canvas, target: Path) -> None:
 
 
 def tick_step(seconds: float) -> float:
-    """Return the distance of ticks on the time axis, in seconds: at most ten ticks, at round times.
+    """Return the tick spacing of the time axis in seconds, a round number that gives at most ten ticks.
 
     >>> tick_step(19.6), tick_step(3600)
     (2, 600)
@@ -188,7 +190,7 @@ def _draw_axis(page: Canvas, span: tuple[float, float]) -> None:
 
 
 def _draw_shares(page: Canvas, rows: Sequence[tuple[str, float, Rgb]], names: float = 96) -> None:
-    """Draw bars with their names; ``names`` is the width of the names."""
+    """Draw a bar chart; ``names`` is the width reserved for the names."""
     x, wide = _LEFT, SIZE[0] - 2 * _LEFT
     for number, (name, share, colour) in enumerate(rows):
         top = 458.0 + number * 29

@@ -1,4 +1,4 @@
-"""Sessions as text for a terminal: the summary at the end of a run, and a stored session."""
+"""Session summaries for the terminal: at the end of a run, and of a stored session."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PROBLEM_NAMES: Final = {
     "repaired_times": "wrong times repaired",
     "unreadable": "unreadable pictures",
 }
-"""Problems of a source whose name alone does not say enough."""
+"""Display names of source problems whose key is not self-explanatory."""
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """Return the summary that is printed when a run ends.
 
     Args:
-        summary: as ``Session.run`` returns it.
+        summary: the result of ``Session.run``.
     """
     if summary.get("withdrawn"):
         return "Consent was withdrawn: the session has ended and its data has been erased."
@@ -100,19 +100,19 @@ def session_text(kept: KeptSession, files: Sequence[str], place: str) -> str:
 
 
 def _bars(shares: Mapping[str, float]) -> list[str]:
-    """Return a bar for each expression, the most shown first."""
+    """Return a text bar for each expression, in descending order."""
     ranked = sorted(shares.items(), key=lambda item: -item[1])
     return [f"  {name:<9} {share:6.1%}  {'█' * round(40 * share)}" for name, share in ranked]
 
 
 def _problem_lines(counts: Mapping[str, float]) -> list[str]:
-    """Return the line on a source's problems; none if it had none."""
+    """Return the line on the source's problems; an empty list if there were none."""
     found = ", ".join(f"{_PROBLEM_NAMES.get(name, name.replace('_', ' '))}: {count:g}" for name, count in counts.items() if count)
     return [f"source problems     {found}"] if found else []
 
 
 def _measure_lines(summary: Mapping[str, Any]) -> list[str]:
-    """Return the lines on presence, head direction, affect, transitions and drift, as far as they were measured."""
+    """Return the lines on presence, head direction, affect, transitions and drift that were measured."""
     lines = [f"presence            a face was in view for {summary['presence_share']:.0%} of the time"]
     if summary["facing_share"] is not None:
         lines.append(f"facing the screen   {summary['facing_share']:.0%} of face time (head direction, not attention)")

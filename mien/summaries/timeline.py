@@ -1,6 +1,6 @@
 """Timelines of the page: expressions and head direction by time slice.
 
-Computes shapes, positions and texts; the template macro ``stacked_timeline`` draws them.
+Computes shapes, positions and labels, which the template macro ``stacked_timeline`` renders.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ UNREAD_COLOUR: Final = "var(--soft)"
 FACING_COLOUR: Final = "var(--mark)"
 AWAY_COLOUR: Final = "var(--bad)"
 _UNREAD, _EMPTY = "not read", "nobody there"
-_MARKS_APART: Final = 8.0  # percent of the width; closer marks would overlap on a phone
+_MARKS_APART: Final = 8.0  # percent of the width; marks closer together would overlap on a phone
 _Layer = tuple[str, Sequence[float]]
-"""A colour, and a height of 0 to 1 for each slice."""
+"""A colour and the height of each slice, 0 to 1."""
 
 
 class Mark(NamedTuple):
-    """A mark for events: position in percent of the width, kinds of the events, their numbers."""
+    """A mark for one or more events: position in percent of the width, kinds and numbers of the events."""
 
     left: str
     title: str
@@ -32,7 +32,7 @@ class Mark(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A time on the axis: position in percent of the width, text, and whether it is ``first``, ``last`` or neither."""
+    """An axis tick: position in percent of the width, label, and ``first``, ``last`` or ""."""
 
     left: str
     text: str
@@ -41,15 +41,15 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackedTimeline:
-    """Shares stacked over time.
+    """A stacked chart of shares over time.
 
     Attributes:
         columns: number of slices.
         layers: colour and SVG path of each layer.
         label: description for screen readers.
-        ticks: of the axis.
+        ticks: ticks of the time axis.
         legend: names with their colours.
-        marks: above the picture.
+        marks: event marks above the chart.
     """
 
     columns: int
@@ -65,8 +65,8 @@ def expressions_timeline(intervals: Sequence[IntervalRecord], events: Sequence[E
 
     Args:
         intervals: the session's slices, at least one.
-        events: events to mark; numbered from 1.
-        end_s: the session's end on the source's clock.
+        events: events to mark, numbered from 1.
+        end_s: the session's end on the source's clock, in seconds.
     """
     heights = [_heights(row, end_s) for row in intervals]
     layers: list[_Layer] = [(COLOURS[name], [column[k] for column in heights]) for k, name in enumerate(EMOTIONS)]
@@ -110,17 +110,17 @@ def facing_timeline(intervals: Sequence[IntervalRecord]) -> StackedTimeline:
 
 
 def _heights(row: IntervalRecord, end_s: float) -> list[float]:
-    """Return the heights of the expressions and of unread time in a column of height 1; the rest is time without a face."""
+    """Return the heights, 0 to 1, of the expressions and of unread time; the remainder is time without a face."""
     face_s = sum(row.label_s) + row.unread_s
     if face_s <= 0:
         return [0.0] * (len(EMOTIONS) + 1)
     seen = 1 - min(1.0, row.empty_s / max(1e-9, min(row.to_s, end_s) - row.from_s))
-    # rounding may leave no time for a face: a slice with a face shows at least a tenth
+    # rounding may remove all face time, so a slice with a face gets a height of at least 0.1
     return [max(seen, 0.1) * seconds / face_s for seconds in (*row.label_s, row.unread_s)]
 
 
 def _stack(layers: Sequence[_Layer]) -> list[tuple[str, str]]:
-    """Return layers stacked from below, one SVG path per layer, without empty layers."""
+    """Return layers stacked from the bottom, one SVG path per non-empty layer."""
     below = [0.0] * len(layers[0][1])
     paths = []
     for colour, heights in layers:
@@ -135,7 +135,7 @@ def _stack(layers: Sequence[_Layer]) -> list[tuple[str, str]]:
 
 
 def _marks(events: Sequence[EventRecord], span: tuple[float, float]) -> list[Mark]:
-    """Return numbered marks at the times of events; close events share a mark."""
+    """Return numbered marks at the times of events; events close together share a mark."""
     groups: list[list[tuple[int, float, str]]] = []
     for number, event in enumerate(events, 1):
         at = _percent(event.t_s, span)
@@ -154,7 +154,7 @@ def _marks(events: Sequence[EventRecord], span: tuple[float, float]) -> list[Mar
 
 
 def _axis(span: tuple[float, float]) -> list[Tick]:
-    """Return the time axis: at most six round times."""
+    """Return the ticks of the time axis, at most six, at round times."""
     length_s = span[1] - span[0]
     step = tick_step(2 * length_s)
     ticks = []

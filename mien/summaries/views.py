@@ -1,4 +1,4 @@
-"""The views that are stored in a session's folder: page, picture, and Parquet if pyarrow is installed."""
+"""Views stored in a session's folder: page, picture, and Parquet if pyarrow is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mien.summaries.picture import session_picture
 
 
 def write_views(folder: Path, kept: KeptSession) -> None:
-    """Write all views of a session into its folder; views that are there are replaced.
+    """Write all views of a session into its folder, replacing existing ones.
 
     Raises:
         DataError: ``observations.csv`` is broken.

@@ -1,4 +1,4 @@
-"""Wording of times, shares and lists for texts and pages."""
+"""Formatting of times, shares and lists for texts and pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def length(seconds: float) -> str:
-    """Return a length of time, rounded for reading.
+    """Return a duration as text, rounded.
 
     >>> length(0.5), length(4), length(19.64), length(150), length(3600), length(5025)
     ('0.5 s', '4 s', '20 s', '2 min 30 s', '1 h', '1 h 24 min')
@@ -23,7 +23,7 @@ def length(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage; only 0 is shown as 0 %, and only 1 as 100 %.
+    """Return a share, 0 to 1, as a percentage; only 0 is shown as 0 %, and only 1 as 100 %.
 
     >>> percent(0.0), percent(0.001), percent(0.5), percent(0.999), percent(1.0)
     ('0 %', 'under 1 %', '50 %', 'over 99 %', '100 %')
@@ -36,7 +36,7 @@ def percent(share: float) -> str:
 
 
 def and_list(items: Sequence[str]) -> str:
-    """Return a list as text.
+    """Return a list as text, joined by commas and "and".
 
     >>> and_list(["a"]), and_list(["a", "b", "c"])
     ('a', 'a, b and c')
@@ -45,7 +45,7 @@ def and_list(items: Sequence[str]) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Return a time since the start, to the tenth of a second within the first minute.
+    """Return a time since the start as text, with tenths of a second within the first minute.
 
     >>> moment(0), moment(7.26), moment(75.5), moment(3675)
     ('0.0 s', '7.3 s', '1:15', '1:01:15')
