@@ -1,4 +1,4 @@
-"""One frame in, everything known about its faces out."""
+"""The pipeline: detects, aligns, reads, tracks and smooths the faces of a frame."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from mien.vision.predictor import Predictor
 from mien.vision.smoother import Smoother
 from mien.vision.tracker import Tracker
 
-_NOTHING: Final[NDArray[np.float32]] = np.full(len(EMOTIONS), np.nan, np.float32)
+_UNKNOWN: Final[NDArray[np.float32]] = np.full(len(EMOTIONS), np.nan, np.float32)
 _BATCH: Final = 256
-"""Faces of still pictures that are read at once: more are no faster, and take memory."""
+"""Maximum batch size for the faces of still pictures; larger ones are not faster and need more memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpressionReader:
-    """A model, and the permit to read expressions with it: the one is of no use without the other."""
+    """A model and the permit to read expressions with it."""
 
     predictor: Predictor
     permit: ExpressionPermit
 
     def read(self, faces: Sequence[tuple[str, Detection, NDArray[np.uint8]]]) -> list[FaceReading]:
-        """Return what still pictures of faces show, given as names, places and crops (1, 48, 48) uint8; nothing is smoothed."""
+        """Return the readings of faces, given as names, detections and crops, (1, 48, 48) uint8. Nothing is smoothed."""
         found = []
         for k in range(0, len(faces), _BATCH):
             batch = faces[k : k + _BATCH]
@@ -60,22 +60,22 @@ class ExpressionReader:
 
 
 def open_reader(policy: Policy, load: Callable[[], Predictor]) -> ExpressionReader | None:
-    """Return what reads expressions; None, with nothing loaded, where the policy does not permit it.
+    """Return a reader of expressions; None if the policy does not permit reading them. ``load`` is then not called.
 
     Raises:
-        NotPermittedError: the policy permits nothing at all.
+        NotPermittedError: the policy permits no reading at all.
     """
     permit = permit_expressions(policy)
     return None if permit is None else ExpressionReader(load(), permit)
 
 
 def model_name(reader: ExpressionReader | None) -> str:
-    """Return the name of the model that reads, for people."""
+    """Return the display name of a reader's model."""
     return "no model" if reader is None else reader.predictor.card.name
 
 
 class Observer(Protocol):
-    """What looks on at the faces that are good enough to be read; it must keep none of them."""
+    """Observes the faces that pass the quality gate. It must not store any of them."""
 
     def observe(
         self,
@@ -85,20 +85,28 @@ class Observer(Protocol):
         detections: Sequence[Detection],
         prediction: Prediction | None,
     ) -> None:
-        """Take in a frame's time, N names, crops (N, 1, 48, 48) and places, and what the model makes of them, if it may."""
+        """Add the N legible faces of a frame.
+
+        Args:
+            t_s: time of the frame in seconds.
+            track_ids: N track names.
+            crops: (N, 1, 48, 48) uint8.
+            detections: N detections.
+            prediction: the model's prediction for the crops; None if expressions may not be read.
+        """
 
 
 class Pipeline:
-    """Find, align, judge, read, track, smooth; state is kept by track, never by position.
+    """Detects, aligns, checks, reads, tracks and smooths faces. State is stored per track, not per position.
 
-    The answer depends on the frames given so far and on nothing else: no clock, no thread.
+    Results depend only on the frames so far; no clock or thread is used.
 
     Args:
-        detector: finds faces.
-        reader: reads them, all faces of a frame in one batch; None where expressions may not be read.
-        random: source of track names.
-        tau_s: smoothing time constant in seconds.
-        observer: looks on, such as a watch for drift; None for nobody.
+        detector: the face detector.
+        reader: reads all faces of a frame in one batch; None if expressions may not be read.
+        random: random generator of the track names.
+        tau_s: time constant of the smoothing in seconds.
+        observer: observes legible faces, such as a drift monitor, or None.
     """
 
     def __init__(
@@ -119,14 +127,14 @@ class Pipeline:
         self._step_s = 0.0
 
     def update(self, frame: Frame) -> FrameResult:
-        """Return the faces of ``frame``; frames come in the order of their times."""
+        """Return the result for the next frame. Frames must be in order of time."""
         detections = self._finder.update(frame.t_s, frame.image)
         if frame.is_new_scene:
             self._tracker.forget()
         track_ids = self._tracker.update(frame.t_s, detections, frame.image, self._step_s)
         self._step_s = frame.interval_s
         self._smoother.keep_only(self._tracker.active)
-        crops, poses, faults = _look(frame.image, detections, [name in self._read for name in track_ids])
+        crops, poses, faults = _inspect(frame.image, detections, [name in self._read for name in track_ids])
         legible = np.array([not fault for fault in faults], np.bool_)
         prediction = None if self._predictor is None else self._predictor.predict(crops[legible])
         if self._observer is not None:
@@ -149,7 +157,7 @@ class Pipeline:
     ) -> FaceReading:
         if raw is None or self._predictor is None:
             return FaceReading(
-                track_id=name, detection=detection, raw=_NOTHING, smoothed=_NOTHING, label="", pose=pose, unread=fault
+                track_id=name, detection=detection, raw=_UNKNOWN, smoothed=_UNKNOWN, label="", pose=pose, unread=fault
             )
         smoothed, label = self._smoother.update(name, t_s, raw)
         return FaceReading(
@@ -166,23 +174,22 @@ class Pipeline:
 def read_pictures(
     images: Iterable[NDArray[np.uint8]], detector: Detector, reader: ExpressionReader | None, random: Random
 ) -> list[FrameResult]:
-    """Return the faces of pictures (H, W, 3) uint8 BGR that have nothing to do with one another.
+    """Return the faces of unrelated pictures, (H, W, 3) uint8 BGR.
 
-    All faces are read in batches. Pictures are asked for one by one, and none is held for longer than it takes to cut its
-    faces out.
+    Faces are read in batches across pictures. Each picture is released as soon as its faces are cropped.
     """
     found: list[tuple[tuple[int, int], list[FaceReading]]] = []
     legible: list[tuple[str, Detection, NDArray[np.uint8]]] = []
     for image in images:
         detections = detector.detect(image)
         names = Tracker(random).update(0.0, detections)
-        crops, poses, faults = _look(image, detections, [False] * len(detections))
+        crops, poses, faults = _inspect(image, detections, [False] * len(detections))
         faces = []
         for name, detection, crop, pose, fault in zip(names, detections, crops, poses, faults, strict=True):
             fault = fault or ("" if reader is not None else NOT_PERMITTED)
             faces.append(
                 FaceReading(
-                    track_id=name, detection=detection, raw=_NOTHING, smoothed=_NOTHING, label="", pose=pose, unread=fault
+                    track_id=name, detection=detection, raw=_UNKNOWN, smoothed=_UNKNOWN, label="", pose=pose, unread=fault
                 )
             )
             if not fault:
@@ -196,29 +203,29 @@ def read_pictures(
 
 
 def read_crops(crops: Iterable[NDArray[np.uint8]], reader: ExpressionReader | None) -> list[FaceReading]:
-    """Return the readings of pictures (H, W, 3) uint8 BGR that are face crops already; they pass no quality gate."""
+    """Return the readings of pictures, (H, W, 3) uint8 BGR, that are already face crops. There is no quality gate."""
     faces = []
     for image in crops:
         place = Detection(Box(0, 0, image.shape[1], image.shape[0]), 1.0, None)
         faces.append(("", place, resize_crop(to_grey(image))[None]))
     if reader is None:
         return [
-            FaceReading(track_id=name, detection=place, raw=_NOTHING, smoothed=_NOTHING, label="", unread=NOT_PERMITTED)
+            FaceReading(track_id=name, detection=place, raw=_UNKNOWN, smoothed=_UNKNOWN, label="", unread=NOT_PERMITTED)
             for name, place, _ in faces
         ]
     return reader.read(faces)
 
 
-def _look(
+def _inspect(
     image: NDArray[np.uint8], detections: Sequence[Detection], was_read: Sequence[bool]
 ) -> tuple[NDArray[np.uint8], list[HeadPose | None], list[str]]:
-    """Return crops (N, 1, 48, 48), poses, and why each face cannot be read, "" where it can."""
+    """Return crops, (N, 1, 48, 48) uint8, head poses, and for each face why it cannot be read, or ""."""
     crops = align_faces(image, detections)
     poses = [head_pose(detection.landmarks) for detection in detections]
     return crops, poses, unread_reasons(crops, [_side_px(detection) for detection in detections], poses, was_read)
 
 
 def _side_px(detection: Detection) -> float:
-    """Return how many frame pixels the side of a face's crop covers."""
+    """Return the side of a face's crop in pixels of the frame."""
     transform = crop_transform(detection)
     return INPUT_SIZE / math.hypot(float(transform[0, 0]), float(transform[1, 0]))

@@ -1,9 +1,9 @@
-"""The loop that moves frames from a source through a step; all threads of a session start here.
+"""The main loop, which passes the frames of a source to a step function, and its threads.
 
-A live source is read by a thread of its own into a slot for one frame: when the next frame
-comes before the last was taken, the older one is dropped and counted. A recorded source is
-read a few frames ahead, every frame once, and held back to its own pace only while somebody
-watches. However long a source says nothing, the loop comes round several times a second.
+A separate thread reads a live source into a slot for one frame. If the next frame arrives before the
+last one is taken, the older one is dropped and counted. A recorded source is decoded a few frames
+ahead, every frame once, and is played at its own speed only if there is a view. The loop also runs
+several times per second while a source delivers no frames.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from mien.records import Frame
 from mien.sources.source import Source
 
 IDLE_S: Final = 0.2
-"""Without a frame for this long, the loop comes round all the same."""
+"""Maximum time in seconds that the loop waits for a frame."""
 _RATE_WINDOW_S: Final = 2.0
-_LONGEST_WAIT_S: Final = 5.0  # what a watched recording leaves out longer than this is skipped
+_LONGEST_WAIT_S: Final = 5.0  # longer gaps in a paced recording are shortened to this
 _JOIN_S: Final = 2.0
-_AHEAD: Final = 4  # frames of a recording that are decoded before they are needed
+_PREFETCH: Final = 4  # number of frames of a recording decoded ahead
 
 
 class Rate:
-    """Events a second over the last two seconds of wall time."""
+    """Events per second over the last two seconds of wall time."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
 
     def tick(self) -> None:
-        """Note that one event has happened now."""
+        """Count an event that happens now."""
         now = time.monotonic()
         self._times.append(now)
         while now - self._times[0] > _RATE_WINDOW_S:
@@ -43,7 +43,7 @@ class Rate:
 
     @property
     def per_s(self) -> float:
-        """Events a second; 0 before the second event, and when the last is long ago."""
+        """Events per second; 0 before the second event, or if there was none in the last two seconds."""
         if len(self._times) < 2 or time.monotonic() - self._times[-1] > _RATE_WINDOW_S:
             return 0.0
         return (len(self._times) - 1) / max(1e-9, self._times[-1] - self._times[0])
@@ -51,13 +51,13 @@ class Rate:
 
 @dataclass(slots=True)
 class Flow:
-    """What has passed so far.
+    """Frame counts and rates so far.
 
     Attributes:
-        captured: frames the source delivered.
-        dropped: frames that a newer one replaced before they were taken.
-        captured_rate: the source's rate.
-        processed_rate: the loop's rate.
+        captured: number of frames that the source delivered.
+        dropped: number of frames that were replaced by a newer one before processing.
+        captured_rate: rate of captured frames.
+        processed_rate: rate of processed frames.
     """
 
     captured: int
@@ -83,7 +83,7 @@ class _LatestFrame:
             self._flow.captured_rate.tick()
             if self._frame is not None:
                 self._flow.dropped += 1
-                self._lost_s += self._frame.interval_s  # its time is not lost: the next frame stands for it too
+                self._lost_s += self._frame.interval_s  # the next frame represents this time, too
             self._frame = frame
             self._ready.notify()
 
@@ -94,14 +94,14 @@ class _LatestFrame:
 
     @property
     def over(self) -> bool:
-        """Whether the source has ended and its last frame was taken; an error must be taken too."""
+        """Whether the source has ended and its last frame was taken; an error is raised by ``take`` first."""
         with self._ready:
             return self._ended and self._frame is None and self._error is None
 
     def take(self) -> Frame | None:
-        """Return the newest frame; None when none came in a while, or none will come."""
+        """Return the newest frame; None if none arrives within ``IDLE_S`` seconds, or the source has ended."""
         with self._ready:
-            # a bounded wait is also what lets Ctrl-C be heard on every system
+            # a wait with a timeout also lets Ctrl-C through on every system
             self._ready.wait_for(lambda: self._frame is not None or self._ended, IDLE_S)
             if self._frame is None:
                 if self._error is not None:
@@ -113,22 +113,22 @@ class _LatestFrame:
             return frame
 
 
-def _go_on() -> bool:
+def _always() -> bool:
     return True
 
 
-def run(source: Source, flow: Flow, step: Callable[[Frame], bool], *, paced: bool, idle: Callable[[], bool] = _go_on) -> None:
+def run(source: Source, flow: Flow, step: Callable[[Frame], bool], *, paced: bool, idle: Callable[[], bool] = _always) -> None:
     """Call ``step`` with each frame until it returns False or the source ends.
 
     Args:
-        source: where frames come from; closed in the end whatever happens.
-        flow: counted up while frames pass.
-        step: does the work of one frame, and says whether to go on.
-        paced: hold a recorded source back to its own speed.
-        idle: called where no frame has come for ``IDLE_S``, and says whether to go on.
+        source: the source; always closed at the end.
+        flow: counts and rates, updated in place.
+        step: processes one frame; returns whether to continue.
+        paced: whether to play a recorded source at its own speed.
+        idle: called if there is no frame for ``IDLE_S`` seconds; returns whether to continue.
 
     Raises:
-        MienError: whatever the source or the step raised.
+        MienError: an error of the source or the step.
     """
     frames = _live_frames(source, flow) if source.is_live else _recorded_frames(source, flow, paced)
     try:
@@ -146,26 +146,26 @@ def run(source: Source, flow: Flow, step: Callable[[Frame], bool], *, paced: boo
 
 
 def run_in_background(work: Callable[[], None], show: Callable[[], None], stop: Callable[[], None], period_s: float) -> None:
-    """Do ``work`` in a thread of its own while ``show`` is called here, every ``period_s`` or as often as it can.
+    """Run ``work`` in a new thread, and call ``show`` in this one every ``period_s`` seconds, or as often as possible.
 
-    Windows and keyboards belong to the main thread; a picture that is slow to draw must not
-    hold the camera up, nor a slow model the keys.
+    Windows and keyboards need the main thread. Slow drawing must not delay the camera, and a slow
+    model must not delay the keys.
 
     Args:
-        work: returns when it is done, and soon after ``stop`` was called.
-        show: called here until then.
-        stop: asks ``work`` to end; called when ``show`` raises, or on Ctrl-C.
-        period_s: in seconds.
+        work: returns when it is done, or soon after ``stop`` is called.
+        show: called in this thread while ``work`` runs.
+        stop: asks ``work`` to end; called when it ends, when ``show`` raises, and on Ctrl-C.
+        period_s: interval between calls of ``show`` in seconds.
 
     Raises:
-        BaseException: whatever ``show`` or, after it has ended, ``work`` raised.
+        BaseException: an exception of ``show``, or of ``work`` after it has ended.
     """
     errors: list[BaseException] = []
 
     def do() -> None:
         try:
             work()
-        except BaseException as fault:  # noqa: BLE001  a thread root: handed to the caller, which raises it
+        except BaseException as fault:  # noqa: BLE001  the root of a thread: raised in the caller's thread
             errors.append(fault)
 
     thread = threading.Thread(target=do, name="mien-reading", daemon=True)
@@ -183,14 +183,14 @@ def run_in_background(work: Callable[[], None], show: Callable[[], None], stop: 
 
 
 def _recorded_frames(source: Source, flow: Flow, paced: bool) -> Generator[Frame | None, None, None]:
-    """Yield every frame, at the source's own pace where asked; None now and then while waiting for the next."""
+    """Yield every frame, at the source's own speed if ``paced``; None at intervals while waiting for the next frame."""
     behind_s = time.monotonic()
     for frame in _read_ahead(source):
         flow.captured += 1
         flow.captured_rate.tick()
         if paced:
             wait_s = behind_s + frame.t_s - time.monotonic()
-            # a slow machine falls behind for good instead of racing to catch up; a long gap is cut short
+            # a slow computer falls behind and does not catch up; long gaps are shortened
             behind_s -= min(0.0, wait_s) + max(0.0, wait_s - _LONGEST_WAIT_S)
             while (wait_s := behind_s + frame.t_s - time.monotonic()) > 0:
                 time.sleep(min(wait_s, IDLE_S))
@@ -200,8 +200,8 @@ def _recorded_frames(source: Source, flow: Flow, paced: bool) -> Generator[Frame
 
 
 def _read_ahead(source: Source) -> Generator[Frame, None, None]:
-    """Yield every frame of a recording; the next ones are decoded while this one is worked on."""
-    waiting: queue.Queue[Frame | None] = queue.Queue(_AHEAD)
+    """Yield every frame of a recording; the next ones are decoded by another thread."""
+    waiting: queue.Queue[Frame | None] = queue.Queue(_PREFETCH)
     stop = threading.Event()
     errors: list[BaseException] = []
 
@@ -217,7 +217,7 @@ def _read_ahead(source: Source) -> Generator[Frame, None, None]:
                 put(frame)
                 if stop.is_set():
                     return
-        except BaseException as fault:  # noqa: BLE001  a thread root: handed to the loop, which raises it
+        except BaseException as fault:  # noqa: BLE001  the root of a thread: raised in the loop's thread
             errors.append(fault)
         put(None)
 
@@ -234,7 +234,7 @@ def _read_ahead(source: Source) -> Generator[Frame, None, None]:
 
 
 def _live_frames(source: Source, flow: Flow) -> Generator[Frame | None, None, None]:
-    """Yield the newest frame each time, from a thread that captures without waiting; None where none has come."""
+    """Yield the newest frame captured by a separate thread; None if there is no new one for ``IDLE_S`` seconds."""
     slot = _LatestFrame(flow)
     stop = threading.Event()
 
@@ -245,7 +245,7 @@ def _live_frames(source: Source, flow: Flow) -> Generator[Frame | None, None, No
                 slot.put(frame)
                 if stop.is_set():
                     break
-        except Exception as fault:  # noqa: BLE001  a thread root: handed to the loop, which raises it
+        except Exception as fault:  # noqa: BLE001  the root of a thread: raised in the loop's thread
             error = fault
         finally:
             slot.end(error)
@@ -257,5 +257,5 @@ def _live_frames(source: Source, flow: Flow) -> Generator[Frame | None, None, No
             yield slot.take()
     finally:
         stop.set()
-        source.close()  # wakes a source that waits for its device
+        source.close()  # wakes a source that is waiting for its device
         thread.join(timeout=_JOIN_S)

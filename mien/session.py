@@ -1,7 +1,7 @@
 """A live session: source, pipeline, analytics, recorder and view.
 
-Composition: the parts know only records. ``_wire`` opens the parts of a session,
-``Session`` runs them, and ``_Controls`` carries out what the user asks for meanwhile.
+The parts only exchange records. ``_wire`` opens the parts of a session, ``Session`` runs them, and
+``_Controls`` carries out the user's commands.
 """
 
 from __future__ import annotations
@@ -113,13 +113,13 @@ class _Controls:
     Args:
         settings: of the session.
         parts: of the session.
-        lock: around what one thread reads and another writes.
+        lock: guards state shared by the threads.
         facts: returns further values for ``summary.json``.
 
     Attributes:
         paused: whether frames are skipped.
         quit: whether the session is to end.
-        withdrawn: whether it is to be erased, too.
+        withdrawn: whether it is also to be erased.
     """
 
     def __init__(self, settings: LiveSettings, parts: _Parts, lock: threading.Lock, facts: Callable[[], dict[str, Any]]) -> None:
@@ -164,7 +164,7 @@ class _Controls:
             command: the command.
             frame: the frame on screen.
             faces: all faces of that frame; the snapshot of a lost camera has none.
-            snapshot: the rest of what is on screen.
+            snapshot: the state of the session on screen.
         """
         match command:
             case Command.QUIT:
@@ -191,11 +191,11 @@ class _Controls:
         hidden = () if self._settings.keep_faces else faces
         try:
             self.say(f"screenshot saved: {save_screenshot(self._settings.out, frame, snapshot, hidden)}")
-        except DeviceError as error:  # the session goes on
+        except DeviceError as error:  # the session continues
             self.say(str(error))
 
     def _withdraw(self) -> None:
-        """End the session and erase it, if asked twice."""
+        """End and erase the session on the second request."""
         if time.monotonic() - self._asked_to_withdraw_s > _NOTICE_S:
             self._asked_to_withdraw_s = time.monotonic()
             self.say("press w again to end this session and erase its data")
@@ -205,7 +205,7 @@ class _Controls:
 
 
 class Session:
-    """One run over one source.
+    """A session over one source.
 
     Args:
         settings: source, model, output and view.
@@ -229,9 +229,9 @@ class Session:
         self.headless = isinstance(self._view, NoView)
         self._seconds = settings.seconds or (self._source.preview_s or 0.0 if self.headless else 0.0)
         self._flow = Flow(0, 0, Rate(), Rate())
-        self._lock = threading.Lock()  # around what one thread reads and another writes
+        self._lock = threading.Lock()  # guards state shared by the threads
         self._controls = _Controls(settings, parts, self._lock, self._facts)
-        self._news = HealthNotices(self._source.name)
+        self._health_notices = HealthNotices(self._source.name)
         self._missing: list[str] = []
         self._started = self._zero = time.monotonic()
         self._ended = 0.0
@@ -243,13 +243,13 @@ class Session:
     def run(
         self, progress: Callable[[int, int], None] | None = None, tell: Callable[[str], object] | None = None
     ) -> dict[str, Any]:
-        """Run to the source's end, the time limit, ``q``, Ctrl-C, SIGTERM or SIGHUP; return the summary.
+        """Run to the end of the source, the time limit, ``q``, Ctrl-C, SIGTERM or SIGHUP; return the summary.
 
         Whatever ends the run, all readings are saved; a source without frames leaves no file. A sink that fails
         later is switched off with a notice, and the run continues; ``missing`` lists what was not stored.
 
         Args:
-            progress: called with (frames done, frames in all) where the source knows its length.
+            progress: called with the number of processed frames and the total, if the source knows it.
             tell: called with a notice when the state of the source changes; for runs without a view.
 
         Raises:
@@ -286,16 +286,16 @@ class Session:
         self._ended = time.monotonic()
         if self._source.is_live or not self._source_ended or not self._view.stays:
             return
-        self._controls.quit = False  # what ended the reading was not the user
-        self._controls.say(f"end of {self._source.name}; q closes", math.inf)
-        with suppress(KeyboardInterrupt):  # nothing is interrupted any more
+        self._controls.quit = False  # set by the end of the reading, not by the user
+        self._controls.say(f"end of {self._source.name}; press q to close", math.inf)
+        with suppress(KeyboardInterrupt):  # the reading has already ended
             while not self._controls.quit:
                 self._controls.check_consent()
                 self._show()
                 time.sleep(_SHOW_EVERY_S)
 
     def _step(self, frame: Frame) -> bool:
-        """Process one frame; return whether to go on."""
+        """Process one frame; return whether to continue."""
         if self._seconds and frame.t_s >= self._seconds:
             self._time_is_up = True
             return False
@@ -312,32 +312,32 @@ class Session:
             if self._progress is not None and self._source.total and frame.index % 10 == 0:
                 self._progress(frame.index, self._source.total)
         if self.headless:
-            self._hear_news()
+            self._pass_notices()
         self._controls.check_consent()
         while self._controls.paused and not self._source.is_live and not self._controls.quit:
             time.sleep(_SHOW_EVERY_S)
         return not self._controls.quit
 
     def _idle(self) -> bool:
-        """Called while there is no new frame; return whether to go on."""
+        """Called while there is no new frame; return whether to continue."""
         if self.headless:
-            self._hear_news()
+            self._pass_notices()
         self._controls.check_consent()
-        t_s = time.monotonic() - self._zero  # the clock of a live source goes on without frames
+        t_s = time.monotonic() - self._zero  # the clock of a live source continues without frames
         time_is_up = self._source.is_live and 0 < self._seconds <= t_s
         return not (time_is_up or self._controls.quit)
 
-    def _hear_news(self) -> None:
+    def _pass_notices(self) -> None:
         """Pass on notices of the source and of the recorder."""
-        news = self._news.update(self._source.health)
-        for sentence in ([news] if news else []) + [*self._recorder.take_notices()]:
+        notice = self._health_notices.update(self._source.health)
+        for sentence in ([notice] if notice else []) + [*self._recorder.take_notices()]:
             self._controls.say(sentence)
             if self._tell is not None:
                 self._tell(sentence)
 
     def _show(self) -> None:
         """Show the newest state and carry out the user's commands."""
-        self._hear_news()
+        self._pass_notices()
         with self._lock:
             frame, faces, snapshot = self._frame, self._result.faces, self._snapshot()
         for command in self._view.show(frame, snapshot):
@@ -391,7 +391,7 @@ class Session:
         return {**summary_document(kept), "files": self._recorder.files, "missing": self._missing}
 
     def _unless_refused(self, keep: Callable[[], object]) -> None:
-        """Run ``keep``; note an error in ``missing`` and go on."""
+        """Run ``keep``; if it fails, add the error to ``missing`` and continue."""
         try:
             keep()
         except DeviceError as error:

@@ -113,7 +113,7 @@ def test_backgrounds_with_faces_and_icons_are_left_out(yunet: Path, shared: Path
     with pytest.raises(DataError, match="is not a folder"):
         picture_files([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no picture"):
+    with pytest.raises(DataError, match="contains no picture"):
         picture_files([tmp_path / "empty"])
 
 

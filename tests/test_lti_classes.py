@@ -157,7 +157,7 @@ def test_who_opens_the_class_twice_goes_on_in_the_newer_window(
         pages.append(context.new_page())
         pages[-1].goto(f"{server.url}{path[0]}")
         pages[-1].wait_for_selector("#notice p", state="visible")  # somebody else may sit there
-        assert pages[-1].inner_text("#join") == ("Go on here" if len(pages) > 1 else "I agree and join")
+        assert pages[-1].inner_text("#join") == ("Continue here" if len(pages) > 1 else "I agree and join")
         pages[-1].click("#join")
         pages[-1].wait_for_selector("#classroom", state="visible")
     pages[0].click("#signals button")  # goes with the next message, without a face

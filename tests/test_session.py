@@ -384,7 +384,7 @@ def test_a_photo_waits_in_its_window_until_it_is_closed(shown_in: Any, tmp_path:
 
     view = shown_in(WindowView(choose))
     summary = watch(str(tmp_path / "photo.png"), tmp_path / "out", view="window")
-    assert "photo.png; q closes" in after_the_end[0].notice
+    assert "photo.png; press q to close" in after_the_end[0].notice
     assert view.closed
     assert summary["frames"] == after_the_end[0].frames == 1
     assert not summary["interrupted"]

@@ -1,6 +1,6 @@
 /**
- * Builds the pages into `mien/web/static/`: one JavaScript file for each entry, names that carry the hash of the content,
- * and a brotli and a gzip file beside each. `--package` builds the npm package into `web/dist/` instead.
+ * Builds the pages into `mien/web/static/`: one JavaScript file per entry point, file names with a content hash, and
+ * brotli and gzip versions of each file. `--package` builds the npm package into `web/dist/` instead.
  */
 
 import { execFileSync } from "node:child_process";
@@ -28,13 +28,13 @@ const shared = {
   write: false,
 };
 
-/** Return the content of a file under a name that carries its hash. */
+/** Return a file's content with a name that contains its hash. */
 function named(name, content) {
   const hash = createHash("sha256").update(content).digest("hex").slice(0, 10);
   return { name: name.replace(/(\.[^.]+)$/, `-${hash}$1`), content: Buffer.from(content) };
 }
 
-/** Return a bundle by entry; chunks keep the names that their imports have. */
+/** Bundle an entry point; chunks keep the names used by their imports. */
 async function bundle(entry, define = {}) {
   const built = await build({
     ...shared,
@@ -49,7 +49,7 @@ async function bundle(entry, define = {}) {
   return { main, chunks: files.filter((file) => file !== main) };
 }
 
-/** Return a file compressed; what was compressed before is taken from a cache, since brotli is slow at its best. */
+/** Compress a file; results are cached, since brotli is slow at its highest level. */
 function compressed(content, kind) {
   const hash = createHash("sha256").update(content).digest("hex");
   const kept = join(CACHE, `${hash}.${kind}`);

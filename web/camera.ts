@@ -1,41 +1,41 @@
 /**
- * A camera of this device: choice, loss and return, and one plain sentence for everything that can go wrong.
+ * A camera of this device, including reconnection and messages for the user in case of errors.
  *
- * Frames are handed on as they come, by the camera's own frame messages where the browser has them, so that a page
- * in the background goes on; elsewhere they are taken from a video element when they are asked for.
+ * Frames are read from the camera's track with `MediaStreamTrackProcessor` if the browser supports it, which also works in
+ * background pages. Otherwise they are grabbed from a video element on request.
  */
 
 import type { Image } from "./messages.js";
 
-/** What a camera is doing. */
+/** State of a camera. */
 export type CameraState =
   | "off"
   /** The browser is asking for permission, or the camera is starting. */
   | "starting"
   | "live"
-  /** The device sends nothing: another program holds it, or a switch covers it. It may come back. */
+  /** The device sends no frames, because it is covered or used by another program; it may resume. */
   | "silent"
-  /** It was unplugged, or its permission was taken back. */
+  /** It was unplugged, or its permission was revoked. */
   | "lost"
   /** It could not be started. */
   | "failed";
 
-/** What to tell people where a camera cannot be started, by the name of the browser's error. */
+/** Messages for the user if a camera cannot be started, by the name of the browser's error. */
 const SENTENCES: Readonly<Record<string, string>> = {
   NotAllowedError:
     "This page may not use the camera. Allow it in the browser's address bar, then press Start again.",
   NotFoundError: "No camera was found. Plug one in, or drop a recording onto this page.",
   NotReadableError: "The camera is in use by another program. Close that program, then press Start again.",
-  OverconstrainedError: "The chosen camera is not there any more. Choose another one, then press Start again.",
+  OverconstrainedError: "The chosen camera is no longer available. Choose another one, then press Start again.",
   AbortError: "The camera stopped while it was starting. Press Start again.",
-  InvalidStateError: "The camera cannot be started from a page that is in the background. Press Start again.",
+  InvalidStateError: "The camera cannot be started from a page in the background. Press Start again.",
 };
-const INSECURE = "Browsers give a camera only to pages on this computer or over HTTPS. Open this page under such an address.";
-const EMBEDDED = "The page around this one does not pass the camera on. Open this page in a window of its own.";
-const LOST = "The camera was disconnected. Plug it in again: reading then goes on.";
+const INSECURE = "Browsers allow cameras only on pages from this computer or over HTTPS. Open this page at such an address.";
+const EMBEDDED = "The embedding page does not allow the camera. Open this page in its own window.";
+const LOST = "The camera was disconnected. Plug it in again to continue.";
 const SILENT = "The camera sends no picture: it is covered, switched off, or in use by another program.";
 
-/** Return the sentence for an error of `getUserMedia`. */
+/** Return the message for an error of `getUserMedia`. */
 export function cameraSentence(error: unknown): string {
   const name = error instanceof DOMException ? error.name : "";
   if (name === "NotAllowedError" && isEmbedded() && !permittedByPolicy()) return EMBEDDED;
@@ -46,35 +46,35 @@ function isEmbedded(): boolean {
   return window.self !== window.top;
 }
 
-/** Return whether the page around this one passes the camera on; true where the browser cannot tell. */
+/** Return whether the embedding page allows the camera; true if the browser cannot tell. */
 function permittedByPolicy(): boolean {
   const policy = (document as { featurePolicy?: { allowsFeature(name: string): boolean } }).featurePolicy;
   return policy?.allowsFeature("camera") ?? true;
 }
 
-/** A frame as it comes from the camera; the receiver closes it. */
+/** A frame from the camera; the receiver must close it. */
 export interface CameraFrame {
   readonly image: Image;
-  /** When it came, in milliseconds of `performance.now()`. */
+  /** Time of arrival, in milliseconds of `performance.now()`. */
   readonly came_ms: number;
 }
 
-/** What a camera calls. */
+/** Callbacks of a camera. */
 export interface CameraListener {
-  /** The state changed; the sentence says what to do, "" where there is nothing to say. */
+  /** The state changed; the sentence tells the user what to do, or is "". */
   state(state: CameraState, sentence: string): void;
-  /** A frame has come. */
+  /** A frame has arrived. */
   frame(frame: CameraFrame): void;
 }
 
-/** Asks for frames of this many pixels; a browser may give others. */
+/** Requested frame size in pixels; browsers may deliver another size. */
 const WIDTH = 640;
 const HEIGHT = 480;
 const FPS = 30;
 
 /** One camera. `start` may be called again after `stop`. */
 export class Camera {
-  /** Shows what the camera sees. */
+  /** Shows the camera's picture. */
   readonly video: HTMLVideoElement;
   private state_: CameraState = "off";
   private stream: MediaStream | null = null;
@@ -93,22 +93,22 @@ export class Camera {
     return this.state_;
   }
 
-  /** Name of the device that is used, for people; "" before it has started. */
+  /** Display name of the device in use; "" before it has started. */
   get label(): string {
     return this.stream?.getVideoTracks()[0]?.label ?? "";
   }
 
-  /** Identity of the device that is used. */
+  /** Id of the device in use. */
   get deviceId(): string {
     return this.stream?.getVideoTracks()[0]?.getSettings().deviceId ?? "";
   }
 
-  /** Whether frames come by themselves; else `grab` takes them. */
+  /** Whether frames are delivered automatically; otherwise call `grab`. */
   get pushes(): boolean {
     return "MediaStreamTrackProcessor" in globalThis;
   }
 
-  /** The cameras of this device; their names are known only after one was allowed. */
+  /** The cameras of this device; their names are empty until the user has allowed one. */
   static async devices(): Promise<{ readonly id: string; readonly label: string }[]> {
     const found = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
     return found
@@ -116,7 +116,7 @@ export class Camera {
       .map((device, k) => ({ id: device.deviceId, label: device.label || `camera ${k + 1}` }));
   }
 
-  /** Start the camera of this identity, or the browser's own choice. Never rejects: the listener is told. */
+  /** Start the camera with this id, or the browser's default. Never rejects: errors are reported to the listener. */
   async start(deviceId?: string): Promise<void> {
     this.release();
     this.wanted = deviceId;
@@ -131,7 +131,7 @@ export class Camera {
       const which: MediaTrackConstraints = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "user" };
       const stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, ...which }, audio: false });
       if (attempt !== this.attempt) {
-        for (const track of stream.getTracks()) track.stop(); // stopped while the browser was asking
+        for (const track of stream.getTracks()) track.stop(); // stopped while the browser was asking for permission
         return;
       }
       this.attach(stream);
@@ -140,14 +140,14 @@ export class Camera {
     }
   }
 
-  /** Let the camera go; its light goes out. */
+  /** Stop and release the camera. */
   stop(): void {
     this.attempt++;
     this.release();
     this.become("off", "");
   }
 
-  /** Return the newest picture of the video, null where none has come since the last call; for browsers without frame messages. */
+  /** Return the latest frame of the video, or null if there is no new one; for browsers that do not deliver frames. */
   async grab(): Promise<CameraFrame | null> {
     const { video } = this;
     if (this.state_ !== "live" || video.readyState < video.HAVE_CURRENT_DATA || video.currentTime === this.lastTime) return null;
@@ -164,7 +164,7 @@ export class Camera {
     track.addEventListener("mute", () => this.isCurrent(track) && this.become("silent", SILENT));
     track.addEventListener("unmute", () => this.isCurrent(track) && this.become("live", ""));
     this.video.srcObject = stream;
-    void this.video.play().catch(() => undefined); // a page in the background plays when it is shown
+    void this.video.play().catch(() => undefined); // in a background page, the video plays once the page is shown
     this.become(track.muted ? "silent" : "live", track.muted ? SILENT : "");
     if (this.pushes) void this.pump(track);
   }
@@ -173,7 +173,7 @@ export class Camera {
     return this.stream?.getVideoTracks()[0] === track;
   }
 
-  /** Hand on the frames of a track until it ends. */
+  /** Deliver the frames of a track until it ends. */
   private async pump(track: MediaStreamTrack): Promise<void> {
     const reader = new MediaStreamTrackProcessor({ track: track as MediaStreamVideoTrack }).readable.getReader();
     this.reader = reader;
@@ -188,7 +188,7 @@ export class Camera {
     }
   }
 
-  /** The camera is gone: wait for the same one, or any where it was the only one; no retry loop. */
+  /** The camera was disconnected: wait for it to return, or for any camera if it was the only one, without polling. */
   private lose(track: MediaStreamTrack): void {
     if (!this.isCurrent(track)) return;
     this.release();

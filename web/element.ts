@@ -1,4 +1,4 @@
-/** `<mien-learner>`: a small ready-made view for other pages. */
+/** `<mien-learner>`: a custom element for other pages. */
 
 import { percent, words } from "./engine/records.js";
 import { COLOURS, MienCamera, type MienOptions, type Reading, nearest } from "./sdk.js";
@@ -15,20 +15,20 @@ const STYLE = `
 `;
 
 /**
- * Shows the camera, boxes and the expression of the nearest face, with a button to start and stop.
+ * Shows the camera's picture, face boxes and the expression of the nearest face, with a button to start and stop.
  *
- * Set `options` before it starts. Events of its `MienCamera` (`reading`, `state`, `end`) are dispatched on the element, too.
+ * Set `options` before starting. The element also dispatches the events of its `MienCamera` (`reading`, `state`, `end`).
  */
 export class MienLearner extends HTMLElement {
-  /** How the camera is set up; see `MienOptions`. */
+  /** Options of the camera. */
   options: MienOptions | null = null;
-  /** The camera, once it was started. */
+  /** The camera; null before the first start. */
   camera: MienCamera | null = null;
   private readonly canvas = document.createElement("canvas");
   private readonly button = document.createElement("button");
   private readonly output = document.createElement("output");
 
-  /** Build the view. */
+  /** Create the element's content. */
   connectedCallback(): void {
     if (this.shadowRoot !== null) return;
     const root = this.attachShadow({ mode: "open" });
@@ -48,7 +48,7 @@ export class MienLearner extends HTMLElement {
     root.append(stage, row, note);
   }
 
-  /** The camera is let go with the element. */
+  /** Release the camera with the element. */
   disconnectedCallback(): void {
     this.camera?.close();
     this.camera = null;
@@ -62,7 +62,7 @@ export class MienLearner extends HTMLElement {
   }
 
   private open(): MienCamera {
-    if (this.options === null) throw new Error("set the options of <mien-learner> before it starts");
+    if (this.options === null) throw new Error("set the options of <mien-learner> before starting it");
     const camera = new MienCamera(this.options);
     this.shadowRoot!.querySelector(".stage")!.prepend(camera.video);
     camera.on("state", (change) => {
@@ -90,7 +90,7 @@ export class MienLearner extends HTMLElement {
     for (const face of result.faces) {
       const { x, y, w, h } = face.box;
       context.strokeStyle = COLOURS[face.label] ?? "#aab4c0";
-      context.strokeRect(canvas.width - x - w, y, w, h); // the video is shown as a mirror
+      context.strokeRect(canvas.width - x - w, y, w, h); // the video is mirrored
     }
     const face = nearest(result);
     this.output.textContent = face === null ? "no face in view" : words(face);
@@ -98,7 +98,7 @@ export class MienLearner extends HTMLElement {
   }
 }
 
-/** Define `<mien-learner>`, unless it is defined. */
+/** Define `<mien-learner>`, unless it is already defined. */
 export function defineMienLearner(): void {
   if (customElements.get("mien-learner") === undefined) customElements.define("mien-learner", MienLearner);
 }

@@ -1,37 +1,37 @@
-/** The worker as a page sees it: one frame at a time, the latest frame wins, what was dropped is counted. */
+/** Page-side interface of the worker: processes one frame at a time, always the latest, and counts dropped frames. */
 
 import type { FrameResult } from "./engine/records.js";
 import type { EngineFiles, FromWorker, Stages, ToWorker, WaitingFrame } from "./messages.js";
 
-/** What the reader calls. */
+/** Callbacks of the reader. */
 export interface FaceReaderListener {
   ready(opened_ms: number): void;
   result(result: FrameResult, stages: Stages): void;
-  /** Nothing can be read any more. */
+  /** Reading has failed permanently. */
   failed(reason: string): void;
   tick(): void;
 }
 
-/** Readings take this share of a core at most, so that a phone stays cool. */
+/** Maximum share of a CPU core used for readings, so that phones do not overheat. */
 const DUTY = 1 / 3;
-/** Five readings a second are enough: slower than this only where the device is. */
+/** Maximum wait between readings: at least five per second, unless the device is slower. */
 const LONGEST_WAIT_MS = 200;
 
 /** Reads frames in the worker. */
 export class FaceReader {
   private readonly worker: Worker;
   private waiting: WaitingFrame | null = null;
-  /** The time of dropped frames is not lost: the next frame stands for it too. */
+  /** Time of dropped frames in seconds, which is added to the next frame's interval. */
   private lost_s = 0;
   private busy = false;
   private isReady = false;
   private notBefore_ms = 0;
   private idle: (() => void)[] = [];
-  /** The frame in the worker belongs to a session that is over. */
+  /** Whether the frame in the worker belongs to a session that has ended. */
   private isStale = false;
-  /** Frames that a newer one replaced, or that came before it was time. */
+  /** Number of frames that were replaced by a newer one or arrived too early. */
   dropped = 0;
-  /** Readings come at most this often, in milliseconds. */
+  /** Minimum time between readings in milliseconds. */
   shortest_ms = 0;
 
   constructor(
@@ -49,7 +49,7 @@ export class FaceReader {
     this.send({ kind: "open", files, smoothing_s, ticks });
   }
 
-  /** Forget all faces, and what was counted. */
+  /** Reset the state of all faces and the counts. */
   restart(): void {
     this.clear();
     this.dropped = 0;
@@ -57,7 +57,7 @@ export class FaceReader {
     this.send({ kind: "restart" });
   }
 
-  /** Offer a live frame; it is read unless a newer one comes before its turn. */
+  /** Offer a live frame; it is read unless a newer one replaces it first. */
   offer(frame: WaitingFrame): void {
     if (this.waiting !== null) this.drop(this.waiting);
     if (performance.now() < this.notBefore_ms && this.isReady) {
@@ -68,21 +68,21 @@ export class FaceReader {
     this.next();
   }
 
-  /** Read a frame whatever comes after it; resolves when it has been read. */
+  /** Read a frame without dropping it; resolves when it has been read. */
   async read(frame: WaitingFrame): Promise<void> {
     while (this.busy || !this.isReady) await new Promise<void>((resolve) => this.idle.push(resolve));
     this.start(frame);
     await new Promise<void>((resolve) => this.idle.push(resolve));
   }
 
-  /** Drop what waits. */
+  /** Drop the waiting frame. */
   clear(): void {
     this.waiting?.image.close();
     this.waiting = null;
     this.lost_s = 0;
   }
 
-  /** End the worker for good. */
+  /** Terminate the worker. */
   close(): void {
     this.clear();
     this.worker.terminate();
@@ -134,7 +134,7 @@ export class FaceReader {
     }
   }
 
-  /** The next reading waits until this one's share of a core is used up. */
+  /** Delay the next reading so that the share of a CPU core is kept. */
   private pace(total_ms: number): void {
     const pause_ms = Math.min(total_ms / DUTY, LONGEST_WAIT_MS) - total_ms;
     this.notBefore_ms = performance.now() + Math.max(pause_ms, this.shortest_ms - total_ms, 0);

@@ -1,18 +1,18 @@
-/** Recordings and pictures that are dropped onto a page: every frame, at its own time. */
+/** Frames of recordings and pictures that are opened in or dropped onto a page. */
 
 import { LONGEST_INTERVAL_S, PICTURES } from "./engine/constants.js";
 import type { WaitingFrame } from "./messages.js";
 
-/** A frame of files; its image is a bitmap. */
+/** A frame of a file. */
 export interface RecordedFrame extends WaitingFrame {
   readonly image: ImageBitmap;
-  /** How much has been read, 0 to 1. */
+  /** Progress, 0 to 1. */
   readonly progress: number;
 }
 
 const PICTURE = /\.(jpe?g|png|bmp|webp|tiff?|avif|gif)$/i;
 
-/** Yield the frames of files: one recording, or pictures in the order of their names. The receiver closes each image. */
+/** Yield the frames of files: one recording, or pictures sorted by name. The receiver must close each image. */
 export async function* recordedFrames(files: readonly File[]): AsyncGenerator<RecordedFrame, void, undefined> {
   const pictures = files.filter((file) => file.type.startsWith("image/") || PICTURE.test(file.name));
   const others = files.filter((file) => !pictures.includes(file));
@@ -20,7 +20,7 @@ export async function* recordedFrames(files: readonly File[]): AsyncGenerator<Re
   if (others.length > 1) throw new Error("Drop one recording at a time.");
   if (others.length === 1) yield* recording(others[0]!);
   else if (pictures.length > 0) yield* stills(pictures);
-  else throw new Error("There is no file in what was dropped.");
+  else throw new Error("No file was dropped.");
 }
 
 async function* stills(files: readonly File[]): AsyncGenerator<RecordedFrame, void, undefined> {
@@ -39,12 +39,12 @@ async function* stills(files: readonly File[]): AsyncGenerator<RecordedFrame, vo
   if (unreadable === sorted.length) throw new Error(`${sorted[0]!.name} is not a picture that this browser can show.`);
 }
 
-/** Yield every frame of a video file at its presentation time; decoded by the browser, parsed by mediabunny. */
+/** Yield every frame of a video file with its presentation time. Mediabunny parses the file; the browser decodes it. */
 async function* recording(file: File): AsyncGenerator<RecordedFrame, void, undefined> {
   const { ALL_FORMATS, BlobSource, Input, VideoSampleSink } = await import("mediabunny");
   const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
   const track = await input.getPrimaryVideoTrack().catch(() => null);
-  if (track === null) throw new Error(`${file.name} has no video that can be read. Try MP4, MOV, WebM or MKV.`);
+  if (track === null) throw new Error(`${file.name} contains no readable video. Try MP4, MOV, WebM or MKV.`);
   if (!(await track.canDecode())) {
     throw new Error(`This browser cannot decode ${file.name} (${track.codec ?? "unknown codec"}). Convert it to H.264 or VP9.`);
   }
@@ -55,10 +55,10 @@ async function* recording(file: File): AsyncGenerator<RecordedFrame, void, undef
   try {
     for await (const sample of new VideoSampleSink(track).samples()) {
       if (sample.timestamp + sample.duration / 2 < 0) {
-        sample.close(); // cut away by the file's edit list: players do not show it either
+        sample.close(); // removed by the file's edit list, so players do not show it either
         continue;
       }
-      // a frame stands until the next one, so it waits for that one's time; times that run back are put right
+      // a frame lasts until the next one, so it is held back until that one's time is known; decreasing times are corrected
       const t_s: number = Math.max(sample.timestamp, held === null ? 0 : held.t_s + 1e-3);
       if (sample.duration > 0) step_s = sample.duration;
       const canvas = new OffscreenCanvas(sample.displayWidth, sample.displayHeight);
@@ -73,8 +73,8 @@ async function* recording(file: File): AsyncGenerator<RecordedFrame, void, undef
       const index: number = held === null ? 0 : held.index + 1;
       held = { index, t_s, is_new_scene: false, image, progress: Math.min(1, t_s / length_s) };
     }
-    if (held === null) throw new Error(`${file.name} has no frame that can be decoded.`);
-    // the last frame stands as long as the one before it, or the usual step after a gap
+    if (held === null) throw new Error(`${file.name} contains no decodable frame.`);
+    // the last frame lasts as long as the one before it, or the usual step after a gap
     const isGap = gap_s <= 0 || gap_s > Math.max(LONGEST_INTERVAL_S, 2 * step_s);
     yield { ...held, interval_s: isGap ? step_s : gap_s, progress: 1 };
     held = null;

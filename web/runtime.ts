@@ -1,11 +1,11 @@
-/** The networks in ONNX Runtime (wasm, one thread): one session for each, for life. Loaded by the worker alone. */
+/** The networks in ONNX Runtime (wasm, one thread), with one session each. Used only by the worker. */
 
 import { InferenceSession, Tensor, env } from "onnxruntime-web/wasm";
 import { CROP } from "./engine/constants.js";
 import type { Outputs, RunDetector } from "./engine/detector.js";
 import type { ReadFaces } from "./engine/pipeline.js";
 
-/** Name where ONNX Runtime's WebAssembly file is; must be called before a session is made. */
+/** Set the URL of ONNX Runtime's WebAssembly file; must be called before a session is created. */
 export function configureRuntime(wasmUrl: string): void {
   env.wasm.wasmPaths = { wasm: wasmUrl };
   env.wasm.numThreads = 1;
@@ -14,11 +14,11 @@ export function configureRuntime(wasmUrl: string): void {
 }
 
 async function openSession(model: Uint8Array): Promise<InferenceSession> {
-  // Python has optimised the networks (mien/web/networks.py); doing it here takes a third of the start
+  // the networks were optimised in Python (mien/web/networks.py); doing it here would take a third of the start-up time
   return InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: "disabled", enableCpuMemArena: true });
 }
 
-/** Open a detector's network: any size of input, the named outputs as plain numbers. */
+/** Open a detector's network, which takes inputs of any size and returns the named outputs. */
 export async function openDetector(model: Uint8Array, outputs: readonly string[]): Promise<RunDetector> {
   const session = await openSession(model);
   const input = session.inputNames[0]!;
@@ -32,7 +32,7 @@ export async function openDetector(model: Uint8Array, outputs: readonly string[]
   };
 }
 
-/** Open a model bundle: crops in, seven probabilities for each out. */
+/** Open a model bundle, which maps crops to seven probabilities each. */
 export async function openReader(model: Uint8Array): Promise<ReadFaces> {
   const session = await openSession(model);
   return async (crops, count) => {

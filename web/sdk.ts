@@ -1,8 +1,8 @@
 /**
  * Facial-expression analytics in any page, on the visitor's own device.
  *
- * `MienCamera` reads a camera or files and tells a page with typed events; `<mien-learner>` is a small ready-made view.
- * No picture leaves the page: the worker that sees it sends records, and only to the page that started it.
+ * `MienCamera` reads a camera or files and reports results as typed events; `<mien-learner>` is a custom element for it.
+ * No picture leaves the page: the worker sends only records, and only to the page that started it.
  *
  * @module
  */
@@ -26,58 +26,58 @@ export { COLOURS, EMOTIONS, percent, words };
 declare const MIEN_WORKER: string;
 declare const MIEN_RUNTIME: string;
 
-/** How a `MienCamera` is set up. */
+/** Options of a `MienCamera`. */
 export interface MienOptions {
-  /** Folder of Mien's own files (the worker and the runtime); the folder of this script if not given. */
+  /** URL of the folder with the worker and the runtime; by default the folder of this script. */
   readonly base?: string | URL;
-  /** The networks. */
+  /** The face detector. */
   readonly detector: EngineFiles["detector"];
-  /** The model that reads expressions; null to read presence and head direction alone. */
+  /** The model that reads expressions; null to read only presence and head direction. */
   readonly model: EngineFiles["model"];
   /** Time constant of the smoothing in seconds; 0 for none. */
   readonly smoothing_s?: number;
-  /** Name of the rule that permits this; it is written into the summary. */
+  /** Name of the policy rule that permits reading; written into the summary. */
   readonly rule?: string;
 }
 
-/** What is happening. */
+/** State of a `MienCamera`. */
 export type MienState =
   /** The networks are being loaded, or the camera is starting. */
   | "starting"
   | "reading"
   | "paused"
   | "stopped"
-  /** The camera sends nothing, is gone, or could not be started; the sentence says what to do. */
+  /** The camera sends no frames, was disconnected or could not be started; the sentence tells the user what to do. */
   | "trouble"
-  /** Nothing can be read on this page. */
+  /** Reading has failed permanently on this page. */
   | "failed";
 
 /** A change of state. */
 export interface StateChange {
   readonly state: MienState;
   readonly camera: CameraState;
-  /** What to tell people, "" where there is nothing to say. */
+  /** Message for the user; may be "". */
   readonly sentence: string;
 }
 
-/** Everything that is known after a frame. */
+/** Results and statistics after a frame. */
 export interface Reading {
-  /** The newest frame's faces. */
+  /** The faces of the frame. */
   readonly result: FrameResult;
-  /** Where the time of this frame went. */
+  /** Processing times of the frame. */
   readonly stages: Stages;
   /** Share of face time by class, in the order of `EMOTIONS`; all 0 before the first face. */
   readonly distribution: readonly number[];
   readonly affect: AffectValues;
   /** The last ten seconds, oldest first. */
   readonly trend: readonly TrendPoint[];
-  /** Whether a head faces the screen now; null where nobody is there or no pose is known. */
+  /** Whether a head currently faces the screen; null if there is no face or no known pose. */
   readonly facingNow: boolean | null;
-  /** Share of face time facing the screen; NaN before there is any. */
+  /** Share of face time facing the screen, 0 to 1; NaN before the first face. */
   readonly facingShare: number;
-  /** Share of the watched time in which a face was there; NaN before any time has passed. */
+  /** Share of the watched time with a face in view, 0 to 1; NaN before the first frame. */
   readonly presence: number;
-  /** Share of the time for which there are frames. */
+  /** Share of the time covered by frames, 0 to 1. */
   readonly coverage: number;
   readonly elapsed_s: number;
   readonly frames: number;
@@ -87,26 +87,26 @@ export interface Reading {
   readonly processedFps: number;
 }
 
-/** What a session leaves behind; it lasts until the page is closed. */
+/** Result of a session; available until the page is closed. */
 export interface Outcome {
   readonly id: string;
-  /** As the desktop's `summary.json` has it. */
+  /** Summary in the format of the desktop version's `summary.json`. */
   readonly summary: Record<string, unknown>;
-  /** Every reading, as the desktop's `observations.csv` has it. */
+  /** All readings in the format of the desktop version's `observations.csv`. */
   readonly observations: Blob;
-  /** The session's sums as an xAPI statement with an anonymous account; nothing of a frame or a face. */
+  /** Totals of the session as an xAPI statement with an anonymous account, without data of single frames or faces. */
   readonly statement: Record<string, unknown>;
 }
 
-/** The events of a `MienCamera`, by name: what `event.detail` holds. */
+/** Types of `event.detail` by event name. */
 export interface MienEvents {
-  /** The networks are loaded; the milliseconds that took. */
+  /** The networks are loaded; the loading time in milliseconds. */
   readonly ready: number;
   readonly state: StateChange;
   readonly reading: Reading;
-  /** A session has begun: its name, and what it reads. */
+  /** A session has begun: its id and its source. */
   readonly begin: { readonly id: string; readonly source: string };
-  /** A frame of a recording, to be shown; and how much has been read, 0 to 1. */
+  /** A frame of a recording for display, and the progress, 0 to 1. */
   readonly recorded: { readonly image: ImageBitmap; readonly progress: number };
   readonly end: Outcome;
 }
@@ -114,7 +114,7 @@ export interface MienEvents {
 /**
  * Reads faces from a camera, a recording or pictures.
  *
- * Networks are loaded once, when it is made, and kept for life; sessions begin with `start` or `read`, and end with `stop`.
+ * Networks are loaded once by the constructor. Sessions begin with `start` or `read` and end with `stop`.
  */
 export class MienCamera extends EventTarget {
   private readonly camera: Camera;
@@ -154,40 +154,40 @@ export class MienCamera extends EventTarget {
     document.addEventListener("visibilitychange", this.slowDown);
   }
 
-  /** The video element that shows what the camera sees; put it where it should be. */
+  /** The video element with the camera's picture; insert it into the page. */
   get video(): HTMLVideoElement {
     return this.camera.video;
   }
 
-  /** What is happening now. */
+  /** The current state. */
   get state(): StateChange {
     return this.current;
   }
 
-  /** Identity of the camera in use. */
+  /** Id of the camera in use. */
   get deviceId(): string {
     return this.camera.deviceId;
   }
 
-  /** Return the cameras of this device; they have names once one of them was allowed. */
+  /** Return the cameras of this device; their names are empty until the user has allowed one. */
   static devices(): Promise<{ readonly id: string; readonly label: string }[]> {
     return Camera.devices();
   }
 
-  /** Call `listener` with each event of a name; return a function that ends it. */
+  /** Call `listener` for each event of a type; return a function that removes the listener. */
   on<K extends keyof MienEvents>(type: K, listener: (detail: MienEvents[K]) => void): () => void {
     const hear = (event: Event): void => listener((event as CustomEvent<MienEvents[K]>).detail);
     this.addEventListener(type, hear);
     return () => this.removeEventListener(type, hear);
   }
 
-  /** Start a session with a camera; without an identity, the browser chooses. A session that runs goes on with the new camera. */
+  /** Start a session with a camera, by default the browser's choice. A running session continues with the new camera. */
   async start(deviceId?: string): Promise<void> {
     this.recording++;
     await this.camera.start(deviceId);
   }
 
-  /** Read files: one recording, or pictures by name. A session that runs ends first. Resolves when all of it is read. */
+  /** End a running session and read files: one recording, or pictures sorted by name. Resolves when all files are read. */
   async read(files: readonly File[]): Promise<void> {
     this.stop();
     const mine = ++this.recording;
@@ -217,7 +217,7 @@ export class MienCamera extends EventTarget {
     }
   }
 
-  /** Pass frames over until `resume`; that time counts as not watched. */
+  /** Skip frames until `resume`; the time counts as not watched. */
   pause(): void {
     if (this.session === null || this.current.state === "paused") return;
     this.reader.clear();
@@ -230,19 +230,19 @@ export class MienCamera extends EventTarget {
     if (this.camera.state !== "off" && this.camera.state !== "live") this.cameraBecame(this.camera.state, "");
   }
 
-  /** Let the statistics on screen restart; files keep everything. */
+  /** Reset the statistics on screen; files are not affected. */
   reset(): void {
     this.session?.resetScreen();
   }
 
-  /** Return what there is of the session that runs; null without one. */
+  /** Return the result so far of the running session; null if there is none. */
   outcome(): Outcome | null {
     const { session } = this;
     if (session === null) return null;
     return { id: session.id, summary: session.summary(this.reader.dropped), observations: session.observations(), statement: session.statement() };
   }
 
-  /** End the session and let the camera go. */
+  /** End the session and release the camera. */
   stop(): void {
     this.recording++;
     this.camera.stop();
@@ -250,14 +250,14 @@ export class MienCamera extends EventTarget {
     if (this.current.state !== "failed") this.become("stopped", "");
   }
 
-  /** Let everything go for good. */
+  /** Release the camera and the worker permanently. */
   close(): void {
     this.stop();
     document.removeEventListener("visibilitychange", this.slowDown);
     this.reader.close();
   }
 
-  /** A page in the background needs no more than five readings a second. */
+  /** Limit a background page to five readings a second. */
   private readonly slowDown = (): void => {
     this.reader.shortest_ms = document.hidden ? 200 : 0;
   };
@@ -348,12 +348,12 @@ export class MienCamera extends EventTarget {
   }
 }
 
-/** Return a network whose address is complete: the worker, which loads it, may lie elsewhere than the page. */
+/** Return a network with an absolute URL, because the worker's base URL may differ from the page's. */
 function located<T extends { readonly url: string }>(network: T): T {
   return { ...network, url: new URL(network.url, document.baseURI).href };
 }
 
-/** Return the face that is nearest to the camera, null where there is none. */
+/** Return the face nearest to the camera, or null if there is none. */
 export function nearest(result: FrameResult): FaceReading | null {
   return result.faces.reduce<FaceReading | null>(
     (best, face) => (best === null || face.box.w * face.box.h > best.box.w * best.box.h ? face : best),

@@ -1,4 +1,4 @@
-/** A session in the page: everything that is counted between start and stop. */
+/** A session in the page: its counts, trend and rows. */
 
 import { Affect, type AffectValues, Trend, type TrendPoint } from "./engine/affect.js";
 import type { FrameResult } from "./engine/records.js";
@@ -6,10 +6,10 @@ import { newNames, sessionStatement } from "./engine/statement.js";
 import { type SessionFacts, columns, csvRows, summaryDocument } from "./engine/summary.js";
 import { Tally } from "./engine/tally.js";
 
-/** Text is handed to the browser in pieces of this size: what waits in a blob is not in the page's heap. */
+/** Text is moved into blobs in pieces of this many characters, because blobs are not in the page's heap. */
 const PIECE = 1 << 16;
 
-/** A table that grows by rows and does not stay in the heap. */
+/** An append-only table that is stored outside the heap. */
 class Rows {
   private readonly pieces: Blob[] = [];
   private text: string;
@@ -47,7 +47,7 @@ export class Rate {
   }
 }
 
-/** What a session is about. */
+/** Source, networks and policy of a session. */
 export type SessionOrigin = Pick<SessionFacts, "source" | "model" | "detector" | "policy" | "rule">;
 
 /** Counts, trend and rows of one session. */
@@ -93,13 +93,13 @@ export class Session {
     this.rows.append(csvRows(result, this.hasExpressions));
   }
 
-  /** Let the statistics on screen restart; files keep everything. */
+  /** Reset the statistics on screen; files are not affected. */
   resetScreen(): void {
     this.tally.resetScreen();
     this.trend = new Trend();
   }
 
-  /** Return every reading as `observations.csv`. */
+  /** Return all readings as `observations.csv`. */
   observations(): Blob {
     return this.rows.blob();
   }
@@ -109,7 +109,7 @@ export class Session {
     return sessionStatement(this.tally, localIso(this.started), !this.hasExpressions, this.names);
   }
 
-  /** Return the session as `summary.json` has it. */
+  /** Return the summary in the format of `summary.json`. */
   summary(dropped: number): Record<string, unknown> {
     const wall_s = Math.max(1e-9, (performance.now() - this.began_ms) / 1000);
     const { captured } = this;
@@ -126,7 +126,7 @@ export class Session {
 
 const LETTERS = "abcdefghjkmnpqrstuvwxyz23456789";
 
-/** Return a session's name: its start, and four random letters. */
+/** Return a session id: the start time and four random letters. */
 function sessionId(start: Date): string {
   const day = `${start.getFullYear()}-${two(start.getMonth() + 1)}-${two(start.getDate())}`;
   const time = `${two(start.getHours())}-${two(start.getMinutes())}-${two(start.getSeconds())}`;
@@ -134,7 +134,7 @@ function sessionId(start: Date): string {
   return `${day}_${time}-${ending}`;
 }
 
-/** Return a time with its zone, as Python's `isoformat` writes it. */
+/** Return a time with its zone in the format of Python's `isoformat`. */
 function localIso(time: Date): string {
   const offset = -time.getTimezoneOffset();
   const zone = `${offset < 0 ? "-" : "+"}${two(Math.trunc(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`;

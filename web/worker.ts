@@ -1,4 +1,4 @@
-/** The worker: owns the networks and one canvas for life; frames in, records out. Nothing else leaves it. */
+/** The worker, which owns the networks and a canvas. It receives frames and sends only records. */
 
 import { DETECTOR } from "./engine/constants.js";
 import { DECODERS } from "./engine/decoders.js";
@@ -8,7 +8,7 @@ import type { Picture } from "./engine/records.js";
 import type { EngineFiles, FromWorker, Image, ToWorker } from "./messages.js";
 import { configureRuntime, openDetector, openReader } from "./runtime.js";
 
-/** Longer pictures are read at this many pixels of their longer side: no browser promises larger canvases. */
+/** Maximum longer side in pixels, to which pictures are scaled down; larger canvases are not supported everywhere. */
 const LONGEST_SIDE = 4096;
 
 const TICK_MS = 100;
@@ -27,7 +27,7 @@ let pipeline: Pipeline | null = null;
 let last: Promise<void> = Promise.resolve();
 
 scope.addEventListener("message", ({ data }) => {
-  // one after the other: a frame is read whole before the next message is looked at
+  // messages are processed in order: a frame is finished before the next message
   last = last.then(() => handle(data));
 });
 
@@ -53,9 +53,9 @@ async function open(files: EngineFiles, smoothing_s: number | undefined): Promis
     const decoder = DECODERS[files.detector.name];
     if (decoder === undefined) throw new Error(`there is no decoder for the face detector ${files.detector.name}`);
     const { model } = files;
-    // the detector is small: the runtime starts with it while the model is still on its way
+    // the detector is small, so the runtime starts with it while the model is still being downloaded
     const coming = model === null ? null : load(model.url);
-    coming?.catch(() => undefined); // told below
+    coming?.catch(() => undefined); // handled below
     const runDetector = timed(await openDetector(await load(files.detector.url), decoder.outputs), "detector_ms");
     const read: ReadFaces | null = coming === null ? null : timed(await openReader(await coming), "model_ms");
     const reader: ExpressionReader | null =
@@ -69,7 +69,7 @@ async function open(files: EngineFiles, smoothing_s: number | undefined): Promis
   }
 }
 
-/** Run each network once, at the sizes that come most often: the first run of a size plans its memory. */
+/** Run each network once at the most frequent sizes, because the first run at a size allocates its memory. */
 async function warmUp(runDetector: RunDetector, decoder: Decoder, read: ReadFaces | null): Promise<void> {
   const side = DETECTOR.window;
   const data = decoder.isGrey ? new Uint8Array(side * side) : new Float32Array(3 * side * side);
@@ -101,7 +101,7 @@ async function read(message: Extract<ToWorker, { kind: "frame" }>): Promise<void
   }
 }
 
-/** Return the pixels of an image, and the scale at which they were taken. */
+/** Return the pixels of an image and their scale. */
 function pixelsOf(image: Image): { picture: Picture; scale: number } {
   const natural = "displayWidth" in image ? [image.displayWidth, image.displayHeight] : [image.width, image.height];
   const scale = Math.min(1, LONGEST_SIDE / Math.max(...natural));
@@ -114,7 +114,7 @@ function pixelsOf(image: Image): { picture: Picture; scale: number } {
   return { picture: { data: context.getImageData(0, 0, width, height).data, width, height }, scale };
 }
 
-/** Return a result in pixels of a larger picture. */
+/** Return a result scaled by `zoom` to pixels of a larger picture. */
 function enlarged(result: Awaited<ReturnType<Pipeline["update"]>>, zoom: number): typeof result {
   const faces = result.faces.map((face) => ({
     ...face,
@@ -124,7 +124,7 @@ function enlarged(result: Awaited<ReturnType<Pipeline["update"]>>, zoom: number)
   return { ...result, width: Math.round(result.width * zoom), height: Math.round(result.height * zoom), faces };
 }
 
-/** Return the same function, which adds the time that it takes to a stage. */
+/** Wrap a function so that its run time is added to a stage. */
 function timed<A extends unknown[], R>(run: (...given: A) => Promise<R>, stage: keyof typeof spent): (...given: A) => Promise<R> {
   return async (...given) => {
     const started = performance.now();
@@ -136,7 +136,7 @@ function timed<A extends unknown[], R>(run: (...given: A) => Promise<R>, stage: 
   };
 }
 
-/** Return a random whole number below `below`, which names that must not be guessed are made of. */
+/** Return a cryptographically random integer below `below`, for unpredictable names. */
 function randomBelow(below: number): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]! % below;
 }

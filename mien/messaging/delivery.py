@@ -1,7 +1,7 @@
 """Delivers queued messages to one destination in a background thread.
 
-Failed messages are retried with exponential backoff, or after the server's Retry-After; permanently
-rejected ones are set aside and reported once. Frames never wait for delivery, and no response of a
+Failed messages are retried with exponential backoff, or after the server's Retry-After. Permanently
+rejected ones are not retried and are reported once. Frames never wait for delivery, and no response of a
 server ends the thread.
 """
 
@@ -112,9 +112,9 @@ class DeliveryWorker:
         return notices
 
     def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> int:
-        """Deliver what can be delivered within ``timeout_s`` seconds, and return the number of messages still queued.
+        """Deliver messages for at most ``timeout_s`` seconds, and return the number of messages still queued.
 
-        A request in progress is not waited for: it ends by its own deadline, and its message is retried if necessary.
+        A request in progress is not awaited: it ends by its own deadline, and its message is retried if necessary.
         """
         self._deadline_s = time.monotonic() + timeout_s
         self._stop.set()
@@ -156,7 +156,7 @@ class DeliveryWorker:
                 pause_s = max(wait_s, _MIN_PAUSE_S)
             elif wait_s:
                 self._stop.wait(wait_s)  # a new message does not shorten the wait
-                pause_s = 0.0  # the end of a session does, except for a Retry-After
+                pause_s = 0.0  # the end of the session does, except for a Retry-After
             else:
                 self._wake.wait(_POLL_S)
                 pause_s = 0.0
@@ -170,7 +170,7 @@ class DeliveryWorker:
         try:
             if left_s <= max(0.0, rest_s) or not self._outbox.count():
                 return False
-        except MienError:  # reported already
+        except MienError:  # already reported
             return False
         time.sleep(min(max(pause_s, rest_s), left_s))
         return True

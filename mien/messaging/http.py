@@ -1,7 +1,7 @@
-"""One HTTP request to a configured server, with a deadline, without redirects and without exceptions.
+"""HTTP requests to configured servers, with a deadline, without redirects and without exceptions.
 
-The standard library's client with three changes: the timeout covers the whole request, redirects are
-not followed, and proxies never see plain text.
+This is the standard library's client with three changes: the timeout covers the whole request, redirects
+are not followed, and proxies never see plain text.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _opener(url: str, deadline_s: float) -> urllib.request.OpenerDirector:
 def _is_here(host: str, deadline_s: float) -> bool:
     """Return whether all addresses of a host are loopback addresses; False if it has none, as behind many proxies.
 
-    A third of the time is spent on it at most: behind a proxy, name servers may not answer at all.
+    It takes at most a third of the remaining time, because name servers may not respond behind a proxy.
     """
     try:
         found = _lookup(host, 443, time.monotonic() + _left_s(deadline_s) / 3)
@@ -216,7 +216,7 @@ def _is_here(host: str, deadline_s: float) -> bool:
 
 
 def _lookup(host: str, port: int, deadline_s: float) -> list[Any]:
-    """Return ``socket.getaddrinfo`` of a host. It has no timeout, so a thread calls it, and is left behind when it hangs.
+    """Return ``socket.getaddrinfo`` of a host. It has no timeout, so it runs in a thread that is abandoned if it hangs.
 
     Raises:
         OSError: the host has no address, or the deadline has passed.
@@ -265,7 +265,7 @@ def _is_page(kind: str, text: str) -> bool:
 
 
 def _retry_after_s(text: str) -> float:
-    """Return the seconds of a Retry-After header, given in seconds or as a date."""
+    """Return the delay in seconds of a Retry-After header, which contains seconds or a date."""
     text = text.strip()
     if not text:
         return 0.0

@@ -1,7 +1,7 @@
 """Delivery of statements to a learning record store (xAPI 1.0.3), exactly once.
 
 Statements are sent with PUT under their own id. A conflict means that the store has the statement
-already and counts as delivered, so retries create no duplicates.
+already; the statement then counts as delivered, so retries create no duplicates.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LrsSettings:
         endpoint: xAPI URL, without ``statements``.
         user: user name for HTTP basic authentication, "" for none.
         password: password for HTTP basic authentication; never shown.
-        period_s: period summed up by a statement, in seconds, at least ``MIN_PERIOD_S``.
+        period_s: period summarised by a statement, in seconds, at least ``MIN_PERIOD_S``.
 
     Raises:
         UsageError: a value is invalid.
@@ -92,7 +92,7 @@ class StatementSender:
         """Send one statement and return the outcome."""
         url = self._url + quote(message.message_id, safe="")
         response = send("PUT", url, self._headers, message.body.encode())
-        known = response.status == 409 and not response.is_page  # the store has this id already, and ids are unique to us
+        known = response.status == 409 and not response.is_page  # the store already has this unique id
         return Outcome(DeliveryStatus.DELIVERED) if response.is_delivered or known else outcome_of(response, self._secrets)
 
 

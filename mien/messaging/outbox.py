@@ -99,7 +99,7 @@ class Outbox:
         """
         with self._open() as connection:
             if self._count(connection, "waiting") >= MAX_WAITING:
-                raise DeviceError(f"{MAX_WAITING:,} messages are queued already; no more are accepted until the server responds")
+                raise DeviceError(f"{MAX_WAITING:,} messages are already queued; no more are accepted until the server responds")
             connection.execute(
                 "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, 'waiting', 0, 0, '')",
                 (self.destination, message_id, body, self._clock()),

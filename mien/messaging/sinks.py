@@ -24,7 +24,7 @@ from mien.sessions.recorder import Sink
 from mien.sessions.records import NO_SECONDS, EventRecord, IntervalRecord, KeptSession, SessionRecord
 
 INTERVENTION: Final = "intervention"
-"""Prefix of the kinds of events that are sent; all others stay on this machine."""
+"""Prefix of the kinds of events that are sent; all others stay on this computer."""
 
 
 def outgoing_sinks(session: SessionRecord, environment: Mapping[str, str] = os.environ) -> list[Sink]:
@@ -163,7 +163,7 @@ class WebhookSink(_QueuedSink):
 
 
 def difference(kept: KeptSession, before: KeptSession) -> KeptSession:
-    """Return the difference of a session to an earlier state, as one interval without tracks and events."""
+    """Return the difference between a session and an earlier state of it, as one interval without tracks and events."""
     later, earlier = kept.session, before.session
     sums = [_totals(each) for each in (kept, before)]
     seconds = [a - b for a, b in zip(*sums, strict=True)]

@@ -123,7 +123,7 @@ class WebhookSender:
         self._settings = settings
         self._clock = clock
         parts = urlsplit(settings.url)
-        # the path too: the URL of some receivers is a secret
+        # including the path, because the URL of some receivers is a secret
         self._secrets = [settings.secret, settings.secret.removeprefix(_PREFIX), parts.path.strip("/"), parts.query]
 
     def __call__(self, message: Message) -> Outcome:

@@ -1,1 +1,1 @@
-"""Recordings analysed: every frame once, in segments that can be read anywhere and in any order."""
+"""Analysis of recordings: every frame once, in segments that are processed independently and in any order."""

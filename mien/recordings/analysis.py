@@ -1,4 +1,4 @@
-"""A run over recordings: which there are, who reads them, and the result of each."""
+"""An analysis of one or more recordings."""
 
 from __future__ import annotations
 
@@ -26,51 +26,51 @@ from mien.vision.predictor import Predictor
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """Result of a run.
+    """Result of an analysis.
 
     Attributes:
-        recordings: of each recording, in the order given.
-        wall_s: how long it took.
-        policy: what was read, "full" or "observables".
-        unlogged: why the end of the run is not in the audit log, "" where it is, or where there is none.
+        recordings: the result of each recording, in the order given.
+        wall_s: wall time in seconds.
+        policy: what could be read, "full" or "observables".
+        audit_error: why the end of the run could not be written to the audit log, or "".
     """
 
     recordings: tuple[RecordingReport, ...]
     wall_s: float
     policy: str
-    unlogged: str = ""
+    audit_error: str = ""
 
     @property
     def times_real_time(self) -> float:
-        """Seconds of recordings read by this run in a second of it."""
+        """Seconds of recordings read by this run per second of wall time."""
         return sum(recording.read_s for recording in self.recordings) / max(1e-9, self.wall_s)
 
     @property
     def failed(self) -> tuple[RecordingReport, ...]:
-        """The recordings that could not be read, or not wholly."""
+        """The recordings that could not be read completely."""
         return tuple(recording for recording in self.recordings if recording.error or recording.damage)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What was to be kept and is not, because the disk refused."""
-        return tuple(recording.error for recording in self.recordings if recording.unkept) + (
-            (self.unlogged,) if self.unlogged else ()
+        """Error messages for everything that could not be stored."""
+        return tuple(recording.error for recording in self.recordings if recording.storage_failed) + (
+            (self.audit_error,) if self.audit_error else ()
         )
 
 
 class Analysis:
-    """One run.
+    """An analysis of recordings.
 
     Args:
-        settings: which recordings, and how.
+        settings: the recordings and the options.
 
     Attributes:
-        notices: sentences the user should read before the run.
+        notices: notices for the user before the run.
 
     Raises:
-        NotPermittedError: the declared deployment does not permit it.
-        RulesError: the rules are wrong.
-        UsageError: two recordings have one name, or what is there was made with other options.
+        NotPermittedError: the declared deployment or the participant's consent does not permit it.
+        RulesError: the rules are invalid.
+        UsageError: two recordings have the same name, or an existing analysis was made with other options.
         MienError: a file, the model or the detector is unavailable.
     """
 
@@ -82,19 +82,21 @@ class Analysis:
         bundle = bundle_path(settings.model)
         model = model_name(open_reader(self._oversight.policy, lambda: Predictor(bundle)))
         detector = open_detector()
-        insight = Insight(settings.rules, settings.states, self._oversight.policy, None)  # wrong rules are told now
-        said = (*self._oversight.sentences, *insight.notices, detector_notice(detector.name))
-        self.notices = [sentence for sentence in said if sentence]
-        how = ReadingOptions(
+        insight = Insight(settings.rules, settings.states, self._oversight.policy, None)  # fails early on invalid rules
+        notices = (*self._oversight.sentences, *insight.notices, detector_notice(detector.name))
+        self.notices = [notice for notice in notices if notice]
+        options = ReadingOptions(
             model=settings.model if str(bundle) != settings.model else str(bundle.resolve()),
             model_hash=file_hash(bundle),
             detector=detector.name,
             smoothing_s=settings.smoothing_s,
             deployment=self._oversight.policy.deployment,
         )
-        self._how = how
+        self._options = options
         named = named_recordings(settings.recordings, settings.out)
-        self._recordings = [Recording(p, folder, settings, how, self._oversight, model, self._add) for p, folder in named]
+        self._recordings = [
+            Recording(path, folder, settings, options, self._oversight, model, self._add_frames) for path, folder in named
+        ]
         for recording in self._recordings:
             recording.check()
         self._expected = {recording.report.path: estimated_frame_count(recording.report.path) for recording in self._recordings}
@@ -105,19 +107,19 @@ class Analysis:
         self._withdrawn = False
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> RunReport:
-        """Analyse all recordings and return the result of each; one that cannot be read does not stop the others.
+        """Analyse all recordings. A recording that cannot be read does not stop the others.
 
         Args:
-            progress: called with (frames done, frames in all, about).
+            progress: called with the number of processed frames and the estimated total.
 
         Raises:
-            DeviceError: the cluster cannot be reached, or went away.
-            NotPermittedError: consent was taken back meanwhile; what was made of these recordings is erased.
-            KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP; what was finished stays.
+            DeviceError: the cluster cannot be reached, or the connection to it was lost.
+            NotPermittedError: consent was withdrawn during the run; the results of these recordings have been erased.
+            KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP; finished segments and recordings are kept.
         """
         self._progress = progress
-        began, unlogged = time.monotonic(), ""
-        self._oversight.begin(self._how.model_hash)
+        started, audit_error = time.monotonic(), ""
+        self._oversight.begin(self._options.model_hash)
         try:
             with open_workers(self._settings.workers, self._settings.dask) as workers:
                 workers.run(self._jobs, self._begin_next)
@@ -129,29 +131,29 @@ class Analysis:
             try:
                 self._oversight.end(sum(report.read_s for report in reports), sum(report.frames for report in reports))
             except StorageError as error:
-                unlogged = str(error)
+                audit_error = str(error)
         if self._withdrawn:
             raise NotPermittedError(f"{self._settings.person} withdrew consent; the results of these recordings have been erased")
-        return RunReport(reports, time.monotonic() - began, self._oversight.policy.level.value, unlogged)
+        return RunReport(reports, time.monotonic() - started, self._oversight.policy.level.value, audit_error)
 
     def _begin_next(self) -> bool:
-        """Queue the tasks of the next recording; return False where there is none."""
+        """Queue the first jobs of the next recording; return False if there is none."""
         if not self._waiting:
             return False
         recording = self._waiting.popleft()
-        recording.next_jobs = self._go_on
+        recording.next_jobs = self._queue_first
         try:
             self._jobs.extend(recording.begin())
         except MienError as error:
             recording.fail(error)
         return True
 
-    def _go_on(self, jobs: Sequence[Job]) -> None:
-        """Queue what follows from an answer before what belongs to later recordings."""
+    def _queue_first(self, jobs: Sequence[Job]) -> None:
+        """Queue the next jobs of a recording before those of later recordings."""
         self._jobs.extendleft(reversed(jobs))
 
-    def _add(self, frames: int) -> None:
-        """Count frames that are done, and see whether going on is still wanted."""
+    def _add_frames(self, frames: int) -> None:
+        """Count processed frames and report progress; stop and erase everything if consent was withdrawn."""
         self._done += frames
         if self._progress is not None:
             self._progress(self._done, max(self._done, sum(self._expected.values())))

@@ -1,7 +1,7 @@
-"""The recording with what was read drawn into it; made only because somebody asks.
+"""The annotated copy of a recording, written only with ``--annotate``.
 
-Where expressions are not permitted, places are not kept either: faces are then detected
-again, and a box is all that is drawn.
+If expressions may not be read, face positions are not stored either. Faces are then detected
+again, and only their boxes are drawn.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from mien.vision.detector_choice import open_detector
 from mien.vision.finder import FaceFinder
 
 _LARGEST: Final = 1e6
-_NOTHING: Final = np.full(len(EMOTIONS), np.nan, np.float32)
+_UNKNOWN: Final = np.full(len(EMOTIONS), np.nan, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationTask:
-    """One video to be drawn.
+    """The task of writing one annotated video.
 
     Attributes:
         path: the recording.
-        folder: its finished session, and where the video goes.
+        folder: folder of its finished session; the video is written there.
         full: whether expressions were read.
-        blurred: reduce faces to a few large squares.
+        blurred: whether to pixelate faces.
     """
 
     path: str
@@ -54,17 +54,17 @@ class AnnotationTask:
 
 
 def annotate(task: AnnotationTask) -> int:
-    """Write the annotated video and return how many frames it has.
+    """Write the annotated video and return its number of frames.
 
-    Its times are those of the recording, and its sound is kept where it can be copied or encoded as AAC.
+    Presentation times are those of the recording. Its audio is copied, or encoded as AAC.
 
     Raises:
         DataError: the recording or its observations cannot be read.
-        StorageError: the disk refuses.
+        DeviceError: the video cannot be written.
     """
     source = VideoSource(Path(task.path))
     folder = Path(task.folder)
-    faces_of = _read_before(folder / OBSERVATIONS_NAME) if task.full else _found_anew()
+    faces_of = _stored_faces(folder / OBSERVATIONS_NAME) if task.full else _detected_faces()
     count = 0
     target = folder / ANNOTATED_NAME
     with atomic_path(target, private=True) as temporary:
@@ -83,22 +83,22 @@ def annotate(task: AnnotationTask) -> int:
     return count
 
 
-def _found_anew() -> Callable[[Frame], tuple[FaceReading, ...]]:
-    """Return what finds the faces of frames given in order, and says of each no more than where it is."""
+def _detected_faces() -> Callable[[Frame], tuple[FaceReading, ...]]:
+    """Return a function that detects the faces of consecutive frames, without reading expressions."""
     finder = FaceFinder(open_detector())
 
     def faces(frame: Frame) -> tuple[FaceReading, ...]:
         places = (Detection(found.box, found.score, None) for found in finder.update(frame.t_s, frame.image))
         return tuple(
-            FaceReading(track_id="", detection=place, raw=_NOTHING, smoothed=_NOTHING, label="", unread=NOT_PERMITTED)
+            FaceReading(track_id="", detection=place, raw=_UNKNOWN, smoothed=_UNKNOWN, label="", unread=NOT_PERMITTED)
             for place in places
         )
 
     return faces
 
 
-def _read_before(path: Path) -> Callable[[Frame], tuple[FaceReading, ...]]:
-    """Return what looks up the faces of frames given in order in a finished session."""
+def _stored_faces(path: Path) -> Callable[[Frame], tuple[FaceReading, ...]]:
+    """Return a function that looks up the faces of consecutive frames in a finished session."""
     rows = _frames(path)
     held = [next(rows, None)]
 
@@ -111,16 +111,16 @@ def _read_before(path: Path) -> Callable[[Frame], tuple[FaceReading, ...]]:
 
 
 def _drawn(frame: Frame, faces: tuple[FaceReading, ...], task: AnnotationTask) -> NDArray[np.uint8]:
-    """Return (H, W, 3) uint8 BGR: the frame with its faces."""
+    """Return the frame with its faces drawn, (H, W, 3) uint8 BGR."""
     image = without_faces(frame.image, faces) if task.blurred else frame.image
     return cv2.cvtColor(annotated(image, faces, chips=task.full), cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
 
 
 def _frames(path: Path) -> Iterator[tuple[int, tuple[FaceReading, ...]]]:
-    """Yield the frames with faces of a finished session, by number.
+    """Yield frame numbers and faces of a finished session, for frames with at least one face.
 
     Raises:
-        DataError: the file cannot be read, or is none of Mien's.
+        DataError: the file cannot be read, or is not an observations file.
     """
     try:
         with path.open(encoding="utf-8", newline="") as handle:
@@ -133,14 +133,14 @@ def _frames(path: Path) -> Iterator[tuple[int, tuple[FaceReading, ...]]]:
 def _number(text: str) -> float:
     value = float(text)
     if not abs(value) <= _LARGEST:
-        raise ValueError(f"{text} is too large, or no number")
+        raise ValueError(f"{text} is too large or not a number")
     return value
 
 
 def _face(row: Mapping[str, str]) -> FaceReading:
     box = Box(*(_number(row[name]) for name in ("x", "y", "w", "h")))
     label = row["label"]
-    smoothed = np.array([row[f"{name}_smoothed"] for name in EMOTIONS], np.float32) if label else _NOTHING
+    smoothed = np.array([row[f"{name}_smoothed"] for name in EMOTIONS], np.float32) if label else _UNKNOWN
     below = math.inf if row["uncertain"] == "1" else 0.0
     return FaceReading(
         track_id=row["track_id"],

@@ -1,6 +1,6 @@
-"""From finished segments to the folder of a session: always in one pass and in order, whichever worker read them.
+"""Assembles finished segments into the folder of a session.
 
-So the files do not depend on how many workers there were, nor on how often the run was stopped.
+This is done in one pass and in order, so the files do not depend on the number of workers or on interruptions.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ def assemble(
     """Write the folder of a session from finished segments, and return its summary.
 
     Args:
-        work: where the segments are, and where to.
-        segments: all of them.
-        times: the recording's frames.
+        work: the folder of the segments and of the results.
+        segments: all segments of the recording.
+        times: the times of the recording's frames.
         record: the session at its start.
-        oversight: what may be kept.
-        recording_hash: SHA-256 of the recording; seeds the names of faces.
-        insight: what is to be learnt from it; has seen nothing yet.
+        oversight: the policy and the participant.
+        recording_hash: SHA-256 of the recording; seeds the track names.
+        insight: a new instance; analyses the results.
 
     Raises:
         DataError: a segment is broken.
-        StorageError: the disk refuses.
+        StorageError: a file cannot be written.
     """
     policy = oversight.policy
     work.clear_results()
     recorder = SessionRecorder(record, lambda: [SessionFolder(work.folder, KeptSession(record), write_views)])
     recorder.open()  # also for a recording without frames
     mark_session(work.folder, policy, oversight.person, oversight.notice.version)
-    stitcher = Stitcher(Random(hashlib.sha256(f"{recording_hash}:names".encode()).digest()))  # noqa: S311  a recording's names must replay
+    stitcher = Stitcher(Random(hashlib.sha256(f"{recording_hash}:names".encode()).digest()))  # noqa: S311  reproducible names
     facing = FacingFilter()
     for segment in segments:
         results = read_segment_text(work.text(segment.number), f"segment {segment.number} in {work.folder}")

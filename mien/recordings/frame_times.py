@@ -1,7 +1,7 @@
-"""When each frame of a recording stands, and what its container promised that cannot be read.
+"""Presentation times of all frames of a recording, and missing or damaged parts.
 
-The one pass over a file that decodes all of it without looking at a picture. Everything after
-it names frames by their number, and asks for them by their time.
+One pass decodes the whole file without converting frames to images. Later steps refer to frames by
+number and seek to them by time.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _MISSING_SHARE: Final = 0.02
 _MISSING_S: Final = 0.5
 _LOST_SHARE: Final = 0.01
 _LOST_FRAMES: Final = 2
-"""Containers promise a little more than they hold; what lies below these limits is not worth a sentence."""
+"""Containers often announce slightly more than they hold; losses below these limits are not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameTimes:
-    """The frames of a recording by number.
+    """The times of a recording's frames, indexed by frame number.
 
     Attributes:
-        stamps_ms: (N,) float64, presentation times as the container has them, in milliseconds.
-        t_s: (N,) float64, the same as times that never run back, in seconds.
-        interval_s: (N,) float64, how much time each frame stands for.
-        repaired: how many times ran back and were put right.
-        missing_s: seconds that the container promised at its end and that are not there.
-        lost: frames in between that cannot be decoded.
+        stamps_ms: (N,) float64, presentation times of the container in milliseconds.
+        t_s: (N,) float64, repaired presentation times in seconds, never decreasing.
+        interval_s: (N,) float64, duration of each frame in seconds.
+        repaired: number of times that were repaired.
+        missing_s: seconds that the container announces but that are missing at its end.
+        lost: number of frames before the end that cannot be decoded.
     """
 
     stamps_ms: NDArray[np.float64]
@@ -48,14 +48,14 @@ class FrameTimes:
 
     @property
     def seconds(self) -> float:
-        """How long the recording is."""
+        """Duration of the recording in seconds."""
         return float(self.t_s[-1] - self.t_s[0] + self.interval_s[-1])
 
     @property
     def damage(self) -> str:
-        """What cannot be read of it, as a few words; "" where it is whole."""
-        said = [f"{self.missing_s:.1f} s missing at the end"] if self.missing_s else []
-        return "; ".join(said + ([f"{self.lost:,} frames cannot be decoded"] if self.lost else []))
+        """Description of the missing parts for the user; "" if the recording is complete."""
+        parts = [f"{self.missing_s:.1f} s missing at the end"] if self.missing_s else []
+        return "; ".join(parts + ([f"{self.lost:,} frames cannot be decoded"] if self.lost else []))
 
 
 def frame_times(path: Path) -> FrameTimes:
@@ -85,17 +85,17 @@ def frame_times(path: Path) -> FrameTimes:
 
 
 def estimated_frame_count(path: Path) -> int:
-    """Return how many frames a container says it has; 0 if it does not say, or cannot be read."""
+    """Return the number of frames that a container states; 0 if it states none or cannot be read."""
     try:
         reader = open_video(path)
-    except DataError:  # reported when the recording is analysed; others are read all the same
+    except DataError:  # reported when the recording is analysed
         return 0
     reader.close()
     return reader.total or 0
 
 
 def _damage(packets: PacketReport, video_s: float, step_s: float, frames: int) -> tuple[float, int]:
-    """Return the seconds missing at the end, and the number of frames lost in between."""
+    """Return the seconds missing at the end, and the number of frames lost before it."""
     least_s = max(_MISSING_S, _MISSING_SHARE * (video_s + packets.missing_s), 2 * step_s)
     lost = packets.failed + packets.silent
     return (

@@ -1,7 +1,7 @@
-"""Reading one segment, in whatever process and on whatever computer.
+"""Reads one segment, in any process and on any computer.
 
-What a segment's task says is all that its answer depends on. A worker that lacks the model or
-the detector that was asked for refuses, for another one would answer differently.
+The result depends only on the task. A worker without the requested model or detector raises an
+error, since another one would give different results.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from mien.vision.tracker import name_source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
-    """What is the same for all segments of a run.
+    """Options shared by all segments of an analysis.
 
     Attributes:
-        model: a packaged bundle's name or a bundle's path.
+        model: name of a packaged bundle, or path of a bundle.
         model_hash: SHA-256 of that bundle.
         detector: name of the face detector.
         smoothing_s: time constant of the smoothing in seconds.
-        deployment: the declaration of who uses it on whom.
+        deployment: the deployment declaration.
     """
 
     model: str
@@ -49,41 +49,41 @@ class ReadingOptions:
 
 @dataclass(frozen=True, slots=True)
 class SegmentTask:
-    """One segment to be read.
+    """The task of reading one segment.
 
     Attributes:
-        path: the recording, by a path that holds wherever it is read.
-        recording_hash: SHA-256 of the recording; seeds the names of faces.
-        segment: which part of it.
-        how: how to read it.
+        path: absolute path of the recording, valid on every worker.
+        recording_hash: SHA-256 of the recording; seeds the track names.
+        segment: the segment.
+        options: the options of the analysis.
     """
 
     path: str
     recording_hash: str
     segment: Segment
-    how: ReadingOptions
+    options: ReadingOptions
 
 
 def read_segment(task: SegmentTask) -> str:
-    """Return the rows of a segment as ``segment_text`` gives them, the last frame before it first.
+    """Return the rows of a segment as formatted by ``segment_text``, starting with the frame before the segment.
 
     Raises:
-        DataError: the recording cannot be read here.
-        DeviceError: this worker has another detector.
-        BundleError: this worker has another model.
+        DataError: the worker cannot read the recording.
+        DeviceError: the worker has another detector.
+        BundleError: the worker has another model.
     """
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # one worker, one core; and sums come in one order
+    cv2.setNumThreads(1)  # one core per worker, and a fixed order of summation
     try:
-        segment, how = task.segment, task.how
-        policy = decide(how.deployment)
+        segment, options = task.segment, task.options
+        policy = decide(options.deployment)
         detector = open_detector()
-        if detector.name != how.detector:
+        if detector.name != options.detector:
             raise DeviceError(
-                f"this worker detects faces with {detector.name}, the run with {how.detector}. Run mien doctor --fetch there"
+                f"this worker detects faces with {detector.name}, the run with {options.detector}. Run mien doctor --fetch there"
             )
-        reader = open_reader(policy, lambda: _predictor(how.model, how.model_hash))
-        pipeline = Pipeline(detector, reader, _names(f"{task.recording_hash}:{segment.number}"), how.smoothing_s)
+        reader = open_reader(policy, lambda: _predictor(options.model, options.model_hash))
+        pipeline = Pipeline(detector, reader, _names(f"{task.recording_hash}:{segment.number}"), options.smoothing_s)
         seam = segment.first - 1
         results = (pipeline.update(frame) for frame in segment_frames(Path(task.path), segment))
         counted = (result for result in results if result.index >= seam)
@@ -93,14 +93,14 @@ def read_segment(task: SegmentTask) -> str:
 
 
 def _names(seed: str) -> Random:
-    """Return the source of a segment's track names: a reading made again must give the same."""
+    """Return the random generator of a segment's track names, seeded so that the names are reproducible."""
     return name_source(int.from_bytes(hashlib.sha256(seed.encode()).digest()))
 
 
 @lru_cache(maxsize=2)
 def _predictor(model: str, model_hash: str) -> Predictor:
-    """Return a loaded bundle; a worker reads many segments with it."""
+    """Return a loaded bundle, cached across the segments that a worker reads."""
     path = bundle_path(model)
     if file_hash(path) != model_hash:
-        raise BundleError(f"the bundle {path} differs from the one the run started with. Copy that one here")
+        raise BundleError(f"the bundle {path} differs from the one the run started with. Copy that bundle here")
     return Predictor(path, threads=1)

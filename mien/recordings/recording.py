@@ -1,6 +1,6 @@
-"""One recording on its way: looked through, read segment by segment, put together, drawn.
+"""The steps of analysing one recording: frame times, segments, assembly, annotated video.
 
-Each step says which tasks come next; nothing here knows who carries them out.
+Each step returns the jobs of the next one. This module does not depend on how jobs are executed.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _FORMAT: Final = "mien-analysis-1"
 
 @dataclass(frozen=True, slots=True)
 class RecordingReport:
-    """Result of a recording.
+    """Result of analysing one recording.
 
     Attributes:
         path: the recording.
-        folder: its results.
-        frames: frames that were read; 0 where it failed.
-        video_s: how long they last.
-        read_s: how much of that was read by this run, in seconds of the recording.
-        damage: what of the file cannot be read, "" where it is whole.
-        error: why nothing came of it, or "".
-        unkept: whether that was because it could not be kept: a full disk, a folder that was removed.
-        before: whether it was finished before.
+        folder: folder of its results.
+        frames: number of frames read; 0 if the analysis failed.
+        video_s: duration of these frames in seconds.
+        read_s: seconds of the recording that this run read.
+        damage: description of the parts that cannot be read, or "".
+        error: the error message if the analysis failed, or "".
+        storage_failed: whether it failed because results could not be stored.
+        before: whether it was already finished before this run.
     """
 
     path: Path
@@ -57,24 +57,25 @@ class RecordingReport:
     read_s: float = 0.0
     damage: str = ""
     error: str = ""
-    unkept: bool = False
+    storage_failed: bool = False
     before: bool = False
 
 
 class Recording:
-    """One recording of a run.
+    """One recording of an analysis.
 
     Args:
-        path: the file, absolute.
-        folder: where its results go.
-        settings: how it is analysed.
-        how: what is the same for all segments.
-        oversight: under what.
-        model: name of the model, for people.
-        read: called with a number of frames whenever they are done.
+        path: absolute path of the file.
+        folder: folder of its results.
+        settings: the settings of the analysis.
+        options: the options shared by all segments.
+        oversight: the policy and the participant.
+        model: display name of the model.
+        add_frames: called with the number of frames that were finished since the last call.
 
     Attributes:
-        report: the result of it so far.
+        report: the result so far.
+        work: the folder of the results.
     """
 
     def __init__(
@@ -82,102 +83,102 @@ class Recording:
         path: Path,
         folder: Path,
         settings: AnalyzeSettings,
-        how: ReadingOptions,
+        options: ReadingOptions,
         oversight: Oversight,
         model: str,
-        read: Callable[[int], None],
+        add_frames: Callable[[int], None],
     ) -> None:
-        self._path, self._settings, self._how, self._oversight, self._model = path, settings, how, oversight, model
-        self._read = read
+        self._path, self._settings, self._options, self._oversight, self._model = path, settings, options, oversight, model
+        self._add_frames = add_frames
         self.work = WorkFolder(folder)
         self.report = RecordingReport(path, folder)
-        self._held = ExitStack()
+        self._lock = ExitStack()
         self._hash = ""
         self._missing: set[int] = set()
 
     def check(self) -> None:
-        """Refuse at once what would be refused later.
+        """Check an existing analysis in the folder, so that a conflict is reported before the run.
 
         Raises:
-            UsageError: what is there was made otherwise.
+            UsageError: it was made from another file or with other options.
         """
         if not self._settings.again and (self.work.finished or self.work.begun):
             self.work.check(self._made_with())
 
     def begin(self) -> list[Job]:
-        """Return the first tasks; none where all is there.
+        """Return the first jobs; none if nothing is left to do.
 
         Raises:
             MienError: the file or the folder cannot be used.
         """
         finished = None if self._settings.again else self.work.finished
         self._made_with()
-        self._held.enter_context(self.work.taken())
+        self._lock.enter_context(self.work.taken())
         if finished is not None:
             self.report = replace(
                 self.report, frames=finished["frames"], video_s=finished["video_s"], damage=finished["damage"], before=True
             )
-            self._read(self.report.frames)
-            return self._drawing(finished)
+            self._add_frames(self.report.frames)
+            return self._annotation_jobs(finished)
         start = datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
         document = {"format": _FORMAT, COMPARED: self._made_with(), "started_at": start.isoformat(timespec="milliseconds")}
         self.work.begin(document, self._settings.again)
         mark_session(self.work.folder, self._oversight.policy, self._oversight.person, self._oversight.notice.version)
         times = self.work.times
         if times is not None:
-            return self._reading(times)
-        return [Job(frame_times, (self._path,), self._looked_through, self.fail)]
+            return self._segment_jobs(times)
+        return [Job(frame_times, (self._path,), self._store_times, self.fail)]
 
     def fail(self, error: MienError) -> None:
-        """Give the recording up; what was finished stays."""
+        """Stop analysing the recording because of an error; finished segments are kept."""
         if not self.report.error:
-            unkept = isinstance(error, StorageError)
-            self.report = replace(self.report, error=str(error), unkept=unkept, frames=0, video_s=0.0)
+            storage_failed = isinstance(error, StorageError)
+            self.report = replace(self.report, error=str(error), storage_failed=storage_failed, frames=0, video_s=0.0)
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder."""
-        self._held.close()
+        """Release the lock on the folder."""
+        self._lock.close()
 
     def erase(self) -> int:
-        """Erase all that was made of the recording, and return how many files that were."""
+        """Erase all results of the recording and return the number of files erased."""
         self.close()
         return erase_folder(self.work.folder)[0]
 
     next_jobs: Callable[[Sequence[Job]], None]
-    """Takes the tasks that follow from an answer; set by who runs them."""
+    """Called with the jobs that follow from a result; set by the caller."""
 
-    def _looked_through(self, times: FrameTimes) -> None:
+    def _store_times(self, times: FrameTimes) -> None:
         self.work.keep_times(times)
-        self.next_jobs(self._reading(times))
+        self.next_jobs(self._segment_jobs(times))
 
-    def _reading(self, times: FrameTimes) -> list[Job]:
-        """Return a task for each segment that is not there yet."""
+    def _segment_jobs(self, times: FrameTimes) -> list[Job]:
+        """Return a job for each segment that is not finished."""
         segments = split(times, self._settings.segment_s, warm_up_s(self._settings.smoothing_s))
         missing = [segment for segment in segments if not self.work.has(segment.number)]
         self._missing = {segment.number for segment in missing}
-        self._read(sum(segment.frames for segment in segments) - sum(segment.frames for segment in missing))
+        self._add_frames(sum(segment.frames for segment in segments) - sum(segment.frames for segment in missing))
         if not missing:
-            return self._assembled(segments, times)
+            return self._assemble(segments, times)
 
-        def keeps(segment: Segment) -> Callable[[str], None]:
+        def store(segment: Segment) -> Callable[[str], None]:
             def keep(text: str) -> None:
                 if self.report.error:
                     return
                 self.work.keep(segment.number, text)
                 self._missing.discard(segment.number)
-                self._read(segment.frames)
+                self._add_frames(segment.frames)
                 seconds = float(segment.interval_s[segment.first - segment.warm :].sum())
                 self.report = replace(self.report, read_s=self.report.read_s + seconds)
                 if not self._missing:
-                    self.next_jobs(self._assembled(segments, times))
+                    self.next_jobs(self._assemble(segments, times))
 
             return keep
 
-        tasks = [(segment, SegmentTask(str(self._path), self._hash, segment, self._how)) for segment in missing]
-        return [Job(read_segment, (task,), keeps(segment), self.fail, self._goes_on) for segment, task in tasks]
+        tasks = [(segment, SegmentTask(str(self._path), self._hash, segment, self._options)) for segment in missing]
+        return [Job(read_segment, (task,), store(segment), self.fail, self._has_no_error) for segment, task in tasks]
 
-    def _assembled(self, segments: Sequence[Segment], times: FrameTimes) -> list[Job]:
+    def _assemble(self, segments: Sequence[Segment], times: FrameTimes) -> list[Job]:
         begun = self.work.begun or {}
         start = datetime.fromisoformat(begun["started_at"])
         policy = self._oversight.policy
@@ -186,7 +187,7 @@ class Recording:
             start,
             source=self._path.name,
             model=self._model,
-            detector=self._how.detector,
+            detector=self._options.detector,
             version=VERSION,
             folder=str(self.work.folder),
             policy=policy.level.value,
@@ -199,39 +200,39 @@ class Recording:
         finished = {**begun, "frames": frames, "video_s": video_s, "damage": times.damage, "annotated": ""}
         self.work.finish(finished)
         self.report = replace(self.report, frames=frames, video_s=video_s, damage=times.damage)
-        return self._drawing(finished)
+        return self._annotation_jobs(finished)
 
-    def _drawing(self, finished: dict[str, Any]) -> list[Job]:
-        """Return the task that draws the video, where it was asked for and is not there yet."""
+    def _annotation_jobs(self, finished: dict[str, Any]) -> list[Job]:
+        """Return the job that writes the annotated video, if it was requested and does not exist yet."""
         kind = "blurred" if self._settings.blur_faces else "plain"
         is_there = finished.get("annotated") == kind and (self.work.folder / ANNOTATED_NAME).is_file()
         if not self._settings.annotate or is_there:
-            self._over()
+            self._release()
             return []
 
         def drawn(_: int) -> None:
             self.work.finish({**finished, "annotated": kind})
-            self._over()
+            self._release()
 
         full = self._oversight.policy.level is Level.FULL
         task = AnnotationTask(str(self._path), str(self.work.folder.resolve()), full, kind == "blurred")
         return [Job(annotate, (task,), drawn, self.fail)]
 
-    def _goes_on(self) -> bool:
+    def _has_no_error(self) -> bool:
         return not self.report.error
 
-    def _over(self) -> None:
+    def _release(self) -> None:
         self.close()
         self.work.clear_segments()
 
     def _made_with(self) -> dict[str, Any]:
-        """Return all that the rows depend on, by the names that people know."""
+        """Return everything that the results depend on, by the names shown in error messages."""
         self._hash = self._hash or file_hash(self._path)
         return {
             "file": self._path.name,
             "content": self._hash,
-            "model": self._how.model_hash,
-            "detector": self._how.detector,
+            "model": self._options.model_hash,
+            "detector": self._options.detector,
             "smoothing": self._settings.smoothing_s,
             "segment": self._settings.segment_s,
             "states": "experimental" if self._settings.states else "off",

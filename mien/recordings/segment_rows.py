@@ -1,9 +1,9 @@
-"""What a finished segment is kept as until its recording is put together: rows, and nothing of a face's picture.
+"""CSV rows of a finished segment, stored until the recording is assembled. They contain no image data.
 
-Numbers are written so that reading them back gives the same bits. A frame without faces has a
-row too. Where expressions are not permitted, a row holds no more than what is released there:
-how large a face is and how far it is turned, in three steps. Only the two frames at which
-segments meet say where faces are, without which nobody could tell who is who.
+Numbers are written so that they are restored exactly. A frame without faces has a row too. If
+expressions may not be read, a row only holds what may be released: the size of a face and its head
+direction in three steps. Face positions are then stored only for the frames shared by neighbouring
+segments, which are needed to match tracks.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _POSE: Final = ("yaw_deg", "pitch_deg", "roll_deg")
 _EXPRESSIONS: Final = (*(f"{n}_raw" for n in EMOTIONS), *(f"{n}_smoothed" for n in EMOTIONS))
 COLUMNS: Final = (*_FRAME, *_FACE, *_EXPRESSIONS, *_POSE)
 OBSERVABLE_COLUMNS: Final = (*_FRAME, *_FACE, *_POSE)
-"""The columns where expressions may not be read."""
+"""The columns if expressions may not be read."""
 _LARGEST: Final = 1e9
-_MOST_SHARE: Final = 1.001  # rounded
-_NOTHING: Final = np.full(len(EMOTIONS), np.nan, np.float32)
+_MAX_PROBABILITY: Final = 1.001  # values are rounded
+_UNKNOWN: Final = np.full(len(EMOTIONS), np.nan, np.float32)
 _STEPS_DEG: Final = (0.0, FACING_YAW_DEG * (1 + RETURN_FACTOR) / 2, 90.0)
-"""Facing the screen clearly, only just, and turned away: all that sums and rules ask of a pose."""
+"""Yaw angles stored for clearly facing, just facing and not facing the screen."""
 
 
 def segment_text(results: Iterable[FrameResult], full: bool, seams: Sequence[int]) -> str:
-    """Return the results of a segment as the text of a CSV.
+    """Return the results of a segment as CSV text.
 
     Args:
-        results: frame by frame.
-        full: whether expressions, places and poses may be kept.
-        seams: numbers of the frames at which it meets its neighbours.
+        results: the results, one per frame.
+        full: whether expressions, positions and poses may be stored.
+        seams: numbers of the frames shared with the neighbouring segments.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -51,40 +51,40 @@ def segment_text(results: Iterable[FrameResult], full: bool, seams: Sequence[int
     writer.writerow(columns)
     for result in results:
         frame = (result.index, repr(result.t_s), repr(result.interval_s), *result.size)
-        placed = full or result.index in seams
-        rows = [_row(face, placed, full) for face in result.faces]
+        has_box = full or result.index in seams
+        rows = [_row(face, has_box, full) for face in result.faces]
         writer.writerows([*frame, *row] for row in rows or [[""] * (len(columns) - len(frame))])
     return text.getvalue()
 
 
 def read_segment_text(text: str, name: str) -> Iterator[FrameResult]:
-    """Yield the results that a text holds, frame by frame.
+    """Yield the results in a segment's CSV text, one per frame.
 
     Args:
-        text: from ``segment_text``.
-        name: how errors call it.
+        text: output of ``segment_text``.
+        name: name of the segment in error messages.
 
     Raises:
-        DataError: it is something else.
+        DataError: the text is not a complete segment.
     """
     try:
         reader = csv.reader(io.StringIO(text))
         if tuple(next(reader)) not in (COLUMNS, OBSERVABLE_COLUMNS):
-            raise ValueError("other columns")
+            raise ValueError("unexpected columns")
         for (index, t_s, interval_s, width, height), rows in groupby(reader, key=lambda row: tuple(row[: len(_FRAME)])):
             faces = tuple(_face(row[len(_FRAME) :]) for row in rows if row[len(_FRAME)])
-            when_s, lasted_s = _number(t_s), _number(interval_s)
-            yield FrameResult(int(index), when_s, (int(width), int(height)), faces, lasted_s)
+            frame_t_s, frame_interval_s = _number(t_s), _number(interval_s)
+            yield FrameResult(int(index), frame_t_s, (int(width), int(height)), faces, frame_interval_s)
     except (ValueError, IndexError, StopIteration, csv.Error) as error:
         raise DataError(f"{name} is not a complete segment ({error}). Start over with --overwrite") from error
 
 
-def _row(face: FaceReading, placed: bool, full: bool) -> list[object]:
+def _row(face: FaceReading, has_box: bool, full: bool) -> list[object]:
     box, pose = face.detection.box, face.pose
     side = round(min(box.w, box.h))
-    place = [repr(float(v)) for v in (box.x, box.y, box.w, box.h)] if placed else [0, 0, side, side]
+    place = [repr(float(v)) for v in (box.x, box.y, box.w, box.h)] if has_box else [0, 0, side, side]
     read = full and not face.unread
-    nothing = [""] * len(EMOTIONS) if full else []
+    empty = [""] * len(EMOTIONS) if full else []
     if pose is not None and not full:
         steps = int(not pose.faces_screen(RETURN_FACTOR)) + int(not pose.faces_screen())
         pose = HeadPose(_STEPS_DEG[steps], 0.0, 0.0)
@@ -95,8 +95,8 @@ def _row(face: FaceReading, placed: bool, full: bool) -> list[object]:
         face.unread,
         face.label if read else "",
         repr(float(face.uncertain_below)),
-        *([f"{p:.9g}" for p in face.raw] if read else nothing),
-        *([f"{p:.9g}" for p in face.smoothed] if read else nothing),
+        *([f"{p:.9g}" for p in face.raw] if read else empty),
+        *([f"{p:.9g}" for p in face.smoothed] if read else empty),
         *([""] * len(_POSE) if pose is None else [repr(float(v)) for v in (pose.yaw_deg, pose.pitch_deg, pose.roll_deg)]),
     ]
 
@@ -104,14 +104,14 @@ def _row(face: FaceReading, placed: bool, full: bool) -> list[object]:
 def _number(text: str) -> float:
     value = float(text)
     if not abs(value) <= _LARGEST:
-        raise ValueError(f"{text} is too large, or no number")
+        raise ValueError(f"{text} is too large or not a number")
     return value
 
 
-def _shares(texts: Sequence[str]) -> NDArray[np.float32]:
+def _probabilities(texts: Sequence[str]) -> NDArray[np.float32]:
     values = np.array(texts, np.float32)
-    if values.shape != (len(EMOTIONS),) or not ((values >= 0) & (values <= _MOST_SHARE)).all():
-        raise ValueError("probabilities that are none")
+    if values.shape != (len(EMOTIONS),) or not ((values >= 0) & (values <= _MAX_PROBABILITY)).all():
+        raise ValueError("invalid probabilities")
     return values
 
 
@@ -121,12 +121,12 @@ def _face(row: Sequence[str]) -> FaceReading:
     pose, values = values[-len(_POSE) :], values[: -len(_POSE)]
     raw, smoothed = values[: len(EMOTIONS)], values[len(EMOTIONS) :]
     if label and label not in EMOTIONS:
-        raise ValueError(f"{label!r} is no expression")
+        raise ValueError(f"{label!r} is not an expression")
     return FaceReading(
         track_id=name,
         detection=Detection(Box(_number(x), _number(y), _number(w), _number(h)), _number(score), None),
-        raw=_shares(raw) if label else _NOTHING,
-        smoothed=_shares(smoothed) if label else _NOTHING,
+        raw=_probabilities(raw) if label else _UNKNOWN,
+        smoothed=_probabilities(smoothed) if label else _UNKNOWN,
         label=label,
         uncertain_below=float(below),
         pose=HeadPose(*(_number(v) for v in pose)) if pose[0] else None,

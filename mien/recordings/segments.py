@@ -1,7 +1,7 @@
-"""A recording cut into segments that are read each for itself.
+"""Splits a recording into segments that are read independently.
 
-A segment is a pure function of the file, the options and its number: every worker, in
-any order, gets the same. So nothing here depends on what was read before.
+The result of a segment depends only on the file, the options and the segment's number, so all
+workers get the same result in any order.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from mien.sources.video import open_video
 SEGMENT_S: Final = 30.0
 """Length of a segment in seconds of the recording."""
 WARM_UP_S: Final = 2.0
-"""A segment is read from so much earlier on, so that tracks and smoothing have settled where it begins."""
+"""Reading starts this many seconds before a segment, so that tracks and smoothing have settled at its start."""
 _SETTLED: Final = 5.0
-"""After so many time constants 99 % of a smoothed value is new."""
+"""Time constants after which 99 % of a smoothed value comes from new input."""
 _BACK_S: Final = (1.0, 10.0)
-"""How far before a frame a file is entered; a keyframe's neighbours are whole by then."""
+"""Seconds before the wanted frame to seek to, tried in this order; frames near a keyframe may be incomplete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of a recording.
+    """A segment of a recording.
 
     Attributes:
         number: from 1.
-        warm: number of the frame that reading begins with.
-        first: number of the first frame that counts.
-        stamps_ms: (M,) float64, the container's times of the frames from ``warm`` on, in milliseconds.
-        t_s: (M,) float64, their times in seconds.
-        interval_s: (M,) float64, how much time each stands for.
-        in_order: whether the container's times grow, so that a frame can be found by its time.
+        warm: number of the frame at which reading starts.
+        first: number of the first frame of the segment.
+        stamps_ms: (M,) float64, presentation times of the container from frame ``warm`` on, in milliseconds.
+        t_s: (M,) float64, repaired times of these frames in seconds.
+        interval_s: (M,) float64, durations of these frames in seconds.
+        in_order: whether the container's times increase, so that a frame can be found by its time.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Segment:
 
     @property
     def frames(self) -> int:
-        """How many frames count."""
+        """Number of frames, without the warm-up."""
         return self.warm + len(self.t_s) - self.first
 
     @property
@@ -64,7 +64,7 @@ class Segment:
 
 
 def warm_up_s(smoothing_s: float) -> float:
-    """Return how much earlier a segment is read from, in seconds.
+    """Return the warm-up before a segment in seconds.
 
     >>> warm_up_s(0.4), warm_up_s(2.0)
     (2.0, 10.0)
@@ -73,12 +73,12 @@ def warm_up_s(smoothing_s: float) -> float:
 
 
 def split(times: FrameTimes, segment_s: float, warm_s: float) -> list[Segment]:
-    """Return the segments of a recording; each frame counts in exactly one, and none is empty.
+    """Return the segments of a recording. Each frame belongs to exactly one, and none is empty.
 
     Args:
-        times: the recording's frames.
+        times: the times of the recording's frames.
         segment_s: length of a segment in seconds.
-        warm_s: how much earlier each is read from.
+        warm_s: warm-up before each segment in seconds.
     """
     slots = np.floor((times.t_s - times.t_s[0]) / segment_s).astype(np.int64)
     firsts = np.flatnonzero(np.diff(slots, prepend=-1))
@@ -102,10 +102,10 @@ def split(times: FrameTimes, segment_s: float, warm_s: float) -> list[Segment]:
 
 
 def segment_frames(path: Path, segment: Segment) -> Iterator[Frame]:
-    """Yield a segment's frames, those before it first: byte for byte what a reading from the file's start gives.
+    """Yield the frames of a segment, starting with its warm-up, identical to those of sequential decoding.
 
     Raises:
-        DataError: the file is not what it was when its times were read.
+        DataError: the file was changed after its frame times were read.
     """
     reader = _positioned(path, segment)
     try:
@@ -118,19 +118,19 @@ def segment_frames(path: Path, segment: Segment) -> Iterator[Frame]:
 
 
 def _positioned(path: Path, segment: Segment) -> FrameReader:
-    """Return a reader at the segment's first frame: by a jump near it if that is reliable, else from the start."""
-    wanted_ms = float(segment.stamps_ms[0])
+    """Return a reader at the first frame of the warm-up: by seeking if that is reliable, else by decoding from the start."""
+    target_ms = float(segment.stamps_ms[0])
     reader = open_video(path, threads=1)
     for back_s in _BACK_S:
-        if not segment.in_order or wanted_ms <= 1000 * back_s:
+        if not segment.in_order or target_ms <= 1000 * back_s:
             break
-        if reader.seek(wanted_ms / 1000 - back_s):
+        if reader.seek(target_ms / 1000 - back_s):
             count = 0
-            while reader.advance() and 1000 * reader.stamp_s <= wanted_ms:
-                if 1000 * reader.stamp_s == wanted_ms and count:
+            while reader.advance() and 1000 * reader.stamp_s <= target_ms:
+                if 1000 * reader.stamp_s == target_ms and count:
                     return reader
-                count += 1  # the filter that de-interlaces looks at the frame before
-        reader.close()  # the jump led too far, or to other times than a reading from the start
+                count += 1  # the deinterlacing filter needs the previous frame
+        reader.close()  # seeking went too far, or gave other times than sequential decoding
         reader = open_video(path, threads=1)
     for number in range(segment.warm + 1):
         if not reader.advance():
@@ -140,4 +140,4 @@ def _positioned(path: Path, segment: Segment) -> FrameReader:
 
 
 def _changed(path: Path, number: int) -> DataError:
-    return DataError(f"frame {number} of {path} has moved; the file was changed. Start over with --overwrite")
+    return DataError(f"{path} was changed during the analysis (frame {number} differs). Start over with --overwrite")

@@ -1,4 +1,4 @@
-"""What a run over recordings is made of."""
+"""Settings of an analysis of recordings."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ from mien.sessions.layout import ANALYSES
 ENDINGS: Final = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp"}
 )
-"""What is taken for a video in a folder; a file that is named is tried whatever it is called."""
-_MOST_WORKERS: Final = 256
+"""File name endings that count as videos in a folder. Files named explicitly are always tried."""
+_MAX_WORKERS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class AnalyzeSettings:
-    """How recordings are analysed.
+    """Settings of an analysis of recordings.
 
     Attributes:
-        recordings: the recordings, or folders of them.
-        out: each recording gets a folder of its name in here.
-        model: a packaged bundle's name or a bundle's path.
-        annotate: draw what was read into a copy of each recording.
-        blur_faces: hide faces in that copy.
-        workers: processes on this computer.
-        dask: address of a Dask scheduler that works instead, "" for none.
-        smoothing_s: time constant of the smoothing in seconds, 0 for none.
-        deployment: the declaration of who uses it on whom; None for the one that holds here (``policy_here``).
-        person: who is in the recordings, as the consent ledger calls them; "" where nobody is named.
-        again: start over where an analysis is there already.
-        states: ask the rules for learning states too, which is experimental; else what can be seen is all they say.
-        rules: a file of rules; None for those that come with Mien.
-        segment_s: length of the parts that are kept through a stop, in seconds of the recording.
+        recordings: files, or folders of files.
+        out: parent folder of the results; each recording gets a folder named after it.
+        model: name of a packaged bundle, or path of a bundle.
+        annotate: whether to write an annotated copy of each recording.
+        blur_faces: whether to blur faces in the annotated copy.
+        workers: number of processes on this computer, 1 to 256.
+        dask: address of a Dask scheduler to use instead; "" for none.
+        smoothing_s: time constant of the smoothing in seconds, 0 to 60; 0 disables it.
+        deployment: file of the deployment declaration; None for the one that applies here (``policy_here``).
+        person: participant ID in the consent ledger; "" if no participant is named.
+        again: whether to overwrite existing analyses.
+        states: whether to evaluate rules about learning states (experimental); otherwise only observable signs.
+        rules: a rules file; None for the default rules.
+        segment_s: length of a segment in seconds, 0.1 to 3600; an interrupted analysis resumes after the last one finished.
+
+    Raises:
+        UsageError: a value is out of range.
     """
 
     recordings: tuple[Path, ...]
@@ -60,8 +63,8 @@ class AnalyzeSettings:
     def __post_init__(self) -> None:
         if not self.recordings:
             raise UsageError("no recording given; pass at least one file or folder")
-        if not 1 <= self.workers <= _MOST_WORKERS:
-            raise UsageError(f"workers is {self.workers}; it must be 1 to {_MOST_WORKERS}")
+        if not 1 <= self.workers <= _MAX_WORKERS:
+            raise UsageError(f"workers is {self.workers}; it must be 1 to {_MAX_WORKERS}")
         if not 0 <= self.smoothing_s <= 60:
             raise UsageError(f"smoothing is {self.smoothing_s:g} s; it must be 0 to 60 s")
         if not 0.1 <= self.segment_s <= 3600:
@@ -69,19 +72,19 @@ class AnalyzeSettings:
         if self.blur_faces and not self.annotate:
             raise UsageError("--blur-faces blurs the annotated video, so it needs --annotate")
         if self.dask and "://" not in self.dask:
-            raise UsageError(f"dask is {self.dask!r}; it must be a scheduler's address, as in tcp://127.0.0.1:8786")
+            raise UsageError(f"dask is {self.dask!r}; it must be the address of a scheduler, such as tcp://127.0.0.1:8786")
         if not is_unicode(str(self.out)):
-            raise UsageError(f"out is {str(self.out)!r}; it must be a name in UTF-8")
+            raise UsageError(f"out is {str(self.out)!r}; it must be valid UTF-8")
         if self.out.exists() and not self.out.is_dir():
-            raise UsageError(f"out is {self.out}, which is a file; name a folder")
+            raise UsageError(f"out is {self.out}, which is a file; choose a folder")
 
 
 def named_recordings(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """Return each recording with the folder of its results, in the order given, those of a folder by name.
+    """Return each recording and the folder of its results, in the order given; files of a folder are sorted by name.
 
     Raises:
-        DataError: a path is not there, or a folder has no video.
-        UsageError: two recordings would go to one folder.
+        DataError: a path does not exist, or a folder contains no video.
+        UsageError: a path is a URL, or two recordings would be written to the same folder.
     """
     recordings: list[Path] = []
     for path in paths:
@@ -106,7 +109,7 @@ def named_recordings(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]
 
 
 def _folder_name(recording: Path) -> str:
-    r"""Return the name of a recording's folder: its own without ending; bytes that are not UTF-8 as in URLs.
+    r"""Return the name of a recording's folder: the file name without its ending, with non-UTF-8 bytes percent-encoded.
 
     >>> _folder_name(Path("lessons/caf\udce9.mp4"))
     'caf%E9'

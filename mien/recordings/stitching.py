@@ -1,7 +1,7 @@
-"""One name for a face over all segments of a recording.
+"""Matches tracks across the segments of a recording.
 
-Neighbouring segments have one frame in common: the last of the one is read again before the
-other begins. Who is in the same place of the same picture is the same face.
+Neighbouring segments share one frame: the last frame of a segment is read again before the next one.
+Faces whose boxes overlap in that frame are the same face.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from mien.vision.tracker import random_name
 
 _MIN_IOU: Final = 0.3
 _FORBIDDEN: Final = 10.0
-"""Cost of a pair that cannot be; true costs are between -1 and 0."""
+"""Cost of an impossible pair; all other costs are between -1 and 0."""
 
 
 class Stitcher:
-    """Gives the faces of one segment after the other their names.
+    """Assigns recording-wide track names to the faces of consecutive segments.
 
     Args:
-        random: source of the names that two segments came upon by chance; seeded, so that a
-            recording put together again gives the same.
+        random: random generator for a new name if two segments use the same one by chance; seeded, so that
+            results are reproducible.
     """
 
     def __init__(self, random: Random) -> None:
@@ -36,10 +36,10 @@ class Stitcher:
         self._last: FrameResult | None = None
 
     def segment(self, results: Iterable[FrameResult], first: int) -> Iterator[FrameResult]:
-        """Yield the frames of the next segment with the names that hold.
+        """Yield the frames of the next segment with recording-wide track names.
 
         Args:
-            results: its frames, the last one of the segment before at the head.
+            results: its frames, preceded by the last frame of the previous segment.
             first: number of its first frame.
         """
         names: dict[str, str] = {}
@@ -55,7 +55,7 @@ class Stitcher:
             yield self._last
 
     def _matched(self, seam: FrameResult) -> dict[str, str]:
-        """Return what the faces of the common frame were called before, by what they are called now."""
+        """Return the names of the previous segment by those of the next one, for faces in the shared frame."""
         if self._last is None or self._last.index != seam.index:
             return {}
         before: tuple[FaceReading, ...] = self._last.faces
@@ -67,9 +67,9 @@ class Stitcher:
                     cost[i, j] = -iou
         return {seam.faces[j].track_id: before[i].track_id for i, j in assign(cost) if cost[i, j] < _FORBIDDEN}
 
-    def _new(self, wish: str) -> str:
-        """Return a name that nobody had in this recording."""
-        while wish in self._used:
-            wish = random_name(self._random)
-        self._used.add(wish)
-        return wish
+    def _new(self, name: str) -> str:
+        """Return ``name``, or a random one if it is already used in this recording."""
+        while name in self._used:
+            name = random_name(self._random)
+        self._used.add(name)
+        return name

@@ -1,7 +1,7 @@
-"""The folder of a recording from the first finished segment to the last file.
+"""The folder in which a recording is analysed, and in which interrupted analyses are resumed.
 
-What was finished stays through any stop. It is taken up again only by a run that would have
-made the same: the file and the options stand beside it and are compared.
+Finished segments survive any interruption. An analysis is only resumed with the same file and
+options, which are stored in the folder and compared.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ COMPARED: Final = "made_with"
 
 
 class WorkFolder:
-    """Where one recording is analysed.
+    """The folder of the analysis of one recording.
 
     Args:
-        folder: made by ``begin``.
+        folder: the folder; created by ``taken`` or ``begin``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,41 +49,41 @@ class WorkFolder:
 
     @property
     def finished(self) -> dict[str, Any] | None:
-        """What a finished analysis says of itself; None where there is none."""
+        """The document of a finished analysis; None if there is none."""
         return _document(self.folder / ANALYSIS_NAME, _Finished)
 
     @property
     def begun(self) -> dict[str, Any] | None:
-        """What a started analysis says of itself; None where there is none."""
+        """The document of an unfinished analysis; None if there is none."""
         return _document(self._segments / _BEGUN_NAME, _Begun)
 
     def check(self, made_with: Mapping[str, Any]) -> None:
-        """Refuse a run whose file or options are not those of what is there.
+        """Check that the file and options are those of the existing analysis, if there is one.
 
         Raises:
-            UsageError: they differ; all differences are named.
+            UsageError: they differ; the message lists all differences.
         """
-        there = self.finished or self.begun
-        if there is None:
+        existing = self.finished or self.begun
+        if existing is None:
             return
-        before = there.get(COMPARED, {})
+        before = existing.get(COMPARED, {})
         names = dict.fromkeys([*before, *made_with])
         differences = [f"{n} was {before.get(n)}, is {made_with.get(n)}" for n in names if before.get(n) != made_with.get(n)]
         if differences:
             raise UsageError(
                 f"{self.folder} holds an analysis with other settings ({'; '.join(differences)}). Use the same file and "
-                "options, name another folder with --out, or start over with --overwrite"
+                "options, choose another folder with --out, or start over with --overwrite"
             )
 
     def begin(self, document: Mapping[str, Any], again: bool) -> None:
-        """Make room, and write down what is begun; what is there already and fits is left as it is.
+        """Prepare the folder for a new analysis, or keep an unfinished one to resume it.
 
         Args:
-            document: what a later run must agree with, under ``COMPARED``, and what it takes over.
+            document: the values that a resumed run must match (``COMPARED``) and reuse.
             again: start over; a finished analysis is moved into ``earlier-N``.
 
         Raises:
-            DeviceError: the disk refuses.
+            DeviceError: the folder cannot be written.
         """
         try:
             if again or self.begun is None:
@@ -98,10 +98,10 @@ class WorkFolder:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Keep other programs from the folder until the block ends.
+        """Lock the folder against other programs for the duration of the block.
 
         Raises:
-            DeviceError: another program works there.
+            DeviceError: another program holds the lock, or the folder cannot be written.
         """
         try:
             descriptor = open_private(self._segments / _LOCK_NAME, os.O_RDWR | os.O_CREAT)
@@ -115,12 +115,12 @@ class WorkFolder:
             try:
                 yield
             finally:
-                delete_half_written(self.folder)  # of a worker that was stopped while it drew
+                delete_half_written(self.folder)  # files of a worker that was stopped while writing
         finally:
             os.close(descriptor)
 
     def keep_times(self, times: FrameTimes) -> None:
-        """Keep when the recording's frames stand."""
+        """Store the times of the recording's frames."""
         with atomic_path(self._segments / _TIMES_NAME, private=True) as temporary:
             np.savez(
                 temporary,
@@ -132,7 +132,7 @@ class WorkFolder:
 
     @property
     def times(self) -> FrameTimes | None:
-        """When the recording's frames stand; None where nobody has looked yet."""
+        """The times of the recording's frames; None if they have not been determined."""
         path = self._segments / _TIMES_NAME
         if not path.is_file():
             return None
@@ -142,10 +142,10 @@ class WorkFolder:
             raise DataError(f"{path} cannot be read ({error}). Start over with --overwrite") from error
 
     def keep(self, number: int, text: str) -> None:
-        """Keep a finished segment.
+        """Store the rows of a finished segment.
 
         Raises:
-            DeviceError: the disk refuses, or the folder was removed while the analysis ran.
+            DeviceError: the file cannot be written, or the folder was removed during the analysis.
         """
         if not self._segments.is_dir():
             raise StorageError(f"{self.folder} was removed while the analysis ran")
@@ -165,10 +165,10 @@ class WorkFolder:
             raise DataError(f"{self._path(number)} is not a complete segment ({error}). Start over with --overwrite") from error
 
     def clear_results(self) -> None:
-        """Delete what a killed run had begun to put together.
+        """Delete the incomplete results of a killed run.
 
         Raises:
-            DeviceError: the disk refuses.
+            DeviceError: a file cannot be deleted.
         """
         try:
             for name in ALL_NAMES:
@@ -177,18 +177,18 @@ class WorkFolder:
             raise DeviceError(f"cannot delete {error.filename}: {error.strerror}") from error
 
     def finish(self, document: Mapping[str, Any]) -> None:
-        """Write down that all is there; from now on the segments are of no use.
+        """Mark the analysis as finished; its segments are no longer needed.
 
         Raises:
-            DeviceError: the disk refuses.
+            DeviceError: the file cannot be written.
         """
         write_json(self.folder / ANALYSIS_NAME, document, private=True)
 
     def clear_segments(self) -> None:
-        """Delete the segments, once nobody works here any more.
+        """Delete the segments of a finished analysis.
 
         Raises:
-            DeviceError: the disk refuses.
+            DeviceError: a file cannot be deleted.
         """
         try:
             delete_segments(self.folder)
@@ -201,18 +201,18 @@ class WorkFolder:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """What is written down of an analysis that was begun."""
+    """The document of an analysis that was started."""
 
     made_with: dict[str, Any]
     started_at: str
 
     def __post_init__(self) -> None:
-        SessionRecord("checked", datetime.fromisoformat(self.started_at))  # a moment that a session can begin at
+        SessionRecord("checked", datetime.fromisoformat(self.started_at))  # raises for a start outside the valid range
 
 
 @dataclass(frozen=True, slots=True)
 class _Finished(_Begun):
-    """What is written down of an analysis that is finished."""
+    """The document of a finished analysis."""
 
     frames: int
     video_s: float
@@ -224,12 +224,12 @@ def _times(arrays: Mapping[str, NDArray[Any]]) -> FrameTimes:
     """Return the times of a recording from its arrays.
 
     Raises:
-        ValueError: they are not three columns of as many times, that never run back, and what is missing.
+        ValueError: an array is missing or has the wrong shape, or times decrease or are not finite.
     """
     columns = [arrays.get(name) for name in ("stamps_ms", "t_s", "interval_s")]
     damage = arrays.get("damage")
     if damage is None or damage.shape != (3,) or any(each is None or each.ndim != 1 or not each.size for each in columns):
-        raise ValueError("not the times of a recording")
+        raise ValueError("not frame times")
     stamps_ms, t_s, interval_s = (np.asarray(each, np.float64) for each in columns)
     whole = len(stamps_ms) == len(t_s) == len(interval_s) and (np.diff(t_s) >= 0).all() and (interval_s >= 0).all()
     if not whole or not all((abs(each) <= _LATEST).all() for each in (stamps_ms, t_s, interval_s, damage.astype(np.float64))):
@@ -239,10 +239,10 @@ def _times(arrays: Mapping[str, NDArray[Any]]) -> FrameTimes:
 
 
 def _document(path: Path, form: type[_Begun]) -> dict[str, Any] | None:
-    """Return a JSON object with the fields of ``form``, None where there is no file.
+    """Return a JSON object with the fields of ``form``; None if there is no file.
 
     Raises:
-        DataError: it is something else.
+        DataError: the file cannot be read, or is not such an object.
     """
     try:
         document: dict[str, Any] = conform(load_json(path), dict[str, Any], path.name)

@@ -1,7 +1,7 @@
-"""Who does the work: this process, processes beside it, or a Dask cluster.
+"""Executors of the analysis: this process, a pool of processes, or a Dask cluster.
 
-All take the same tasks, which depend on nothing but what they are given, so a task whose
-worker died is simply given to another. A task whose workers keep dying is given up and named.
+Tasks depend only on their arguments, so the task of a worker that died is given to another one. A
+task whose workers die repeatedly fails.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from mien.errors import DeviceError, MienError, require
 from mien.stops import block_signals, leave_signals_to_parent
 
 _CHANCES: Final = 4
-"""A task is given to so many workers before it is taken to be what kills them."""
-_ENDING_S: Final = 5.0
+"""Number of workers that a task is given to before it is assumed to kill them."""
+_TERMINATE_S: Final = 5.0
 
 
 @dataclass(slots=True)
 class Job:
-    """A task, and what happens with its answer.
+    """A task and its callbacks.
 
     Attributes:
-        function: a function of a module, of the arguments alone.
-        arguments: what it is called with.
-        done: takes the answer.
-        failed: takes what went wrong.
-        wanted: whether anybody still asks for the answer.
-        chances: workers it may still be given to.
+        function: a module-level function whose result depends only on its arguments.
+        arguments: its arguments.
+        done: called with the result.
+        failed: called with the error.
+        wanted: returns whether the result is still needed; called before the task starts.
+        chances: number of workers that the task may still be given to.
     """
 
     function: Callable[..., Any]
@@ -48,12 +48,12 @@ class Job:
 
 
 class Workers:
-    """Runs jobs; the first in the queue goes first.
+    """Runs the jobs of a queue in order.
 
     Args:
-        open_executor: opens what runs tasks; called again when it broke.
-        lanes: how many tasks run at once.
-        dead: what is raised when a worker died.
+        open_executor: returns a new executor; called again after one is broken.
+        lanes: number of tasks that run at the same time.
+        dead: exceptions that mean that a worker died.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Workers:
         """Run all jobs.
 
         Args:
-            jobs: the queue; answers may add to it.
-            more: adds what comes next when the queue is empty; returns False where nothing comes.
+            jobs: the queue; callbacks may add to it.
+            more: called when the queue is empty to add jobs; returns False if there are no more.
         """
         running: dict[Future[Any], Job] = {}
         while jobs or running or more():
@@ -81,7 +81,7 @@ class Workers:
                     continue
                 try:
                     running[self._executor.submit(job.function, *job.arguments)] = job
-                except self._dead:  # between two tasks
+                except self._dead:  # a worker died between two tasks
                     jobs.appendleft(job)
                     broken = True
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -95,20 +95,20 @@ class Workers:
                 running.clear()
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Shut the executor down."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def stop(self) -> None:
-        """End what runs at once."""
+        """Terminate running tasks immediately."""
         children = set(multiprocessing.active_children()) - self._before
         for child in children:
             child.terminate()
-        for child in children:  # what they were writing is removed behind this
-            child.join(_ENDING_S)
+        for child in children:  # the caller then deletes their temporary files
+            child.join(_TERMINATE_S)
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _hand_over(self, future: Future[Any], job: Job) -> bool:
-        """Give a task's answer to its job; return False where its worker died before there was one."""
+        """Pass a task's result or error to its job; return False if its worker died first."""
         try:
             job.done(future.result())
         except MienError as error:
@@ -120,7 +120,7 @@ class Workers:
         return True
 
     def _renew(self, lost: list[Job], jobs: deque[Job]) -> None:
-        """Put what was lost back into the queue, and open new workers."""
+        """Put the jobs of dead workers back into the queue and open a new executor."""
         for job in reversed(lost):
             job.chances -= 1
             if job.chances > 0:
@@ -131,16 +131,16 @@ class Workers:
         self._executor = self._open()
 
 
-class _Pool(ProcessPoolExecutor):
-    """Processes that hear no signal while they start: a Ctrl-C in the terminal reaches them as well."""
+class _ProcessPool(ProcessPoolExecutor):
+    """A process pool that blocks signals while workers start, since Ctrl-C in a terminal reaches them too."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with block_signals():  # a worker is started when there is something for it to do
+        with block_signals():  # workers are started on demand
             return super().submit(fn, *args, **kwargs)
 
 
-class _Here(Executor):
-    """Does every task at once, in this process."""
+class _InProcessExecutor(Executor):
+    """Runs every task immediately in this process."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -151,15 +151,15 @@ class _Here(Executor):
         return future
 
 
-class _Cluster(Executor):
-    """Hands every task to a Dask cluster, which gives it to another worker when one dies.
+class _DaskExecutor(Executor):
+    """Submits tasks to a Dask cluster, which reassigns the tasks of dead workers.
 
     Args:
-        client: connected.
+        client: a connected ``distributed.Client``.
     """
 
     def __init__(self, client: Any) -> None:
-        self._executor = client.get_executor(pure=False)  # an answer is taken once: nothing is to be remembered
+        self._executor = client.get_executor(pure=False)  # results are used once, so caching is of no use
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = self._executor.submit(fn, *args, **kwargs)
@@ -174,8 +174,8 @@ def open_workers(count: int, dask: str = "") -> Iterator[Workers]:
     """Yield the workers.
 
     Args:
-        count: processes on this computer; 1 for this one alone.
-        dask: address of a cluster's scheduler instead, "" for none.
+        count: number of processes on this computer; 1 runs everything in this process.
+        dask: address of a Dask scheduler to use instead; "" for none.
 
     Raises:
         DeviceError: the cluster cannot be reached, or the package for it is not installed.
@@ -184,10 +184,10 @@ def open_workers(count: int, dask: str = "") -> Iterator[Workers]:
         with _cluster(dask) as workers:
             yield workers
         return
-    workers = Workers(_Here if count == 1 else lambda: _pool(count), count)
+    workers = Workers(_InProcessExecutor if count == 1 else lambda: _pool(count), count)
     try:
         yield workers
-    except BaseException:  # Ctrl-C too: nobody waits for what runs
+    except BaseException:  # including Ctrl-C
         workers.stop()
         raise
     workers.close()
@@ -195,14 +195,14 @@ def open_workers(count: int, dask: str = "") -> Iterator[Workers]:
 
 def _pool(count: int) -> ProcessPoolExecutor:
     if hasattr(signal, "SIGHUP"):
-        with block_signals():  # multiprocessing's own helper ignores the other signals, but not the end of the terminal
+        with block_signals():  # the resource tracker does not ignore SIGHUP itself
             resource_tracker.ensure_running()
-    # spawn: a forked child would inherit the threads' locks of OpenCV and ONNX Runtime, and none of their threads
-    return _Pool(count, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+    # spawn: a forked child would inherit locks of OpenCV and ONNX Runtime, but not the threads that release them
+    return _ProcessPool(count, multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
 
 def _begin_worker() -> None:
-    """Leave signals to the parent, and end with it, however it ends."""
+    """Leave signals to the parent, and exit when it ends in any way."""
     leave_signals_to_parent()
     threading.Thread(target=_end_with_parent, name="mien-parent", daemon=True).start()
 
@@ -225,7 +225,7 @@ def _cluster(address: str) -> Iterator[Workers]:
         raise DeviceError(f"no Dask scheduler answers at {address} ({error}). Start one with: dask scheduler") from error
     try:
         lanes = max(1, sum(client.nthreads().values()))
-        workers = Workers(lambda: _Cluster(client), 2 * lanes, (BrokenExecutor, KilledWorker))
+        workers = Workers(lambda: _DaskExecutor(client), 2 * lanes, (BrokenExecutor, KilledWorker))
         yield workers
     finally:
         with suppress(OSError, TimeoutError):

@@ -1,1 +1,1 @@
-"""Where frames come from: cameras, network streams, recordings, pictures and the built-in demo."""
+"""Sources of frames: cameras, network streams, recordings, pictures and the built-in demo."""

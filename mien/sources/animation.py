@@ -1,4 +1,4 @@
-"""Pictures read as recordings: animated WebP and PNG through Pillow; any other picture is one frame."""
+"""Reads pictures as recordings: animated WebP and PNG through Pillow; any other picture is a single frame."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from mien.vision.pictures import as_bgr
 ANIMATED_ENDINGS: Final = frozenset({".webp", ".png", ".apng"})
 _STEP_S: Final = 0.04
 _DEFAULT_S: Final = 0.1
-"""How long browsers show a frame for which the file gives no time."""
+"""Duration of a frame for which the file states none, as in browsers."""
 
 
 class AnimationReader:
-    """The frames of an animated picture, or a still one as a single frame.
+    """Reads the frames of an animated picture, or a still picture as a single frame.
 
     Args:
         path: the picture.
 
     Attributes:
-        total: number of frames; 0 if it is not a picture.
-        step_s: how long the first frame is shown, in seconds.
-        stamp_s: presentation time of the current frame, in seconds.
+        total: number of frames; 0 if the file is not a picture.
+        step_s: duration of the first frame in seconds.
+        stamp_s: presentation time of the current frame in seconds.
+
+    Raises:
+        DataError: the picture has too many pixels.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +57,7 @@ class AnimationReader:
         if self._animation is not None:
             try:
                 self._animation.seek(self._next)
-                self._animation.load()  # its duration is known only then
+                self._animation.load()  # sets the duration
             except (EOFError, OSError, SyntaxError, ValueError):
                 return False
             self._next_s += _duration_s(self._animation)
@@ -65,7 +68,7 @@ class AnimationReader:
         """Return the current frame as (H, W, 3) uint8 BGR.
 
         Raises:
-            DataError: it cannot be decoded.
+            DataError: the frame cannot be decoded.
         """
         if self._animation is not None:
             return as_bgr(self._animation)
@@ -74,7 +77,7 @@ class AnimationReader:
         return self._still
 
     def seek(self, stamp_s: float) -> bool:
-        return False  # a frame is drawn over those before it
+        return False  # each frame is drawn over the previous ones
 
     def packets(self) -> PacketReport:
         return PacketReport()
@@ -85,7 +88,7 @@ class AnimationReader:
 
 
 def is_animated(path: Path) -> bool:
-    """Return whether a picture has several frames that Pillow reads."""
+    """Return whether a file is an animated picture that Pillow can read."""
     image = _opened(path)
     if image is None:
         return False
@@ -94,10 +97,10 @@ def is_animated(path: Path) -> bool:
 
 
 def _opened(path: Path) -> Image.Image | None:
-    """Return an animated picture, None if it is something else.
+    """Return an animated picture; None if the file is something else.
 
     Raises:
-        DataError: it has more pixels than are read.
+        DataError: the picture has too many pixels.
     """
     if path.suffix.lower() not in ANIMATED_ENDINGS:
         return None
@@ -118,6 +121,6 @@ def _opened(path: Path) -> Image.Image | None:
 
 
 def _duration_s(image: Image.Image) -> float:
-    """Return how long the current frame is shown, in seconds."""
+    """Return the duration of the current frame in seconds."""
     duration_ms = image.info.get("duration", 0)
     return float(duration_ms) / 1000 if isinstance(duration_ms, (int, float)) and duration_ms > 0 else _DEFAULT_S

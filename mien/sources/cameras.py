@@ -1,7 +1,7 @@
-"""The cameras of this machine: which are here, which one is meant, and why one cannot be had.
+"""Lists and opens the cameras of this computer, and explains why one is unavailable.
 
 Names come from Linux's video4linux, and from cv2-enumerate-cameras on macOS and Windows. OpenCV
-tells nothing but that an opening failed, so the reasons are looked for here.
+only reports that opening failed, so this module determines the reason.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _NAMES: Final = Path("/sys/class/video4linux")
 _NODES: Final = Path("/dev")
 _PROCESSES: Final = Path("/proc")
 _LISTING: Final = {"darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_MSMF}
-"""The backend by whose order OpenCV counts cameras, where there is no video4linux."""
+"""OpenCV backends whose camera order defines the indices, on systems without video4linux."""
 _ALLOW: Final = {
-    "darwin": "allow it to your terminal in System Settings, Privacy & Security",
-    "win32": "allow it to desktop apps in Settings, Privacy",
+    "darwin": "allow your terminal to use it in System Settings, Privacy & Security",
+    "win32": "allow desktop apps to use it in Settings, Privacy",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A camera of this machine: its index, and the name its driver gives it."""
+    """A camera of this computer: its index and the name reported by its driver."""
 
     index: int
     name: str
@@ -43,11 +43,11 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class CameraOptions:
-    """What a camera is asked for; it gives what it can.
+    """Options requested from a camera, which may deliver something else.
 
     Attributes:
-        size: width and height in pixels; None for its own choice.
-        fps: frames a second; 0 for its own choice.
+        size: width and height in pixels; None for the camera's default.
+        fps: frames per second; 0 for the camera's default.
     """
 
     size: tuple[int, int] | None = None
@@ -55,10 +55,10 @@ class CameraOptions:
 
 
 def list_cameras(names: Path = _NAMES) -> tuple[Camera, ...]:
-    """Return the cameras that the system lists, by index; empty where it keeps no list.
+    """Return the cameras that the system lists, sorted by index; empty if it has no list.
 
     Args:
-        names: the folder of Linux's list.
+        names: video4linux's folder of devices.
     """
     if sys.platform in _LISTING:
         return _enumerated(_LISTING[sys.platform])
@@ -66,16 +66,16 @@ def list_cameras(names: Path = _NAMES) -> tuple[Camera, ...]:
     for node in names.glob("video*"):
         try:
             name, part = (node / "name").read_text().strip(), (node / "index").read_text().strip()
-        except OSError:  # unplugged at this moment
+        except OSError:  # just unplugged
             continue
-        # most cameras have a second node of the same name, which carries no picture
+        # most cameras have a second node of the same name that delivers no video
         if part == "0" and node.name.removeprefix("video").isdecimal():
             found.append(Camera(int(node.name.removeprefix("video")), visible(name)))
     return tuple(sorted(found, key=lambda camera: camera.index))
 
 
 def _enumerated(backend: int) -> tuple[Camera, ...]:
-    """Return the cameras by the order of one of OpenCV's backends; empty where the list cannot be had."""
+    """Return the cameras in the order of an OpenCV backend; empty if cv2-enumerate-cameras is not installed."""
     try:
         from cv2_enumerate_cameras import enumerate_cameras
     except ImportError:
@@ -84,10 +84,10 @@ def _enumerated(backend: int) -> tuple[Camera, ...]:
 
 
 def find_camera(part: str, cameras: tuple[Camera, ...]) -> Camera | None:
-    """Return the camera whose name contains ``part``, in capitals or not; None where none does.
+    """Return the camera whose name contains ``part``, ignoring case; None if there is none.
 
     Raises:
-        UsageError: there are several, and none of them is called exactly that.
+        UsageError: several names contain it, and none equals it.
     """
     wanted = part.strip().lower()
     found = [camera for camera in cameras if wanted and wanted in camera.name.lower()]
@@ -102,18 +102,22 @@ def find_camera(part: str, cameras: tuple[Camera, ...]) -> Camera | None:
 
 
 def listed(cameras: tuple[Camera, ...] | list[Camera]) -> str:
-    """Return the cameras for a sentence."""
+    """Return the cameras as a comma-separated list, or "none"."""
     return ", ".join(map(str, cameras)) or "none"
 
 
 class CameraDevice:
-    """A camera that can be opened again, also where it comes back under another index.
+    """A camera that can be reopened, even if it reappears under another index.
 
     Args:
-        index: which one, as OpenCV counts.
+        index: OpenCV's index of the camera.
         options: requested size and frame rate.
-        names: the system's list of cameras.
-        nodes: the folder of the device files.
+        names: video4linux's folder of devices.
+        nodes: folder of the device files.
+
+    Attributes:
+        name: display name.
+        notice: how the delivered size and frame rate differ from the requested ones, or "".
     """
 
     def __init__(self, index: int, options: CameraOptions, names: Path = _NAMES, nodes: Path = _NODES) -> None:
@@ -121,12 +125,12 @@ class CameraDevice:
         self._options = options
         self._names, self._nodes = names, nodes
         known = {camera.index: camera.name for camera in list_cameras(names)}
-        self._called = known.get(index, "")
-        self.name = f"camera {index}" + (f", {self._called}" if self._called else "")
+        self._driver_name = known.get(index, "")
+        self.name = f"camera {index}" + (f", {self._driver_name}" if self._driver_name else "")
         self.notice = ""
 
     def ask_permission(self) -> None:
-        """Let a Mac ask its user whether the camera may be used; it does so only for a program's first thread."""
+        """On macOS, trigger the system's permission dialog, which only works on the main thread."""
         if sys.platform == "darwin":
             cv2.VideoCapture(self._index).release()
 
@@ -137,28 +141,28 @@ class CameraDevice:
         return decoder
 
     def index(self) -> int:
-        """Return where the camera is now: a camera plugged in again may have got another index."""
+        """Return the current index of the camera, which may change when it is reconnected."""
         here = list_cameras(self._names)
-        if any(camera.index == self._index and camera.name == self._called for camera in here):
+        if any(camera.index == self._index and camera.name == self._driver_name for camera in here):
             return self._index
-        twins = [camera.index for camera in here if camera.name == self._called]
+        twins = [camera.index for camera in here if camera.name == self._driver_name]
         return twins[0] if len(twins) == 1 else self._index
 
     def ask(self, decoder: Decoder) -> None:
         """Request the options; differences are described in ``notice``."""
         size, fps = self._options.size, self._options.fps
         if size is not None:
-            # uncompressed pictures of this size would not fit through most cables at a useful rate
+            # uncompressed frames of this size exceed the bandwidth of USB 2 at useful frame rates
             decoder.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
             decoder.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
             decoder.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
         if fps:
             decoder.set(cv2.CAP_PROP_FPS, fps)
-        given = (int(decoder.get(cv2.CAP_PROP_FRAME_WIDTH)), int(decoder.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+        delivered = (int(decoder.get(cv2.CAP_PROP_FRAME_WIDTH)), int(decoder.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         rate = decoder.get(cv2.CAP_PROP_FPS)
         differences = []
-        if size is not None and given != size:
-            differences.append(f"{given[0]}x{given[1]} pixels, not {size[0]}x{size[1]}")
+        if size is not None and delivered != size:
+            differences.append(f"{delivered[0]}x{delivered[1]} pixels, not {size[0]}x{size[1]}")
         if fps and rate > 0 and abs(rate - fps) > 1:
             differences.append(f"{rate:g} frames a second, not {fps:g}")
         self.notice = f"{self.name} gives {' and '.join(differences)}" if differences else ""
@@ -167,27 +171,27 @@ class CameraDevice:
         return camera_problem(self.index(), list_cameras(self._names), self._nodes)
 
 
-def camera_problem(index: int, here: tuple[Camera, ...] = (), nodes: Path = _NODES, processes: Path = _PROCESSES) -> str:
-    """Return why a camera cannot be had, as far as the system tells, and what to do.
+def camera_problem(index: int, available: tuple[Camera, ...] = (), nodes: Path = _NODES, processes: Path = _PROCESSES) -> str:
+    """Return why a camera cannot be used, as far as the system tells, and what to do.
 
     Args:
-        index: which camera.
-        here: the cameras there are.
-        nodes: the folder of the device files.
-        processes: the system's folder of processes.
+        index: OpenCV's index of the camera.
+        available: the available cameras.
+        nodes: folder of the device files.
+        processes: folder of the processes (procfs).
     """
     if not sys.platform.startswith("linux"):
         allow = _ALLOW.get(sys.platform, "allow programs to use it")
         return (
-            f"no camera {index}, or it is in use or blocked. Connect it, close programs that use it or {allow}; or --source demo"
+            f"no camera {index}, or it is in use or blocked. Connect it, close programs using it, {allow}, or use --source demo"
         )
     node = nodes / f"video{index}"
     if not node.exists():
-        return f"no camera {index} here (cameras: {listed(here)}). Plug it in, choose another, or use --source demo"
+        return f"no camera {index} here (cameras: {listed(available)}). Plug it in, choose another, or use --source demo"
     if not has_access(node, os.R_OK | os.W_OK):
         group = _group_of(node)
         return (
-            f"camera {index} may not be used: this user has no permission for {node}. Its users are the group {group}: "
+            f"camera {index} cannot be opened: this user has no permission for {node}. To join the group {group}, "
             f"run  sudo usermod -aG {group} $USER  and log in again"
         )
     holders = processes_using(node, processes)
@@ -197,7 +201,7 @@ def camera_problem(index: int, here: tuple[Camera, ...] = (), nodes: Path = _NOD
 
 
 def processes_using(node: Path, processes: Path = _PROCESSES) -> tuple[str, ...]:
-    """Return the programs, but this one, that have a file open, as far as this user may see; with process ids."""
+    """Return names and process ids of the other programs that have a file open, as far as this user may see them."""
     found = []
     for process in processes.glob("[0-9]*"):
         if process.name == str(os.getpid()):

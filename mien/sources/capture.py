@@ -1,8 +1,7 @@
-"""Sources that are live: a camera or a network stream, which may go away and come back.
+"""Live sources: a camera or a network stream, reconnected when the connection is lost.
 
-Losing a device does not end a session. The source says that it is lost, opens the device
-again, less and less often, and goes on where it was: on the same clock, with the next frame
-number. How a device is opened, and why it cannot be, is the device's own knowledge.
+Losing a device does not end a session. The source reports the loss, tries to reopen the device with
+exponential backoff, and continues on the same clock with the next frame number.
 """
 
 from __future__ import annotations
@@ -22,38 +21,38 @@ from mien.sources.health import HealthMonitor
 from mien.sources.video import StreamDecoder
 from mien.visible import visible
 
-_LEAVE_S: Final = 1.0  # a read that works returns in this time; one that hangs is left behind
+_CLOSE_S: Final = 1.0  # a working read returns within this time; one that hangs is abandoned
 _TICK_S: Final = 0.001
 
 
 class Device(Protocol):
-    """Something that can be opened again and again.
+    """A device that can be opened repeatedly.
 
     Attributes:
-        name: what it is called for people.
+        name: display name.
     """
 
     name: str
 
     def open(self) -> Decoder:
-        """Return it, opened if that was possible."""
+        """Return a decoder, opened if that was possible."""
 
     def problem(self) -> str:
-        """Return why it cannot be opened or gives nothing, and what to do, as one sentence."""
+        """Return why the device cannot be opened or delivers nothing, and what to do, as one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long to wait for what, in seconds.
+    """Timeouts of a live source, in seconds.
 
     Attributes:
-        open_s: for a device to open.
-        first_s: for the first frame; a device that never gave one is no camera.
-        lost_s: without a frame until a connection is given up.
-        failing_s: of failed reads in a row until it is given up.
-        retry_s: before the first attempt to open it again; doubled with each.
-        longest_retry_s: between two attempts at most.
-        patience_s: without a frame until the session ends.
+        open_s: time for opening the device.
+        first_s: time for the first frame, after which the source fails.
+        lost_s: time without a frame after which the connection counts as lost.
+        failing_s: time of consecutive failed reads after which the connection counts as lost.
+        retry_s: delay before the first attempt to reconnect; doubled for each further attempt.
+        longest_retry_s: maximum delay between two attempts.
+        patience_s: time without a frame after which the session ends.
     """
 
     open_s: float = 10.0
@@ -66,21 +65,21 @@ class Timing:
 
 
 class CaptureSource:
-    """A device that is read as it comes; times are seconds since its frames were first asked for.
+    """Reads a live device. Times are in seconds since ``frames`` was called.
 
-    Pictures are stamped when they arrive: presentation times of a stream restart with
-    every connection, and a camera has none.
+    Frames are stamped on arrival: the presentation times of a stream restart with every connection,
+    and a camera has none.
 
     Args:
-        device: what to read.
-        timing: how long to wait for what.
-        clock: seconds that only grow.
+        device: the device.
+        timing: the timeouts.
+        clock: monotonic clock in seconds.
 
     Attributes:
         is_recording: whether the device is a recording behind a URL.
 
     Raises:
-        DeviceError: it cannot be opened.
+        DeviceError: the device cannot be opened.
     """
 
     is_live = True
@@ -95,7 +94,7 @@ class CaptureSource:
         self._clock = clock
         self._started_s = clock()
         self._ended_s: float | None = None
-        self._watch = HealthMonitor(self._now_s)
+        self._monitor = HealthMonitor(self._now_s)
         self._closed = threading.Event()
         self._connection = self._connect()
         if not self._connection.wait_open(self._timing.open_s):
@@ -106,26 +105,26 @@ class CaptureSource:
 
     @property
     def health(self) -> SourceHealth:
-        return self._watch.health
+        return self._monitor.health
 
     def frames(self) -> Iterator[Frame]:
-        self._started_s = heard_s = self._clock()
+        self._started_s = last_frame_s = self._clock()
         retry_s, wait_s = self._timing.retry_s, self._timing.lost_s
         frame: Frame | None = None
         while not self._closed.is_set():
-            ends_s = heard_s + (self._timing.patience_s if frame is not None else self._timing.first_s)
+            ends_s = last_frame_s + (self._timing.patience_s if frame is not None else self._timing.first_s)
             picture = self._connection.take(min(wait_s, ends_s - self._clock()))
             if picture is not None:
-                heard_s, retry_s, wait_s = self._clock(), self._timing.retry_s, self._timing.lost_s
+                last_frame_s, retry_s, wait_s = self._clock(), self._timing.retry_s, self._timing.lost_s
                 frame = self._framed(picture, frame)
-                self._watch.update(frame.t_s, frame.image)
+                self._monitor.update(frame.t_s, frame.image)
                 yield frame
                 continue
             self._raise_fault()
             if self._closed.is_set() or self._connection.has_ended:
                 break
             if frame is not None:
-                self._watch.mark_lost()
+                self._monitor.mark_lost()
             if self._clock() >= ends_s:
                 raise DeviceError(self._end_message(frame))
             self._connection.close()
@@ -135,11 +134,11 @@ class CaptureSource:
         self._connection.close()
 
     def close(self) -> None:
-        """Give the device back; ``frames`` ends. A read that does not return is left to its thread."""
+        """Release the device and end ``frames``. A read that hangs is left to its thread."""
         if not self._closed.is_set():
-            self._ended_s = self._clock()  # what comes later is nobody's loss
+            self._ended_s = self._clock()  # silence after this does not count as a loss
             self._closed.set()
-            self._connection.close(_LEAVE_S)
+            self._connection.close(_CLOSE_S)
 
     def _now_s(self) -> float:
         return (self._ended_s or self._clock()) - self._started_s
@@ -148,11 +147,11 @@ class CaptureSource:
         return Connection(self._device.open, self._clock, self._timing.failing_s)
 
     def _framed(self, picture: Picture, before: Frame | None) -> Frame:
-        """Return a picture as the next frame; of the time since the last one, a gap does not count."""
+        """Return a picture as the next frame. Its interval is limited, so that gaps are not attributed to a frame."""
         t_s = max(0.0, picture.came_s - self._started_s)
         if before is None:
             return Frame(0, t_s, picture.image, min(t_s, LONGEST_INTERVAL_S))
-        t_s = max(t_s, before.t_s + _TICK_S)  # a burst, on a clock that is coarse
+        t_s = max(t_s, before.t_s + _TICK_S)  # a burst of frames, or a coarse clock
         return Frame(before.index + 1, t_s, picture.image, min(t_s - before.t_s, LONGEST_INTERVAL_S))
 
     def _end_message(self, frame: Frame | None) -> str:
@@ -172,12 +171,15 @@ class Stream:
     """A network stream.
 
     Args:
-        url: its address; a password or a key in it is not part of the name.
+        url: its address.
+
+    Attributes:
+        name: the address without credentials and query.
     """
 
     def __init__(self, url: str) -> None:
         place, *query = re.split(r"[?#]", url, maxsplit=1)
-        # an @ behind a ? may end a password that holds one, and then nothing of the address is safe to show
+        # an @ after a ? may end a password that contains a ?, so nothing of the address is safe to show
         self.name = visible(f"stream ({url.partition(':')[0]})" if "@" in "".join(query) else place.rpartition("@")[2])
         self._url = url
 
@@ -185,4 +187,4 @@ class Stream:
         return StreamDecoder(self._url, self.name)
 
     def problem(self) -> str:
-        return f"cannot open the stream {self.name}, or there is no video in it. Check the address and that the server runs"
+        return f"cannot open the stream {self.name}, or it contains no video. Check the address, and that the server is running"

@@ -1,8 +1,8 @@
-"""The built-in source: a public-domain portrait, moved about like a face before a camera.
+"""The built-in demo: a public-domain portrait that moves like a face in front of a camera.
 
-NASA's portrait of the astronaut Eileen Collins (public domain; the file is scikit-image's) is
-panned, zoomed, tilted and dimmed by smooth functions of time, so the same frame number is
-always the same picture, and no camera, network or file of a person is needed.
+NASA's portrait of the astronaut Eileen Collins (public domain; file from scikit-image) is panned,
+zoomed, rotated and dimmed by smooth functions of time. Each frame number always gives the same frame.
+No camera, network or user file is needed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mien.records import Frame, SourceHealth
 FPS: Final = 25.0
 SIZE: Final = (640, 480)
 CYCLE_S: Final = 20.0
-"""After this many seconds the movement repeats; a run that nobody watches ends there."""
+"""Period of the movement in seconds; a run without a view ends after it."""
 _FACE_CENTRE: Final = (222.0, 118.0)
 
 
 class DemoSource:
-    """Endless frames of the moving portrait, 640x480 at 25 a second."""
+    """An endless source of frames of the moving portrait, 640 x 480 pixels at 25 per second."""
 
     name = "demo"
     is_live = False
@@ -49,19 +49,19 @@ class DemoSource:
         return None
 
     def _picture(self, t_s: float) -> NDArray[np.uint8]:
-        """Return the (480, 640, 3) uint8 BGR picture at ``t_s``."""
+        """Return the frame at ``t_s`` seconds, (480, 640, 3) uint8 BGR."""
         turn = 2 * math.pi * t_s / CYCLE_S
         zoom = 2.0 + 0.2 * math.sin(2 * turn)
         matrix = cv2.getRotationMatrix2D(_FACE_CENTRE, 11 * math.sin(3 * turn), zoom)
         matrix[0, 2] += SIZE[0] / 2 - _FACE_CENTRE[0] + 70 * math.sin(turn)
         matrix[1, 2] += 0.42 * SIZE[1] - _FACE_CENTRE[1] + 15 * math.sin(2 * turn + 1)
-        # the edge goes on where the portrait ends: a mirrored one would show half faces
+        # replicate the border: mirroring it would show parts of a second face
         moved = cv2.warpAffine(self._portrait, matrix, SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         light = 0.75 + 0.25 * math.cos(turn)
         return cv2.convertScaleAbs(moved, alpha=light, beta=0).astype(np.uint8, copy=False)
 
 
 def _load_portrait() -> NDArray[np.uint8]:
-    """Return the (512, 512, 3) portrait as BGR."""
+    """Return the portrait, (512, 512, 3) uint8 BGR."""
     data = np.frombuffer((resources.files("mien") / "pictures" / "astronaut.jpg").read_bytes(), np.uint8)
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

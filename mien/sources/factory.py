@@ -1,4 +1,4 @@
-"""The source that a user names: a camera, a stream, a video file, pictures, or the built-in demo."""
+"""Opens the source that a user names: a camera, a stream, a video file, pictures, or the built-in demo."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _WORDS: Final = ("auto", "demo")
 
 
 def open_source(spec: str, options: CameraOptions | None = None, patience_s: float = 60.0) -> tuple[Source, str]:
-    """Return the source that ``spec`` names, and a sentence for the user ("" where nothing needs saying).
+    """Return the source that ``spec`` names, and a notice for the user or "".
 
     Args:
         spec: ``auto`` (the first camera, else the demo), ``demo``, a camera's index or a part
             of its name, a URL, a video file, a picture, or a folder of pictures.
         options: size and frame rate requested from a camera.
-        patience_s: how long a live source may be lost before it ends.
+        patience_s: time without a frame after which a live source ends, in seconds.
 
     Raises:
-        DataError: no such file, or it cannot be read.
-        DeviceError: no such camera, or the stream does not answer.
-        UsageError: several cameras are meant, or a URL of a kind that is not read.
+        DataError: the file does not exist or cannot be read.
+        DeviceError: the camera or the stream cannot be opened.
+        UsageError: the name matches several cameras, or the URL scheme is not supported.
     """
     timing = Timing(patience_s=patience_s)
     if spec == "demo":
@@ -41,8 +41,8 @@ def open_source(spec: str, options: CameraOptions | None = None, patience_s: flo
         try:
             return _camera(here[0].index if here else 0, options, timing)
         except DeviceError as error:
-            why = f"{error}. Instead, this" if here else "No camera found: this"
-            return DemoSource(), f"{why} is the built-in demo (a moving portrait). Choose with --source."
+            reason = f"{error}. Instead, this" if here else "No camera found: this"
+            return DemoSource(), f"{reason} is the built-in demo (a moving portrait). Choose with --source."
     if numbered := re.fullmatch(r"(?:/dev/video)?(\d{1,4})", spec):
         return _camera(int(numbered[1]), options, timing)
     if spec.lower().startswith(_URL_SCHEMES):
@@ -71,7 +71,7 @@ def _stream(url: str, options: CameraOptions | None, timing: Timing) -> tuple[So
     source = CaptureSource(stream, timing)
     if not source.is_recording:
         return source, _ignored_options(options, stream.name)
-    source.close()  # a recording behind a URL: read like a file, each frame once
+    source.close()  # a recording behind a URL is read like a file, every frame once
     return VideoSource(url, stream.name), _ignored_options(options, stream.name)
 
 
@@ -90,7 +90,7 @@ def _exists(path: Path) -> bool:
 
 
 def _unknown(spec: str, path: Path) -> str:
-    """Return what to say of a source that is nothing, with the nearest that is something."""
+    """Return the error message for an unknown source, with the most similar valid name."""
     here = list_cameras()
     siblings = [str(path.with_name(other.name)) for other in path.parent.iterdir()] if path.parent.is_dir() else []
     near = nearest(spec, [*_WORDS, *siblings, *(camera.name for camera in here)])

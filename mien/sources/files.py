@@ -1,4 +1,4 @@
-"""Files as sources: which are taken for pictures, whether they may be read, and a single picture."""
+"""Reads picture files, and explains why a file cannot be read."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import mien.limits  # noqa: F401  sets OpenCV's limit of pixels
+import mien.limits  # noqa: F401  sets OpenCV's pixel limit
 from mien.vision.pictures import as_bgr
 
 IMAGE_ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".apng", ".bmp", ".webp", ".tif", ".tiff"})
+"""File name endings of pictures."""
 
 
 def has_access(path: Path, mode: int) -> bool:
-    """Return whether this process may open a file, as ``os.access`` does, for the effective user where that is supported."""
+    """Return whether this process may open a file: ``os.access`` for the effective user where that is supported."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def unreadable_reason(path: Path) -> str:
-    """Return why a file cannot be opened, as the end of a sentence."""
+    """Return why a file cannot be opened, as the predicate of a sentence."""
     if path.exists() and not has_access(path, os.R_OK):
         return "may not be read by this user (permission denied). Change its permissions, or copy it"
-    return "is not a video that can be read (wrong format, or cut short)"
+    return "is not a video that can be read (wrong format, or truncated)"
 
 
 def read_picture(path: Path) -> NDArray[np.uint8] | None:
-    """Return a picture as (H, W, 3) uint8 BGR, or None if it cannot be read."""
+    """Return a picture as (H, W, 3) uint8 BGR; None if it cannot be read."""
     try:
-        data = np.fromfile(path, np.uint8)  # cv2.imread cannot open every name on every system
+        data = np.fromfile(path, np.uint8)  # cv2.imread cannot open every file name on every system
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except (OSError, cv2.error):
         return None

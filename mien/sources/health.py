@@ -1,7 +1,6 @@
-"""How a source fares: what goes wrong with it is noticed and counted here, and put into words.
+"""Monitors the health of a source: losses, stalls, black frames and resolution changes.
 
-A live source is watched from two sides at once, by the thread that reads it and by the view that
-shows it, so every change is made under a lock.
+The thread that reads a live source and the thread of the view use the same monitor, so it is thread-safe.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from numpy.typing import NDArray
 from mien.records import SourceHealth
 
 STALL_S: Final = 1.0
-"""Without a frame for this long, a live source is stalled."""
-_BLACK_S: Final = 1.0  # a camera that starts may be dark for a moment; a covered one stays black
-_BLACK_MEAN: Final = 4.0  # grey levels: sensor noise behind a shutter stays below
+"""A live source without a frame for this many seconds is stalled."""
+_BLACK_S: Final = 1.0  # a camera may be dark for a moment when it starts
+_BLACK_MEAN: Final = 4.0  # grey levels; the sensor noise of a covered camera is below
 _BLACK_SPREAD: Final = 2.0
-_STRIDE: Final = 8  # every eighth pixel each way tells as much
+_STRIDE: Final = 8  # pixels between samples; a finer grid gives the same result
 
 
 class HealthMonitor:
-    """The health of one source, from its frames and its losses.
+    """Monitors the health of one source. Thread-safe.
 
     Args:
-        clock: seconds now on the clock that frames are stamped with; None for a recording,
-            which cannot be late, and may be black for as long as its maker liked.
+        clock: returns the current time in seconds on the clock of the frames; None for a recording,
+            which cannot stall and may contain black scenes.
     """
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
@@ -42,7 +41,7 @@ class HealthMonitor:
         self._lost = False
 
     def update(self, t_s: float, image: NDArray[np.uint8]) -> None:
-        """Take in the next (H, W, 3) uint8 frame, which came at ``t_s`` seconds."""
+        """Add the next frame, (H, W, 3) uint8, at ``t_s`` seconds."""
         with self._lock:
             counts = self._counts
             gap_s = t_s - self._newest_s if self._newest_s is not None else 0.0
@@ -60,7 +59,7 @@ class HealthMonitor:
             self._counts, self._size, self._newest_s, self._lost = counts, image.shape, t_s, False
 
     def mark_lost(self) -> None:
-        """Note that the source was given up; its next frame will be one after a reopening."""
+        """Record that the connection was lost; the next frame counts as a reopening."""
         with self._lock:
             if not self._lost:
                 self._lost = True
@@ -68,7 +67,7 @@ class HealthMonitor:
 
     @property
     def health(self) -> SourceHealth:
-        """How it fares now; the time of a gap counts while the gap lasts."""
+        """Current health and counts; an ongoing gap is included in ``lost_s``."""
         with self._lock:
             if self._newest_s is None:
                 return self._counts
@@ -82,17 +81,17 @@ class HealthMonitor:
 
 
 def is_black(image: NDArray[np.uint8]) -> bool:
-    """Tell whether a (H, W, 3) uint8 picture shows nothing: near 0 everywhere, and even."""
+    """Return whether a (H, W, 3) uint8 picture is black: dark and uniform."""
     seen = image[::_STRIDE, ::_STRIDE]
     return float(seen.mean()) < _BLACK_MEAN and float(seen.std()) < _BLACK_SPREAD
 
 
 def health_message(name: str, health: SourceHealth) -> str:
-    """Return what a person should know of a source's state now, "" where all is well.
+    """Return a message on the source's state for the user; "" if it is fine.
 
     Args:
-        name: the source, for people.
-        health: how it fares.
+        name: display name of the source.
+        health: its health.
 
     >>> health_message("camera 0", SourceHealth("lost", since_s=4.2))
     'camera 0: no signal for 4 s, reconnecting'
@@ -109,10 +108,10 @@ def health_message(name: str, health: SourceHealth) -> str:
 
 
 class HealthNotices:
-    """Says when a source is lost or black, and when that is over; stalls come and go too often to be news.
+    """Notices for the user when a source is lost or black, and when it recovers. Stalls are too frequent for a notice.
 
     Args:
-        name: the source, for people.
+        name: display name of the source.
     """
 
     def __init__(self, name: str) -> None:
@@ -120,11 +119,11 @@ class HealthNotices:
         self._before = SourceHealth()
 
     def update(self, health: SourceHealth) -> str:
-        """Return a sentence if something has changed since the last call, else ""."""
+        """Return a notice if the state has changed since the last call, else ""."""
         before, self._before = self._before, health
-        well = ("ok", "stalled")
-        if health.state == before.state or (health.state in well and before.state in well):
+        fine = ("ok", "stalled")
+        if health.state == before.state or (health.state in fine and before.state in fine):
             return ""
         return (
-            f"{self._name} is back after {before.since_s:.0f} s" if health.state in well else health_message(self._name, health)
+            f"{self._name} is back after {before.since_s:.0f} s" if health.state in fine else health_message(self._name, health)
         )

@@ -1,4 +1,4 @@
-"""The interface of everything that reads a recording frame by frame."""
+"""The interface of readers of recordings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class PacketReport:
-    """What the packets read so far tell about the completeness of a recording.
+    """Completeness of a recording, from the packets read so far.
 
     Attributes:
-        failed: packets that could not be decoded.
-        silent: packets that were decoded without an error and gave no frame, although they should.
+        failed: number of packets that could not be decoded.
+        silent: number of packets that should give a frame but gave neither a frame nor an error.
         missing_s: seconds that the container announces after the last packet.
     """
 
@@ -25,12 +25,12 @@ class PacketReport:
 
 
 class FrameReader(Protocol):
-    """A recording that is read frame by frame.
+    """Reads a recording frame by frame.
 
     Attributes:
-        total: number of frames, as the container states or implies it; None if unknown.
-        step_s: usual time from frame to frame, in seconds.
-        stamp_s: presentation time of the current frame, in seconds since the recording's start.
+        total: number of frames stated or implied by the container; None if unknown.
+        step_s: usual interval between frames in seconds.
+        stamp_s: presentation time of the current frame in seconds since the recording's start.
     """
 
     total: int | None
@@ -44,10 +44,10 @@ class FrameReader(Protocol):
         """Return the current frame as (H, W, 3) uint8 BGR."""
 
     def seek(self, stamp_s: float) -> bool:
-        """Continue at a keyframe at or before ``stamp_s``; return False where that is not possible."""
+        """Seek to a keyframe at or before ``stamp_s`` seconds; return False if that is not possible."""
 
     def packets(self) -> PacketReport:
-        """Return what the packets read so far tell."""
+        """Return the completeness, from the packets read so far."""
 
     def close(self) -> None:
         """Close the file. Safe to call twice."""

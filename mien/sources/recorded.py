@@ -1,4 +1,4 @@
-"""Sources that are read to their end, every frame once: a video, or pictures."""
+"""Recorded sources, read to their end, every frame once: a video, or pictures."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mien.sources.video import open_video
 from mien.visible import visible
 
 STILL_S: Final = 2.0
-"""Time from one picture of a folder to the next."""
+"""Interval between the pictures of a folder in seconds."""
 
 
 class VideoSource:
-    """A video, with its own presentation times, at whatever rate its frames come.
+    """A video with its own presentation times, at a constant or variable frame rate.
 
     Args:
-        address: a file's path, or the URL of a recording.
-        name: what messages call it; the file's name if not given.
+        address: path of a file, or URL of a recording.
+        name: display name; the file name if not given.
 
     Raises:
-        DataError: it is not a video.
+        DataError: it is not a readable video.
     """
 
     is_live = False
@@ -49,7 +49,7 @@ class VideoSource:
         return replace(self._monitor.health, repaired_times=self._stamps.repaired)
 
     def frames(self) -> Iterator[Frame]:
-        held: Frame | None = None  # a frame stands until the next one, so it waits for that one's time
+        held: Frame | None = None  # a frame lasts until the next one, so it is held until that time is known
         gap_s = 0.0
         try:
             while self._reader.advance():
@@ -70,13 +70,16 @@ class VideoSource:
 
 
 class PictureSource:
-    """One picture, or the pictures of a folder in order of their names; each is a scene of its own.
+    """One picture, or the pictures of a folder sorted by name. Each picture is a new scene.
 
     Args:
         path: the picture or the folder.
 
+    Attributes:
+        skipped: names of the pictures that could not be read.
+
     Raises:
-        DataError: there is no picture in it.
+        DataError: the folder contains no picture.
     """
 
     is_live = False
@@ -107,7 +110,7 @@ class PictureSource:
             yield Frame(index, index * STILL_S, image, STILL_S, is_new_scene=True)
         if len(self.skipped) == len(self._paths):
             raise DataError(
-                f"{self._paths[0]} cannot be decoded as a picture" + (" (nor any other there)" if len(self._paths) > 1 else "")
+                f"{self._paths[0]} cannot be decoded as a picture" + (", nor can the others" if len(self._paths) > 1 else "")
             )
 
     def close(self) -> None:
@@ -115,16 +118,16 @@ class PictureSource:
 
 
 def longest_interval_s(step_s: float) -> float:
-    """Return the most time that a frame may stand for, in seconds; what lies behind a longer gap counts as absence."""
+    """Return the longest interval of a frame in seconds; the rest of a longer gap counts as absence."""
     return max(LONGEST_INTERVAL_S, 2 * step_s)
 
 
 def last_interval_s(gap_s: float, step_s: float) -> float:
-    """Return how long the last frame stands, in seconds: as long as the one before it, or the usual step after a gap.
+    """Return the interval of the last frame in seconds: that of the frame before it, or ``step_s`` after a gap.
 
     Args:
-        gap_s: time between the last two frames; 0 if there is one frame.
-        step_s: usual time from frame to frame.
+        gap_s: time between the last two frames in seconds; 0 if there is only one frame.
+        step_s: usual interval between frames in seconds.
     """
     return gap_s if 0 < gap_s <= longest_interval_s(step_s) else step_s
 

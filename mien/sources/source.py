@@ -1,8 +1,7 @@
-"""What every source of frames offers.
+"""The interface of all sources of frames.
 
-A source delivers frames with times of its own clock. It knows nothing of threads, faces or
-views. A *live* source does not wait: frames that are not taken in time are dropped and
-counted by the runner. A recorded source is read to its end, every frame once.
+A source delivers frames with times on its own clock. A *live* source does not wait: the runner drops
+and counts frames that are not processed in time. A *recorded* source is read to its end, every frame once.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ class Source(Protocol):
     """A stream of frames.
 
     Attributes:
-        name: what is being watched, for people.
-        is_live: whether frames are lost to who is slow.
-        total: frames in all, None where nobody knows.
-        seed: a number that is the same whenever this recording is opened; None for a live
-            source, whose track names must differ every time.
-        preview_s: how long an unwatched run lasts, in seconds; None to the source's end.
+        name: display name.
+        is_live: whether frames are dropped if processing is too slow.
+        total: number of frames; None if unknown.
+        seed: seed of the track names, the same whenever this recording is opened; None for a live
+            source, whose track names must differ each time.
+        preview_s: duration of a run without a view in seconds; None to read to the end.
     """
 
     name: str
@@ -33,14 +32,14 @@ class Source(Protocol):
 
     @property
     def health(self) -> SourceHealth:
-        """How the source fares now. May be asked from any thread."""
+        """Current health and counts of the source. Thread-safe."""
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames in order.
 
         Raises:
-            DeviceError: the device or the connection was lost, for longer than is waited.
+            DeviceError: the device or the connection was lost, and could not be reopened in time.
         """
 
     def close(self) -> None:
-        """Give the device back; ``frames`` of a live source ends, in whatever thread. Safe to call twice."""
+        """Release the device; ``frames`` of a live source ends in any thread. Safe to call twice."""

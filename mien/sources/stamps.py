@@ -1,24 +1,23 @@
-"""Presentation times that never run back.
+"""Repairs presentation times, so that they increase strictly.
 
-Containers carry wrong times: none at all, one that is out of order, or a clock that restarts
-in the middle, as in recordings that were glued together. Everything after a source
-relies on times that grow.
+Times in a container may be missing, out of order, or restart in the middle, as in concatenated
+recordings. Later stages require increasing times.
 """
 
 from __future__ import annotations
 
 
 class TimestampRepair:
-    """Repairs the times of one recording, and counts what it repaired.
+    """Repairs the times of one recording and counts the repairs.
 
-    A single time that does not grow is replaced by the nominal step. When the next one does
-    not fit either, the clock has been set back: from there on its differences count.
+    A single time that does not increase is replaced using the nominal interval. If the next one does
+    not fit either, the clock has restarted, and the differences from there on are used.
 
     Args:
-        step_s: nominal time between two frames, in seconds.
+        step_s: nominal interval between two frames in seconds.
 
     Attributes:
-        repaired: times that did not grow.
+        repaired: number of times that did not increase.
     """
 
     def __init__(self, step_s: float) -> None:
@@ -27,10 +26,10 @@ class TimestampRepair:
         self._offset_s = 0.0
         self._stamp_s = 0.0
         self._last_s: float | None = None
-        self._doubted = False
+        self._was_repaired = False
 
     def update(self, stamp_s: float) -> float:
-        """Return the time to use for a frame that the file says stands at ``stamp_s``.
+        """Return the repaired time of the next frame, whose time in the file is ``stamp_s``.
 
         >>> stamps = TimestampRepair(0.04)
         >>> [round(stamps.update(s), 2) for s in (0.0, 0.04, 0.01, 0.12)]
@@ -43,13 +42,13 @@ class TimestampRepair:
         if self._last_s is None:
             t_s = max(0.0, t_s)
         elif t_s > self._last_s:
-            self._doubted = False
+            self._was_repaired = False
         else:
             self.repaired += 1
             t_s = self._last_s + self._step_s
-            if self._doubted and stamp_s > before_s:
+            if self._was_repaired and stamp_s > before_s:
                 t_s = self._last_s + stamp_s - before_s
                 self._offset_s = t_s - stamp_s
-            self._doubted = True
+            self._was_repaired = True
         self._last_s = t_s
         return t_s

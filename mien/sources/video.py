@@ -1,7 +1,7 @@
-"""Recordings and network streams, decoded by FFmpeg's libraries through PyAV.
+"""Decodes recordings and network streams with FFmpeg's libraries through PyAV.
 
-A frame comes out as it is meant to be seen: upright, with square pixels, de-interlaced, at its own size and at
-the presentation time of the file. Which frames come, and their pixels, do not depend on the number of threads.
+Frames are delivered upright, with square pixels, deinterlaced, in their own size, and with the presentation times
+of the file. Frames and pixels do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 NETWORK_TIMEOUT_S: Final = 5.0
-"""How long a server may take to answer, when a stream is opened and for each read."""
+"""Timeout in seconds for opening a stream and for each read."""
 _CONTAINERS: Final = (
     *("3dostr", "4xm", "aiff", "amv", "apng", "asf", "asf_o", "avi", "avs", "avs2", "avs3", "bink", "cavsvideo", "cdxl"),
     *("cine", "dhav", "dirac", "dv", "dxa", "evc", "film_cpk", "flic", "flv", "gif", "gxf", "h261", "h263", "h264", "hevc"),
@@ -46,11 +46,11 @@ _CONTAINERS: Final = (
     *("mpeg", "mpegts", "mpegvideo", "mpjpeg", "mv", "mxf", "nsv", "nut", "nuv", "obu", "ogg", "pva", "r3d", "rm", "roq"),
     *("smjpeg", "smk", "swf", "thp", "ty", "vc1", "vc1test", "vvc", "webm", "wtv", "xmv", "yuv4mpegpipe"),
 )
-"""Demuxers of local files. None of them opens a second file or an address: playlists, image sequences and scripts do."""
+"""Allowed demuxers of local files. Playlists, image sequences and scripts are excluded: they open other files or URLs."""
 _RAW_CODECS: Final = frozenset(
     {"avs2", "avs3", "cavsvideo", "dirac", "evc", "h261", "h263", "h264", "hevc", "m4v", "mpegvideo", "obu", "vc1", "vvc"}
 )
-"""Demuxers of bare codec data, which has a frame rate but no times."""
+"""Demuxers of raw codec data, which has a frame rate but no presentation times."""
 _PROTOCOLS: Final = {
     "http": "http,https,tcp,tls,crypto,data",
     "https": "http,https,tcp,tls,crypto,data",
@@ -59,18 +59,18 @@ _PROTOCOLS: Final = {
     "udp": "udp,rtp",
     "tcp": "tcp",
 }
-"""What may be opened on behalf of an address, by a redirect or a playlist: never a file of this computer."""
+"""Protocols that a redirect or playlist may use, by URL scheme; never local files."""
 _NOMINAL_FPS: Final = 25.0
 _HIGHEST_FPS: Final = 1000.0
 _SAMPLED_STEPS: Final = 2000
 _BT601: Final = frozenset({2, 5, 6})
-"""Matrices in the numbers of ITU-T H.273: unspecified, BT.601 with 625 lines, BT.601 with 525 lines."""
+"""Matrix coefficients of ITU-T H.273: unspecified, BT.601 with 625 lines, BT.601 with 525 lines."""
 _CONVERTED: Final = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
-"""Matrices that FFmpeg's converter knows. Frames with another one are read as unspecified: only their tints are wrong."""
-_WIDEST_PIXEL: Final = 8
-"""Pixels that are more than so many times wider than high, or higher than wide, are a mistake in the file."""
-_MOST_ERRORS: Final = 32
-"""So many failed reads in a row are the end of a damaged file."""
+"""Matrix coefficients that FFmpeg's converter supports. Others are treated as unspecified, which only shifts the hue."""
+_MAX_PIXEL_ASPECT: Final = 8
+"""Pixel aspect ratios above this, or below its inverse, are treated as errors in the file."""
+_MAX_ERRORS: Final = 32
+"""Reading a damaged file ends after this many consecutive failed reads."""
 
 
 class _PacketLostError(Exception):
@@ -78,15 +78,15 @@ class _PacketLostError(Exception):
 
 
 def open_video(address: Path | str, threads: int = 0, name: str = "") -> FrameReader:
-    """Return a video that is ready to be read.
+    """Return a reader of a video, at its start.
 
     Args:
-        address: a path, or the URL of a stream. A ``Path`` is always a file, whatever colons it has.
-        threads: decoding threads; 0 for one per core.
-        name: what messages call it, where the address may hold a password.
+        address: path of a file, or URL of a stream. A ``Path`` is always a file, even if it looks like a URL.
+        threads: number of decoding threads; 0 for one per core.
+        name: display name for messages, since a URL may contain a password.
 
     Raises:
-        DataError: it is not a video, or its pictures have more pixels than are read.
+        DataError: it is not a readable video, or its frames have too many pixels.
     """
     path = Path(address)
     if isinstance(address, Path) and path.suffix.lower() in IMAGE_ENDINGS:
@@ -102,15 +102,15 @@ class VideoReader:
 
     Args:
         address: as in :func:`open_video`.
-        threads: decoding threads; 0 for one per core.
-        name: what messages call it.
+        threads: number of decoding threads; 0 for one per core.
+        name: display name for messages.
 
     Attributes:
-        is_recording: whether the end is known: a file, or a recording behind a URL.
+        is_recording: whether its end is known, as for a file or a recording behind a URL.
         container_format: FFmpeg's name of the demuxer.
 
     Raises:
-        DataError: it cannot be opened, holds no video, or has too many pixels.
+        DataError: it cannot be opened, contains no video, or its frames have too many pixels.
     """
 
     def __init__(self, address: Path | str, threads: int = 0, name: str = "") -> None:
@@ -122,7 +122,7 @@ class VideoReader:
         self._closed = False
         self.stamp_s = 0.0
         self._open(threads)
-        self._pictures = self._restarted()
+        self._pictures = self._all_frames()
 
     def _open(self, threads: int) -> None:
         self._container = open_container(self._address, self._name)
@@ -153,8 +153,8 @@ class VideoReader:
         seconds = float(own * self._stream.time_base) if own and self._stream.time_base else (duration or 0) / av.time_base
         self.total = self._stream.frames or round(seconds / self.step_s) or None
         entries = self._stream.index_entries
-        # an index that lists every packet; those of fragmented and of other files are partial
-        self._promised_dts = entries[len(entries) - 1].timestamp if self._stream.frames and len(entries) else None
+        # only an index that lists every packet; those of fragmented files, among others, are partial
+        self._announced_dts = entries[len(entries) - 1].timestamp if self._stream.frames and len(entries) else None
         self._ends_s = 0.0
         self._last_dts = 0
         self._failed = self._sent = self._shown = 0
@@ -175,12 +175,12 @@ class VideoReader:
         """Return the current frame as (H, W, 3) uint8 BGR, upright and with square pixels.
 
         Raises:
-            DataError: it has more pixels than are read.
+            DataError: the frame has too many pixels.
         """
         with self._lock:
             if self._frame is None:
                 raise ValueError("no frame has been decoded")
-            return _turned(self._square(self._frame), self._display_matrix(self._frame))
+            return _rotated(self._square(self._frame), self._display_matrix(self._frame))
 
     def seek(self, stamp_s: float) -> bool:
         with self._lock:
@@ -197,13 +197,13 @@ class VideoReader:
 
     def packets(self) -> PacketReport:
         container = self._container
-        if self._promised_dts is not None and self._stream.time_base is not None:
-            missing_s = float((self._promised_dts - self._last_dts) * self._stream.time_base)
+        if self._announced_dts is not None and self._stream.time_base is not None:
+            missing_s = float((self._announced_dts - self._last_dts) * self._stream.time_base)
         elif container.duration and self.container_format not in (*_RAW_CODECS, "mjpeg"):
-            missing_s = container.duration / av.time_base - self._ends_s  # the length is that of the longest stream
+            missing_s = container.duration / av.time_base - self._ends_s  # the container states the length of the longest stream
         else:
             missing_s = 0.0
-        # two fields of a frame may come in two packets
+        # the two fields of a frame may be in separate packets
         silent = 0 if self._has_fields else self._sent - self._shown - self._failed
         return PacketReport(self._failed, max(0, silent), max(0.0, missing_s))
 
@@ -215,10 +215,10 @@ class VideoReader:
                 self._pictures.close()
                 self._container.close()
 
-    def _restarted(self) -> Generator[VideoFrame, None, None]:
-        """Yield all frames; a file that turns out to be damaged is read again from the start by a single thread.
+    def _all_frames(self) -> Generator[VideoFrame, None, None]:
+        """Yield all frames. A damaged file is decoded again from the start by a single thread.
 
-        How many frames several threads save of a damaged file depends on their number.
+        The number of frames that several threads recover from a damaged file depends on the number of threads.
         """
         count = 0
         try:
@@ -231,7 +231,7 @@ class VideoReader:
             yield from islice(self._deinterlaced(self._decoded()), count, None)
 
     def _decoded(self) -> Iterator[VideoFrame]:
-        """Yield the frames of the video stream in order of presentation, each with a time."""
+        """Yield the frames of the video stream in presentation order, each with a time."""
         index = 0
         for packet in self._demuxed():
             if packet.stream_index != self._stream.index:
@@ -257,7 +257,7 @@ class VideoReader:
                 yield frame
 
     def _demuxed(self) -> Iterator[Packet[Any]]:
-        """Yield the packets of all streams, and note what they tell.
+        """Yield the packets of all streams and update the statistics for ``packets``.
 
         Raises:
             OSError: the connection to a server was lost.
@@ -267,22 +267,22 @@ class VideoReader:
             try:
                 for packet in self._container.demux():
                     errors = 0
-                    self._note(packet)
+                    self._count_packet(packet)
                     yield packet
             except av.error.InvalidDataError:
                 errors += 1
-                if not self._is_network and errors < _MOST_ERRORS:
-                    continue  # the next packet may be whole
+                if not self._is_network and errors < _MAX_ERRORS:
+                    continue  # the next packet may be intact
             except av.error.FFmpegError as error:
                 if self._is_network:
                     raise OSError(str(error)) from error
             break
-        if errors:  # the reader ended without flushing the decoder
+        if errors:  # the demuxer ended without flushing the decoder
             flush = av.Packet()
             flush.stream = self._stream
             yield flush
 
-    def _note(self, packet: Packet[Any]) -> None:
+    def _count_packet(self, packet: Packet[Any]) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if not packet.size or stamp is None or packet.stream_index not in self._tick_s:
             self._sent += packet.size > 0 and packet.stream_index == self._stream.index
@@ -292,13 +292,13 @@ class VideoReader:
             return
         self._last_dts = max(self._last_dts, packet.dts if packet.dts is not None else stamp)
         if packet.is_discard or (self._stream.codec_context.name == "vp8" and not memoryview(packet)[0] & 0x10):
-            return  # hidden by an edit list, or a reference that is not shown
+            return  # hidden by an edit list, or a reference frame that is not shown
         self._sent += 1
         if self._early is not None:
             self._early.append(stamp)
 
     def _deinterlaced(self, frames: Iterator[VideoFrame]) -> Generator[VideoFrame, None, None]:
-        """Yield the frames, those that consist of two fields de-interlaced; one for one, at the same times."""
+        """Yield the frames with interlaced ones deinterlaced; their number and times do not change."""
         graph: _Deinterlacer | None = None
         before: VideoFrame | None = None
         for frame in frames:
@@ -320,14 +320,14 @@ class VideoReader:
     def _stamped(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
         for frame in frames:
             base = frame.time_base or Fraction(1)
-            # whole numbers divided once: the same time, to the bit, whatever base a filter counts in
+            # one division of integers gives exactly the same time in any time base
             self.stamp_s = (frame.pts or 0) * base.numerator / base.denominator - self._start_s
             yield frame
 
     def _display_matrix(self, frame: VideoFrame) -> NDArray[np.int32] | None:
-        """Return how the frame is to be turned; looked up again when its size or angle changes.
+        """Return the frame's display matrix, cached while its size and rotation do not change.
 
-        PyAV keeps a frame whose side data was asked for until the garbage collector runs.
+        PyAV keeps a frame alive after its side data was read, until the garbage collector runs.
         """
         kind = (frame.width, frame.height, frame.rotation)
         if self._matrix[0] != kind:
@@ -339,7 +339,7 @@ class VideoReader:
         """Return a frame as (H, W, 3) uint8 BGR with square pixels."""
         width, height = frame.width, frame.height
         shape = self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
-        if shape and shape != 1 and 1 / _WIDEST_PIXEL <= shape <= _WIDEST_PIXEL:
+        if shape and shape != 1 and 1 / _MAX_PIXEL_ASPECT <= shape <= _MAX_PIXEL_ASPECT:
             width, height = (round(width * shape), height) if shape > 1 else (width, round(height / shape))
         if width * height > MAX_PIXELS:
             raise DataError(f"{self._name} has pictures of {width} x {height} pixels; at most {MAX_PIXELS:,} pixels are read")
@@ -354,32 +354,32 @@ class VideoReader:
 
 
 def _is_plain(frame: VideoFrame) -> bool:
-    """Return whether a frame is of the most frequent kind: planar 4:2:0 of limited range and even size, BT.601 or unmarked.
+    """Return whether a frame has the most common format: planar 4:2:0, limited range, even size, BT.601 or unspecified.
 
-    OpenCV's conversion of these is exact, as in browsers; FFmpeg's fast one is more than a level too dark.
+    OpenCV converts it exactly, as browsers do; FFmpeg's fast conversion is more than one grey level too dark.
     """
     is_even = not (frame.width % 2 or frame.height % 2)
     return is_even and frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG and frame.colorspace in _BT601
 
 
 class StreamDecoder:
-    """A network stream in the place of OpenCV's reader of cameras.
+    """A network stream as a :class:`Decoder`.
 
     Args:
         url: its address.
-        name: what messages call it.
+        name: display name for messages.
 
     Attributes:
         is_recording: whether it is a recording behind a URL, whose end is known.
 
     Raises:
-        DataError: it cannot be opened, or holds no video.
+        DataError: it cannot be opened, or contains no video.
     """
 
     def __init__(self, url: str, name: str) -> None:
         self._reader = VideoReader(url, threads=1, name=name)
         self.is_recording = self._reader.is_recording
-        # a server ends a broadcast over HTTP by ending its answer; cameras and senders of datagrams only drop out
+        # the end of an HTTP response ends a broadcast; for cameras and other protocols it only means a lost connection
         self._ends = url.lower().startswith("http") and self._reader.container_format != "mpjpeg"
 
     def isOpened(self) -> bool:  # noqa: N802  OpenCV's name
@@ -403,7 +403,7 @@ class StreamDecoder:
 
 
 class _Deinterlacer:
-    """FFmpeg's filter bwdif for frames of one size and format; frames that are not interlaced pass unchanged."""
+    """FFmpeg's bwdif filter for frames of one size and format; progressive frames pass unchanged."""
 
     def __init__(self, frame: VideoFrame) -> None:
         self._kind = (frame.width, frame.height, frame.format.name)
@@ -420,7 +420,7 @@ class _Deinterlacer:
         return self._kind == (frame.width, frame.height, frame.format.name)
 
     def prepare(self, frame: VideoFrame) -> None:
-        """Show the filter a frame that is not to come out of it: the one before the first."""
+        """Push the frame before the first one as context, without returning it later."""
         self._unwanted = 1
         self._graph.push(frame)
 
@@ -453,15 +453,15 @@ def open_container(address: Path | str, name: str) -> InputContainer:
     options = {"max_pixels": str(MAX_PIXELS)}
     try:
         if isinstance(address, Path):
-            # a file, whatever its name looks like; FFmpeg gets the bytes of a name that is not UTF-8
+            # the prefix makes it a file, even if it looks like a URL; PyAV passes on file names that are not UTF-8
             options |= {"protocol_whitelist": "file", "format_whitelist": ",".join(_CONTAINERS)}
             return av.open(f"file:{address.absolute()}", options=options, metadata_errors="replace")
         scheme = address.partition("://")[0].lower()
         options["protocol_whitelist"] = _PROTOCOLS.get(scheme, scheme)
         if scheme.startswith("rtsp"):
             options["rtsp_transport"] = "tcp"
-        # FFmpeg would ask this proxy for cameras of this computer too, with their passwords. It reads the variable at every
-        # connection, those of playlists and redirects as well, so it is gone for good; nothing else here uses it
+        # FFmpeg would send requests for local cameras, with their passwords, through this proxy. It reads the variable for
+        # every connection, including those of playlists and redirects, so it is removed permanently; nothing else uses it
         os.environ.pop("http_proxy", None)
         return av.open(address, options=options, metadata_errors="replace", timeout=(2 * NETWORK_TIMEOUT_S, NETWORK_TIMEOUT_S))
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -470,23 +470,23 @@ def open_container(address: Path | str, name: str) -> InputContainer:
 
 
 def _video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the video of a container; a cover picture is none."""
+    """Return the video stream of a container, other than a cover picture; None if there is none."""
     videos = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic and each.codec_context]
     best = container.streams.best("video")
     return best if best in videos else next(iter(videos), None)
 
 
 def _rate(container: InputContainer, stream: VideoStream) -> Fraction:
-    """Return the frame rate that the data itself, else the container, states."""
+    """Return the average frame rate of the stream, or FFmpeg's guess; in the other order for raw codec data."""
     raw = container.format.name in _RAW_CODECS
     order = (stream.guessed_rate, stream.average_rate) if raw else (stream.average_rate, stream.guessed_rate)
     rates = [rate for rate in order if rate and 0 < rate <= _HIGHEST_FPS]
-    # a clock of milliseconds looks like a thousand frames a second
+    # a millisecond time base looks like a rate of 1000 per second
     return rates[0] if rates and (rates[0] < _HIGHEST_FPS or stream.average_rate) else Fraction(_NOMINAL_FPS)
 
 
 def _step_s(stream: VideoStream, rate: Fraction) -> float:
-    """Return the usual time between two frames: that of the index where it lists every frame, else by the rate."""
+    """Return the usual interval between frames in seconds: from the index if it lists every frame, else from the rate."""
     entries = stream.index_entries
     if stream.time_base and 2 < len(entries) == stream.frames:
         times = [entry.timestamp for entry in islice(entries, _SAMPLED_STEPS)]
@@ -496,8 +496,8 @@ def _step_s(stream: VideoStream, rate: Fraction) -> float:
     return float(1 / rate)
 
 
-def _turned(image: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
-    """Return a picture turned and mirrored by FFmpeg's display matrix (9,), to the nearest right angle."""
+def _rotated(image: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
+    """Return an image rotated and mirrored by FFmpeg's display matrix (9,), to the nearest right angle."""
     if matrix is None:
         return image
     a, b, _, c, d = matrix[:5].tolist()

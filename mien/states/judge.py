@@ -19,7 +19,7 @@ from mien.states.signals import AT
 
 
 class RuleEvaluator:
-    """Evaluates one rule; state is the time since which its conditions hold.
+    """Evaluates one rule. Remembers since when its conditions hold.
 
     Args:
         rule: the rule.
@@ -94,7 +94,7 @@ class RuleEvaluator:
         if not self.rule.reads_expressions:
             return min(1.0, float(sums[AT["watched"]]) / self.rule.window_s)
         read_s = float(sums[AT["read"]])
-        # the sum of seconds times confidence is at most the seconds
+        # the mean confidence is at most 1, except for rounding
         return min(1.0, read_s / self.rule.window_s) * min(1.0, float(sums[AT["confidence"]]) / read_s)
 
     def _answer(self, t_s: float, verdict: Verdict, reason: str) -> RuleAnswer:

@@ -109,7 +109,7 @@ def _sources(table: CheckedTable | None) -> dict[str, Citation]:
 
 
 def _rule(table: CheckedTable, sources: Mapping[str, Citation]) -> Rule:
-    """Return a rule, and note its errors."""
+    """Parse a rule and record its errors."""
     name = table.text("name")
     if name and not _NAME.fullmatch(name):
         table.note("name", f"is {name!r}; use lower-case letters, digits and hyphens, as in 'looks-away'")
@@ -158,7 +158,7 @@ def _rule(table: CheckedTable, sources: Mapping[str, Citation]) -> Rule:
 
 
 def _condition(table: CheckedTable) -> Condition:
-    """Return a condition, and note its errors."""
+    """Parse a condition and record its errors."""
     measure = _measure(table)
     low, high = (measure.low, measure.high) if measure.bounded else (measure.low, 1e6)
     bounds = {key: table.number(key, low, high, needed=False) for key in ("min", "max", "stay_min", "stay_max")}
@@ -201,7 +201,7 @@ def _measure(table: CheckedTable) -> Measure:
 
 
 def _least(table: CheckedTable | None, window_s: float | None) -> Evidence:
-    """Return the minimum evidence, and note its errors."""
+    """Parse the minimum evidence and record its errors."""
     if table is None:
         return Evidence()
     values: dict[str, float] = {}
@@ -215,7 +215,7 @@ def _least(table: CheckedTable | None, window_s: float | None) -> Evidence:
 
 
 def _check_conditions(table: CheckedTable, kind: str, about: str, conditions: tuple[Condition, ...], least: Evidence) -> None:
-    """Note errors in the combination of conditions."""
+    """Record errors in the combination of conditions."""
     if not conditions:
         table.note("condition", "is missing: a rule needs at least one [[rule.condition]]")
         return
@@ -242,7 +242,7 @@ def _check_conditions(table: CheckedTable, kind: str, about: str, conditions: tu
 
 
 def _intervention(table: CheckedTable | None) -> InterventionRule | None:
-    """Return the intervention settings of a rule, and note their errors."""
+    """Parse the intervention settings of a rule and record their errors."""
     if table is None:
         return None
     text = table.text("text")

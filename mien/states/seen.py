@@ -34,7 +34,7 @@ class _Expression:
 
 
 class SignalExtractor:
-    """Turns frames into rows; state is the last label of each face, to count changes.
+    """Converts frames to rows of signals. Remembers the last label of each face to count label changes.
 
     Args:
         permit: permit to use expressions; None without one.
@@ -58,7 +58,7 @@ class SignalExtractor:
         for row in faces.values():
             picture += row
         toward = any(row[AT["toward"]] > 0 for row in faces.values())
-        # these four refer to the picture, whatever the number of faces
+        # these four columns refer to the picture and do not depend on the number of faces
         picture[: AT["face"]] = (seconds, seconds * bool(faces), seconds * (len(faces) > 1), seconds * toward)
         return picture, faces
 

@@ -73,14 +73,14 @@ SIGNALS: Final[Mapping[str, Signal]] = {
         Signal("present_share", "share of the time in which a face was in view", "present", "watched"),
         Signal("several_share", "share of the time in which more than one face was in view", "several", "watched"),
         Signal("screen_share", "share of the time in which a head pointed at the screen", "toward", "watched"),
-        Signal("facing_share", "the same, but only of the face time in which the head's pose is known", "facing", "posed"),
-        Signal("unread_share", "share of face time in which the face could not be read, whatever the reason", "unread", "face"),
+        Signal("facing_share", "share of the face time with known pose in which the face faced the screen", "facing", "posed"),
+        Signal("unread_share", "share of face time in which the face could not be read, for any reason", "unread", "face"),
         *(Signal(name, f"{_FACE_TIME} {fault}", fault, "face", adds_with="faults") for fault, name in FAULTS.items()),
         Signal("confidence", "mean confidence of the readings", "confidence", "read"),
-        Signal("uncertain_share", "share of the readable time in which the reading was a guess", "uncertain", "read"),
+        Signal("uncertain_share", "share of the readable time in which the reading was uncertain", "uncertain", "read"),
         Signal("valence", "mean pleasantness of what the face showed, -1 to 1", "valence", "read", -1.0),
         Signal("arousal", "mean activation of what the face showed, -1 to 1", "arousal", "read", -1.0),
-        Signal("label_changes_per_min", "changes of the label a minute of readable time", "changes", "read", high=60, scale=60),
+        Signal("label_changes_per_min", "label changes per minute of readable time", "changes", "read", high=60, scale=60),
         *(Signal(f"{label}_share", f"{_SHOWN} {label}", label, "read", adds_with="expressions") for label in EMOTIONS),
     )
 }
@@ -95,7 +95,7 @@ class Measure:
 
     @property
     def text(self) -> str:
-        """The name in a rules file."""
+        """The measure as written in a rules file."""
         return " + ".join(signal.name for signal in self.signals)
 
     @property
@@ -110,7 +110,7 @@ class Measure:
 
     @property
     def bounded(self) -> bool:
-        """Whether it cannot exceed ``high``."""
+        """Whether the value cannot exceed ``high``."""
         return self.signals[0].scale == 1
 
     @property
@@ -119,7 +119,7 @@ class Measure:
         return any(signal.needs_expressions for signal in self.signals)
 
     def value(self, sums: NDArray[np.float64]) -> float:
-        """Return its value from (C,) sums of ``COLUMNS``; NaN if the denominator is 0."""
+        """Return the value computed from (C,) sums of ``COLUMNS``; NaN if the denominator is 0."""
         base = float(sums[AT[self.signals[0].per]])
         if base <= 0:
             return math.nan

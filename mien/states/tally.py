@@ -26,7 +26,7 @@ class _RuleTime:
 
 
 class StateTally:
-    """Adds up results per face, weighted by duration.
+    """Accumulates results per face, weighted by duration.
 
     Args:
         rules: the rules to count.

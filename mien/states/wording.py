@@ -1,7 +1,7 @@
 """Wording checks for rules: texts about states say *may be*, texts about observables name no state.
 
-Rules are based on expressions, which do not show what people are, feel or think. Rules files with texts
-that claim so are refused.
+Rules are based on expressions, which do not show what people are, feel or think. Rules files whose texts
+claim otherwise are refused.
 """
 
 from __future__ import annotations

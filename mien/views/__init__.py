@@ -1,1 +1,1 @@
-"""How a live session is shown: a window, the terminal, or a picture of either."""
+"""Views of a live session: a window, the terminal, and screenshots."""

@@ -1,7 +1,7 @@
-"""One picture of the whole live view: what the camera sees on the left, what the session counts on the right.
+"""Renders the live view as an image: the camera on the left, a panel of statistics on the right.
 
-The picture is an array, so it can be tested, saved as a screenshot or shown by any window.
-This module knows no screen, no keyboard and no clock; everything it says comes from a snapshot.
+The image is an array, so it can be tested, saved as a screenshot or shown in any window. This module
+uses no screen, keyboard or clock; all its data comes from a snapshot.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _MARGIN: Final = 20.0
 
 
 def render(frame: Frame, snapshot: Snapshot, size: tuple[int, int], *, helping: bool = False) -> NDArray[np.uint8]:
-    """Return (H, W, 3) uint8, red-green-blue: the live view in a window of ``size``, width and height in pixels.
+    """Return the live view as an image, (H, W, 3) uint8 RGB.
 
     Args:
-        frame: the picture to show.
-        snapshot: what the session knows.
-        size: width and height in pixels.
-        helping: explain keys and signs over the picture.
+        frame: the frame to show.
+        snapshot: the state of the session.
+        size: width and height of the image in pixels.
+        helping: whether to show the help over the frame.
     """
     width, height = size
-    # the design is 1100 x 620 units; below 0.85 letters stop being letters, so sections go instead
+    # the design is 1100 x 620 units; below a scale of 0.85 text is illegible, so sections are left out instead
     scale = min(max(min(width / 1100, height / 620), 0.85), 3.0)
     stage, columns = _layout(width / scale, height / scale)
-    canvas = Canvas.over(_ground(width, height, scale).copy(), scale)
+    canvas = Canvas.over(_background(width, height, scale).copy(), scale)
     draw_picture(canvas, frame, snapshot, stage)
     if helping:
         draw_help(canvas, stage, snapshot.expressions)
@@ -46,7 +46,7 @@ def render(frame: Frame, snapshot: Snapshot, size: tuple[int, int], *, helping: 
 
 @lru_cache(maxsize=8)
 def _layout(width: float, height: float) -> tuple[Area, tuple[tuple[Area, tuple[Section, ...]], ...]]:
-    """Return the picture's area, and the columns of the panel with what each may show."""
+    """Return the area of the frame, and the area and sections of each column of the panel."""
     body = height - _FOOTER
     if width >= 720 and width > 1.15 * height:
         panel = min(340.0, width * 0.37)
@@ -67,8 +67,8 @@ def _layout(width: float, height: float) -> tuple[Area, tuple[tuple[Area, tuple[
 
 
 @lru_cache(maxsize=2)
-def _ground(width: int, height: int, scale: float) -> NDArray[np.uint8]:
-    """Return what is the same in every picture of a size: the ground, and the empty stage on it."""
+def _background(width: int, height: int, scale: float) -> NDArray[np.uint8]:
+    """Return the static parts of the view: background, empty stage and footer."""
     canvas = Canvas(width, height, scale, GROUND)
     stage, _ = _layout(width / scale, height / scale)
     canvas.pill(stage.x, stage.y, stage.w, stage.h, 10, STAGE)

@@ -1,4 +1,4 @@
-"""The panel of the live view: what the session counts, in sections that give way to one another."""
+"""The panel of the live view, in sections that are left out by priority if there is not enough room."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mien.views.theme import AMBER, DRIFT_WORDS, GREEN, NO_EXPRESSIONS, SOFT, TE
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A block of the panel; those of the lowest rank stay when there is no room for all."""
+    """A section of the panel: its height in units, its priority (0 is the highest), and its drawing function."""
 
     height: float
     rank: int
@@ -23,7 +23,7 @@ class Section:
 
 
 def draw_column(canvas: Canvas, snapshot: Snapshot, area: Area, sections: tuple[Section, ...]) -> None:
-    """Draw as many sections as there is room for, the important ones first; the trend takes what is left."""
+    """Draw the sections that fit, chosen by rank; the trend takes the remaining height."""
     if not snapshot.expressions:
         sections = tuple(OBSERVABLES if section is DISTRIBUTION else section for section in sections)
         sections = tuple(section for section in sections if section not in (AFFECT, TREND))
@@ -57,7 +57,7 @@ def _draw_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
 
 
 def _draw_long_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
-    """Draw the status, and on the right the light that tells of drift."""
+    """Draw the status, and the drift indicator on the right."""
     _draw_status(canvas, snapshot, area)
     if snapshot.drift in DRIFT_WORDS:
         light, words = DRIFT_WORDS[snapshot.drift]
@@ -67,7 +67,7 @@ def _draw_long_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
 
 
 def status(snapshot: Snapshot) -> tuple[Rgb, str]:
-    """Return the colour of the light, and what it says."""
+    """Return the colour and the text of the status."""
     health = snapshot.health
     if health.state != "ok":
         return AMBER, f"source {health.state}, {clock(health.since_s)}"
@@ -77,7 +77,7 @@ def status(snapshot: Snapshot) -> tuple[Rgb, str]:
 
 
 def _draw_short_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
-    """Draw the status with the two most wanted facts, for panels without room for all of them."""
+    """Draw the status with elapsed time and frame rate, for panels without room for all facts."""
     _draw_status(canvas, snapshot, area)
     right = f"{clock(snapshot.elapsed_s)} · {snapshot.processed_fps:.1f} fps"
     canvas.text(area.x + area.w, area.y, right, 13, SOFT, "right")
@@ -109,7 +109,7 @@ def _draw_affect(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
 
 
 def signed(value: float) -> str:
-    """Return a number from -1 to 1 with its sign, or a dash where there is none.
+    """Return a number from -1 to 1 with its sign; a dash for NaN.
 
     >>> signed(0.4), signed(float("nan"))
     ('+0.40', '-')
@@ -127,7 +127,7 @@ def _draw_distribution(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
 
 
 def _draw_observables(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
-    """Draw what there is to say where no expression may be read."""
+    """Draw presence and head direction, in place of the distribution if expressions may not be read."""
     facing = {True: "yes", False: "no", None: "-"}[snapshot.facing_now]
     canvas.text(area.x, area.y, "OBSERVABLES", 11, SOFT, tracking=1.4)
     rows = (("face there", snapshot.presence_share), ("facing", snapshot.facing_share))

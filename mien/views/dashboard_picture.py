@@ -1,4 +1,4 @@
-"""The camera picture of the live view: boxes, landmarks, chips with the reading, and sentences."""
+"""Draws the frame of the live view: boxes, landmarks, labels and messages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mien.emotions import EMOTIONS
 from mien.records import FaceReading, Frame, Snapshot
 from mien.views.theme import AMBER, KEYS, OBSERVABLE_SIGNS, SIGNS, SOFT, STAGE, TEXT, Area
 
-_LETTERS: Final = 450.0
-"""In a picture with a shorter side of so many pixels letters have the size they have in the live view."""
-_DOUBT: Final = 150  # grey level that the colour of an uncertain reading is mixed with
+_REFERENCE_PX: Final = 450.0
+"""Shorter side in pixels of an image in which text has the same size as in the live view."""
+_UNCERTAIN_GREY: Final = 150  # grey level mixed into the colour of an uncertain reading
 
 
 def draw_picture(canvas: Canvas, frame: Frame, snapshot: Snapshot, stage: Area) -> None:
-    """Draw the camera's picture into the stage, as large as it fits, with all that is said of it."""
+    """Draw the frame with its faces and messages into the stage, as large as it fits."""
     room_w, room_h = max(canvas.px(stage.w), 1), max(canvas.px(stage.h), 1)
     rows, cols = frame.image.shape[:2]
     zoom = min(room_w / cols, room_h / rows)
@@ -38,16 +38,16 @@ def draw_picture(canvas: Canvas, frame: Frame, snapshot: Snapshot, stage: Area) 
 def annotated(
     image: NDArray[np.uint8], faces: Sequence[FaceReading], *, chips: bool = True, zoom: tuple[float, float] = (1.0, 1.0)
 ) -> NDArray[np.uint8]:
-    """Return a copy of a (H, W, 3) uint8 BGR picture with its faces drawn into it, red-green-blue.
+    """Return a copy of an image with faces drawn into it, (H, W, 3) uint8 RGB.
 
     Args:
-        image: the picture.
-        faces: in pixels of the frame.
-        chips: say what each face shows, not only where it is.
-        zoom: pixels of the picture in one of the frame, across and down.
+        image: (H, W, 3) uint8 BGR.
+        faces: the faces, in pixels of the frame.
+        chips: whether to label the boxes.
+        zoom: image pixels per frame pixel, horizontally and vertically.
     """
     picture = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    scale = max(0.85, min(image.shape[:2]) / _LETTERS)
+    scale = max(0.85, min(image.shape[:2]) / _REFERENCE_PX)
     return draw_faces(picture, faces, *zoom, scale=scale, chips=chips).image
 
 
@@ -59,19 +59,19 @@ def draw_faces(
     scale: float = 1.0,
     chips: bool = True,
 ) -> Canvas:
-    """Draw boxes and what is said of each face into a picture, and return the picture as a canvas.
+    """Draw boxes and labels of faces into an image, and return the image as a canvas.
 
     Args:
-        picture: (H, W, 3) uint8, red-green-blue; drawn on.
-        faces: in pixels of the frame.
-        zoom_x: pixels of the picture in one of the frame, across.
-        zoom_y: the same, down.
-        scale: pixels in a unit of lines and letters.
-        chips: say what each face shows, not only where it is.
+        picture: (H, W, 3) uint8 RGB; modified in place.
+        faces: the faces, in pixels of the frame.
+        zoom_x: image pixels per frame pixel, horizontally.
+        zoom_y: image pixels per frame pixel, vertically.
+        scale: pixels per unit of lines and text.
+        chips: whether to label the boxes.
     """
     for face in faces:
         _draw_box(picture, face, zoom_x, zoom_y, scale)
-    # chips come last and on a canvas of their own: they stay inside the picture and above every box
+    # labels are drawn last, above all boxes, on a canvas that keeps them inside the image
     shown = Canvas.over(picture, scale)
     taken: list[tuple[int, int, int, int]] = []
     for face in faces if chips else ():
@@ -80,22 +80,22 @@ def draw_faces(
 
 
 def _edges(face: FaceReading, zoom_x: float, zoom_y: float, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """Return a face's box on the screen as left, top, right, bottom, or None when none of it can be seen."""
+    """Return a face's box in image pixels as left, top, right, bottom; None if it is outside the image."""
     box, (high, wide) = face.detection.box, shape[:2]
     edges = np.array([box.x * zoom_x, box.y * zoom_y, (box.x + box.w) * zoom_x, (box.y + box.h) * zoom_y])
     if not np.isfinite(edges).all() or edges[0] >= wide or edges[1] >= high or edges[2] <= 0 or edges[3] <= 0:
         return None
-    # far outside is as good as just outside, and does not overflow
+    # limit coordinates far outside the image, which could overflow
     left, top, right, bottom = np.clip(edges, -40, [wide + 40, high + 40, wide + 40, high + 40]).round().astype(int).tolist()
     return left, top, right, bottom
 
 
 def _colour(face: FaceReading) -> Rgb:
-    """Return the colour of the label; a guess is half as colourful, a face that was not read is grey."""
+    """Return the colour of the label: paler if it is uncertain, grey if the face was not read."""
     if face.unread:
         return SOFT
     r, g, b = CLASS_RGB[EMOTIONS.index(face.label)]
-    return ((r + _DOUBT) // 2, (g + _DOUBT) // 2, (b + _DOUBT) // 2) if face.uncertain else (r, g, b)
+    return ((r + _UNCERTAIN_GREY) // 2, (g + _UNCERTAIN_GREY) // 2, (b + _UNCERTAIN_GREY) // 2) if face.uncertain else (r, g, b)
 
 
 def _draw_box(picture: NDArray[np.uint8], face: FaceReading, zoom_x: float, zoom_y: float, scale: float) -> None:
@@ -112,15 +112,15 @@ def _draw_box(picture: NDArray[np.uint8], face: FaceReading, zoom_x: float, zoom
         for point in cv2.ellipse2Poly((x + sign_x * radius, y + sign_y * radius), (radius, radius), angle, 0, 90, 10)
     ]
     line = [np.array(outline, np.int32)]
-    cv2.polylines(picture, line, True, STAGE, thin + 2, cv2.LINE_AA)  # a dark rim, for pale colours on pale walls
+    cv2.polylines(picture, line, True, STAGE, thin + 2, cv2.LINE_AA)  # a dark outline, for contrast on bright backgrounds
     cv2.polylines(picture, line, True, _colour(face), thin, cv2.LINE_AA)
     if face.detection.landmarks is None:
         return
     high, wide = picture.shape[:2]
-    dot = min(max((right - left) / 40, 0.8 * scale), 2.0 * scale)  # tiny, and smaller still on a far face
+    dot = min(max((right - left) / 40, 0.8 * scale), 2.0 * scale)  # smaller on a small face
     for x, y in face.detection.landmarks.astype(np.float64) * (zoom_x, zoom_y):
         if 0 <= x < wide and 0 <= y < high:
-            spot = (round(x * 16), round(y * 16))  # sixteenths of a pixel: dots do not jump as a face moves
+            spot = (round(x * 16), round(y * 16))  # 1/16 pixel, so that dots move smoothly
             cv2.circle(picture, spot, round((dot + 0.5 * scale) * 16), STAGE, -1, cv2.LINE_AA, 4)
             cv2.circle(picture, spot, round(dot * 16), WHITE, -1, cv2.LINE_AA, 4)
 
@@ -130,16 +130,16 @@ def _draw_chip(shown: Canvas, face: FaceReading, zoom_x: float, zoom_y: float, t
     if edges is None:
         return
     left, top, _, bottom = edges
-    broad = face.detection.box.w * zoom_x / shown.scale  # all of it: a chip keeps its size as a face leaves the picture
-    size = 14.0 if broad >= 88 else 12.0 if broad >= 44 else 10.5
+    width_units = face.detection.box.w * zoom_x / shown.scale  # keeps its value while the face leaves the image
+    size = 14.0 if width_units >= 88 else 12.0 if width_units >= 44 else 10.5
     words = face.words.replace("%", " %")
-    if broad < 36:  # a far face gets a short chip, so that neighbours keep theirs
+    if width_units < 36:  # a small face gets a short label, so that labels do not collide
         words = face.unread or words.rsplit(" ", 2)[0]
     w, h = shown.px(shown.text_width(words, size) + 16), shown.px(size * 1.25 + 6)
     high, wide = shown.image.shape[:2]
     gap = shown.px(4)
     x = min(max(left, gap), max(wide - w - gap, 0))
-    # above the box, else inside it, else below; the last choice stands when all are taken
+    # above the box, else inside it, else below; the last position is used even if it is taken
     for y in (top - h - gap, top + gap, bottom + gap, bottom - h - gap):
         y = min(max(y, gap), max(high - h - gap, 0))
         if all(x >= tx + tw or tx >= x + w or y >= ty + th or ty >= y + h for tx, ty, tw, th in taken):
@@ -151,18 +151,18 @@ def _draw_chip(shown: Canvas, face: FaceReading, zoom_x: float, zoom_y: float, t
 
 
 def _draw_messages(shown: Canvas, snapshot: Snapshot) -> None:
-    """Draw the sentences over the picture: from the bottom up, so that they never hide one another."""
+    """Draw the messages over the frame, stacked from the bottom up."""
     high, wide = (length / shown.scale for length in shown.image.shape[:2])
-    away = snapshot.health.state in ("stalled", "lost")
-    if snapshot.paused or away:
-        shown.image[:] = shown.image // 5 * 2  # an old picture must not pass for a live one
+    is_silent = snapshot.health.state in ("stalled", "lost")
+    if snapshot.paused or is_silent:
+        shown.image[:] = shown.image // 5 * 2  # dim the frame, which is not current
     if snapshot.paused:
         shown.pill(wide / 2 - 12, high / 2 - 34, 8, 30, 2, TEXT)
         shown.pill(wide / 2 + 4, high / 2 - 34, 8, 30, 2, TEXT)
         shown.text(wide / 2, high / 2 + 6, "paused", 18, TEXT, "centre")
     bottom = high - 14
     lines = [(snapshot.notice, AMBER if snapshot.health.state != "ok" else TEXT)] if snapshot.notice else []
-    if not snapshot.result.faces and not snapshot.paused and not away:
+    if not snapshot.result.faces and not snapshot.paused and not is_silent:
         lines.append(("no face in view", SOFT))
     for line, colour in lines:
         short = shown.elided(line, 13, wide - 44)
@@ -174,7 +174,7 @@ def _draw_messages(shown: Canvas, snapshot: Snapshot) -> None:
 
 
 def draw_help(canvas: Canvas, stage: Area, expressions: bool) -> None:
-    """Draw what keys and signs mean into the middle of the stage, as much as there is room for."""
+    """Draw the help in the middle of the stage, as many lines as fit."""
     rows = [*KEYS, ("", ""), *(SIGNS if expressions else OBSERVABLE_SIGNS)]
     left = max(canvas.text_width(name, 13) for name, _ in rows) + 16
     w = min(left + max(canvas.text_width(words, 13) for _, words in rows) + 48, stage.w - 16)

@@ -1,4 +1,4 @@
-"""The view that a user names: a window, the terminal, or none."""
+"""Opens the view that a user names: a window, the terminal, or none."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mien.views.window import Window, screen_available
 
 
 def open_view(name: str) -> View:
-    """Return the view of that name; ``auto`` takes a window where there is a screen, else the terminal, else nothing.
+    """Return the view of that name; ``auto`` chooses a window if there is a screen, else the terminal, else none.
 
     Raises:
-        DeviceError: a window was asked for by name and cannot be had.
+        DeviceError: ``window`` was requested and cannot be opened.
     """
     if name == "none":
         return NoView()
@@ -23,7 +23,7 @@ def open_view(name: str) -> View:
         return Window()
     if name == "auto":
         if screen_available():
-            with suppress(DeviceError):  # no pygame, or a screen that refuses: the terminal does as well
+            with suppress(DeviceError):  # without pygame or a usable screen, use the terminal
                 return Window()
         if not sys.stdout.isatty():
             return NoView()

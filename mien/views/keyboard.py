@@ -1,4 +1,4 @@
-"""Single keys from a terminal, without waiting and without Enter."""
+"""Reads single keys from a terminal, without blocking and without Enter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from mien.views.view import Command
 
-try:  # POSIX only; elsewhere the terminal view has no keys, and Ctrl-C ends it
+try:  # POSIX only; on other systems the terminal view has no keys and ends with Ctrl-C
     import select
     import termios
     import tty
@@ -18,10 +18,10 @@ except ImportError:  # pragma: no cover
 
 
 class Keyboard:
-    """The keys pressed in the terminal on standard input, where that is one.
+    """The keys pressed in the terminal on standard input; none if standard input is not a terminal.
 
-    Ctrl-C keeps its meaning. The terminal's settings are given back on ``close`` and, if
-    the program ends before, on its exit.
+    Ctrl-C still interrupts the program. The terminal's settings are restored by ``close``, or when the
+    program exits.
     """
 
     def __init__(self) -> None:
@@ -34,17 +34,17 @@ class Keyboard:
             atexit.register(self.close)
 
     def commands(self) -> tuple[Command, ...]:
-        """Return what the keys pressed since the last call ask for."""
+        """Return the commands of the keys pressed since the last call."""
         found = []
         while self._file is not None and select.select([self._file], [], [], 0)[0]:
             pressed = os.read(self._file, 64).decode(errors="ignore")
-            if not pressed:  # the other end has gone
+            if not pressed:  # end of file
                 break
             found += [command for key in pressed for command in Command if command.value == key]
         return tuple(found)
 
     def close(self) -> None:
-        """Give the terminal its settings back. Safe to call twice."""
+        """Restore the terminal's settings. Safe to call twice."""
         if self._file is not None:
             termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
             self._file = None

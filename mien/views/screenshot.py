@@ -1,4 +1,4 @@
-"""What the screen shows, saved as a picture in which nobody can be recognised unless that was asked for."""
+"""Saves screenshots of the live view, with faces pixelated unless requested otherwise."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _SQUARES: Final = 8
 
 
 def save_screenshot(folder: Path, frame: Frame, snapshot: Snapshot, hidden: tuple[FaceReading, ...]) -> Path:
-    """Save the live view of a frame as a PNG named by its time, and return the path.
+    """Save the live view as a PNG named after the frame's time, and return the path.
 
     Args:
-        folder: where to.
-        frame: what the source sees.
-        snapshot: what the session knows. While a camera is lost it has no faces, though the
+        folder: folder of the screenshot.
+        frame: the frame on screen.
+        snapshot: the state of the session. While a camera is lost it has no faces, although the
             last frame still shows them.
-        hidden: the faces of ``frame`` that must not be recognised.
+        hidden: the faces of ``frame`` to pixelate.
 
     Raises:
-        DeviceError: the disk refuses.
+        DeviceError: the file cannot be written.
     """
     shown = replace(frame, image=without_faces(frame.image, hidden))
     target = folder / f"screenshot-{frame.t_s:09.3f}s.png"
     picture = render(shown, snapshot, _SIZE)
     with atomic_path(target, private=True) as temporary:
-        if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):  # all that OpenCV says of a full disk
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):  # OpenCV's only sign of a full disk
             raise StorageError(f"cannot write {target}. Free some space or choose another folder")
     return target
 
 
 def without_faces(image: NDArray[np.uint8], faces: tuple[FaceReading, ...]) -> NDArray[np.uint8]:
-    """Return a (H, W, 3) uint8 picture with every face reduced to a few large squares."""
+    """Return a copy of a (H, W, 3) uint8 image with the faces pixelated."""
     image = image.copy()
     height, width = image.shape[:2]
     for face in faces:

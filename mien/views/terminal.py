@@ -1,4 +1,4 @@
-"""The live view in a terminal: the same facts as the window, for machines without a screen."""
+"""The live view in a terminal, with the same information as the window."""
 
 from __future__ import annotations
 
@@ -32,11 +32,10 @@ _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
 
 class TerminalView:
-    """A block of text that renews itself in place ten times a second.
+    """A block of text that is updated in place ten times per second.
 
     Args:
-        console: where to draw; standard output if not given. Where that is no terminal,
-            nothing is drawn.
+        console: the console; standard output if not given. If it is not a terminal, nothing is drawn.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -48,7 +47,7 @@ class TerminalView:
         self._drawn_at = -_EVERY_S
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
-        """Draw the newest state; return what the keys ask for."""
+        """Draw the newest state; return the commands of the keys pressed."""
         if self._console.is_terminal:
             if self._live is None:
                 self._live = Live(console=self._console, auto_refresh=False, redirect_stderr=False)
@@ -73,13 +72,13 @@ class TerminalView:
 
 
 def draw(snapshot: Snapshot, width: int, height: int = 24) -> RenderableType:
-    """Return everything in ``width`` columns, 60 or more, and fewer than ``height`` lines, 24 or more.
+    """Return the view in ``width`` columns (at least 60) and fewer than ``height`` lines (at least 24).
 
-    Facts that do not fit into a line go on in the next; the list of faces gives way.
+    Facts that do not fit into a line continue in the next one; the list of faces is shortened instead.
     """
     inner = width - _FRAME_COLUMNS
-    light, said = status(snapshot)
-    state = Text(f"● {said}", style=f"rgb({light[0]},{light[1]},{light[2]})")
+    light, words = status(snapshot)
+    state = Text(f"● {words}", style=f"rgb({light[0]},{light[1]},{light[2]})")
     head = Table.grid(expand=True)
     head.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     head.add_column(justify="right", no_wrap=True)
@@ -98,7 +97,7 @@ def draw(snapshot: Snapshot, width: int, height: int = 24) -> RenderableType:
         ),
         inner,
     )
-    drift = DRIFT_WORDS[snapshot.drift][1] if snapshot.drift in DRIFT_WORDS else "drift not watched"
+    drift = DRIFT_WORDS[snapshot.drift][1] if snapshot.drift in DRIFT_WORDS else "drift: off"
     facts = _flow((f"facing {facing}{share}", *(affect if snapshot.expressions else there), drift), inner)
     keys = _flow([f"{key} {name}" for key, name in KEYS], inner)
     body: list[RenderableType] = [Text(line) for line in _flow(NO_EXPRESSIONS, inner, " ")]
@@ -122,7 +121,7 @@ def draw(snapshot: Snapshot, width: int, height: int = 24) -> RenderableType:
 
 
 def _flow(facts: Sequence[str], width: int, gap: str = "   ") -> list[str]:
-    """Return facts in as few lines of at most ``width`` columns as they need.
+    """Return facts in lines of at most ``width`` columns, as few as possible.
 
     >>> _flow(["00:12", "300 frames", "0 dropped"], 20)
     ['00:12   300 frames', '0 dropped']
@@ -139,7 +138,7 @@ def _dim(line: str) -> Text:
 
 
 def draw_help(expressions: bool = True) -> RenderableType:
-    """Return what keys and signs mean, where ``expressions`` are read or are not."""
+    """Return the help, for sessions in which ``expressions`` are read or not."""
     table = Table.grid(padding=(0, 2))
     for name, words in (*KEYS, ("", ""), *(SIGNS if expressions else OBSERVABLE_SIGNS)):
         table.add_row(Text(name, style="bold"), Text(words, style="dim"))
@@ -147,7 +146,7 @@ def draw_help(expressions: bool = True) -> RenderableType:
 
 
 def _faces(snapshot: Snapshot, most: int) -> RenderableType:
-    """Return a line for each face, ``most`` at most."""
+    """Return a line per face, for at most ``most`` faces."""
     faces = snapshot.result.faces
     if not faces:
         return Text("no face in view", style="dim")
@@ -171,7 +170,7 @@ def _distribution(snapshot: Snapshot, width: int) -> Table:
 
 
 def _trend(snapshot: Snapshot, width: int) -> Text:
-    """Return one column a slice of time: the leading expression's colour, its share as height."""
+    """Return one character per time slice: the colour of the leading expression, its share as height."""
     newest = float(snapshot.trend_t_s[-1]) if len(snapshot.trend_t_s) else 0.0
     start = f"-{snapshot.trend_window_s:g} s "
     count = max(10, width - len(start) - 8)

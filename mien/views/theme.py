@@ -1,4 +1,4 @@
-"""The live view's colours, words and areas, shared by its parts."""
+"""Colours, texts and areas shared by the parts of the live view."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SOFT: Final[Rgb] = (146, 156, 170)
 GREEN: Final[Rgb] = (74, 201, 126)
 AMBER: Final[Rgb] = (245, 166, 35)
 
-DRIFT_WORDS: Final = {"watching": (TRACK, "learning the view"), "ok": (GREEN, "no drift"), "drift": (AMBER, "drift")}
-"""The light that says whether the camera's picture is as it was, and its words."""
+DRIFT_WORDS: Final = {"watching": (TRACK, "drift: pending"), "ok": (GREEN, "no drift"), "drift": (AMBER, "drift")}
+"""Colour and text of the drift indicator, by status."""
 NO_EXPRESSIONS: Final = (
     "Expressions are not read, because the",
     "declared deployment does not permit it.",
     "Details:",
     "mien policy check",
 )
-"""What stands in their place."""
+"""Text shown instead of expressions if they may not be read."""
 KEYS: Final = (
     ("q", "quit"),
     ("s", "screenshot"),
@@ -33,18 +33,18 @@ KEYS: Final = (
     ("w", "withdraw"),
     ("h", "help"),
 )
-"""Every key of the live view, and what it does."""
+"""The keys of the live view and their commands."""
 OBSERVABLE_SIGNS: Final = (
     ("not read: too dark", "grey: this face is not read; the reason is shown"),
     ("facing", "the head points at the screen; this is not attention"),
 )
-"""What the signs of the live view mean where expressions may not be read."""
+"""Help on the terms in the live view if expressions may not be read."""
 SIGNS: Final = (
     ("happy? 42 %", "uncertain: at this confidence the error rate is high"),
     ("valence, arousal", "how pleasant and active expressions look, -1 to 1"),
     *OBSERVABLE_SIGNS,
 )
-"""What the signs of the live view mean."""
+"""Help on the terms in the live view."""
 SMALL_PRINT: Final = "Expressions, not feelings."
 
 

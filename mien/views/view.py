@@ -1,4 +1,4 @@
-"""The interface between a session and its view: snapshots go in, commands come out."""
+"""The interface between a session and its view: the view receives snapshots and returns commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mien.records import Frame, Snapshot
 
 
 class Command(Enum):
-    """What a user can ask for, by the key that asks for it."""
+    """Commands of the user, by key."""
 
     QUIT = "q"
     SCREENSHOT = "s"
@@ -21,23 +21,23 @@ class Command(Enum):
 
 
 class View(Protocol):
-    """Something that shows a session while it runs.
+    """Shows a running session.
 
     Attributes:
-        stays: whether it is kept open at the end of a recording until the user closes it.
+        stays: whether it stays open at the end of a recording until the user closes it.
     """
 
     stays: bool
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
-        """Show the newest state; return what the user has asked for since the last call, help excepted: the view gives it."""
+        """Show the newest state; return the user's commands since the last call, except help, which the view handles."""
 
     def close(self) -> None:
-        """Give the screen back. Safe to call twice."""
+        """Close the view. Safe to call twice."""
 
 
 class NoView:
-    """The headless view: shows nothing and is never asked for anything."""
+    """The view of a headless session: shows nothing and returns no commands."""
 
     stays = False
 

@@ -1,8 +1,7 @@
-"""The live view in a window of its own.
+"""The live view in a window.
 
-pygame-ce shows pictures and reads keys here, and nothing more: what is shown is drawn by
-``dashboard``. Only its display is started, because its audio complains on machines that
-have no sound card.
+pygame-ce only shows images and reads keys; ``dashboard`` renders them. Only pygame's display module
+is initialised, since its audio fails on computers without a sound card.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ _SMALLEST: Final = (320, 240)
 
 
 def screen_available() -> bool:
-    """Tell whether a window has a chance: on Linux, whether a display is named in the environment."""
+    """Return whether a window can probably be opened: on Linux, whether the environment names a display."""
     if sys.platform in ("win32", "darwin"):
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
 
 
 class Window:
-    """A resizable window with the whole live view.
+    """A resizable window with the live view.
 
     Args:
-        caption: the window's title.
-        size: width and height at the start, in pixels.
+        caption: title of the window.
+        size: initial width and height in pixels.
 
     Raises:
         DeviceError: pygame-ce is not installed, or there is no screen.
@@ -48,7 +47,7 @@ class Window:
                 f"the live window needs the package pygame-ce. Install it with: {sys.executable} -m pip install pygame-ce"
             ) from error
         self._pygame = pygame
-        if not screen_available():  # SDL would open a window on a screen of its own that nobody sees
+        if not screen_available():  # SDL would open an invisible window on a dummy display
             raise DeviceError("no screen to open a window on (no DISPLAY is set). Use --view terminal or --headless")
         try:
             pygame.display.init()
@@ -62,7 +61,7 @@ class Window:
         self._commands = {ord(command.value): command for command in Command} | {pygame.K_ESCAPE: Command.QUIT}
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
-        """Draw the newest state at the window's size; return what keys and the close button ask for."""
+        """Draw the newest state at the window's size; return the commands of keys and of the close button."""
         pygame = self._pygame
         commands = []
         for event in pygame.event.get():
@@ -81,7 +80,7 @@ class Window:
         return tuple(command for command in commands if command is not Command.HELP)
 
     def _is_new(self, frame: Frame, snapshot: Snapshot, size: tuple[int, int]) -> bool:
-        """Tell whether the picture would differ from the last: most of sixty a second would not."""
+        """Return whether the view has changed since it was last drawn."""
         state = (
             snapshot.health.state,
             int(snapshot.health.since_s),

@@ -1,11 +1,11 @@
-/** Taking part in a class: the notice and consent, what is sent, one's own signals, leaving. */
+/** Taking part in a class: notice and consent, messages, signals and leaving. */
 
 import type { FrameResult } from "../sdk.js";
 import { element, say } from "./elements.js";
 import { Sender } from "./sender.js";
 import type { EngineFiles } from "../sdk.js";
 
-/** What the server says of a class to somebody who has its link. */
+/** The server's description of a class for learners. */
 export interface Lesson {
   readonly title: string;
   readonly state: "waiting" | "running" | "ended";
@@ -14,16 +14,16 @@ export interface Lesson {
   readonly signals: readonly string[];
   readonly max_signals: number;
   readonly notice: { readonly text: string; readonly version: string; readonly hash: string };
-  /** Whether this person takes part already, from another window, after consenting to this notice. */
+  /** Whether this person already takes part from another window and has consented to this notice. */
   readonly agreed: boolean;
   readonly model: EngineFiles["model"];
 }
 
 const TICK_MS = 1000;
 const OVER = "The lesson is over. Nothing is sent any more.";
-const CONTINUED = "You take part from another window now. Nothing is sent from this one any more.";
+const CONTINUED = "You are now taking part from another window. Nothing is sent from this one any more.";
 
-/** Ask the server with a token; the error is a sentence. */
+/** Send a request to the server with a token. */
 async function ask(method: string, path: string, token: string, body?: string, keepalive = false): Promise<Response> {
   const headers: Record<string, string> = { Authorization: `Bearer ${token}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -32,27 +32,27 @@ async function ask(method: string, path: string, token: string, body?: string, k
 
 async function sentence(answer: Response): Promise<string> {
   const said = (await answer.json().catch(() => ({}))) as { error?: string };
-  return said.error ?? `The server answers ${answer.status}.`;
+  return said.error ?? `The server responded with status ${answer.status}.`;
 }
 
-/** Return the class that this page's link leads to, and the token. */
+/** Return the class of this page's link, and the token. */
 export async function openLesson(): Promise<{ lesson: Lesson; token: string }> {
   const token = location.hash.slice(1);
-  if (token === "") throw new Error("This address is incomplete: it has no link to a class. Open the link that your teacher gave you.");
+  if (token === "") throw new Error("This address is incomplete. Open the link that your teacher gave you.");
   const answer = await ask("GET", "api/lesson", token).catch(() => null);
   if (answer === null) throw new Error("The class server does not answer. Reload this page to try again.");
   if (!answer.ok) throw new Error(await sentence(answer));
   return { lesson: (await answer.json()) as Lesson, token };
 }
 
-/** Return the participant's token after joining. */
+/** Join the class and return the participant's token. */
 async function joined(lesson: Lesson, token: string): Promise<string> {
   const answer = await ask("POST", "api/participants", token, JSON.stringify({ notice: lesson.notice.hash }));
   if (!answer.ok) throw new Error(await sentence(answer));
   return ((await answer.json()) as { participant: string }).participant;
 }
 
-/** Shows the notice; resolves with the participant's token when somebody joins. */
+/** Show the notice; resolves with the participant's token when the user joins. */
 export function consent(lesson: Lesson, token: string): Promise<string> {
   document.body.classList.add("asks");
   element("consent").hidden = false;
@@ -73,8 +73,8 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
   say("notice-version", `Version ${lesson.notice.version} of this notice. Your consent refers to it.`);
   const join = element<HTMLButtonElement>("join");
   if (lesson.agreed) {
-    say("consent-lead", "You take part already, from another window, and agreed to this notice there. Going on here ends that one.");
-    join.textContent = "Go on here";
+    say("consent-lead", "You are already taking part from another window, where you agreed to this notice. Continuing here ends that one.");
+    join.textContent = "Continue here";
   }
   const problem = (text: string): void => {
     element("consent-problem").hidden = text === "";
@@ -105,7 +105,7 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
   });
 }
 
-/** The panel of somebody who takes part. */
+/** The panel of a participant. */
 export class Classroom {
   private readonly sender: Sender;
   private readonly buttons: HTMLButtonElement[];
@@ -153,7 +153,7 @@ export class Classroom {
     if (!this.isPaused) this.sender.add(result, performance.now());
   }
 
-  /** Nothing of a pause is sent, and nothing that was counted since the last message. */
+  /** Pause or resume; nothing is sent of a pause and of the time since the last message. */
   pause(isPaused: boolean): void {
     this.isPaused = isPaused;
     if (isPaused) this.sender.forget();
@@ -167,10 +167,10 @@ export class Classroom {
     say(
       "class-status",
       answer?.ok
-        ? "You left. What had not been added up was erased."
+        ? "You left. Your messages of the current interval were erased."
         : answer?.status === 410
           ? await sentence(answer)
-          : "You left this page's class, but the server does not answer. What had not been added up is deleted with its interval.",
+          : "You left, but the server does not answer. Your messages are deleted at the end of the interval.",
     );
     this.stopped("You left the class.");
   }
@@ -190,17 +190,17 @@ export class Classroom {
       button.setAttribute("aria-pressed", String(isPressed));
       button.disabled = this.hasLeft || (left === 0 && sender.pressedSignal === null);
     }
-    const waits = sender.pressedSignal === null ? "" : " It goes with the next message; press again to take it back.";
+    const waits = sender.pressedSignal === null ? "" : " It is sent with the next message; press again to withdraw it.";
     say("signals-left", `${left} left in this lesson.${waits}`);
     element<HTMLButtonElement>("leave").disabled = this.hasLeft;
     say("message-last", sender.last || "nothing yet");
     say("message-next", this.hasLeft ? "nothing" : this.isPaused ? "nothing: paused" : sender.next || "nothing: no face is read");
     if (this.hasLeft) return;
     const words = {
-      idle: "Nothing was sent yet.",
+      idle: "Nothing has been sent yet.",
       sent: "The last message arrived.",
-      "waiting for the lesson": "The lesson has not started. What is sent is not counted.",
-      "network away": `The server does not answer. ${sender.waiting} waiting; what is older than an interval is dropped.`,
+      "waiting for the lesson": "The lesson has not started. Messages are not counted yet.",
+      "network away": `The server does not answer. ${sender.waiting} messages waiting; those older than an interval are dropped.`,
       ended: OVER,
     } as const;
     say("class-status", this.isPaused ? "Paused: nothing is sent." : words[sender.state]);

@@ -1,13 +1,13 @@
-/** The page's elements by their id. */
+/** Helpers for the page's elements. */
 
-/** Return the element of an id. */
+/** Return the element with this id. */
 export function element<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`the page has no element ${id}`);
   return found as T;
 }
 
-/** Set an element's text, where it changes: a page that is still costs nothing. */
+/** Set an element's text if it has changed. */
 export function say(id: string, text: string): void {
   const found = element(id);
   if (found.textContent !== text) found.textContent = text;
@@ -22,7 +22,7 @@ export function download(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Return a duration as people read it, "1:23:45" or "0:07". */
+/** Format a duration as "1:23:45" or "0:07". */
 export function clock(seconds: number): string {
   const whole = Math.floor(seconds);
   const rest = `${String(Math.floor(whole / 60) % 60).padStart(whole >= 3600 ? 2 : 1, "0")}:${String(whole % 60).padStart(2, "0")}`;

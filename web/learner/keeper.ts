@@ -1,7 +1,7 @@
 /**
- * Sends what was read to the page's own server, which keeps it in a session folder; only where the server was started so.
+ * Sends readings to the page's server, which stores them in a session folder, if the server was started with that option.
  *
- * Rows are sent once a second. While the server does not answer they wait, up to a limit, and the page says so.
+ * Rows are sent once a second. If the server does not answer, they are queued up to a limit, and the page shows a notice.
  */
 
 import type { FrameResult } from "../sdk.js";
@@ -10,21 +10,21 @@ const SEND_EVERY_MS = 1000;
 /** About ten minutes of readings of one face. */
 const MOST_WAITING = 20_000;
 
-/** What the page is told. */
+/** Callbacks of the keeper. */
 export interface KeeperListener {
-  /** A sentence for people. */
+  /** Shows a message to the user. */
   notice(sentence: string): void;
-  /** The person took their consent back elsewhere: the session must end. */
+  /** Consent was withdrawn elsewhere: the session must end. */
   withdrawn(): void;
 }
 
-/** Counts of the source, as far as a session has come. */
+/** Frame counts of a session so far. */
 export interface Counts {
   readonly captured: number;
   readonly dropped: number;
 }
 
-/** Keeps one session at a time. */
+/** Stores one session at a time. */
 export class Keeper {
   private waiting: unknown[] = [];
   private counts: Counts = { captured: 0, dropped: 0 };
@@ -33,7 +33,7 @@ export class Keeper {
   private sending: Promise<void> = Promise.resolve();
   private readonly timer: ReturnType<typeof setInterval>;
   private isTroubled = false;
-  /** Where the session is kept, "" where it is not. */
+  /** Folder of the session; "" if it is not stored. */
   folder = "";
 
   constructor(private readonly listener: KeeperListener) {
@@ -52,7 +52,7 @@ export class Keeper {
     this.waiting.push(plain(result));
   }
 
-  /** Send what waits and end the session; resolves when the server has kept it. */
+  /** Send the queued rows and end the session; resolves when the server has stored them. */
   async end(): Promise<void> {
     await this.opening;
     this.send();
@@ -62,10 +62,10 @@ export class Keeper {
     if (address === null) return;
     const answer = await post(`${address}/end`, { ...this.counts, frames: this.waiting }).catch(() => null);
     this.waiting = [];
-    if (answer === null || !answer.ok) this.listener.notice("The end of this session could not be kept: its server does not answer.");
+    if (answer === null || !answer.ok) this.listener.notice("The end of this session could not be stored: the server does not answer.");
   }
 
-  /** End the session and erase what was kept of it. */
+  /** End the session and erase its stored data. */
   async erase(): Promise<boolean> {
     await this.opening;
     await this.sending;
@@ -83,11 +83,11 @@ export class Keeper {
     try {
       const answer = await post("sessions", { source });
       const said = (await answer.json()) as { address?: string; folder?: string; error?: string };
-      if (!answer.ok || said.address === undefined) throw new Error(said.error ?? `the server answers ${answer.status}`);
+      if (!answer.ok || said.address === undefined) throw new Error(said.error ?? `the server responded with status ${answer.status}`);
       this.address = said.address;
       this.folder = said.folder ?? "";
     } catch (error) {
-      this.listener.notice(`This session is not kept: ${error instanceof Error ? error.message : String(error)}.`);
+      this.listener.notice(`This session is not stored: ${error instanceof Error ? error.message : String(error)}.`);
     }
   }
 
@@ -105,20 +105,20 @@ export class Keeper {
         for (const sentence of said.notices ?? []) this.listener.notice(sentence);
         if (!answer.ok) {
           this.address = null;
-          this.listener.notice(`Nothing is kept from here on: ${said.error ?? answer.status}.`);
+          this.listener.notice(`Nothing is stored from now on: ${said.error ?? answer.status}.`);
         }
         if (said.withdrawn) this.listener.withdrawn();
-        if (this.isTroubled) this.listener.notice("The server answers again; what waited has been kept.");
+        if (this.isTroubled) this.listener.notice("The server answers again; all waiting readings were stored.");
         this.isTroubled = false;
       } catch {
         this.waiting = [...frames, ...this.waiting].slice(-MOST_WAITING);
-        if (!this.isTroubled) this.listener.notice("The server does not answer. Readings wait here until it does.");
+        if (!this.isTroubled) this.listener.notice("The server does not answer. Readings wait in this page until it does.");
         this.isTroubled = true;
       }
     });
   }
 
-  /** The page is being closed: what waits goes with the last message. */
+  /** Send the queued rows when the page is closed. */
   private leave(): void {
     clearInterval(this.timer);
     if (this.address === null) return;
@@ -132,7 +132,7 @@ function post(address: string, body: unknown): Promise<Response> {
   return fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
-/** Return what the server keeps of a result: no landmark. */
+/** Return a result without landmarks, as the server stores it. */
 function plain(result: FrameResult): unknown {
   return {
     index: result.index,

@@ -1,4 +1,4 @@
-/** The learner's page: one person, one camera, everything on their own device. */
+/** The learner's page, which reads one person's camera on their own device. */
 
 import { TREND } from "../engine/constants.js";
 import { type EngineFiles, MienCamera, type Outcome, type Reading, type StateChange } from "../sdk.js";
@@ -10,21 +10,21 @@ import { Speaker } from "./speaker.js";
 import { Stage } from "./stage.js";
 import { SummaryDialog, saveRows, saveSummary } from "./summary_dialog.js";
 
-/** What the server says of this page. */
+/** Settings from the server. */
 interface Settings {
   readonly detector: EngineFiles["detector"];
   readonly model: EngineFiles["model"];
   readonly smoothing_s: number;
   readonly rule: string;
-  /** Sentences that the person should read before they start. */
+  /** Notices to show before the start. */
   readonly notices: readonly string[];
-  /** Folder in which sessions are kept, "" where nothing is kept. */
+  /** Folder in which sessions are stored; "" if they are not stored. */
   readonly keeps: string;
   /** Whether this is the page of a class. */
   readonly is_class?: boolean;
 }
 
-/** A class that somebody joined. */
+/** A joined class. */
 interface Membership {
   readonly lesson: Lesson;
   readonly participant: string;
@@ -95,11 +95,11 @@ class LearnerPage {
       element<HTMLProgressElement>("progress").value = progress;
     });
     camera.on("end", (outcome) => void this.ended(outcome));
-    // a phone that is turned changes the size of its pictures
+    // rotating a phone changes the size of its pictures
     for (const name of ["loadedmetadata", "resize"]) camera.video.addEventListener(name, () => this.stage.showCamera());
   }
 
-  /** Paint the newest reading with the next picture of the screen; a hidden page paints nothing. */
+  /** Paint the latest reading on the next animation frame; hidden pages are not painted. */
   private paint(): void {
     if (this.painting) return;
     this.painting = true;
@@ -123,7 +123,7 @@ class LearnerPage {
     const isPaused = state === "paused";
     this.classroom?.pause(isPaused);
     element("pause").setAttribute("aria-pressed", String(isPaused));
-    say("pause-text", isPaused ? "Go on" : "Pause");
+    say("pause-text", isPaused ? "Resume" : "Pause");
     const files = document.body.dataset["source"] === "files";
     element("progress").hidden = !(files && hasSession);
     this.veil(isPaused ? "Paused: nothing is read" : state === "starting" ? "Starting" : state === "trouble" ? sentence : "");
@@ -149,10 +149,10 @@ class LearnerPage {
   private async ended(outcome: Outcome): Promise<void> {
     this.reading = null;
     const { keeper } = this;
-    let kept = "Nothing of this session is kept. Save what you want to have; it is gone when you close this page.";
+    let kept = "This session is not stored. Save the files that you need before you close this page.";
     if (keeper !== null && !this.erased) {
       await keeper.end();
-      if (keeper.folder) kept = `This session is kept in ${keeper.folder}. List sessions with: mien sessions list`;
+      if (keeper.folder) kept = `This session is stored in ${keeper.folder}. List sessions with: mien sessions list`;
     }
     if (this.erased || (outcome.summary["frames"] as number) === 0) return;
     this.summary.show(outcome, kept);
@@ -213,7 +213,7 @@ class LearnerPage {
     if (document.querySelector("dialog[open]") !== null) return;
     const target = event.target as HTMLElement;
     if (target.closest("select, input, textarea")) return;
-    if (event.key === " " && target.closest("button, a, summary")) return; // presses what has the focus
+    if (event.key === " " && target.closest("button, a, summary")) return; // activates the focused element
     const ids: Readonly<Record<string, string>> = { q: "stop", " ": "pause", e: "export", s: "screenshot", r: "reset", w: "erase", h: "help" };
     const id = ids[event.key.toLowerCase()];
     if (id === undefined) return;
@@ -229,7 +229,7 @@ class LearnerPage {
 
   private reset(): void {
     this.camera.reset();
-    this.toast("The statistics on screen were reset; exports have everything.");
+    this.toast("The statistics on screen were reset; exports still contain everything.");
   }
 
   private export(): void {
@@ -250,17 +250,17 @@ class LearnerPage {
     this.toast("A screenshot with blurred faces was saved to your downloads.");
   }
 
-  /** End the session and erase it, when asked twice. */
+  /** End the session and erase it, after a second press as confirmation. */
   private async erase(): Promise<void> {
     if (performance.now() - this.askedToErase_ms > ASK_AGAIN_MS) {
       this.askedToErase_ms = performance.now();
-      this.toast("Press Erase again to end this session and erase what was kept of it.");
+      this.toast("Press Erase again to end this session and erase its data.");
       return;
     }
     this.erased = true;
     const done = await this.keeper?.erase();
     this.camera.stop();
-    this.toast(done ? "This session has been erased." : "This session could not be erased: its server does not answer.");
+    this.toast(done ? "This session has been erased." : "This session could not be erased: the server does not answer.");
   }
 
   private toast(sentence: string): void {
@@ -272,23 +272,23 @@ class LearnerPage {
     this.toastTimer = setTimeout(() => (toast.hidden = true), TOAST_MS);
   }
 
-  /** Adapt the page's words to what is permitted and kept. */
+  /** Adapt the page's texts to what is permitted and stored. */
   describe(): void {
     const { model, keeps, notices } = this.settings;
     if (model === null) {
       document.body.classList.add("observables");
-      say("welcome-title", "See what the camera can tell");
-      say("what-read", "That a face is there, and where the head points. No expression.");
+      say("welcome-title", "See what the camera can measure");
+      say("what-read", "Whether a face is in view, and where the head points. No expressions.");
       say("fine-print", "Expressions are not read, because the declared deployment does not permit it.");
-      document.querySelector(".lead")!.textContent = "Mien notes that a face is in view and whether the head points at the screen.";
+      document.querySelector(".lead")!.textContent = "Mien measures whether a face is in view and whether the head points at the screen.";
     }
     if (this.classroom !== null) {
-      say("promise", "Read on this device. Sums of seconds go to your class.");
-      say("what-kept", "Nothing on this device. The class server deletes your messages when they have been added up.");
+      say("promise", "Read on this device. Only totals in seconds are sent to your class.");
+      say("what-kept", "Nothing on this device. The class server deletes your messages after adding them up.");
       say("drop-hint", "No picture leaves this page.");
     }
     if (keeps !== "") {
-      say("promise", "Read on this device. Numbers are kept on this computer.");
+      say("promise", "Read on this device. Numbers are stored on this computer.");
       say("what-kept", `Numbers, never pictures, in ${keeps} on this computer.`);
       for (const each of document.querySelectorAll<HTMLElement>("#erase, .when-kept")) each.hidden = false;
     }
@@ -301,7 +301,7 @@ class LearnerPage {
   }
 }
 
-/** Show what stands in the way. */
+/** Show an error instead of the page. */
 function showProblem(sentence: string): void {
   say("problem", sentence);
   element("problem").hidden = false;
@@ -311,7 +311,7 @@ function showProblem(sentence: string): void {
 async function open(): Promise<void> {
   const answer = await fetch("settings.json", { credentials: "same-origin" }).catch(() => null);
   if (answer === null || !answer.ok) {
-    showProblem("The page's server does not answer. Reload this page when it runs again.");
+    showProblem("The server does not answer. Reload this page when it is running again.");
     return;
   }
   const settings = (await answer.json()) as Settings;

@@ -1,10 +1,10 @@
-/** The numbers: what is shown now, shares, trend, affect, facing and rates. */
+/** The panel of numbers: current expression, shares, trend, affect, facing and rates. */
 
 import { COLOURS, EMOTIONS, type Reading, nearest, percent } from "../sdk.js";
 import { clock, element, say } from "./elements.js";
 import { TrendChart } from "./trend_chart.js";
 
-/** Fill a list with one bar a class; return a function that sets their shares. */
+/** Fill a list with one bar per class; return a function that sets their shares. */
 export function bars(list: HTMLElement): (shares: readonly number[]) => void {
   list.replaceChildren();
   const rows = EMOTIONS.map((name) => {
@@ -37,7 +37,7 @@ export function bars(list: HTMLElement): (shares: readonly number[]) => void {
   };
 }
 
-/** Return a number from -1 to 1 with its sign, or a dash. */
+/** Format a number from -1 to 1 with its sign; a dash if there is none. */
 export function signed(value: number | null | undefined): string {
   if (value === null || value === undefined || Number.isNaN(value)) return "-";
   return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(2)}`;

@@ -1,36 +1,36 @@
 /**
- * What a learner's page sends to a class: one message every ten seconds, nothing while no face is read.
+ * Sends a learner's messages to a class: one every ten seconds, none while no face is read.
  *
- * Messages wait while the network is away and are dropped when they are older than a bin. The text that is sent is the
- * text that is shown.
+ * Messages are queued while the network is down and dropped when they are older than a bin. The page shows exactly the text
+ * that is sent.
  */
 
 import type { FrameResult } from "../sdk.js";
 import { NOT_PERMITTED } from "../engine/constants.js";
 
-/** The outcome of a message: its HTTP status, 0 where the server could not be reached. */
+/** Sends a message; resolves with the HTTP status, 0 if the server could not be reached. */
 export type Post = (body: string) => Promise<number>;
 
-/** What the sender tells the page. */
+/** Callbacks of the sender. */
 export interface SenderListener {
-  /** Something changed that the page shows. */
+  /** The displayed state has changed. */
   changed(): void;
-  /** The lesson is over (410), the person takes part elsewhere (403), or the server does not know them any more (401). */
+  /** The lesson is over (410), the person joined from another window (403), or the token is no longer valid (401). */
   ended(status: number): void;
 }
 
 export interface SenderSettings {
   /** Seconds between two messages. */
   readonly interval_s: number;
-  /** Length of a bin: what is older is of no use. */
+  /** Length of a bin in seconds; older messages are useless. */
   readonly bin_s: number;
   /** Whether expressions are sent. */
   readonly expressions: boolean;
-  /** How many times signals count in a lesson. */
+  /** Maximum number of signals that count in a lesson. */
   readonly max_signals: number;
 }
 
-/** What the last attempt showed. */
+/** Result of the last attempt. */
 export type SenderState = "idle" | "sent" | "waiting for the lesson" | "network away" | "ended";
 
 interface Waiting {
@@ -38,7 +38,7 @@ interface Waiting {
   readonly made_ms: number;
 }
 
-/** Timers run late: a message may stand for this much more than the interval. */
+/** Timers fire late, so a message may cover this many seconds more than the interval. */
 const TOLERANCE_S = 2;
 
 export class Sender {
@@ -50,13 +50,13 @@ export class Sender {
   private queue: Waiting[] = [];
   private sending = false;
   private begun_ms: number | null = null;
-  /** The last message that the server has, word for word. */
+  /** Text of the last message that the server received. */
   last = "";
   state: SenderState = "idle";
-  /** Signals that still count, as far as this page knows. */
+  /** Number of signals left, as far as this page knows. */
   signalsLeft: number;
 
-  /** `phase` spreads the messages of a class over the interval; 0 to 1. */
+  /** @param phase Offset within the interval, 0 to 1, which spreads the messages of a class. */
   constructor(
     private readonly settings: SenderSettings,
     private readonly post: Post,
@@ -66,17 +66,17 @@ export class Sender {
     this.signalsLeft = settings.max_signals;
   }
 
-  /** Messages that wait for the network. */
+  /** Number of queued messages. */
   get waiting(): number {
     return this.queue.length;
   }
 
-  /** The message as it stands now; it is sent when its ten seconds are over. */
+  /** Text of the next message so far; it is sent at the end of its interval. */
   get next(): string {
     return this.pressed === null && this.measured_s < 0.05 ? "" : this.message(this.number + 1);
   }
 
-  /** Add a reading. With two faces nobody knows whose is whose, so nothing is counted. */
+  /** Add a reading. With several faces nothing is counted, because it is unknown which one is the learner's. */
   add(result: FrameResult, now_ms: number): void {
     const [face] = result.faces;
     if (this.state !== "ended" && face !== undefined && result.faces.length === 1) {
@@ -91,7 +91,7 @@ export class Sender {
     this.tick(now_ms);
   }
 
-  /** Send what is due. */
+  /** Send due messages. */
   tick(now_ms: number): void {
     if (this.state === "ended") return;
     const interval_ms = 1000 * this.settings.interval_s;
@@ -103,7 +103,7 @@ export class Sender {
     void this.flush(now_ms);
   }
 
-  /** Say something oneself; it goes with the next message. */
+  /** Set the signal to send with the next message. */
   signal(name: string): void {
     if (this.signalsLeft === 0 && this.pressed === null) return;
     if (this.pressed === null) this.signalsLeft--;
@@ -111,7 +111,7 @@ export class Sender {
     this.listener.changed();
   }
 
-  /** Take the signal back that has not been sent. */
+  /** Withdraw the signal that has not been sent yet. */
   takeBack(): void {
     if (this.pressed === null) return;
     this.pressed = null;
@@ -119,18 +119,18 @@ export class Sender {
     this.listener.changed();
   }
 
-  /** The signal that waits for the next message. */
+  /** The signal of the next message. */
   get pressedSignal(): string | null {
     return this.pressed;
   }
 
-  /** Forget what was counted since the last message: a pause leaves no trace. */
+  /** Discard the counts since the last message, so that a pause leaves no trace. */
   forget(): void {
     this.measured_s = this.facing_s = 0;
     this.expression_s.clear();
   }
 
-  /** Forget everything: nothing more is sent. */
+  /** Discard everything and stop sending. */
   end(): void {
     this.forget();
     this.queue = [];

@@ -1,4 +1,4 @@
-/** What a screen reader is told: changes that last, not frames. */
+/** Announcements for screen readers: only changes that last. */
 
 import { type FrameResult, nearest, percent } from "../sdk.js";
 import { element, say } from "./elements.js";
@@ -6,20 +6,20 @@ import { element, say } from "./elements.js";
 const LASTS_MS = 1200;
 const EVERY_MS = 3000;
 
-/** Speaks through the page's live region. */
+/** Writes announcements to the page's live region. */
 export class Speaker {
   private told = "";
   private pending = "";
   private pending_ms = 0;
   private spoke_ms = -Infinity;
 
-  /** Say something now. */
+  /** Announce a sentence immediately. */
   now(sentence: string): void {
     this.spoke_ms = performance.now();
     say("spoken", sentence);
   }
 
-  /** Say what the nearest face shows, once it has changed and lasted. */
+  /** Announce the reading of the nearest face after a change that lasts. */
   hear(result: FrameResult): void {
     if (!element<HTMLInputElement>("speak").checked) return;
     const face = nearest(result);

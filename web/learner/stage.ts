@@ -1,4 +1,4 @@
-/** The picture and what is drawn over it: boxes, labels with confidence, and reasons where a face is not read. */
+/** The picture with its overlay: boxes, labels with confidence, and reasons for unread faces. */
 
 import { COLOURS, type FaceReading, type FrameResult, words } from "../sdk.js";
 import { element } from "./elements.js";
@@ -6,7 +6,7 @@ import { element } from "./elements.js";
 const UNREAD = "#aab4c0";
 const INK = "#0a0d11";
 
-/** Draws faces over the picture. Coordinates are never mirrored: only what is drawn is. */
+/** Draws faces over the picture. Mirroring affects only the drawing, never the coordinates. */
 export class Stage {
   private readonly picture = element("picture");
   private readonly boxes = element<HTMLCanvasElement>("boxes");
@@ -20,7 +20,7 @@ export class Stage {
     new ResizeObserver(() => this.draw()).observe(this.picture);
   }
 
-  /** Show the camera, as a mirror where it looks at the person. */
+  /** Show the camera, mirrored if it faces the user. */
   showCamera(): void {
     const track = (this.video.srcObject as MediaStream | null)?.getVideoTracks()[0];
     this.isMirrored = track?.getSettings().facingMode !== "environment";
@@ -53,7 +53,7 @@ export class Stage {
     this.draw();
   }
 
-  /** Return the picture as a PNG, its faces blurred beyond recognition; null where there is none. */
+  /** Return the picture as a PNG with unrecognisably blurred faces; null if there is no picture. */
   async screenshot(): Promise<Blob | null> {
     const { result } = this;
     if (result === null) return null;
@@ -64,7 +64,7 @@ export class Stage {
     context.drawImage(source, 0, 0, result.width, result.height);
     const tiny = new OffscreenCanvas(8, 8);
     for (const { box } of result.faces) {
-      // a little more than the box: it moved since the picture was read
+      // slightly larger than the box, since the face may have moved since it was read
       const [x, y, w, h] = [box.x - box.w / 5, box.y - box.h / 5, box.w * 1.4, box.h * 1.4];
       tiny.getContext("2d", { alpha: false })!.drawImage(shot, ...this.onShot(x, w, result.width), y, w, h, 0, 0, 8, 8);
       context.drawImage(tiny, x, y, w, h);
@@ -74,7 +74,7 @@ export class Stage {
     return shot.convertToBlob({ type: "image/png" });
   }
 
-  /** Return the left edge of a box on a screenshot, whose pixels are mirrored already. */
+  /** Return the left edge of a box on a screenshot, whose pixels are already mirrored. */
   private onShot(x: number, w: number, width: number): [number] {
     return [this.isMirrored ? width - x - w : x];
   }
@@ -90,7 +90,7 @@ export class Stage {
     const context = boxes.getContext("2d")!;
     context.clearRect(0, 0, width, height);
     if (result === null || width === 0) return;
-    // the picture is shown whole, in the middle
+    // the whole picture is shown, centred
     const zoom = Math.min(width / result.width, height / result.height);
     const [shownWidth, shownHeight] = [result.width * zoom, result.height * zoom];
     context.save();
@@ -101,7 +101,7 @@ export class Stage {
   }
 }
 
-/** Give the stage the shape of what it shows, where the page is narrow. */
+/** Set the stage's aspect ratio to that of the picture, for narrow pages. */
 function setAspect(width: number, height: number): void {
   if (width > 0 && height > 0) document.body.style.setProperty("--aspect", String(width / height));
 }
@@ -119,7 +119,7 @@ function drawFaces(context: Context, result: FrameResult, width: number, height:
     const [x, y, w, h] = places[k]!;
     context.beginPath();
     context.roundRect(x, y, w, h, Math.min(12 * scale, w / 4));
-    context.strokeStyle = "rgb(10 13 17 / 70%)"; // a dark rim, for pale colours on pale walls
+    context.strokeStyle = "rgb(10 13 17 / 70%)"; // dark outline, for light colours on light backgrounds
     context.lineWidth = 5 * scale;
     context.stroke();
     context.strokeStyle = colourOf(face);
@@ -146,7 +146,7 @@ function drawLabel(
   const chipHeight = 1.7 * size;
   const gap = 4 * scale;
   const left = Math.min(Math.max(x, gap), Math.max(width - chipWidth - gap, gap));
-  // above the box, else inside it, else below
+  // above the box if possible, else inside it, else below
   let top = y;
   for (const place of [y - chipHeight - gap, y + gap, y + h + gap, y + h - chipHeight - gap]) {
     top = Math.min(Math.max(place, gap), Math.max(height - chipHeight - gap, gap));
@@ -167,7 +167,7 @@ function colourOf(face: FaceReading): string {
   return face.unread ? UNREAD : (COLOURS[face.label] ?? UNREAD);
 }
 
-/** Return black or white, whichever is read more easily on a colour. */
+/** Return black or white, whichever has more contrast with a colour. */
 function inkOn(colour: string): string {
   const [red, green, blue] = [1, 3, 5].map((at) => (parseInt(colour.slice(at, at + 2), 16) / 255) ** 2.2) as [number, number, number];
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? INK : "#ffffff";

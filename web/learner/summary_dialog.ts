@@ -1,4 +1,4 @@
-/** What is shown when a session ends: the most wanted numbers, and its files to save. */
+/** Dialog at the end of a session: the main numbers and the files to save. */
 
 import { EMOTIONS, type Outcome, percent } from "../sdk.js";
 import { clock, download, element, say } from "./elements.js";
@@ -29,10 +29,10 @@ export function saveSummary(outcome: Outcome): void {
   download(`${outcome.id}-summary.json`, new Blob([text], { type: "application/json" }));
 }
 
-/** Save a session's xAPI statement with the account that the person filled in, or with its anonymous one. */
+/** Save a session's xAPI statement with the account entered by the user, or with its anonymous one. */
 function saveStatement(outcome: Outcome): void {
   const [home, name] = [element<HTMLInputElement>("account-home"), element<HTMLInputElement>("account-name")];
-  name.required = home.value !== ""; // a home page alone names nobody
+  name.required = home.value !== ""; // an account needs a name besides its home page
   if (!home.reportValidity() || !name.reportValidity()) return;
   const statement = structuredClone(outcome.statement) as { actor: { account: { homePage: string; name: string } } };
   const { account } = statement.actor;
@@ -53,7 +53,7 @@ export class SummaryDialog {
     element("save-statement").addEventListener("click", () => this.outcome && saveStatement(this.outcome));
   }
 
-  /** @param kept Where the session is kept, as a sentence. */
+  /** @param kept Sentence about where the session is stored. */
   show(outcome: Outcome, kept: string): void {
     this.outcome = outcome;
     const summary = outcome.summary as unknown as Summary;
@@ -61,7 +61,7 @@ export class SummaryDialog {
     const tiles: [string, string][] = [
       ["duration", clock(summary.duration_s)],
       ["readings", `${summary.frames}, ${summary.dropped} dropped`],
-      ["face in the picture", `${percent(share)}, at most ${summary.faces_max}`],
+      ["face in view", `${percent(share)}, at most ${summary.faces_max}`],
       ["facing the screen", summary.facing_share === null ? "-" : percent(summary.facing_share)],
       ["measured", percent(summary.coverage)],
     ];

@@ -1,10 +1,10 @@
-/** The trend of the last seconds as a ribbon: one band a class, stacked to the whole. */
+/** The trend of the last seconds as a stacked area chart with one band per class. */
 
 import { LONGEST_INTERVAL_S } from "../engine/constants.js";
 import { COLOURS, EMOTIONS, type TrendPoint, percent } from "../sdk.js";
 import { element } from "./elements.js";
 
-/** A break in the readings longer than this leaves a gap in the ribbon: nothing was measured there. */
+/** Breaks in the readings longer than this many seconds are shown as gaps. */
 const GAP_S = LONGEST_INTERVAL_S;
 const MOMENT_S = 0.15;
 const DESCRIBE_EVERY_MS = 5000;
@@ -40,7 +40,7 @@ export class TrendChart {
     const newest_s = this.points.at(-1)?.t_s ?? 0;
     const x = (t_s: number): number => width * (1 - (newest_s - t_s) / this.window_s);
     for (const points of runs(this.points)) {
-      // a single reading stands for a moment, too
+      // a single reading gets a minimum width
       const run = points.length > 1 ? points : [{ ...points[0]!, t_s: points[0]!.t_s - MOMENT_S }, points[0]!];
       let base = run.map(() => 0);
       EMOTIONS.forEach((name, k) => {
@@ -64,7 +64,7 @@ export class TrendChart {
   }
 }
 
-/** Return the points in runs without gaps. */
+/** Split the points at gaps. */
 function runs(points: readonly TrendPoint[]): TrendPoint[][] {
   const found: TrendPoint[][] = [];
   let last_s = -Infinity;

@@ -1,8 +1,8 @@
 /**
- * Hints that a teacher may switch on: many learners said something. Faces never cause one.
+ * Optional alerts for the teacher when many learners send a signal. Faces never cause an alert.
  *
- * An alert is raised when the share of people is above a threshold by more than the noise explains, again only after it
- * fell below a lower one, and a few times in a lesson at most.
+ * An alert is raised when the share of people exceeds a threshold by more than the noise explains. It is raised again only
+ * after the share fell below a lower threshold, and at most a few times in a lesson.
  */
 
 import type { TimelineBin } from "./api.js";
@@ -10,7 +10,7 @@ import type { TimelineBin } from "./api.js";
 const RAISE = 0.1;
 const AGAIN_BELOW = 0.05;
 const MOST = 3;
-/** Signals that ask for something; the others are good news. */
+/** Signals that cause alerts. */
 const ASKING: readonly string[] = ["lost", "slower"];
 
 export class Alerts {
@@ -20,7 +20,7 @@ export class Alerts {
 
   constructor(private readonly signals: readonly string[]) {}
 
-  /** Look at new bins; return a sentence for the newest of them, "" where there is nothing to say. */
+  /** Process new bins; return an alert for the latest one, or "". */
   look(timeline: readonly TimelineBin[]): string {
     let said = "";
     for (const bin of timeline) {

@@ -1,6 +1,6 @@
-/** The class server as a teacher's page sees it. The token of the link is sent in a header, never in an address. */
+/** Client of the class server for a teacher's page. The link's token is sent in a header, never in a URL. */
 
-/** A bin, or the mean of several, with everything that is published of it. */
+/** The published numbers of a bin, or the mean of several. */
 export interface BinView {
   readonly number: number;
   readonly people: number | null;
@@ -60,7 +60,7 @@ export interface Links {
   readonly qr: string;
 }
 
-/** A request that was refused, with a sentence for people. */
+/** A refused request, with a message for the user. */
 export class RefusedError extends Error {
   constructor(
     readonly status: number,
@@ -84,14 +84,14 @@ export class Api {
     return (await this.send("GET", path)).blob();
   }
 
-  /** Call `changed` for each event until `signal` ends it; connects again when the connection is lost. */
+  /** Call `changed` for each event until `signal` is aborted; reconnects when the connection is lost. */
   async listen(changed: () => void, connected: (is: boolean) => void, signal: AbortSignal): Promise<void> {
     let wait_ms = 500;
     while (!signal.aborted) {
       try {
         const answer = await fetch("api/class/events", { headers: this.headers(), signal });
         if (answer.status === 401) {
-          changed(); // the page finds out why
+          changed(); // the page then requests the class and shows the error
           return;
         }
         if (!answer.ok || answer.body === null) throw new Error(AWAY);
@@ -127,7 +127,7 @@ export class Api {
     if (answer === null) throw new RefusedError(0, AWAY);
     if (!answer.ok) {
       const said = (await answer.json().catch(() => ({}))) as { error?: string };
-      throw new RefusedError(answer.status, said.error ?? `${AWAY} It says ${answer.status}.`);
+      throw new RefusedError(answer.status, said.error ?? `The class server responded with status ${answer.status}.`);
     }
     return answer;
   }

@@ -1,4 +1,4 @@
-/** The timeline of a lesson as a picture: one row a quantity, its value as a line and what noise leaves open as a band. */
+/** Chart of a lesson's timeline: one row per quantity, with its value as a line and the uncertainty due to noise as a band. */
 
 import { COLOURS } from "../engine/constants.js";
 import { clock } from "../learner/elements.js";
@@ -19,7 +19,7 @@ interface Row {
   error(bin: TimelineBin): number;
 }
 
-/** Return the rows of a class; expressions come by their mean share, largest first, and the small ones only where asked. */
+/** Return the rows of a class; expressions are sorted by descending mean share, and small ones are omitted unless `all`. */
 export function rowsOf(shown: ClassDocument, all: boolean): readonly Row[] {
   const order = shown.categories.map((_, k) => k);
   const mean = shown.lesson?.expressions ?? [];
@@ -48,7 +48,7 @@ export function rowsOf(shown: ClassDocument, all: boolean): readonly Row[] {
   return [...expressions, facing, ...signals];
 }
 
-/** Draw the timeline into a container; `choose` is called with the seconds of a bin that somebody chose. */
+/** Draw the timeline into a container; `choose` is called with the start of a selected bin in seconds. */
 export function drawTimeline(place: HTMLElement, shown: ClassDocument, all: boolean, choose: (at_s: number) => void): void {
   const rows = rowsOf(shown, all);
   const height = TOP + rows.length * (ROW + GAP) + 22;

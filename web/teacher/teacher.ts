@@ -1,4 +1,4 @@
-/** The teacher's page: opening a class, the lesson live, and looking back at it. It shows published numbers only. */
+/** The teacher's page: opening a class, the live lesson and its review. It shows published numbers only. */
 
 import { COLOURS } from "../engine/constants.js";
 import { clock, download, element, say } from "../learner/elements.js";
@@ -8,7 +8,7 @@ import { drawTimeline } from "./band_chart.js";
 
 const TOAST_MS = 5000;
 
-/** Return a share as people read it. */
+/** Format a share as a percentage. */
 function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }
@@ -73,7 +73,7 @@ class TeacherPage {
       await this.refresh();
     });
     click("end", async () => {
-      if (!(await this.sure("End the lesson? Learners' pages stop sending. What was sent in the interval that is not over is deleted.", "End lesson"))) return;
+      if (!(await this.sure("End the lesson? Learners' pages stop sending. Messages of the current interval are deleted.", "End lesson"))) return;
       await api.json("POST", "class/end");
       await this.refresh();
     });
@@ -89,7 +89,7 @@ class TeacherPage {
     click("renew", async () => {
       const { revoked } = await api.json<{ revoked: number }>("DELETE", "class/links/join");
       await this.newJoinLink();
-      toast(`${revoked} earlier links no longer work. Learners who joined stay.`);
+      toast(`${revoked} earlier links no longer work. Learners who have joined stay.`);
     });
     click("revoke-teach", async () => {
       const { revoked } = await api.json<{ revoked: number }>("DELETE", "class/links/teach");
@@ -98,7 +98,7 @@ class TeacherPage {
     click("share-teach", async () => {
       const { url } = await api.json<{ url: string }>("POST", "class/links", { kind: "teach" });
       await navigator.clipboard.writeText(url).catch(() => undefined);
-      toast("A new link to teach was copied. Anybody who has it sees and manages this class.");
+      toast("A new link to teach was copied. Anybody who has it can see and manage this class.");
     });
     click("collapse", () => {
       const is = document.body.classList.toggle("collapsed");
@@ -131,7 +131,7 @@ class TeacherPage {
     element("alerts").addEventListener("change", () => {
       const isOn = element<HTMLInputElement>("alerts").checked;
       this.alerts = isOn && this.shown !== null ? new Alerts(this.shown.signals) : null;
-      this.alerts?.look(this.shown?.timeline ?? []); // what is over is no news
+      this.alerts?.look(this.shown?.timeline ?? []); // marks existing bins as processed
     });
     click("alert-close", () => (element("alert").hidden = true));
   }
@@ -152,7 +152,7 @@ class TeacherPage {
     showQr(qr, url);
   }
 
-  /** Ask before something that cannot be undone. */
+  /** Ask for confirmation of an action that cannot be undone. */
   private sure(question: string, action: string): Promise<boolean> {
     const dialog = element<HTMLDialogElement>("sure-dialog");
     say("sure-question", question);
@@ -174,12 +174,12 @@ class TeacherPage {
         const mean = element<HTMLSelectElement>("mean").value;
         const shown = await this.api.json<ClassDocument>("GET", `class?mean=${mean}`);
         if (shown.state === "ended" || this.series.length === 0) this.series = await this.api.json("GET", "class/series");
-        if (this.stop.signal.aborted) return; // erased meanwhile
+        if (this.stop.signal.aborted) return; // erased in the meantime
         this.shown = shown;
         this.show();
       } while (this.stale);
     } catch (error) {
-      // A refusal that answers a request sent before the class was erased says nothing new.
+      // ignore refused requests that were sent before the class was erased
       if (error instanceof RefusedError && error.status === 401 && !this.stop.signal.aborted) {
         this.stop.abort();
         document.body.dataset["view"] = "none";
@@ -205,8 +205,8 @@ class TeacherPage {
     element("share").hidden = shown.state === "ended";
     element("mark-form").hidden = shown.state !== "running";
     element("next").hidden = shown.state !== "ended";
-    say("what", shown.level === "observables" ? "Presence, facing the screen and what learners say. Expressions are not read in this class." : "Expressions resembling seven words, not feelings. They say little about attention or understanding; ask your learners.");
-    say("rules", `Sums over everybody for each ${words(shown.bin_s)}, with random noise of ${shown.noise} people; nothing if fewer than ${shown.k} people seem to be there. Bands show what the noise leaves open (95 %).`);
+    say("what", shown.level === "observables" ? "Presence, facing the screen and learners' signals. Expressions are not read in this class." : "Resemblance to seven expressions, not feelings. It says little about attention or understanding; ask your learners.");
+    say("rules", `Sums over everybody for each ${words(shown.bin_s)}, with random noise of ${shown.noise} people; nothing if fewer than ${shown.k} people seem to take part. Bands are 95 % intervals for the noise.`);
     this.showTime();
     this.showNow(shown);
     this.showTimeline();
@@ -230,7 +230,7 @@ class TeacherPage {
     say("until", shown.state === "running" ? `next numbers in ${clock(left_s)}` : "");
   }
 
-  /** The numbers of the newest bin; after the lesson, those of all of it. */
+  /** Show the numbers of the latest bin, or of the whole lesson after its end. */
   private showNow(shown: ClassDocument): void {
     const isOver = shown.state === "ended";
     const last = shown.timeline.at(-1);
@@ -240,17 +240,17 @@ class TeacherPage {
       const why = last?.state === "gap" ? "gap" : last === undefined ? "none" : "few";
       say("coverage", { gap: "no numbers", none: "–", few: "too few" }[why]);
       const sentences = {
-        gap: "The server was away in this interval. It was not measured.",
-        none: shown.state === "waiting" ? "Start the lesson when your learners are there." : `The first numbers come after ${words(shown.bin_s)}.`,
-        few: `Fewer than ${shown.k} people seem to be there, so nothing is shown.`,
+        gap: "The server was down in this interval, so nothing was measured.",
+        none: shown.state === "waiting" ? "Start the lesson when your learners have joined." : `The first numbers come after ${words(shown.bin_s)}.`,
+        few: `Fewer than ${shown.k} people seem to take part, so nothing is shown.`,
       };
       say("coverage-note", sentences[why]);
     } else if (now.measured === null) {
       say("coverage", "too few");
-      say("coverage-note", `Fewer than ${shown.k} of ${now.people} people were measured, so only what they said is shown.`);
+      say("coverage-note", `Fewer than ${shown.k} of ${now.people} people were measured, so only their signals are shown.`);
     } else {
       say("coverage", `${now.measured} of ${now.people}`);
-      say("coverage-note", isOver ? "people measured, on average" : "people measured. Not measured is not away.");
+      say("coverage-note", isOver ? "people measured, on average" : "people measured. Those not measured are not necessarily away.");
     }
     const facing = now?.facing ?? null;
     say("facing", facing === null ? "–" : `${percent(facing)}`);
@@ -314,7 +314,7 @@ class TeacherPage {
       const row = make("tr");
       const values =
         bin.state === "gap"
-          ? ["server away"]
+          ? ["server down"]
           : bin.people === null
             ? ["too few"]
             : [
@@ -377,12 +377,12 @@ class TeacherPage {
   }
 }
 
-/** Return a duration in words. */
+/** Format a duration in words. */
 function words(seconds: number): string {
   return seconds % 60 === 0 ? `${seconds / 60} minute${seconds === 60 ? "" : "s"}` : `${seconds} seconds`;
 }
 
-/** Go to the page of a new class; the link to join is kept for this window. */
+/** Open the page of a new class; the link to join is remembered in this tab. */
 function go(links: Links): void {
   remember("mien-join", links.join);
   remember("mien-qr", links.qr);
@@ -390,7 +390,7 @@ function go(links: Links): void {
   if (new URL(links.teach).pathname === location.pathname) location.reload();
 }
 
-/** The form with which a teacher opens a class. */
+/** Set up the form for opening a class. */
 function openForm(api: Api): void {
   document.body.dataset["view"] = "new";
   const form = element<HTMLFormElement>("new-form");
@@ -423,7 +423,7 @@ function openForm(api: Api): void {
 
 const kept = new Map<string, string>();
 
-/** Keep a text for this tab. Browsers refuse the storage to frames of other sites; there it lasts as long as the page. */
+/** Remember a text for this tab; in cross-site frames, where browsers deny storage, only until the page is closed. */
 function remember(name: string, text: string): void {
   kept.set(name, text);
   try {
@@ -433,7 +433,7 @@ function remember(name: string, text: string): void {
   }
 }
 
-/** Return a text that was kept, null for none. */
+/** Return a remembered text, or null. */
 function recall(name: string): string | null {
   try {
     return sessionStorage.getItem(name);
@@ -447,7 +447,7 @@ function open(): void {
   const path = location.pathname.replace(/.*\//, "");
   if (token === "") {
     document.body.dataset["view"] = "none";
-    showProblem(path === "" ? "This is a class server. Open the link that you were given." : "This address is incomplete. Open the link that you were given.");
+    showProblem(path === "" ? "This is a class server. Open the link that you received." : "This address is incomplete. Open the link that you received.");
     return;
   }
   const api = new Api(token);
