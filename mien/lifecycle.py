@@ -197,8 +197,11 @@ def export_model(
         raise UsageError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
     states = [load_checkpoint(path) for path in checkpoints]
     networks = [network_from(state) for state in states]
-    if size := next((network.input_size for network in networks if network.input_size != INPUT_SIZE), 0):
-        raise UsageError(f"{checkpoints[0]} was trained with input_size={size}; such a network can be a teacher, but no bundle")
+    for path, network in zip(checkpoints, networks, strict=True):
+        if network.input_size != INPUT_SIZE:
+            raise UsageError(
+                f"{path} was trained with input_size={network.input_size}; it can teach, but not be exported as a bundle"
+            )
     heads = networks[0].heads
     if PEOPLE in heads and votes is None and (parent is None or PEOPLE not in parent.heads):
         raise UsageError(f"{checkpoints[0]} has a people head, which is calibrated with human votes. Pass them with --votes")

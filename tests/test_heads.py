@@ -32,10 +32,10 @@ from mien.retraining.gates import PairedPredictions, evaluate_gates
 from mien.training.augment import DRAWS_PER_FACE, augment
 from mien.training.camera import DRAWS_PER_FACE as CAMERA_DRAWS
 from mien.training.camera import blurred, camera_effects, jpeg
-from mien.training.checkpoint import load_checkpoint
+from mien.training.checkpoint import load_checkpoint, save_checkpoint
 from mien.training.export import choose_adjustment, logits_of
 from mien.training.from_bundle import networks_of
-from mien.training.network import FaceNet
+from mien.training.network import FaceNet, network_from
 from mien.training.origins import starting_network
 from mien.training.settings import AugmentSettings
 from mien.vision.bundles import packaged_bundle
@@ -291,6 +291,14 @@ def test_a_teacher_may_enlarge_its_faces_and_lack_a_label_head(run: tuple[Path, 
     alone = replace(TINY, epochs=1, teacher_share=1.0)
     train_model(dataset, alone, student, device="cpu", logs=tmp_path / "logs", votes=votes, teachers=[str(where / "best.pt")])
     assert _network(student).heads == (PEOPLE, FER2013)
+    alone = FaceNet(widths=TINY.widths, blocks=TINY.blocks, heads=(FER2013,))
+    old = {"network": alone.state_dict(), "ema": alone.state_dict(), "settings": TINY.as_dict(), "history": [], "facts": {}}
+    save_checkpoint(tmp_path / "labels.pt", old)
+    assert starting_network(str(tmp_path / "labels.pt"), settings, dataset, votes=True).heads == (PEOPLE,)
+    for wrong in (0, -48, "abc", None, 50, 4096):
+        save_checkpoint(tmp_path / "wrong.pt", {**old, "settings": {**TINY.as_dict(), "input_size": wrong}})
+        with pytest.raises(BundleError, match=r"(does|do) not fit"):
+            network_from(load_checkpoint(tmp_path / "wrong.pt"))
     with pytest.raises(UsageError, match="people_share"):
         replace(settings, own_label_stage=True)
     with pytest.raises(UsageError, match="input_size"):
@@ -298,8 +306,6 @@ def test_a_teacher_may_enlarge_its_faces_and_lack_a_label_head(run: tuple[Path, 
 
 
 def _network(folder: Path) -> FaceNet:
-    from mien.training.network import network_from
-
     return network_from(load_checkpoint(folder / "best.pt"))
 
 

@@ -73,9 +73,9 @@ export interface Reading {
   readonly trend: readonly TrendPoint[];
   /** Whether a head currently faces the screen; null if there is no face or no known pose. */
   readonly facingNow: boolean | null;
-  /** Share of face time facing the screen, 0 to 1; NaN before the first face. */
+  /** Share of face time facing the screen, 0 to 1; NaN while no head pose is known. */
   readonly facingShare: number;
-  /** Share of the watched time with a face in view, 0 to 1; NaN before the first frame. */
+  /** Share of the watched time with a face in view, 0 to 1; NaN before any time was watched. */
   readonly presence: number;
   /** Share of the time covered by frames, 0 to 1. */
   readonly coverage: number;

@@ -69,7 +69,7 @@ from mien.privacy.notice import notice_for
 from mien.privacy.oversight import Oversight
 from mien.privacy.policy import decide
 from mien.privacy.release import ReleasedResult, release
-from mien.recordings.annotation import _read_before
+from mien.recordings.annotation import _stored_faces
 from mien.recordings.assembly import assemble
 from mien.recordings.frame_times import FrameTimes
 from mien.recordings.segment_rows import segment_text
@@ -416,7 +416,7 @@ def _use_sessions(folder: Path) -> None:
                     _check_names(target)
         with said():
             assert item.folder is not None
-            _read_before(item.folder / "observations.csv")(Frame(3, 0.3, np.zeros((48, 48, 3), np.uint8)))
+            _stored_faces(item.folder / "observations.csv")(Frame(3, 0.3, np.zeros((48, 48, 3), np.uint8)))
         with said():
             archive.erase([archive.find(str(item.folder))], spare_foreign=True)
     strangers = {path.name for path in folder.iterdir()} - {"sessions", "out"}

@@ -106,7 +106,7 @@ def report_text(report: RunReport) -> str:
         f"{name:<{width}}  {recording.frames:>9,}  {recording.video_s:>9,.1f}  {visible(_outcome(recording))}"
         for name, recording in rows
     ]
-    if sum(recording.video_s for recording in report.recordings) > 1:  # the speed of single pictures means nothing
+    if sum(recording.read_s for recording in report.recordings) > 1:  # less is too short for a meaningful speed
         lines.append(f"{report.times_real_time:.1f} times real time")
     return "\n".join([*lines, "Mien reads expressions, not feelings."])
 

@@ -71,8 +71,8 @@ class WorkFolder:
         differences = [f"{n} was {before.get(n)}, is {made_with.get(n)}" for n in names if before.get(n) != made_with.get(n)]
         if differences:
             raise UsageError(
-                f"{self.folder} holds an analysis with other settings ({'; '.join(differences)}). Use the same file and "
-                "options, choose another folder with --out, or start over with --overwrite"
+                f"{self.folder} holds an analysis with other settings ({'; '.join(differences)}). Use the same file, model "
+                "(--model) and options, choose another folder with --out, or start over with --overwrite"
             )
 
     def begin(self, document: Mapping[str, Any], again: bool) -> None:

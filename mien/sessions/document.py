@@ -156,7 +156,7 @@ def summary_document(kept: KeptSession, out: str = "") -> dict[str, Any]:
     seconds = _sum(kept.intervals)
     document = {
         # on the source's clock, unless ``more`` has a rate; a single picture has none
-        "fps": round(session.frames / session.duration_s, 2) if session.duration_s > 0 else 0.0,
+        "fps": round(session.frames / session.duration_s, 2) if session.frames > 1 and session.duration_s > 0 else 0.0,
         **kept.more,
         **{name: getattr(session, name) for name in _PLAIN},
         "started_at": session.started_at.isoformat(timespec="milliseconds"),

@@ -36,7 +36,7 @@ class SessionRecord:
         detector: name of the face detector.
         version: the version of Mien.
         folder: path of its folder, or "".
-        duration_s: time passed on the source's clock.
+        duration_s: seconds on the source's clock, gaps and the time of the last frame included.
         frames: frames processed.
         frames_with_face: frames with at least one face.
         faces_max: largest number of faces in a frame.

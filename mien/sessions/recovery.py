@@ -94,7 +94,7 @@ def _refuse_links(folder: Path) -> None:
     """
     for path in (folder / name for name in ALL_NAMES):
         if path.is_symlink():
-            raise DataError(f"{path} is a link; links in a session's folder are not followed. Replace it by the file itself")
+            raise DataError(f"{path} is a link; links in a session's folder are not followed. Replace it with the file itself")
 
 
 def folder_record(folder: Path) -> SessionRecord:

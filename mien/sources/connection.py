@@ -67,7 +67,7 @@ class Connection:
             return self._opened
 
     def take(self, timeout_s: float) -> Picture | None:
-        """Return the next picture; None if none arrives within ``timeout_s`` seconds."""
+        """Return the next picture; None if none arrives within ``timeout_s`` seconds, and at once if none will come."""
         with self._changed:
             self._changed.wait_for(lambda: self._picture is not None or self._finished or self._closing, max(0.0, timeout_s))
             picture, self._picture = self._picture, None

@@ -72,7 +72,7 @@ def _story(kept: KeptSession) -> str:
 
 def _headlines(kept: KeptSession) -> list[tuple[str, str]]:
     session = kept.session
-    rows = [(length(session.duration_s), f"{session.frames:,} frames")]
+    rows = [(length(session.duration_s), f"{session.frames:,} frames") if session.frames > 1 else ("1", "picture")]
     if kept.face_s > 0:
         name, share = _ranked(kept)[0]
         rows.append((name, f"shown most: {percent(share)} of face time"))
@@ -171,7 +171,7 @@ def _belief(kept: KeptSession) -> list[tuple[str, str, str]]:
         (
             "frames processed",
             f"{session.frames:,}",
-            f"{session.frames / session.duration_s:.1f} per second" if session.duration_s > 0 else "",
+            f"{session.frames / session.duration_s:.1f} per second" if session.frames > 1 and session.duration_s > 0 else "",
         ),
         ("frames dropped", f"{session.dropped:,}", f"{percent(session.dropped / max(1, delivered))} of those delivered"),
         ("frames with a face", f"{session.frames_with_face:,}", percent(session.frames_with_face / max(1, session.frames))),

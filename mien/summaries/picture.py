@@ -113,7 +113,8 @@ def _draw_observables(target: Path, kept: KeptSession, facts: Sequence[tuple[str
         _draw_nothing(page, _NOBODY)
     else:
         x, y, wide, high = _TIMELINE
-        start_s, end_s = rows[0].from_s, max(rows[0].from_s + session.duration_s, rows[-1].from_s + 1e-9)
+        start_s = rows[0].from_s
+        end_s = max(min(start_s + session.duration_s, rows[-1].to_s), rows[-1].from_s + 1e-9)
         page.pill(x, y, wide, high, 6, _EMPTY)
         for row in rows:
             # aligned to whole pixels of the canvas, which is drawn at twice its size, to avoid seams between slices

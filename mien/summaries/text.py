@@ -40,7 +40,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         "SESSION SUMMARY",
         "=" * 60,
         f"source              {summary['source']}",
-        f"duration            {summary['duration_s']:.1f} s",
+        *([f"duration            {summary['duration_s']:.1f} s"] if frames != 1 else []),
         f"frames processed    {frames} ({summary['fps']:.1f} per second, {summary['dropped']} dropped)",
         f"frames with a face  {summary['frames_with_face']} ({share:.0%}), at most {summary['faces_max']} at once",
         *([guesses] if guesses else []),

@@ -33,7 +33,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import BundleError
 from mien.modelcard import FER2013, PEOPLE
 from mien.preprocess import INPUT_SIZE
-from mien.training.settings import BLOCKS, WIDTHS
+from mien.training.settings import BLOCKS, INPUT_SIZES, WIDTHS
 
 PIXEL_MEAN: Final = 129.4
 PIXEL_STD: Final = 65.0
@@ -264,6 +264,8 @@ def network_from(state: dict[str, Any]) -> FaceNet:
         widths, blocks = tuple(settings["widths"]), tuple(settings["blocks"])
         own_stage = any(name.startswith("label_stage.") for name in weights)
         size = settings.get("input_size", INPUT_SIZE)
+        if size not in INPUT_SIZES:
+            raise ValueError(f"input_size {size!r}")
         network = FaceNet(widths=widths, blocks=blocks, heads=heads, own_label_stage=own_stage, input_size=size)
         network.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:

@@ -72,12 +72,12 @@ def starting_network(origin: str, settings: TrainSettings, training: FaceDataset
     for key, theirs, wanted in (("widths", network.widths, settings.widths), ("blocks", network.depths, settings.blocks)):
         if theirs != wanted:
             raise UsageError(f"{origin} has {key} {list(theirs)}, the recipe has {list(wanted)}; they must be equal to fine-tune")
+    if votes and PEOPLE not in network.heads:
+        network.add_people_head()
     if votes and settings.people_share == 1:
         network.drop_label_head()
     if network.label_stage is not None and not settings.own_label_stage:
         raise UsageError(f"the label head of {origin} has its own stage: add --set own_label_stage=true")
-    if votes and PEOPLE not in network.heads:
-        network.add_people_head()
     if settings.own_label_stage and network.label_stage is None:
         if FER2013 not in network.heads:
             raise UsageError(f"{origin} has no label head: remove own_label_stage")

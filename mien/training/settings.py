@@ -12,6 +12,8 @@ WIDTHS: Final = (48, 96, 208)
 """Channels of the default network's three stages."""
 BLOCKS: Final = (1, 2, 2)
 """Residual blocks of each stage."""
+INPUT_SIZES: Final = range(INPUT_SIZE, 513, 8)
+"""Widths and heights in pixels to which a network may enlarge its faces."""
 OPTIMISERS: Final = ("muon", "sgd")
 
 
@@ -139,7 +141,7 @@ def broken_rules(settings: Any) -> list[tuple[str, Any, str]]:
         *((key, 0 <= getattr(one, key) <= 1, "0 to 1") for key in _SHARES),
         ("teacher_temperature", one.teacher_temperature > 0, "above 0"),
         ("small_size", one.small_size >= 16 and one.small_size % 8 == 0, "a multiple of 8, 16 or more"),
-        ("input_size", one.input_size >= INPUT_SIZE and one.input_size % 8 == 0, f"a multiple of 8, {INPUT_SIZE} or more"),
+        ("input_size", one.input_size in INPUT_SIZES, f"a multiple of 8, {INPUT_SIZES[0]} to {INPUT_SIZES[-1]}"),
         ("limit", one.limit >= 0, "0 (all images) or more"),
         ("widths", len(one.widths) == 3 and min(one.widths) >= 8, "three numbers of 8 or more"),
         ("only_labels", one.own_label_stage or not one.only_labels, "false without own_label_stage"),

@@ -115,7 +115,7 @@ class Closer:
         return found if found["closed"] < found["next_bin"] else None
 
     def _contributions(self, class_id: str, number: int, plan: LessonPlan) -> tuple[int, list[Contribution]]:
-        """Return the number of participants of a class and their contributions to a bin."""
+        """Return the number of participants of a class and their contributions to a bin that accepts no more messages."""
         columns = schema.contributions.c
         ms = [columns[name] for name in schema.MS_COLUMNS] if plan.expressions else []
         query = select(columns.measured_ms, columns.facing_ms, columns.signal, *ms)

@@ -1,4 +1,4 @@
-"""The timeline of a lesson for its teacher: published bins, marks and notes."""
+"""The timeline of a lesson for its teacher: published bins, marks and notes. It contains published numbers only."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Launch:
         language: language tag of the user's interface, such as ``de`` or ``pt-BR``; "" if it sent none.
         person: keyed hash of the user within this course, 32 hexadecimal digits. It is the same for all launches
             of a user in this course, and unrelated to their hashes in other courses.
-        declaration: the institution's declaration.
+        declaration: the institution's declaration, which permits observables at least.
     """
 
     platform: str
