@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import av
 import pytest
 from analysing import analysed
 from videos import cut_short
@@ -74,6 +75,38 @@ def test_broken_files_do_not_stop_the_others(clips: Path, yunet: Path, here: Pat
     assert "missing" in half["damage"]
     assert json.loads((here / "out/d_good/summary.json").read_text())["frames"] == 72
     assert not (here / "out/a_noise/summary.json").exists()
+
+
+def test_nothing_remains_of_a_file_without_frames(
+    clips: Path, yunet: Path, here: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    folder = here / "lessons"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "notes.txt").write_text("hello")
+    recording = folder / "lesson.mp4"
+    recording.write_text("hello")
+    analysis = Analysis(AnalyzeSettings((folder,), Path("out")))
+    assert [notice for notice in analysis.notices if "1 file and 1 folder" in notice]
+    report = analysis.run()
+    assert report.failed
+    assert not report.missing
+    assert not (here / "out" / "lesson").exists()
+    shutil.copy(clips / "neutral_smile_neutral.mp4", recording)
+    assert analysed(Path("out"), recording).recordings[0].frames == 72
+    monkeypatch.setattr(sys, "argv", ["mien", "sessions", "show", "lesson", "--sessions", "out"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "source              lesson.mp4" in capsys.readouterr().out
+    (here / "file").touch()
+    report = analysed(here / "file" / "out", recording)
+    assert report.missing  # the results could not be stored: exit code 5
+
+
+def test_a_picture_can_be_annotated(shared: Path, yunet: Path, here: Path) -> None:
+    report = analysed(Path("out"), shared / "media" / "five_faces.jpg", annotate=True)
+    assert not report.failed
+    with av.open(str(here / "out" / "five_faces" / "annotated.mp4")) as container:
+        assert [len(container.streams.video), len(container.streams.audio), len(list(container.decode(video=0)))] == [1, 0, 1]
 
 
 def test_two_runs_do_not_write_into_one_folder(clips: Path, yunet: Path, here: Path) -> None:

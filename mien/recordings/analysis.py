@@ -15,7 +15,7 @@ from mien.privacy.oversight import Oversight
 from mien.recordings.frame_times import estimated_frame_count
 from mien.recordings.reading import ReadingOptions
 from mien.recordings.recording import Recording, RecordingReport
-from mien.recordings.settings import AnalyzeSettings, named_recordings
+from mien.recordings.settings import AnalyzeSettings, named_recordings, skipped_notices
 from mien.recordings.workers import Job, open_workers
 from mien.sessions.layout import SESSIONS
 from mien.stops import ending
@@ -83,7 +83,8 @@ class Analysis:
         model = model_name(open_reader(self._oversight.policy, lambda: Predictor(bundle)))
         detector = open_detector()
         insight = Insight(settings.rules, settings.states, self._oversight.policy, None)  # fails early on invalid rules
-        notices = (*self._oversight.sentences, *insight.notices, detector_notice(detector.name))
+        skipped = skipped_notices(settings.recordings)
+        notices = (*self._oversight.sentences, *insight.notices, *skipped, detector_notice(detector.name))
         self.notices = [notice for notice in notices if notice]
         options = ReadingOptions(
             model=settings.model if str(bundle) != settings.model else str(bundle.resolve()),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import MienError, StorageError
+from mien.errors import DataError, DeviceError, MienError
 from mien.files import file_hash
 from mien.insight import Insight
 from mien.privacy.level import Level
@@ -130,10 +130,15 @@ class Recording:
         return [Job(frame_times, (self._path,), self._store_times, self.fail)]
 
     def fail(self, error: MienError) -> None:
-        """Stop analysing the recording because of an error; finished segments are kept."""
+        """Stop analysing the recording because of an error; finished segments are kept.
+
+        Nothing remains of a file that cannot be read at all.
+        """
         if not self.report.error:
-            storage_failed = isinstance(error, StorageError)
+            storage_failed = isinstance(error, DeviceError)
             self.report = replace(self.report, error=str(error), storage_failed=storage_failed, frames=0, video_s=0.0)
+            if isinstance(error, DataError):
+                self.work.discard_unless_read()
         self.close()
 
     def close(self) -> None:

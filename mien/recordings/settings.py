@@ -108,6 +108,19 @@ def named_recordings(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]
     return [(recording, folder) for folder, recording in found.items()]
 
 
+def skipped_notices(paths: Sequence[Path]) -> list[str]:
+    """Return a notice for each folder with files or folders that are not read."""
+    notices = []
+    for path in (path for path in paths if path.is_dir()):
+        others = [p for p in path.iterdir() if not p.name.startswith(".") and not (p.is_file() and p.suffix.lower() in ENDINGS)]
+        folders = sum(p.is_dir() for p in others)
+        counts = [(len(others) - folders, "file"), (folders, "folder")]
+        parts = [f"{count} {noun}{'s' if count > 1 else ''}" for count, noun in counts if count]
+        if parts:
+            notices.append(f"not read in {path}: {' and '.join(parts)} (only videos directly in a folder are read)")
+    return notices
+
+
 def _folder_name(recording: Path) -> str:
     r"""Return the name of a recording's folder: the file name without its ending, with non-UTF-8 bytes percent-encoded.
 

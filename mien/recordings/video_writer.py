@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import DataError
 from mien.sources.video import open_container
 
 _TICK: Final = Fraction(1, 90_000)
@@ -75,7 +76,10 @@ class VideoWriter:
         self._stream.width, self._stream.height, self._stream.pix_fmt = *self._size, "yuv420p"
         self._stream.codec_context.time_base = self._stream.time_base = _TICK
         self._stream.codec_context.thread_count = 1  # output does not depend on the machine
-        source = open_container(self._recording, self._recording.name)
+        try:
+            source = open_container(self._recording, self._recording.name)
+        except DataError:
+            return  # a picture or an animation, which has no audio
         audio: Any = source.streams.best("audio")
         if audio is None or audio.codec_context is None:
             source.close()

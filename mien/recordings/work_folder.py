@@ -7,8 +7,9 @@ options, which are stored in the folder and compared.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from mien.files import atomic_path, open_private, private_folder, write_json, wr
 from mien.locks import take
 from mien.recordings.frame_times import FrameTimes
 from mien.sessions.erasure import delete_half_written, delete_segments
-from mien.sessions.layout import ALL_NAMES, ANALYSIS_NAME, SEGMENTS_NAME, set_aside
+from mien.sessions.layout import ALL_NAMES, ANALYSIS_NAME, MARK_NAME, SEGMENTS_NAME, set_aside
 from mien.sessions.records import SessionRecord
 
 _BEGUN_NAME: Final = "begun.json"
@@ -68,7 +69,11 @@ class WorkFolder:
             return
         before = existing.get(COMPARED, {})
         names = dict.fromkeys([*before, *made_with])
-        differences = [f"{n} was {before.get(n)}, is {made_with.get(n)}" for n in names if before.get(n) != made_with.get(n)]
+        differences = [
+            f"{name} was {_shortened(before.get(name))}, is {_shortened(made_with.get(name))}"
+            for name in names
+            if before.get(name) != made_with.get(name)
+        ]
         if differences:
             raise UsageError(
                 f"{self.folder} holds an analysis with other settings ({'; '.join(differences)}). Use the same file, model "
@@ -176,6 +181,15 @@ class WorkFolder:
         except OSError as error:
             raise DeviceError(f"cannot delete {error.filename}: {error.strerror}") from error
 
+    def discard_unless_read(self) -> None:
+        """Delete what ``begin`` and the caller created, if no frame of the recording was found."""
+        if self.finished is not None or (self._segments / _TIMES_NAME).is_file():
+            return
+        with suppress(OSError):  # a leftover does no harm: it is overwritten by the next run
+            delete_segments(self.folder)
+            (self.folder / MARK_NAME).unlink(missing_ok=True)
+            self.folder.rmdir()
+
     def finish(self, document: Mapping[str, Any]) -> None:
         """Mark the analysis as finished; its segments are no longer needed.
 
@@ -197,6 +211,11 @@ class WorkFolder:
 
     def _path(self, number: int) -> Path:
         return self._segments / f"{number:05d}.csv"
+
+
+def _shortened(value: object) -> object:
+    """Return the first twelve digits of a hash; other values unchanged."""
+    return value[:12] if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class Archive:
         return sorted(entry.name for entry in _entries(self.root) if entry.name not in known)
 
     def find(self, name: str) -> StoredSession:
-        """Return the session with this id, the beginning of its id, its folder's path, or ``last``.
+        """Return the session with this id, the beginning of its id, the name or path of its folder, or ``last``.
 
         Raises:
             DataError: there is none.
@@ -136,7 +136,7 @@ class Archive:
         sessions = self.sessions()
         if name == LAST and sessions:
             return sessions[-1]
-        same = [item for item in sessions if item.record.session_id == name]
+        same = [item for item in sessions if name in (item.record.session_id, item.folder.name if item.folder else "")]
         matching = same or [item for item in sessions if item.record.session_id.startswith(name)]
         if not matching:
             raise DataError(f"no session {name!r}. List them with: mien sessions list")
