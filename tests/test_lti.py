@@ -579,7 +579,8 @@ def test_wrong_launches_are_slowed_down_and_right_ones_are_not(visitor: Visitor,
     assert int(found[-1].headers["retry-after"]) >= 1
     assert visitor.launch().status_code == 200
     assert tool.counted["lti_refused", 'request="launch",code="token-malformed"'] == 70
-    assert get(f"{tool.url}/lti/register/x").status_code == 429  # links to register cannot be guessed either
+    # links to register cannot be guessed either; on a slow machine, some more requests are permitted meanwhile
+    assert 429 in [get(f"{tool.url}/lti/register/x").status_code for _ in range(70)]
 
 
 def test_too_many_requests_from_one_address_are_slowed_down(visitor: Visitor, tool: ToolServer) -> None:
