@@ -21,7 +21,7 @@ from mien.states.rules_file import read_rules
 
 _NO_STATES: Final = "learning states are off: they require expressions, which the policy does not permit"
 
-_ROWS_ONLY: Final = "not available without face images"
+_ROWS_ONLY: Final = "not checked in recordings"
 
 
 class Insight:

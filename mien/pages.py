@@ -7,6 +7,7 @@ values. A page is self-contained: its stylesheet and images are embedded, and it
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 _HISTOGRAM: Final = (420, 110, 14)
 """Width, height and height of the axis's text, in SVG units."""
 
+_BEFORE_UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|s|min|h)(?!\w))")
+
 HeatRow = tuple[str, Sequence[tuple[float, str]]]
 """(name of the row, [(share from 0 to 1, text of the cell), ...])."""
 
 
 def render(template: str, **values: object) -> str:
-    """Render a template.
+    """Render a template. A number and its unit are joined by a no-break space.
 
     Args:
         template: file name in ``mien/templates``.
@@ -37,7 +40,7 @@ def render(template: str, **values: object) -> str:
     Raises:
         jinja2.UndefinedError: the template uses a missing variable.
     """
-    return _environment().get_template(template).render(**values)
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", _environment().get_template(template).render(**values))
 
 
 @cache

@@ -71,18 +71,19 @@ class LiveSettings:
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:
-            raise UsageError(f"view is {self.view!r}; it must be one of {', '.join(VIEWS)}.{nearest(self.view, VIEWS)}")
+            raise UsageError(f"--view is {self.view!r}; it must be one of {', '.join(VIEWS)}.{nearest(self.view, VIEWS)}")
         if not 0 <= self.smoothing_s <= 60:
-            raise UsageError(f"smoothing is {self.smoothing_s:g} s; it must be 0 to 60 s")
+            raise UsageError(f"--smoothing-s is {self.smoothing_s:g}; it must be 0 to 60 s")
         if not self.seconds >= 0:
-            raise UsageError(f"duration is {self.seconds:g} s; it must be 0 (to the end of the source) or more")
+            raise UsageError(f"--duration-s is {self.seconds:g}; it must be 0 (to the end of the source) or more")
         if self.camera_size is not None and not all(16 <= side <= 16384 for side in self.camera_size):
-            raise UsageError(f"camera-size is {self.camera_size[0]}x{self.camera_size[1]}; each side must be 16 to 16384 pixels")
+            size = f"{self.camera_size[0]}x{self.camera_size[1]}"
+            raise UsageError(f"--camera-size is {size}; each side must be 16 to 16384 pixels")
         if self.camera_fps and not 1 <= self.camera_fps <= 1000:
-            raise UsageError(f"camera-fps is {self.camera_fps:g}; it must be 1 to 1000 per second, or 0 for the camera's default")
+            raise UsageError(f"--camera-fps is {self.camera_fps:g}; it must be 1 to 1000, or 0 for the camera's default")
         if not 0 <= self.patience_s <= 86400:
-            raise UsageError(f"patience is {self.patience_s:g} s; it must be 0 (end at once) to 86400 s")
+            raise UsageError(f"--patience-s is {self.patience_s:g}; it must be 0 (end at once) to 86400 s")
         if not is_unicode(str(self.out)):
-            raise UsageError(f"out is {str(self.out)!r}; it must be valid UTF-8")
+            raise UsageError(f"--out is {str(self.out)!r}; it must be valid UTF-8")
         if self.out.exists() and not self.out.is_dir():
-            raise UsageError(f"out is {self.out}, which is a file; choose a folder")
+            raise UsageError(f"--out {self.out} is a file; choose a folder")

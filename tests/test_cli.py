@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,10 @@ from conftest import REPOSITORY
 from typer.testing import CliRunner
 
 from mien.cli import app
+from mien.cli.model_in_use import model_lines
 from mien.cli.options import SESSIONS_DEFAULT
+from mien.cli.progress import new_progress
+from mien.cli.train import _next_step
 from mien.sessions.layout import MARK_NAME, OBSERVATIONS_NAME, PAGE_NAME, PARQUET_NAME, PICTURE_NAME, SUMMARY_NAME
 from mien.sources.demo import DemoSource
 from mien.version import VERSION
@@ -111,10 +115,12 @@ def test_these_are_the_commands() -> None:
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_help_fits_a_screen_and_explains_every_option(path: tuple[str, ...]) -> None:
-    answer = CliRunner().invoke(app, [*path, "--help"], terminal_width=80)
+    answer = CliRunner().invoke(app, [*path, "--help"], terminal_width=78)
     lines = answer.stdout.splitlines()
     assert len(lines) <= 40, answer.stdout
     assert max(map(len, lines)) <= 80, answer.stdout
+    assert "{" not in lines[0], answer.stdout  # braces mean a choice
+    assert not re.search(r"<(str|int|float|path|list)|\[default: \(", answer.stdout), answer.stdout
     assert all(parameter.help for parameter in COMMANDS[path].params), answer.stdout
     if hasattr(COMMANDS[path], "commands"):
         listed = lines[lines.index("Options:") :]
@@ -138,6 +144,22 @@ def test_one_thing_has_one_name_and_numbers_have_units(path: tuple[str, ...]) ->
     assert ("--from" in names) == ("--to" in names)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("analyze", "x.mp4", "--workers", "two"), "'--workers': 'two' is not a whole number"),
+        (("analyze", "x.mp4", "--workers", "0"), "'--workers': it must be 1 to 256, not 0"),
+        (("live", "--duration-s", "abc"), "'--duration-s': 'abc' is not a number"),
+        (("monitor", "images", "x", "--every-s", "0"), "'--every-s': it must be at least 0.001, not 0"),
+        (("explain",), "Missing argument 'IMAGE'"),
+    ],
+)
+def test_a_wrong_number_is_said_in_words(arguments: tuple[str, ...], said: str) -> None:
+    answer = CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+
+
 def test_the_version_is_printed(tmp_path: Path) -> None:
     answer = mien("--version", cwd=tmp_path)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"mien {VERSION}\n", "")
@@ -152,6 +174,7 @@ def test_prepare_writes_the_four_files_and_says_what_it_found(fer_zip: Path, tmp
     assert {path.name for path in folder.iterdir()} == wanted | {"audit.json", "audit.html", "clean_split.csv", "datasheet.md"}
     assert json.loads((folder / "audit.json").read_text())["splits"]["PublicTest"] == 14
     assert len((folder / "class_weights.txt").read_text().splitlines()) == 7
+    assert answer.stdout.splitlines()[-1].endswith("or mien evaluate --model mien-s to score the packaged model")
 
 
 def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path: Path) -> None:
@@ -160,6 +183,7 @@ def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / "models" / "mine" / "mien.onnx").is_file()
     assert "--votes" in trained.stdout  # without them the network has the label head only
+    assert "Next: mien evaluate and mien live, which take the newest model in models" in trained.stdout
     again = mien("train", *common, "--epochs", "1", "--batch-size", "7", "--out", "models/mine", cwd=tmp_path)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "--resume" in again.stderr
@@ -263,6 +287,18 @@ def test_doctor_fetch_without_a_network_is_one_line(tmp_path: Path) -> None:
     assert (answer.returncode, answer.stderr.count("\n")) == (4, 1)
     assert "MIEN_MODELS" in answer.stderr
     assert "[x] model" in answer.stdout  # the rest is still reported
+    assert "[x] detector     mien-detect, in the package (YuNet could not be downloaded: " in answer.stdout
+    assert "githubusercontent" not in answer.stdout + answer.stderr
+
+
+def test_the_doctor_warns_of_a_poor_model_below_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mien.vision.bundles.accuracies", lambda bundle: {"fer2013": 0.4})
+    lines = CliRunner().invoke(app, ["doctor", "--model", "mien-xs"]).stdout.splitlines()
+    assert lines[0] == "[x] model        mien-xs: FER2013 labels 40.0% on PublicTest"
+    assert lines[-1].startswith("warning: this model is right less than 60% of the time")
+    assert lines[-2].startswith("[ ] data report")
+    assert "For the packaged model: --model mien-s" in model_lines("models/mine/mien.onnx", tmp_path)[0]
 
 
 def test_system_says_what_is_ready_and_goes_live(fer_folder: Path, tmp_path: Path) -> None:
@@ -288,10 +324,15 @@ def test_system_says_what_is_ready_and_goes_live(fer_folder: Path, tmp_path: Pat
         (("live", "--source", "text.mp4", "--headless"), 3, "not a video"),
         (("live", "--source", "97", "--headless"), 4, "no camera 97"),
         (("live", "--model", "half.onnx", "--source", "demo", "--headless"), 3, "half.onnx"),
-        (("live", "--view", "hologram"), 2, "hologram"),
+        (("live", "--view", "hologram"), 2, "--view is 'hologram'"),
+        (("live", "--source", "demo", "--out", "text.mp4"), 2, "--out text.mp4 is a file; choose a folder"),
+        (("analyze", "text.mp4", "--out", "text.mp4"), 2, "--out text.mp4 is a file; choose a folder"),
+        (("explain", "gone.jpg"), 3, "no file gone.jpg"),
+        (("explain", "gone.jpg", "--out", "text.mp4/a.png"), 2, "text.mp4 is a file, not a folder"),
+        (("sessions", "list", "--sessions", "gone"), 3, "no folder gone"),
         (("live", "--source", "demmo"), 3, "Did you mean 'demo'?"),
-        (("live", "--camera-size", "720p"), 2, "camera-size is '720p'"),
-        (("live", "--source", "demo", "--camera-fps", "-3"), 2, "camera-fps is -3"),
+        (("live", "--camera-size", "720p"), 2, "--camera-size is '720p'"),
+        (("live", "--source", "demo", "--camera-fps", "-3"), 2, "--camera-fps is -3"),
         (("live", "--view", "window", "--source", "demo"), 4, "no screen"),
         (("live", "--source", "demo", "--out", "text.mp4/x", "--headless"), 4, "cannot write"),
         (("export", "none.pt", "--data", "fer2013"), 3, "no checkpoint"),
@@ -375,9 +416,45 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(fer_folder: Path, tmp_path: 
     assert list((tmp_path / "logs/mine").glob("events.*"))
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_ctrl_c_before_the_first_checkpoint_does_not_promise_one(
+    saved: bool, fer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+
+    def stopped(*given: object, **named: object) -> None:
+        if saved:
+            (tmp_path / "run" / "last.pt").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mien.lifecycle.train_model", stopped)
+    answer = CliRunner().invoke(app, ["train", "--data", str(fer_folder), "--out", str(tmp_path / "run")])
+    assert answer.exit_code == 130
+    said = "Resume it with the same command and --resume" if saved else "nothing was saved. Start again with the same command"
+    assert answer.stderr.splitlines()[-1].endswith(said)
+
+
+def test_the_next_step_after_training_finds_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine, other = Path("models/mine/mien.onnx"), Path("runs/tiny/mien.onnx")
+    for bundle in (mine, other):
+        bundle.parent.mkdir(parents=True)
+        bundle.touch()
+        bundle.with_suffix(".json").touch()
+    assert _next_step(mine).endswith("which take the newest model in models unless --model names another")
+    assert _next_step(other) == f"Next: mien evaluate --model {other} and mien live --model {other}"
+
+
+def test_lines_beside_a_progress_bar_are_not_broken_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with new_progress() as bar:
+        bar.console.print("FER2013 labels " * 20)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_the_recipes_are_listed_with_every_setting(tmp_path: Path) -> None:
     answer = mien("train", "--list", cwd=tmp_path)
     assert answer.returncode == 0
+    assert answer.stdout.startswith("Start here: tiny (small, fast) or default (better)\n")
     for text in ("default:", "finetune:", "tiny:", "speedrun:", "teacher:", "distil:", "muon_lr=", "cutmix"):
         assert text in answer.stdout
     assert list(tmp_path.iterdir()) == []

@@ -98,7 +98,7 @@ class Told:
         self.picture = " | ".join(self._drawn)
         self.end = summary_text({**summary_document(kept), "files": [], "missing": [], "source_health": _NO_TROUBLE})
         self.json = json.loads((folder / NAME / "summary.json").read_text())
-        self.page = (folder / NAME / "summary.html").read_text()
+        self.page = (folder / NAME / "summary.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
         archive = Archive(folder)
         self.show = session_text(archive.load(archive.find(NAME), write_views), [], "")
         database = Database(f"sqlite:///{folder / 'sessions.db'}")
@@ -140,8 +140,8 @@ def test_every_view_and_file_gives_the_numbers_made_by_hand(tmp_path: Path, monk
     assert "transitions         1, most often from happy to sad (1)" in told.end
     assert f"could be seen {presence} % of the time" in told.page
     assert f"turned to the screen {facing} % of the time" in told.page
-    assert f"{presence}% | present" in told.picture
-    assert f"{facing}% | facing the screen" in told.picture
+    assert f"{presence} % | present" in told.picture
+    assert f"{facing} % | facing the screen" in told.picture
     for text in (told.show, told.show_database):
         assert f"a face was there for {presence} % of the time" in text
         assert f"facing the screen   {facing} %" in text

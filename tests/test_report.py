@@ -70,6 +70,8 @@ def test_the_report_is_complete_and_self_contained(fer_folder: Path, votes: Path
         assert numbers["n"] == 14
         assert numbers["views"]["clean"]["accuracy"] == numbers["accuracy"]
     page = (out / "report.html").read_text()
+    assert "compared with the most frequent vote of the other nine" in page
+    assert not re.search(r"[0-9]%[^;]", re.sub(r"<style>.*?</style>|style=\"[^\"]*\"", "", page, flags=re.DOTALL))  # "95 %"
     for anchor in (
         "views",
         "classes",
@@ -250,7 +252,9 @@ def test_groups_are_in_the_report(fer_folder: Path, tmp_path: Path) -> None:
     section = (tmp_path / "out" / "report.html").read_text().split('id="groups"')[1]
     assert "14 images" in section
     run("evaluate", "--data", fer_folder, "--out", tmp_path / "without")
-    assert "--groups" in (tmp_path / "without" / "report.html").read_text()
+    page = (tmp_path / "without" / "report.html").read_text()
+    assert "--groups" in page
+    assert "Activation maps exist for the people head only; pass --votes." in page
 
 
 # --- activation maps ------------------------------------------------------------------------

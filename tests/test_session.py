@@ -308,21 +308,21 @@ def test_rows_reach_the_disk_before_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"view": "hologram"}, "view is 'hologram'; it must be one of auto, window"),
-        ({"smoothing_s": -1.0}, "smoothing is -1 s"),
-        ({"seconds": -5.0}, "duration is -5 s"),
-        ({"smoothing_s": float("nan")}, "smoothing is nan"),
+        ({"view": "hologram"}, "--view is 'hologram'; it must be one of auto, window"),
+        ({"smoothing_s": -1.0}, "--smoothing-s is -1;"),
+        ({"seconds": -5.0}, "--duration-s is -5;"),
+        ({"smoothing_s": float("nan")}, "--smoothing-s is nan"),
         ({"view": "windw"}, "Did you mean 'window'?"),
-        ({"camera_size": (1280, 7)}, "camera-size is 1280x7; each side must be"),
-        ({"camera_fps": 0.5}, "camera-fps is 0.5; it must be 1 to 1000"),
-        ({"patience_s": -1.0}, "patience is -1 s"),
+        ({"camera_size": (1280, 7)}, "--camera-size is 1280x7; each side must be"),
+        ({"camera_fps": 0.5}, "--camera-fps is 0.5; it must be 1 to 1000"),
+        ({"patience_s": -1.0}, "--patience-s is -1;"),
     ],
 )
 def test_wrong_settings_name_the_value_and_the_rule(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
         LiveSettings(source="demo", out=tmp_path, model="mien-s", **changes)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="which is a file"):
+    with pytest.raises(UsageError, match=r"--out .* is a file"):
         LiveSettings(source="demo", out=tmp_path / "file", model="mien-s")
 
 

@@ -72,7 +72,7 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def test_nothing_kept_is_said(mien: Any) -> None:
-    assert mien("list") == (0, "No sessions in results/sessions.\n", "")
+    assert mien("list") == (0, "No sessions yet in results/sessions.\n", "")
     assert mien("list", "--json") == (0, "[]\n", "")
     assert mien("show", "last")[::2] == (3, "error: no session 'last'. List them with: mien sessions list\n")
 
@@ -103,7 +103,7 @@ def test_showing_a_session_that_was_killed_puts_it_together(mien: Any, folders: 
 def test_a_name_may_be_short_a_folder_or_last(mien: Any, folders: list[Path]) -> None:
     for name in ("2026-03-04", str(folders[0]), os.path.relpath(folders[0])):
         assert f"SESSION {IDS[0]}\n" in mien("show", name)[1]
-    assert mien("show", "2026")[::2] == (2, f"error: 2 sessions begin with '2026' ({IDS[0]}, {IDS[1]}, …). Name one of them\n")
+    assert mien("show", "2026")[::2] == (2, f"error: 2 sessions begin with '2026' ({IDS[0]}, {IDS[1]}). Name one of them\n")
 
 
 def test_every_form_holds_the_session(mien: Any, folders: list[Path], tmp_path: Path) -> None:

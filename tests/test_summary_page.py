@@ -8,12 +8,13 @@ import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kept_sessions import kept, seconds
 
 from mien.emotions import COLOURS
-from mien.sessions.records import EventRecord, IntervalRecord, KeptSession, SessionRecord
+from mien.sessions.records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord
 from mien.summaries.page import summary_page
 
 
@@ -55,7 +56,7 @@ def read(whole: KeptSession) -> Reader:
 
 
 def words(whole: KeptSession) -> str:
-    return " ".join(read(whole).text)
+    return " ".join(read(whole).text).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_the_first_sentence_tells_the_session() -> None:
@@ -101,7 +102,11 @@ def test_a_session_without_faces_without_frames_and_without_poses() -> None:
         replace(bare, frames_with_face=0, faces_max=0, readings=0, uncertain=0, unread={}),
         intervals=(IntervalRecord(0.0, 10.0, empty_s=10.0),),
     )
-    assert "In 12 s no face was seen." in words(nobody)
+    text = words(nobody)
+    assert "In 12 s no face was seen." in text
+    assert "No face was seen, so there is no head direction." in text
+    assert "not measured" not in text
+    assert read(nobody).ids == ["facing", "belief"]
     nothing = KeptSession(SessionRecord("s", bare.started_at))
     assert "no face was seen" in words(nothing)
     poseless = replace(kept(), intervals=(IntervalRecord(0.0, 12.5, seconds(happy=3)),), transitions=(), tracks=(), events=())
@@ -111,6 +116,69 @@ def test_a_session_without_faces_without_frames_and_without_poses() -> None:
     assert "What happened" not in text
     unread = replace(poseless, intervals=(IntervalRecord(0.0, 12.5, unread_s=3.0),))
     assert "None could be read." in words(unread)
+
+
+def rule(text: str, **seconds: float) -> dict[str, Any]:
+    none = {
+        "holds_s": 0.0,
+        "no_sign_s": 0.0,
+        "no_evidence_s": 0.0,
+        "times": int("holds_s" in seconds),
+        "confidence_highest": None,
+    }
+    return {"kind": "observable", "text": text, **none, **seconds}
+
+
+def test_rules_that_could_not_be_judged_are_not_called_rules_that_did_not_hold() -> None:
+    rules = {"a": rule("Dark", holds_s=2.0), "b": rule("Alone", no_sign_s=2.0), "c": rule("Far", no_evidence_s=3.5)}
+    text = words(replace(kept(), more={"states": {"rules": rules}}))
+    assert "Held at no time: Alone." in text
+    assert "Not judged, because the session was too short or too little was seen: Far." in text
+
+
+def test_drift_is_a_sentence_and_no_count() -> None:
+    drift = {"status": "unavailable", "in_words": "drift detection is off: not checked in recordings"}
+    html = summary_page(replace(kept(), more={"drift": drift}))
+    assert "Drift: not checked in recordings.</p>" in html
+    assert "unavailable" not in html
+
+
+def picture(**changes: Any) -> KeptSession:
+    """Return a session of one picture: three happy faces, two neutral ones."""
+    shown = [seconds(happy=0.04)] * 3 + [seconds(neutral=0.04)] * 2
+    one = {"frames": 1, "frames_with_face": 1, "faces_max": 5, "readings": 5, "uncertain": 1, "unread": {}, "duration_s": 0.04}
+    whole = kept(**{**one, **changes})
+    return replace(
+        whole,
+        tracks=tuple(TrackRecord(f"t{k}", 0.0, 0.0, 1, int(k == 0), row, 0.04) for k, row in enumerate(shown)),
+        intervals=(IntervalRecord(0.0, 0.5, seconds(happy=0.12, neutral=0.08), facing_s=0.2),),
+        transitions=(),
+        events=(),
+    )
+
+
+def test_a_picture_has_faces_and_no_time() -> None:
+    text = words(picture())
+    assert "5 faces: 3 happy, 2 neutral." in text
+    assert "shown most: 3 of 5 faces" in text
+    assert "60.0 % · 3 faces" in text
+    assert "5 of 5 faces turned to the screen." in text
+    assert not re.search(r"\d s\b|face time|of the time", text)
+    assert read(picture()).ids == ["shares", "facing", "faces", "belief"]
+    happy = replace(picture(), intervals=(IntervalRecord(0.0, 0.5, seconds(happy=0.2)),))
+    assert "5 faces: all happy." in words(happy)
+    four = (IntervalRecord(0.0, 0.5, seconds(happy=0.16), 0.04),)
+    unread = replace(picture(unread={"too dark": 1}, readings=4), intervals=four)
+    assert "5 faces: 4 happy, 1 not read." in words(unread)
+    nobody = replace(picture(frames_with_face=0, faces_max=0), tracks=(), intervals=())
+    assert "No face was seen." in words(nobody)
+
+
+def test_shares_have_a_scale_from_0_to_100_percent_and_units_stay_with_their_numbers() -> None:
+    html = summary_page(kept())
+    assert '<i style="width:73.3%' in html.split('id="shares"')[1]
+    assert "73\N{NO-BREAK SPACE}%" in html
+    assert "8.2\N{NO-BREAK SPACE}s" in html
 
 
 def test_the_columns_of_the_timeline_are_as_high_as_the_shares() -> None:

@@ -175,7 +175,7 @@ def test_the_terminal_shows_the_same_facts_and_fits(width: int) -> None:
     for fact in (
         "camera 0",
         "YuNet",
-        "recording analytics",
+        "analysing",
         "happy 87%",
         "a1b2c3 sad 60%",
         "28.6 fps",
@@ -247,7 +247,8 @@ def test_a_session_without_faces_says_so(tmp_path: Path) -> None:
         draw_summary(target, title="x", t_s=np.arange(points, dtype=float), values=gaps, distribution=np.zeros(7), facts=[])
         picture = cv2.cvtColor(cv2.imread(str(target)), cv2.COLOR_BGR2RGB)
         assert sum(count(picture, colour) for colour in CLASS_RGB) == 0
-        assert picture[250:320, 500:700].std() > 5  # the sentence in the middle
+        assert picture[390:450, 500:700].std() > 5  # the sentence in the middle
+        assert picture[470:640, 60:1140].std((0, 1)).max() < 1  # no bars without a share
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:

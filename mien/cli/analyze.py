@@ -25,8 +25,9 @@ def analyze(
     model: OwnModel = None,
     smoothing_s: SmoothingS = 0.4,
     workers: Annotated[
-        int, typer.Option(help="Number of processes.", show_default="one per core", rich_help_panel="Computing")
-    ] = 0,
+        int | None,
+        typer.Option(min=1, max=256, help="Number of processes.", show_default="one per core", rich_help_panel="Computing"),
+    ] = None,
     dask: Annotated[
         str,
         typer.Option(
@@ -43,10 +44,8 @@ def analyze(
 
     A run that was stopped resumes when the same command is repeated. The result does not depend
     on stops or on the number of workers. Workers of a Dask cluster must see the videos, and with
-    --annotate the output folder, under the same paths.
-
-    Exit code 3 if a video could not be read completely, 5 if a result could not be saved; all
-    other videos are still analysed.
+    --annotate the output folder, under the same paths. Exit code 3 if a video could not be read
+    completely, 5 if a result could not be saved; all other videos are still analysed.
 
     Example:
       mien analyze lessons/ --annotate --blur-faces
@@ -56,12 +55,15 @@ def analyze(
     from mien.cli.model_in_use import chosen_model, print_model
     from mien.cli.output import print_json_line
     from mien.cli.progress import progress_bar
-    from mien.errors import DataError, StorageError
+    from mien.errors import DataError, StorageError, UsageError
     from mien.limits import worker_count
     from mien.recordings.analysis import Analysis
     from mien.recordings.settings import AnalyzeSettings
 
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; choose a folder")
     used = chosen_model(model)
+    print_model(used)
     analysis = Analysis(
         AnalyzeSettings(
             tuple(recordings),
@@ -79,7 +81,6 @@ def analyze(
             rules=rules,
         )
     )
-    print_model(used)
     for notice in analysis.notices:
         print(notice, file=sys.stderr)
     try:

@@ -40,8 +40,8 @@ def compare(
 
     For each truth (human votes with --votes, FER2013's labels, or your own labels): difference
     of accuracies with a 95 % interval (paired bootstrap), McNemar's exact test, and the images
-    that only one model gets right. In a pipe the last line is JSON. Choose on PublicTest; a
-    comparison on PrivateTest logs both scorings in private_test_log.csv.
+    that only one model gets right. Choose on PublicTest; a comparison on PrivateTest logs both
+    scorings in private_test_log.csv.
 
     Example:
       mien compare mien-s mien-xs --data fer2013.zip

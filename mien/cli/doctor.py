@@ -27,21 +27,23 @@ def doctor(
     Example:
       mien doctor --fetch
     """
-    from mien.cli.model_in_use import model_line
+    from mien.cli.model_in_use import model_lines
     from mien.data.reader import find_data
     from mien.errors import DataError, DeviceError, MienError, install_command
     from mien.privacy.policy import policy_here
     from mien.sources.factory import open_source
     from mien.vision.bundles import bundle_path, default_bundle
-    from mien.vision.weights import fetch_yunet, find_yunet
+    from mien.vision.weights import YUNET_NAME, fetch_yunet, find_yunet
 
     def line(ready: bool, what: str, detail: str) -> None:
         print(f"[{'x' if ready else ' '}] {what:<12} {detail}")
 
     failed: MienError | None = None
+    warnings: list[str] = []
     try:
         wish = model or default_bundle()
-        line(True, "model", model_line(wish, bundle_path(wish)).removeprefix("model "))
+        said, *warnings = model_lines(wish, bundle_path(wish))
+        line(True, "model", said.removeprefix("model "))
     except DataError as error:
         failed = error
         line(False, "model", str(error))
@@ -49,7 +51,11 @@ def doctor(
         detector = find_yunet() or (fetch_yunet() if fetch else None)
         packaged = "mien-detect, in the package. YuNet is more accurate; download it with: mien doctor --fetch"
         line(True, "detector", str(detector or packaged))
-    except (DataError, DeviceError) as error:
+    except DeviceError as error:
+        reason = getattr(error.__cause__, "reason", None) or error.__cause__ or error
+        failed = DeviceError(f"YuNet was not downloaded. Put {YUNET_NAME} into a folder and set MIEN_MODELS to that folder")
+        line(True, "detector", f"mien-detect, in the package (YuNet could not be downloaded: {reason})")
+    except DataError as error:
         failed = error
         line(False, "detector", str(error))
     try:
@@ -80,5 +86,7 @@ def doctor(
         line(False, "data", f"{error} (only needed for training and evaluation)")
     report = Path("results/data_analysis/audit.json")
     line(report.is_file(), "data report", str(report) if report.is_file() else "Create it with: mien prepare")
+    for warning in warnings:
+        print(warning)
     if failed:
         raise failed

@@ -28,7 +28,10 @@ def evaluate(
     classes: Classes = None,
     split: SplitOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/evaluation"),
-    record: Annotated[bool, typer.Option("--record", help="Save the scores for mien models list and card.")] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Store the scores so that `mien models list` and `mien models card` show them."),
+    ] = False,
     votes: VotesOption = None,
     labels: Labels = "auto",
     split_file: SplitFileOption = None,
@@ -48,11 +51,10 @@ def evaluate(
 
     Each head is scored against its own truth: the people head against the majority of ten human
     raters (needs --votes), the label head against FER2013's labels. On your own class folders the
-    people head is scored against your labels. A set without splits is scored whole.
-
-    Writes report.html, metrics.json and predictions.csv; in a pipe the last line is JSON. Every
-    scoring of PrivateTest is logged in private_test_log.csv in the report's folder, or in
-    docs/results with --record and a packaged bundle.
+    people head is scored against your labels. A set without splits is scored whole. Writes
+    report.html, metrics.json and predictions.csv. Every scoring of PrivateTest is logged in
+    private_test_log.csv in the report's folder, or in docs/results with --record and a packaged
+    bundle.
 
     Example:
       mien evaluate --data fer2013.zip --votes ferplus_votes.csv --robustness

@@ -15,7 +15,10 @@ def explain(
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("results/explanation.png"),
     model: OwnModel = None,
     expression: Annotated[
-        str | None, typer.Option(help="Expression to explain.", show_default="the one predicted for each face")
+        str | None,
+        typer.Option(
+            help="Expression to explain, or a synonym such as joy for happy.", show_default="the one predicted for each face"
+        ),
     ] = None,
     crop: Annotated[bool, typer.Option("--crop", help="The image is one face, cropped like FER2013's.")] = False,
     deployment: Declaration = None,
@@ -26,7 +29,7 @@ def explain(
     The map shows how much each region contributes to the predicted expression, or to the one
     given with --expression. It is exact, because the network ends in global average pooling,
     and coarse: 6x6 regions with large receptive fields. Faces in the picture are not blurred.
-    In a pipe the last line is JSON. Refused where the policy does not permit expressions.
+    Refused where the policy does not permit expressions.
 
     Example:
       mien explain photo.jpg --out explained.png
@@ -48,6 +51,11 @@ def explain(
         raise UsageError(f"unknown expression {expression!r}; use one of {', '.join(EMOTIONS)}")
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out is {out}; use a name that ends in .png")
+    blocking = next((folder for folder in out.parents if folder.is_file()), None)
+    if blocking is not None:
+        raise UsageError(f"--out is {out}: {blocking} is a file, not a folder")
+    if not image.exists():
+        raise DataError(f"no file {image}")
     photo = read_picture(image)
     if photo is None:
         raise DataError(f"cannot read {image} as a picture. Check the path; supported: JPEG, PNG, WebP, BMP and TIFF")

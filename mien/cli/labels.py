@@ -28,7 +28,7 @@ def labels(
 
     Reports the agreement of annotators (Cohen's and Fleiss' kappa, Krippendorff's alpha), labels
     that the model contradicts with high confidence, class balance, and copies among the new faces
-    and in the training and test data. In a pipe the last line is JSON.
+    and in the training and test data.
 
     Example:
       mien labels new_faces/ --annotations who.csv --data fer2013.zip

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def live(
-    source: Annotated[str, typer.Option(help="auto, demo, camera, URL, file or folder.")] = "auto",
+    source: Annotated[
+        str,
+        typer.Option(help="auto, demo, or a camera's index or name, a URL, a file or a folder of pictures."),
+    ] = "auto",
     headless: Annotated[bool, typer.Option("--headless", help="No view; process files at full speed.")] = False,
     view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="results/sessions/START")] = None,
@@ -51,9 +54,9 @@ def live(
 ) -> None:
     """Read facial expressions from a camera, stream or file.
 
-    A camera is named by its index or name; auto is the first camera, else the demo. Writes
-    observations.csv, summary.json and summary.html; no picture unless you press s (h lists
-    all keys). Exit code 5 if something could not be saved.
+    auto is the first camera, else the demo. Writes observations.csv, summary.json and
+    summary.html; no picture unless you press s (h lists all keys). Exit code 5 if something
+    could not be saved.
 
     Example:
       mien live --source lesson.mp4 --headless --out results/lesson
@@ -71,7 +74,7 @@ def live(
             seconds=duration_s,
             keep_faces=keep_faces,
             deployment=deployment,
-            camera_size=parse_size("camera-size", camera_size),
+            camera_size=parse_size("--camera-size", camera_size),
             camera_fps=camera_fps,
             patience_s=patience_s,
             database=db,

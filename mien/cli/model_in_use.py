@@ -22,26 +22,29 @@ def print_model(model: str) -> None:
     from mien.vision.bundles import CHECKPOINT_ENDINGS, bundle_path
 
     if Path(model).suffix.lower() not in CHECKPOINT_ENDINGS:
-        print(model_line(model, bundle_path(model)), file=sys.stderr)
+        print(*model_lines(model, bundle_path(model)), sep="\n", file=sys.stderr)
 
 
-def model_line(model: str, bundle: Path) -> str:
-    """Return a sentence on a model: its name, its accuracy, and how to use the packaged one instead.
+def model_lines(model: str, bundle: Path) -> list[str]:
+    """Return a sentence on a model, and a warning if it is a poor one.
+
+    The sentence has its name and its accuracy, and for a model of one's own how to use the packaged one instead.
 
     Args:
         model: as a user names it.
         bundle: its file.
     """
     from mien.evaluation.truths import TRUTHS
-    from mien.vision.bundles import DEFAULT_BUNDLE, accuracies
+    from mien.vision.bundles import DEFAULT_BUNDLE, accuracies, bundle_names
 
     found = accuracies(bundle)
     said = ", ".join(f"{TRUTHS[truth]} {accuracy:.1%}" for truth, accuracy in found.items())
     line = f"model {model}: " + (f"{said} on PublicTest" if said else "no accuracy is known of it")
-    if model != DEFAULT_BUNDLE:
+    if model not in bundle_names():
         line += f". For the packaged model: --model {DEFAULT_BUNDLE}"
+    lines = [line]
     if found and next(iter(found.values())) < WARN_BELOW:
-        line += (
-            f"\nwarning: this model is right less than {WARN_BELOW:.0%} of the time. Train it for longer, or use {DEFAULT_BUNDLE}"
+        lines.append(
+            f"warning: this model is right less than {WARN_BELOW:.0%} of the time. Train it for longer, or use {DEFAULT_BUNDLE}"
         )
-    return line
+    return lines

@@ -100,10 +100,10 @@ def watch_images(
     reference: ReferenceFile = None,
     out: ReportFolder = Path("results/drift"),
     crop: Annotated[bool, typer.Option("--crop", help="Each image is one face, cropped like FER2013's.")] = False,
-    every_s: Annotated[float, typer.Option(min=0.001, metavar="<float>", help="Seconds between pictures.")] = 2.0,
+    every_s: Annotated[float, typer.Option(min=0.001, help="Seconds between pictures.")] = 2.0,
     first_minutes: Annotated[
         float,
-        typer.Option(min=0, metavar="<float>", help="Make the reference from the first minutes."),
+        typer.Option(min=0, help="Make the reference from the first minutes."),
     ] = 0.0,
     faces_per_h: Annotated[
         float | None,
@@ -113,7 +113,7 @@ def watch_images(
     windows: Windows = "3/4",
     cooldown_h: Cooldown = 24.0,
     min_drop: Annotated[
-        float, typer.Option(min=0, max=1, metavar="<float>", help="Minimum drop of estimated accuracy.", rich_help_panel="Alarms")
+        float, typer.Option(min=0, max=1, help="Minimum drop of estimated accuracy.", rich_help_panel="Alarms")
     ] = 0.0,
     prometheus: Prometheus = None,
     deployment: Declaration = None,
@@ -122,9 +122,8 @@ def watch_images(
 ) -> None:
     """Watch a folder of pictures for drift. Exit code 10 if drift is found.
 
-    Reports whether the pictures changed, or the expressions in them; in a pipe the last line is
-    JSON. For a camera that sees the same few people, make the reference from its own start
-    (--first-minutes 60).
+    Reports whether the pictures changed, or the expressions in them. For a camera that sees the
+    same few people, make the reference from its own start (--first-minutes 60).
 
     Example:
       mien monitor images shots/ --every-s 10 --prometheus mien.prom

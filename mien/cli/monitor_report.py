@@ -30,9 +30,7 @@ Windows = Annotated[
     str,
     typer.Option("--windows", metavar="M/N", help="Flagged windows for an alarm.", rich_help_panel="Alarms"),
 ]
-Cooldown = Annotated[
-    float, typer.Option("--cooldown-h", min=0, metavar="<float>", help="Minimum hours between alarms.", rich_help_panel="Alarms")
-]
+Cooldown = Annotated[float, typer.Option("--cooldown-h", min=0, help="Pause between alarms.", rich_help_panel="Alarms")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def watch_sessions(
     """Compare recent sessions with all earlier sessions. Exit code 10 if drift is found.
 
     Compares expressions and confidence; sessions hold no pictures and no embeddings, so picture
-    quality is not compared. In a pipe the last line is JSON.
+    quality is not compared.
 
     Example:
       mien monitor sessions --from 7d

@@ -60,9 +60,9 @@ SplitOption = Annotated[
 ]
 Labels = Annotated[
     str,
-    typer.Option("--labels", help="Label convention: fer2013, own (human labels) or auto.", rich_help_panel="Data"),
+    typer.Option("--labels", help="fer2013, own (human labels) or auto.", rich_help_panel="Data"),
 ]
-SmoothingS = Annotated[float, typer.Option("--smoothing-s", help="Time constant of the smoothing; 0: off.")]
+SmoothingS = Annotated[float, typer.Option("--smoothing-s", help="Time constant of smoothing; 0: off.")]
 States = Annotated[str, typer.Option("--states", help="Learning states: off or experimental.", rich_help_panel="Rules")]
 Rules = Annotated[
     Path | None,
@@ -78,7 +78,13 @@ Db = Annotated[
     ),
 ]
 OpenPage = Annotated[bool, typer.Option("--open", help="Open the report in a browser.")]
-JsonLine = Annotated[bool, typer.Option("--json", help="End with a line of JSON, as in a pipe.")]
+JsonLine = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print a last line of JSON in a terminal too (in a pipe it is always there).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ClassDb = Annotated[
     str,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Classes, Data, OpenPage, Validation, VotesOption
+from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Classes, Data, OpenPage, Validation, VotesOption
 
 if TYPE_CHECKING:
     from mien.audit.audit import LabelModel
@@ -133,7 +133,7 @@ def _audit(
     print()
     print(findings)
     if faces and detector is None:
-        print("\nFaces were not detected: the detector is missing. Download it with: mien doctor --fetch")
+        print("\nFaces were not detected: this needs YuNet (mien doctor --fetch)")
     print(f"\nWritten to {out}: audit.html, audit.json, clean_split.csv, datasheet.md and the report with its charts")
     report_ready(out / "audit.html", open_page)
 
@@ -174,6 +174,7 @@ def _next_step(dataset: FaceDataset, out: Path, has_split_file: bool) -> str:
             "Next: put images in val/CLASS, or hold out a tenth of Training by class: mien prepare --validation 0.1 "
             "with the same --data, then train with the split file that it writes"
         )
+    scoring = f"mien evaluate --model {MODEL_DEFAULT} to score the packaged model"
     if not has_split_file:
-        return "Next: mien train, or mien evaluate to score the packaged model"
-    return f"Next: mien train --split-file {out / 'clean_split.csv'}, or mien evaluate to score the packaged model"
+        return f"Next: mien train, or {scoring}"
+    return f"Next: mien train --split-file {out / 'clean_split.csv'}, or {scoring}"

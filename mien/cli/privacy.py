@@ -110,7 +110,7 @@ def export(
     sessions: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Export all data of a participant, or of sessions, as one JSON file.
+    """Export all data of a participant, or of sessions, as JSON.
 
     Without a session and --person, everything is exported.
 

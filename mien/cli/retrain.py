@@ -32,7 +32,7 @@ def retrain(
     ] = 0,
     recipe: Annotated[str, typer.Option(help="Recipe; see mien train --list.", rich_help_panel="Training")] = "retrain",
     epochs: Annotated[
-        int | None, typer.Option(help="Number of epochs.", show_default="recipe", rich_help_panel="Training")
+        int | None, typer.Option(help="Number of epochs.", show_default="the recipe's", rich_help_panel="Training")
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed.", rich_help_panel="Training")] = 0,
     json_line: JsonLine = False,
@@ -41,7 +41,7 @@ def retrain(
     """Fine-tune a bundle on new faces and test the result.
 
     Drops new faces that are in the old data and holds out a part. The candidate must be better on
-    held-out new faces, not worse on PublicTest, as well calibrated, and keep every class. Nothing is
+    that part, not worse on PublicTest, as well calibrated, and keep every class. Nothing is
     deployed; see mien models promote. Ctrl-C saves; the same command resumes. Exit code 11 if a gate fails.
 
     Example:

@@ -46,13 +46,17 @@ def list_sessions(
     """
     import json
 
+    from mien.errors import DataError
+
+    if folder != SESSIONS_DEFAULT and not folder.is_dir():
+        raise DataError(f"no folder {folder}")
     with _archive(folder, db) as archive:
         found = archive.sessions()
     if as_json:
         print(json.dumps([_row(item) for item in found], indent=2))
         return
     if not found:
-        print(f"No sessions in {folder}" + (" or the database." if db else "."))
+        print(f"No sessions yet in {folder}" + (" or the database." if db else "."))
         return
     print(f"{'session':<26} {'state':<11} {'length':>12} {'frames':>8} {'faces':>5}  {'stored in':<15} source")
     for item in found:

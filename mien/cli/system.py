@@ -16,13 +16,13 @@ _RUN: Final = Path("models/default")
 def system(
     data: Data = DATA_DEFAULT,
     everything: Annotated[
-        bool, typer.Option("--all", help="First prepare the data, train and test; goes on where it stopped.")
+        bool, typer.Option("--all", help="First prepare, train and test; continue where a stopped run ended.")
     ] = False,
     source: Annotated[str, typer.Option(help="Source of the live session; see mien live.")] = "auto",
     headless: Annotated[bool, typer.Option("--headless", help="Run the live session without a view.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of the live session.", show_default="results/sessions/START")] = None,
     model: OwnModel = None,
-    epochs: Annotated[int | None, typer.Option(help="Number of epochs to train.", show_default="recipe")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs to train.", show_default="the recipe's")] = None,
     deployment: Declaration = None,
     person: Person = "",
     json_line: JsonLine = False,

@@ -38,10 +38,14 @@ def train(
         typer.Option(help="Checkpoint or bundle to distil from; repeatable.", show_default=False, rich_help_panel="Training"),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Number of epochs.", show_default="recipe", rich_help_panel="Training")
+        int | None, typer.Option(help="Number of epochs.", show_default="the recipe's", rich_help_panel="Training")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Batch size.", show_default="recipe", rich_help_panel="Training")] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="recipe", rich_help_panel="Training")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Batch size.", show_default="the recipe's", rich_help_panel="Training")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed.", show_default="the recipe's", rich_help_panel="Training")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(help="Number of training images.", show_default="all", rich_help_panel="Training")
     ] = None,
@@ -66,15 +70,16 @@ def train(
     Example:
       mien train --data fer2013.zip --recipe speedrun --out models/quick
     """
-    from mien.cli.progress import new_progress
+    from mien.cli.progress import new_progress, stop_text
     from mien.cli.reading import read_faces
     from mien.evaluation.truths import TRUTHS
     from mien.lifecycle import BUNDLE_FILE, export_model, train_model
     from mien.locks import only_writer
+    from mien.preprocess import INPUT_SIZE
     from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
-    from mien.vision.bundles import MODELS
 
     if list_recipes:
+        print("Start here: tiny (small, fast) or default (better)\n")
         for name in recipe_names():
             about, every = read_recipe(name)
             print(f"{name}: {about}")
@@ -137,9 +142,12 @@ def train(
                 on_epoch=on_epoch,
             )
         except KeyboardInterrupt:
-            print(f"\nstopped; the run is saved in {out}. Resume it with the same command and --resume", file=sys.stderr)
+            print("\n" + stop_text(out / "last.pt"), file=sys.stderr)
             raise typer.Exit(130) from None
     if not first:
+        return
+    if settings.input_size != INPUT_SIZE:
+        print(f"{out / 'best.pt'} is a teacher: pass it with --teacher. With input_size={settings.input_size} it is not exported")
         return
     print("Exporting the best epoch …")
     card = export_model([out / "best.pt"], dataset, out / BUNDLE_FILE, out.name, votes=votes)
@@ -148,7 +156,17 @@ def train(
         print(
             f"{out / BUNDLE_FILE}, PublicTest, {TRUTHS[truth]}: {numbers['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})"
         )
-    print(f"Next: mien evaluate and mien live, which take the newest model in {MODELS} unless --model names another")
+    print(_next_step(out / BUNDLE_FILE))
+
+
+def _next_step(bundle: Path) -> str:
+    """Return what to do next with a model that was trained."""
+    from mien.vision.bundles import MODELS, newest_own_bundle
+
+    newest = newest_own_bundle()
+    if newest is not None and newest.samefile(bundle):
+        return f"Next: mien evaluate and mien live, which take the newest model in {MODELS} unless --model names another"
+    return f"Next: mien evaluate --model {bundle} and mien live --model {bundle}"
 
 
 def _with_held_out(

@@ -16,7 +16,7 @@ def train_detector(
     backgrounds: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="<folder>",
+            metavar="FOLDER",
             help="Folder of pictures without faces; repeatable.",
             show_default="scikit-image's",
             rich_help_panel="Data",
@@ -41,12 +41,13 @@ def train_detector(
     Example:
       mien train-detector --data fer2013.zip --backgrounds wallpapers
     """
-    from mien.cli.progress import new_progress, progress_bar
+    from mien.cli.progress import new_progress, progress_bar, stop_text
     from mien.data.reader import read_dataset
     from mien.errors import DataError, require
 
     require(("torch", "onnx"), "train", "Training")
     from mien.locks import only_writer
+    from mien.training.detector.loop import CHECKPOINT
     from mien.training.detector.run import DETECTOR_FILE
     from mien.training.detector.run import train_detector as train
     from mien.training.detector.settings import DetectorSettings, changed
@@ -89,7 +90,7 @@ def train_detector(
                 on_round=on_round,
             )
         except KeyboardInterrupt:
-            print(f"\nstopped; the run is saved in {out}. Resume it with the same command and --resume", file=sys.stderr)
+            print("\n" + stop_text(out / CHECKPOINT), file=sys.stderr)
             raise typer.Exit(130) from None
     counts = f"{card['parameters']:,} weights, {card['faces']:,} faces, {card['background_pictures']} backgrounds"
     print(f"{out / DETECTOR_FILE}: {counts}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mien.charts import percent
 from mien.evaluation import calibration, report_charts, report_faces
 from mien.evaluation.evaluate import Evaluation
 from mien.evaluation.predictions import write_predictions
@@ -41,6 +42,8 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
     page = render(
         "evaluation.html",
         card=evaluation.card,
+        first_head=HEADS_IN_WORDS[evaluation.card.heads[0]],
+        has_maps=evaluation.predictions.maps is not None,
         facts=evaluation.facts,
         highlights=_highlights(evaluation),
         truth_note=_truth_note(evaluation),
@@ -54,11 +57,11 @@ def _highlights(evaluation: Evaluation) -> list[tuple[str, str]]:
     rows = []
     for name, numbers in evaluation.facts["truths"].items():
         low, high = numbers["accuracy_ci"]
-        rows.append((f"{numbers['accuracy']:.1%}", f"{TRUTHS[name]}; 95 % interval {low:.1%} to {high:.1%}"))
+        rows.append((percent(numbers["accuracy"]), f"{TRUTHS[name]}; 95 % interval {percent(low)} to {percent(high)}"))
     numbers = evaluation.numbers
     f1_low, f1_high = numbers["macro_f1_ci"]
     rows.append((f"{numbers['macro_f1']:.3f}", f"macro-F1 {macro_f1_note(numbers)}; 95 % interval {f1_low:.3f} to {f1_high:.3f}"))
-    rows.append((f"{numbers['ece']:.1%}", f"calibration error; {numbers['ece_floor']:.1%} expected by chance"))
+    rows.append((percent(numbers["ece"]), f"calibration error; {percent(numbers['ece_floor'])} expected by chance"))
     return rows
 
 
@@ -84,8 +87,8 @@ def _views(evaluation: Evaluation, out: Path) -> dict[str, Any]:
     return {
         "chart": read_chart(out / "views.png"),
         "rows": [
-            (name, head, row["n"], f"{row['accuracy']:.1%}", _interval(row["accuracy_ci"], "{:.1%}"), f"{row['macro_f1']:.3f}",
-             _interval(row["macro_f1_ci"], "{:.3f}"), f"{row['ece']:.1%}", f"{row['nll']:.3f}", f"{row['brier']:.3f}")
+            (name, head, row["n"], percent(row["accuracy"]), _percents(row["accuracy_ci"]), f"{row['macro_f1']:.3f}",
+             _interval(row["macro_f1_ci"], "{:.3f}"), percent(row["ece"]), f"{row['nll']:.3f}", f"{row['brier']:.3f}")
             for name, head, row in rows
         ],
         "meanings": "; ".join(f"{TRUTHS[name]}: {MEANINGS[name]}" for name in truths),
@@ -121,10 +124,10 @@ def _confidence(evaluation: Evaluation, out: Path) -> dict[str, Any]:
     live = None
     if any(thresholds.values()):
         live = {
-            "coverage": f"{at['coverage']:.0%}",
-            "error": f"{at['error']:.1%}",
+            "coverage": percent(at["coverage"], 0),
+            "error": percent(at["error"]),
             "rows": [
-                (name, f"{thresholds[name]:.2f}", row["answers"], f"{row['coverage']:.0%}", f"{row['error']:.1%}")
+                (name, f"{thresholds[name]:.2f}", row["answers"], percent(row["coverage"], 0), percent(row["error"]))
                 for name, row in at["classes"].items()
             ],
         }
@@ -133,7 +136,9 @@ def _confidence(evaluation: Evaluation, out: Path) -> dict[str, Any]:
         "risk_coverage": read_chart(out / "risk_coverage.png"),
         "brier": numbers["brier"],
         "nll": numbers["nll"],
-        "error_at_coverage": [(f"{float(share):.0%}", f"{error:.1%}") for share, error in selective["error_at_coverage"].items()],
+        "error_at_coverage": [
+            (percent(float(share), 0), percent(error)) for share, error in selective["error_at_coverage"].items()
+        ],
         "live": live,
     }
 
@@ -146,12 +151,12 @@ def _people(evaluation: Evaluation) -> dict[str, Any] | None:
     return {
         "images": f"{found['n']:,}",
         "bars": [
-            ("constant prediction", found["constant_accuracy"], f"{found['constant_accuracy']:.1%}"),
-            ("this model", found["model_accuracy"], f"{found['model_accuracy']:.1%}"),
-            ("one human rater", found["rater_accuracy"], f"{found['rater_accuracy']:.1%}"),
+            ("always the most common class", found["constant_accuracy"], percent(found["constant_accuracy"])),
+            ("this model", found["model_accuracy"], percent(found["model_accuracy"])),
+            ("one human rater", found["rater_accuracy"], percent(found["rater_accuracy"])),
         ],
-        "level": f"Between the constant prediction (0 %) and one rater (100 %), the model is at {found['level']:.0%} "
-        f"({low:.0%} to {high:.0%}).",
+        "level": "On a scale where always answering the most common class is 0 % and a single rater is 100 %, the model "
+        f"reaches {percent(found['level'], 0)} (95 % interval {100 * low:.0f} to {percent(high, 0)}).",
         "majority": _majority_text(evaluation),
         "entropy": f"Cross-entropy of the predictions to the votes: {found['cross_entropy']:.3f} nats, "
         f"{found['cross_entropy'] - found['entropy']:.3f} above the entropy of the votes ({found['entropy']:.3f}).",
@@ -165,9 +170,9 @@ def _majority_text(evaluation: Evaluation) -> str:
         return ""
     low, high = plus["accuracy_ci"]
     return (
-        f"On images with a majority of raters, the model agrees with it on {evaluation.numbers['accuracy']:.1%}; a single "
-        f"rater agrees on {one:.1%}. By the protocol of FER+ (Barsoum et al. 2016: eight "
-        f"expressions, {plus['n']:,} images) accuracy is {plus['accuracy']:.1%} ({low:.1%} to {high:.1%})."
+        f"On images with a majority of raters, the model agrees with it on {percent(evaluation.numbers['accuracy'])}; a single "
+        f"rater agrees on {percent(one)}. By the protocol of FER+ (Barsoum et al. 2016: eight "
+        f"expressions, {plus['n']:,} images) accuracy is {percent(plus['accuracy'])} ({percent(low)} to {percent(high)})."
     )
 
 
@@ -178,7 +183,7 @@ def _groups(evaluation: Evaluation) -> list[tuple[object, ...]]:
             rows.append((name, row["n"], "refused", row["refused"], "", "", ""))
             continue
         gap = (f"{100 * row['gap']:+.1f}", _interval(row["gap_ci"], "{:+.3f}"), f"{row['p']:.3f}") if "p" in row else ("", "", "")
-        rows.append((name, row["n"], f"{row['accuracy']:.1%}", _interval(row["accuracy_ci"], "{:.1%}"), *gap))
+        rows.append((name, row["n"], percent(row["accuracy"]), _percents(row["accuracy_ci"]), *gap))
     return rows
 
 
@@ -191,6 +196,10 @@ def _training(evaluation: Evaluation, out: Path) -> list[Chart]:
         draw_curves(target, run["history"], f"network {number + 1} of {len(evaluation.card.training)}: widths {run['widths']}")
         charts.append(read_chart(target))
     return charts
+
+
+def _percents(ends: list[float]) -> str:
+    return f"{100 * ends[0]:.1f} to {percent(ends[1])}"
 
 
 def _interval(ends: list[float], form: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.charts import chart
+from mien.charts import chart, percent
 from mien.drawing import WHITE, Canvas, Rgb
 from mien.emotions import COLOURS, EMOTIONS
 from mien.files import atomic_path
@@ -32,7 +32,7 @@ def draw_reliability(target: Path, bins: Sequence[Mapping[str, Any]], ece: float
         axes.errorbar(confidence, accuracy, reach, fmt="o", color=_BLUE, capsize=2, label="this model (95 % intervals)")
         axes.set(
             xlim=(0, 1), ylim=(0, 1), xlabel="mean confidence of the bin", ylabel="accuracy",
-            title=f"Calibration error {ece:.1%} ({floor:.1%} expected by chance)",
+            title=f"Calibration error {percent(ece)} ({percent(floor)} expected by chance)",
         )  # fmt: skip
         axes.legend(frameon=False, loc="upper left")
 
@@ -48,16 +48,21 @@ def draw_risk_coverage(
     with chart(target, 6.4, 3.8) as figure:
         axes = figure.add_subplot()
         axes.plot(100 * coverage[enough], 100 * risk[enough], color=_BLUE)
-        axes.axhline(100 * selective["accepted_error"], color=_GREY, linestyle="--")
+        accepted = 100 * selective["accepted_error"]
+        axes.axhline(accepted, color=_GREY, linestyle="--")
+        axes.annotate(
+            f"limit for thresholds: {accepted:.0f} %", (1, accepted), textcoords="offset points", xytext=(0, 4), fontsize=9
+        )
         at = selective["at_threshold"]
         if 0 < selective["threshold"] < 1:
             axes.plot([100 * at["coverage"]], [100 * at["error"]], "o", color=_RED)
             axes.annotate(
-                f"threshold {selective['threshold']:.2f}:\ncoverage {at['coverage']:.0%}, error {at['error']:.0%}",
+                f"threshold {selective['threshold']:.2f}:\n"
+                f"coverage {percent(at['coverage'], 0)}, error {percent(at['error'], 0)}",
                 (100 * at["coverage"], 100 * at["error"]),
                 textcoords="offset points", xytext=(-10, 14), ha="right", color=_RED,
             )  # fmt: skip
-        axes.set(xlim=(0, 100), ylim=(0, None), xlabel="coverage, %", ylabel="error, %",
+        axes.set(xlim=(0, 100), ylim=(0, max(axes.get_ylim()[1], 1.2 * accepted)), xlabel="coverage, %", ylabel="error, %",
                  title="Risk and coverage")  # fmt: skip
 
 
@@ -81,13 +86,13 @@ def draw_views(target: Path, rows: Sequence[tuple[str, float, tuple[float, float
         target: the file to write.
         rows: name, accuracy, and interval or None.
     """
-    with chart(target, 8.4, 0.9 + 0.45 * len(rows)) as figure:
+    with chart(target, 6.4, 0.9 + 0.45 * len(rows)) as figure:
         axes = figure.add_subplot()
         for k, (_, value, interval) in enumerate(rows):
             reach = [[100 * (value - interval[0])], [100 * (interval[1] - value)]] if interval else None
             axes.errorbar([100 * value], [-k], xerr=reach, fmt="o", color=_BLUE, capsize=3)
-            axes.annotate(f"{value:.1%}", (100 * value, -k), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=9)
-        axes.set_yticks([-k for k in range(len(rows))], [name for name, _, _ in rows])
+            axes.annotate(percent(value), (100 * value, -k), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=9)
+        axes.set_yticks([-k for k in range(len(rows))], [name.replace(", ", ",\n") for name, _, _ in rows])
         axes.set(ylim=(-len(rows) + 0.4, 0.8), xlabel="accuracy, % (95 % Wilson interval)")
 
 
@@ -130,7 +135,7 @@ def draw_robustness(target: Path, found: Mapping[str, Any]) -> None:
             relative = [100, *(100 * value for value in row["relative"])]
             axes.fill_between(range(6), relative, color="#56B4E9", alpha=0.25)
             axes.plot(range(6), relative, "o-", color=_BLUE, markersize=3)
-            axes.set_title(f"{name.replace('_', ' ')}: {row['mean_relative']:.0%}", fontsize=10)
+            axes.set_title(f"{name.replace('_', ' ')}: {percent(row['mean_relative'], 0)}", fontsize=10)
             axes.set(ylim=(0, 105), xlim=(0, 5))
         for axes in grid[-columns:]:
             axes.set_xlabel("severity")
@@ -166,7 +171,7 @@ def draw_confusion(target: Path, matrix: NDArray[np.int64], title: str) -> None:
             spine.set_visible(False)
         for i, j in np.ndindex(*matrix.shape):
             ink = "white" if shares[i, j] > 0.55 else "#223"
-            axes.text(j, i, f"{shares[i, j]:.0%}\n{matrix[i, j]}", ha="center", va="center", color=ink, fontsize=8)
+            axes.text(j, i, f"{percent(shares[i, j], 0)}\n{matrix[i, j]}", ha="center", va="center", color=ink, fontsize=8)
 
 
 _INK: Final[Rgb] = (28, 32, 38)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.charts import percent
 from mien.data.votes import OTHER_ANSWERS
 from mien.emotions import EMOTIONS
 from mien.evaluation import mistakes, report_charts
@@ -41,9 +42,9 @@ def mistakes_section(evaluation: Evaluation, out: Path) -> dict[str, Any]:
         for label, predicted in ((first, second), (second, first)):
             shown = mistakes.examples_of(data.labels, p, label, predicted, _EXAMPLES)
             if len(shown):
-                faces = pictures(data.images[shown], [f"{p[i, predicted]:.0%}" for i in shown])
+                faces = pictures(data.images[shown], [percent(p[i, predicted], 0) for i in shown])
                 examples.append((f"{EMOTIONS[label]}, predicted as {EMOTIONS[predicted]}", faces))
-        title = f"{' and '.join(pair['pair'])}: {pair['errors']} images, {pair['share']:.1%} of both classes"
+        title = f"{' and '.join(pair['pair'])}: {pair['errors']} images, {percent(pair['share'])} of both classes"
         pairs.append({"title": title, "examples": examples})
     return {
         "votes": bool(evaluation.votes),
@@ -55,7 +56,7 @@ def mistakes_section(evaluation: Evaluation, out: Path) -> dict[str, Any]:
 def _caption(evaluation: Evaluation, i: int) -> list[str]:
     """Return lines: label, prediction with confidence, and the two most frequent votes."""
     row = evaluation.scores.probabilities[i]
-    lines = [f"{EMOTIONS[evaluation.scores.labels[i]]}, predicted", f"{EMOTIONS[int(row.argmax())]} {row.max():.0%}"]
+    lines = [f"{EMOTIONS[evaluation.scores.labels[i]]}, predicted", f"{EMOTIONS[int(row.argmax())]} {percent(row.max(), 0)}"]
     if evaluation.votes is not None:
         counts = evaluation.votes.counts[evaluation.truths[0].known][i]
         top = [k for k in np.argsort(-counts, kind="stable")[:2] if counts[k] > 0]
@@ -89,12 +90,12 @@ def robustness_section(evaluation: Evaluation, out: Path) -> dict[str, Any] | No
         corrupted = np.hstack([corrupt(shown, name, s, CANONICAL_LANDMARKS[None])[0] for s in SEVERITIES])
         strips += pictures([np.hstack([shown[0], corrupted])], [f"{name.replace('_', ' ')}: {corruption.meaning}"])
     return {
-        "text": f"Accuracy on corrupted images relative to {found['accuracy']:.1%} on the {found['n']:,} originals; "
-        f"mean {found['mean_relative']:.0%}. Seed {found['seed']}; landmarks: {found['landmarks']}.",
+        "text": f"Accuracy on corrupted images relative to {percent(found['accuracy'])} on the {found['n']:,} originals; "
+        f"mean {percent(found['mean_relative'], 0)}. Seed {found['seed']}; landmarks: {found['landmarks']}.",
         "chart": read_chart(out / "robustness.png"),
         "head": ("corruption", *(f"severity {s}" for s in SEVERITIES), "mean"),
         "rows": [
-            (name.replace("_", " "), *(f"{value:.0%}" for value in row["relative"]), f"{row['mean_relative']:.0%}")
+            (name.replace("_", " "), *(percent(value, 0) for value in row["relative"]), percent(row["mean_relative"], 0))
             for name, row in found["corruptions"].items()
         ],
         "strips": strips,
@@ -117,7 +118,7 @@ def explanation_section(evaluation: Evaluation, out: Path) -> dict[str, Any] | N
         shown = mistakes.examples_of(data.labels, p, k, k, _EXAMPLES)
         if len(shown):
             examples.append(
-                (name, [face_with_map(data.images[i], evidence_maps[i]) for i in shown], [f"{p[i, k]:.0%}" for i in shown])
+                (name, [face_with_map(data.images[i], evidence_maps[i]) for i in shown], [percent(p[i, k], 0) for i in shown])
             )
     report_charts.draw_mean_maps(out / "mean_maps.png", means)
     sheet = [

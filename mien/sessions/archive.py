@@ -142,7 +142,8 @@ class Archive:
             raise DataError(f"no session {name!r}. List them with: mien sessions list")
         if len(matching) > 1:
             names = ", ".join(item.record.session_id for item in matching[:3])
-            raise UsageError(f"{len(matching)} sessions begin with {name!r} ({names}, …). Name one of them")
+            more = ", …" if len(matching) > 3 else ""
+            raise UsageError(f"{len(matching)} sessions begin with {name!r} ({names}{more}). Name one of them")
         return matching[0]
 
     def load(self, stored: StoredSession, write_views: ViewWriter) -> KeptSession:

@@ -36,8 +36,8 @@ def index_page(rows: Sequence[IndexRow]) -> str:
                 "name": row.record.session_id,
                 "kind": row.kind,
                 "started": f"{row.record.started_at:%Y-%m-%d %H:%M}",
-                "source": row.record.source,
-                "length": length(row.record.duration_s),
+                "source": row.record.source or row.record.session_id,
+                "length": length(row.record.duration_s) if row.record.frames != 1 else "–",
                 "faces": row.record.faces_max,
                 "state": row.record.state,
             }

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from mien.emotions import COLOURS, EMOTIONS
 from mien.pages import render
-from mien.sessions.records import EventRecord, KeptSession
+from mien.sessions.records import EventRecord, KeptSession, TrackRecord
 from mien.summaries.signs import signs_section
+from mien.summaries.single import NOT_READ, face_counts, faces_in_words, facing_counts, is_single, number_of_faces
 from mien.summaries.timeline import expressions_timeline, facing_timeline
 from mien.summaries.words import and_list, length, moment, percent
 
@@ -21,13 +22,15 @@ _NOTABLE: Final = 0.05
 def summary_page(kept: KeptSession) -> str:
     """Return the page as HTML; it contains no picture of a person."""
     session = kept.session
-    reads = session.has_expressions
+    single = is_single(kept)
+    over_time = session.has_expressions and session.frames_with_face > 0 and not single
+    read = session.has_expressions and kept.face_s > 0
     sections = {
-        "time": ("Over time", _time(kept) if reads else None),
-        "shares": ("Shares", _shares(kept) if reads else None),
-        "changes": ("Changes", _changes(kept) if reads else None),
+        "time": ("Over time", _time(kept) if over_time else None),
+        "shares": ("Shares", _shares(kept) if read else None),
+        "changes": ("Changes", _changes(kept) if read and over_time else None),
         "facing": ("Facing the screen", _facing(kept)),
-        "signs": ("Rules", signs_section(kept.more)),
+        "signs": ("Rules", signs_section(kept.more) if not single else None),
         "faces": ("Faces", _faces(kept)),
         "belief": ("Data quality", _belief(kept)),
     }
@@ -35,6 +38,8 @@ def summary_page(kept: KeptSession) -> str:
     return render(
         "session.html",
         session=session,
+        single=single,
+        drift=_drift(kept),
         started=f"{session.started_at:%Y-%m-%d %H:%M}",
         start=f"{session.started_at:%A}, {session.started_at.day} {session.started_at:%B %Y, %H:%M}",
         story=_story(kept),
@@ -50,7 +55,10 @@ def _story(kept: KeptSession) -> str:
     """Return a description of the session in two or three sentences."""
     session = kept.session
     if not session.frames_with_face:
-        return f"In {length(session.duration_s)} no face was seen."
+        return "No face was seen." if is_single(kept) else f"In {length(session.duration_s)} no face was seen."
+    if is_single(kept):
+        text = f"{faces_in_words(kept)}."
+        return text if session.has_expressions else f"{text} {_observables_only(kept)}"
     seen = session.presence_share
     if seen is None:  # stored by an older version
         seen = session.frames_with_face / max(1, session.frames)
@@ -58,7 +66,7 @@ def _story(kept: KeptSession) -> str:
     text = f"{who} could be seen {percent(seen)} of the time."
     ranked = [(name, share) for name, share in _ranked(kept) if share >= _NOTABLE]
     if not session.has_expressions:
-        text += f" Observables only: no expression was read, by the rule {session.rule}."
+        text += f" {_observables_only(kept)}"
     elif not ranked:
         return text + (" None could be read." if session.unread else " No expressions were read.")
     else:
@@ -70,21 +78,31 @@ def _story(kept: KeptSession) -> str:
     return text
 
 
+def _observables_only(kept: KeptSession) -> str:
+    return f"Observables only: no expression was read, by the rule {kept.session.rule}."
+
+
 def _headlines(kept: KeptSession) -> list[tuple[str, str]]:
     session = kept.session
-    rows = [(length(session.duration_s), f"{session.frames:,} frames") if session.frames > 1 else ("1", "picture")]
+    single, facing = is_single(kept), kept.facing_share
+    rows = [("1", "picture") if single else (length(session.duration_s), f"{session.frames:,} frames")]
     if kept.face_s > 0:
         name, share = _ranked(kept)[0]
-        rows.append((name, f"shown most: {percent(share)} of face time"))
-    facing = kept.facing_share
-    rows.append((percent(facing), "facing the screen") if facing is not None else ("–", "facing the screen: not measured"))
+        faces = f"{face_counts(kept)[0][1]} of {number_of_faces(session.faces_max)}"
+        rows.append((name, f"shown most: {faces if single else f'{percent(share)} of face time'}"))
+    if single and facing is not None:
+        rows.append(("{} of {}".format(*facing_counts(kept)), "facing the screen"))
+    elif facing is not None:
+        rows.append((percent(facing), "facing the screen"))
+    elif session.frames_with_face:
+        rows.append(("–", "facing the screen: not measured"))
     if session.readings:
         rows.append((percent(session.uncertain / session.readings), "of the readings are uncertain"))
     return rows
 
 
 def _time(kept: KeptSession) -> dict[str, Any]:
-    if not kept.intervals or kept.session.frames_with_face == 0:
+    if not kept.intervals:
         return {"timeline": None}
     events = kept.events[:_EVENTS_SHOWN]
     start_s = kept.intervals[0].from_s
@@ -101,8 +119,12 @@ def _time(kept: KeptSession) -> dict[str, Any]:
 def _shares(kept: KeptSession) -> dict[str, Any]:
     ranked = _ranked(kept)
     never = [name for name, share in ranked if share == 0]
+    if is_single(kept):
+        shown = {name: number_of_faces(n) for name, n in face_counts(kept)}
+    else:
+        shown = {name: length(kept.face_s * share) for name, share in ranked}
     return {
-        "shown": [(name, share, f"{100 * share:.1f} % · {length(kept.face_s * share)}") for name, share in ranked if share > 0],
+        "shown": [(name, share, f"{100 * share:.1f} % · {shown[name]}") for name, share in ranked if share > 0],
         "never": and_list(never) if never else "",
     }
 
@@ -133,7 +155,11 @@ def _tinted(counts: Sequence[int], most: int) -> list[tuple[float, str]]:
 def _facing(kept: KeptSession) -> dict[str, Any] | None:
     if kept.facing_share is None:
         return None
+    if is_single(kept):
+        facing, known = facing_counts(kept)
+        return {"faces": f"{facing} of {number_of_faces(known)} turned to the screen."}
     return {
+        "faces": "",
         "facing_s": sum(row.facing_s for row in kept.intervals),
         "away_s": sum(row.away_s for row in kept.intervals),
         "timeline": facing_timeline(kept.intervals),
@@ -144,19 +170,40 @@ def _faces(kept: KeptSession) -> dict[str, Any] | None:
     if not kept.tracks:
         return None
     start_s = kept.intervals[0].from_s if kept.intervals else 0.0
+    if is_single(kept):
+        return _faces_of_picture(kept)
     head = ("face", "from", "to", "facing", *(("read", "mostly", "uncertain") if kept.session.has_expressions else ()))
     longest = sorted(kept.tracks, key=lambda row: row.first_s - row.last_s)[:_TRACKS_SHOWN]
     rows = []
     for track in sorted(longest, key=lambda row: row.first_s):
         face_s, known = sum(track.label_s), track.facing_s + track.away_s
-        most = EMOTIONS[max(range(len(EMOTIONS)), key=lambda k: track.label_s[k])] if face_s > 0 else "not read"
         row = (
             track.track_id, moment(track.first_s - start_s), moment(track.last_s - start_s),
             percent(track.facing_s / known) if known > 0 else "–",
-            length(face_s), most, percent(track.uncertain / max(1, track.readings)),
+            length(face_s), _mostly(track), percent(track.uncertain / max(1, track.readings)),
         )  # fmt: skip
         rows.append(row[: len(head)])
     return {"head": head, "rows": rows, "in_all": len(kept.tracks)}
+
+
+def _faces_of_picture(kept: KeptSession) -> dict[str, Any]:
+    head = ("face", "facing", *(("expression", "uncertain") if kept.session.has_expressions else ()))
+    rows = []
+    for track in kept.tracks[:_TRACKS_SHOWN]:
+        facing = "yes" if track.facing_s > track.away_s else "no" if track.away_s > 0 else "–"
+        rows.append((track.track_id, facing, _mostly(track), "yes" if track.uncertain else "no")[: len(head)])
+    return {"head": head, "rows": rows, "in_all": len(kept.tracks)}
+
+
+def _mostly(track: TrackRecord) -> str:
+    """Return the expression that a face showed for the longest time."""
+    longest = max(track.label_s)
+    return EMOTIONS[track.label_s.index(longest)] if longest > 0 else NOT_READ
+
+
+def _drift(kept: KeptSession) -> str:
+    """Return the result of drift detection as a sentence, "" if there is none."""
+    return kept.more["drift"]["in_words"].removeprefix("drift detection is off: ") if "drift" in kept.more else ""
 
 
 def _belief(kept: KeptSession) -> list[tuple[str, str, str]]:
@@ -176,7 +223,6 @@ def _belief(kept: KeptSession) -> list[tuple[str, str, str]]:
         ("frames dropped", f"{session.dropped:,}", f"{percent(session.dropped / max(1, delivered))} of those delivered"),
         ("frames with a face", f"{session.frames_with_face:,}", percent(session.frames_with_face / max(1, session.frames))),
         *(readings if session.has_expressions else ()),
-        *([("drift", kept.more["drift"]["status"], kept.more["drift"]["in_words"])] if "drift" in kept.more else []),
         *((f"not read: {why}", f"{count:,}", "") for why, count in sorted(session.unread.items(), key=lambda item: -item[1])),
     ]
 

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.drawing import CLASS_RGB, WHITE, Canvas, Rgb, clock
+from mien.drawing import CLASS_RGB, WHITE, Align, Canvas, Rgb, clock
 from mien.emotions import EMOTIONS
 from mien.files import atomic_path
 from mien.sessions.records import KeptSession
+from mien.summaries.single import faces_in_words, facing_counts, is_single, number_of_faces
+from mien.summaries.words import percent
 
 SIZE: Final = (1200, 720)
 _INK: Final[Rgb] = (28, 32, 38)
@@ -28,7 +30,11 @@ _POSELESS: Final[Rgb] = (170, 176, 184)
 _LEFT: Final = 56.0
 _TIMELINE: Final = (_LEFT, 190.0, SIZE[0] - 2 * _LEFT, 190.0)
 """Left, top, width and height of the timeline."""
+_ALL: Final = (_LEFT, 190.0, SIZE[0] - 2 * _LEFT, 460.0)
+"""The same, with the shares below it."""
 _NOBODY: Final = "no face was seen"
+_FOOT: Final = "Mien reads expressions, not feelings."
+_FOOT_OBSERVABLES: Final = "Observables only: no expression was read. Facing the screen is not attention."
 _TICKS_S: Final = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
@@ -41,18 +47,22 @@ def session_picture(target: Path, kept: KeptSession) -> None:
     session, facing = kept.session, kept.facing_share
     label_s = np.array([row.label_s for row in kept.intervals]).reshape(-1, len(EMOTIONS))
     read_s = label_s.sum(1, keepdims=True)
-    facts = [
-        ("frames", str(session.frames)),
-        ("with a face", str(session.frames_with_face)),
-        *([] if session.presence_share is None else [("present", f"{session.presence_share:.0%}")]),
-        ("faces at once", str(session.faces_max)),
-        *([("duration", f"{session.duration_s:.1f} s")] if session.frames > 1 else []),
-        ("facing the screen", "-" if facing is None else f"{facing:.0%}"),
-        ("model", session.model),
-    ]
+    if is_single(kept):
+        facts = [("picture", "1"), ("in the picture", number_of_faces(session.faces_max))]
+        facts += [] if facing is None else [("facing the screen", "{} of {}".format(*facing_counts(kept)))]
+    else:
+        facts = [
+            ("frames", str(session.frames)),
+            ("with a face", str(session.frames_with_face)),
+            *([] if session.presence_share is None else [("present", percent(session.presence_share))]),
+            ("faces at once", str(session.faces_max)),
+            ("duration", f"{session.duration_s:.1f} s"),
+            *([] if facing is None else [("facing the screen", percent(facing))]),
+        ]
     if not session.has_expressions:
-        _draw_observables(target, kept, facts[:-1])
+        _draw_observables(target, kept, facts)
         return
+    facts.append(("model", session.model))
     draw_summary(
         target,
         title=f"Expressions in {session.source}",
@@ -61,6 +71,7 @@ def session_picture(target: Path, kept: KeptSession) -> None:
         distribution=np.array(kept.label_s) / max(1e-9, kept.face_s),
         facts=facts,
         nothing="no face was read" if session.frames_with_face else _NOBODY,
+        single=faces_in_words(kept) if is_single(kept) else "",
     )
 
 
@@ -73,6 +84,7 @@ def draw_summary(
     distribution: NDArray[np.float64],
     facts: Sequence[tuple[str, str]],
     nothing: str = _NOBODY,
+    single: str = "",
 ) -> None:
     """Write a chart of expressions as a 1200x720 PNG.
 
@@ -83,15 +95,21 @@ def draw_summary(
         values: (T, 7) shares of face time; NaN rows if no face was read.
         distribution: (7,) shares of face time; all 0 if no face was read.
         facts: pairs of label and value for the line below the title.
-        nothing: text in place of the timeline if no row has a value.
+        nothing: text in place of the chart if no row has a value.
+        single: text in place of the timeline for a single picture, which has none.
 
     Raises:
         DeviceError: the file cannot be written.
     """
     page = _begun(title, facts)
     if len(t_s) == 0 or not np.isfinite(values).any():
-        _draw_nothing(page, nothing)
+        _draw_words(page, nothing, _ALL)
+        _save(page, target, _FOOT)
+        return
+    if single:
+        _draw_words(page, single, _TIMELINE)
     else:
+        page.text(_LEFT, 166, "OVER TIME", 12, _SOFT, tracking=1.4)
         slice_s = float(t_s[1] - t_s[0]) if len(t_s) > 1 else 1.0
         span = (float(t_s[0]), float(t_s[-1]) + slice_s)
         if len(t_s) == 1:
@@ -99,10 +117,9 @@ def draw_summary(
         else:  # a value is the mean of its slice, so it is drawn at the centre of the slice
             page.ribbon(_TIMELINE, t_s + slice_s / 2, values, span, _EMPTY)
         _draw_axis(page, span)
-    page.text(_LEFT, 432, "SHARE OF FACE TIME", 12, _SOFT, tracking=1.4)
+    page.text(_LEFT, 432, "SHARE OF THE FACES" if single else "SHARE OF FACE TIME", 12, _SOFT, tracking=1.4)
     _draw_shares(page, list(zip(EMOTIONS, distribution.tolist(), CLASS_RGB, strict=True)))
-    page.text(_LEFT, 682, "Mien reads expressions, not feelings.", 13, _SOFT)
-    _save(page, target)
+    _save(page, target, _FOOT)
 
 
 def _draw_observables(target: Path, kept: KeptSession, facts: Sequence[tuple[str, str]]) -> None:
@@ -110,8 +127,13 @@ def _draw_observables(target: Path, kept: KeptSession, facts: Sequence[tuple[str
     session, rows = kept.session, kept.intervals
     page = _begun(f"Faces in {session.source}", facts)
     if not session.frames_with_face or not rows:
-        _draw_nothing(page, _NOBODY)
+        _draw_words(page, _NOBODY, _ALL)
+        _save(page, target, _FOOT_OBSERVABLES)
+        return
+    if is_single(kept):
+        _draw_words(page, faces_in_words(kept), _TIMELINE)
     else:
+        page.text(_LEFT, 166, "OVER TIME", 12, _SOFT, tracking=1.4)
         x, y, wide, high = _TIMELINE
         start_s = rows[0].from_s
         end_s = max(min(start_s + session.duration_s, rows[-1].to_s), rows[-1].from_s + 1e-9)
@@ -138,8 +160,7 @@ def _draw_observables(target: Path, kept: KeptSession, facts: Sequence[tuple[str
         ("turned away", away_s / posed_s, _AWAY),
     ]
     _draw_shares(page, bars, names=170)
-    page.text(_LEFT, 682, "Observables only: no expression was read. Facing the screen is not attention.", 13, _SOFT)
-    _save(page, target)
+    _save(page, target, _FOOT_OBSERVABLES)
 
 
 def _begun(title: str, facts: Sequence[tuple[str, str]]) -> Canvas:
@@ -152,11 +173,11 @@ def _begun(title: str, facts: Sequence[tuple[str, str]]) -> Canvas:
         x = _LEFT + place * wide / max(1, len(facts))
         page.text(x, 92, page.elided(value, 21, wide / len(facts) - 12), 21, _INK)
         page.text(x, 120, name, 13, _SOFT)
-    page.text(_LEFT, 166, "OVER TIME", 12, _SOFT, tracking=1.4)
     return page
 
 
-def _save(page: Canvas, target: Path) -> None:
+def _save(page: Canvas, target: Path, foot: str) -> None:
+    page.text(_LEFT, 682, foot, 13, _SOFT)
     picture = Image.fromarray(page.image).resize(SIZE, Image.Resampling.BOX)
     with atomic_path(target, private=True) as temporary:
         picture.save(temporary, format="PNG")
@@ -171,8 +192,9 @@ def tick_step(seconds: float) -> float:
     return next((step for step in _TICKS_S if seconds / step <= 10), _TICKS_S[-1])
 
 
-def _draw_nothing(page: Canvas, words: str) -> None:
-    x, y, wide, high = _TIMELINE
+def _draw_words(page: Canvas, words: str, place: tuple[float, float, float, float]) -> None:
+    """Draw words on an empty ground."""
+    x, y, wide, high = place
     page.pill(x, y, wide, high, 6, _EMPTY)
     page.text(x + wide / 2, y + high / 2 - 12, words, 20, _SOFT, "centre")
 
@@ -187,7 +209,8 @@ def _draw_axis(page: Canvas, span: tuple[float, float]) -> None:
         at = x + wide * seconds / (end_s - start_s)
         page.pill(at - 0.5, y + high, 1, 6, 0, _SOFT)
         words = clock(seconds) if end_s - start_s >= 60 else f"{seconds:g} s"
-        page.text(at, y + high + 9, words, 12, _SOFT, "left" if k == 0 else "centre")
+        align: Align = "left" if k == 0 else "right" if at > x + wide - 20 else "centre"
+        page.text(at, y + high + 9, words, 12, _SOFT, align)
 
 
 def _draw_shares(page: Canvas, rows: Sequence[tuple[str, float, Rgb]], names: float = 96) -> None:

@@ -17,17 +17,23 @@ def signs_section(more: Mapping[str, Any]) -> dict[str, Any] | None:
     rules = _rules(more)
     if not rules:
         return None
-    rows = [
+    held = [
         (
             rule["text"],
-            length(rule["holds_s"]) if rule["holds_s"] else "–",
+            length(rule["holds_s"]),
             str(rule["times"] or "–"),
             length(rule["no_evidence_s"]),
             "–" if rule["confidence_highest"] is None or rule["kind"] == "observable" else percent(rule["confidence_highest"]),
         )
         for rule in rules
+        if rule["holds_s"]
     ]
-    return {"rows": rows, "some_are_states": any(rule["kind"] != "observable" for rule in rules)}
+    return {
+        "held": held,
+        "never": [rule["text"] for rule in rules if not rule["holds_s"] and rule["no_sign_s"]],
+        "unjudged": [rule["text"] for rule in rules if not rule["holds_s"] and not rule["no_sign_s"]],
+        "some_are_states": any(rule["kind"] != "observable" for rule in rules),
+    }
 
 
 def signs_lines(more: Mapping[str, Any]) -> list[str]:

@@ -73,7 +73,7 @@ def status(snapshot: Snapshot) -> tuple[Rgb, str]:
         return AMBER, f"source {health.state}, {clock(health.since_s)}"
     if snapshot.paused:
         return AMBER, "paused"
-    return GREEN, "recording analytics" if snapshot.expressions else "observables only"
+    return GREEN, "analysing" if snapshot.expressions else "observables only"
 
 
 def _draw_short_status(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:

@@ -15,7 +15,7 @@ SOFT: Final[Rgb] = (146, 156, 170)
 GREEN: Final[Rgb] = (74, 201, 126)
 AMBER: Final[Rgb] = (245, 166, 35)
 
-DRIFT_WORDS: Final = {"watching": (TRACK, "drift: pending"), "ok": (GREEN, "no drift"), "drift": (AMBER, "drift")}
+DRIFT_WORDS: Final = {"watching": (TRACK, "drift: not enough data yet"), "ok": (GREEN, "no drift"), "drift": (AMBER, "drift")}
 """Colour and text of the drift indicator, by status."""
 NO_EXPRESSIONS: Final = (
     "Expressions are not read, because the",
