@@ -77,9 +77,7 @@ def test_broken_files_do_not_stop_the_others(clips: Path, yunet: Path, here: Pat
     assert not (here / "out/a_noise/summary.json").exists()
 
 
-def test_nothing_remains_of_a_file_without_frames(
-    clips: Path, yunet: Path, here: Path, capsys: Any, monkeypatch: Any
-) -> None:
+def test_nothing_remains_of_a_file_without_frames(clips: Path, yunet: Path, here: Path, capsys: Any, monkeypatch: Any) -> None:
     folder = here / "lessons"
     (folder / "deeper").mkdir(parents=True)
     (folder / "notes.txt").write_text("hello")

@@ -144,7 +144,7 @@ def test_a_name_that_is_not_text_is_printed(tmp_path: Path) -> None:
     said = mien("analyze", os.fsdecode(b"\xff.mp4"), cwd=tmp_path)
     assert said.returncode == 3
     assert "Traceback" not in said.stderr
-    assert said.stderr == "error: no file or folder called \\udcff.mp4\n"
+    assert said.stderr.endswith("error: no file or folder called \\udcff.mp4\n")
 
 
 def test_the_name_a_camera_gives_itself_is_written_out(tmp_path: Path) -> None:
