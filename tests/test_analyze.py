@@ -136,10 +136,21 @@ def test_a_recording_says_what_a_live_session_over_it_says(
     }
 
 
-def test_a_face_keeps_its_name_over_segments_and_little_changes_where_they_meet(clips: Path, yunet: Path, place: Any) -> None:
-    whole = analysed(place("whole"), clips / "sad_to_happy.mp4").recordings[0].folder.resolve()
-    cut_up = analysed(place("cut"), clips / "sad_to_happy.mp4", segment_s=2.0).recordings[0].folder.resolve()
-    one, many = rows(whole), rows(cut_up)
+@pytest.fixture(scope="module")
+def unbroken(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of an uninterrupted analysis of ``sad_to_happy.mp4`` in segments of two seconds."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MIEN_MODELS", str(shared / "models"))
+        return analysed(Path("out"), shared / "media" / "sad_to_happy.mp4", segment_s=2.0).recordings[0].folder.resolve()
+
+
+def test_a_face_keeps_its_name_over_segments_and_little_changes_where_they_meet(
+    clips: Path, yunet: Path, place: Any, unbroken: Path
+) -> None:
+    whole = analysed(place("whole"), clips / "sad_to_happy.mp4").recordings[0].folder
+    one, many = rows(whole), rows(unbroken)
     assert len({row["track_id"] for row in one}) == len({row["track_id"] for row in many}) == 1
     same = [a["label"] == b["label"] for a, b in zip(one, many, strict=True)]
     assert sum(same) / len(same) > 0.9  # smoothing restarts at nine seams, each in the middle of a doubtful expression
@@ -164,20 +175,22 @@ def test_names_are_handed_on_by_place_and_never_given_twice() -> None:
 
 
 @pytest.mark.parametrize("workers", [2])
-def test_more_workers_write_the_same_bytes(workers: int, clips: Path, yunet: Path, place: Any) -> None:
-    alone = analysed(place("alone"), clips, segment_s=3.0)
+def test_more_workers_write_the_same_bytes(workers: int, clips: Path, yunet: Path, place: Any, unbroken: Path) -> None:
+    others = [clips / name for name in CLIPS[1:]]
+    alone = analysed(place("alone"), *others, segment_s=2.0)
     one = {recording.path.name: contents(recording.folder) for recording in alone.recordings}
-    together = analysed(place("together"), clips, segment_s=3.0, workers=workers)
+    one["sad_to_happy.mp4"] = contents(unbroken)
+    together = analysed(place("together"), clips, segment_s=2.0, workers=workers)
     assert {recording.path.name: contents(recording.folder) for recording in together.recordings} == one
     assert set(one["sad_to_happy.mp4"]) == set(RESULTS)
 
 
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGINT, 1), (signal.SIGKILL, 1), (signal.SIGINT, 2), (signal.SIGKILL, 2)])
 def test_a_stop_in_the_middle_goes_on_to_the_same_bytes(
-    stop: signal.Signals, workers: int, clips: Path, yunet: Path, place: Any
+    stop: signal.Signals, workers: int, clips: Path, yunet: Path, place: Any, unbroken: Path
 ) -> None:
     recording = clips / "sad_to_happy.mp4"
-    wanted = contents(analysed(place("unbroken"), recording, segment_s=2.0).recordings[0].folder)
+    wanted = contents(unbroken)
     out = place("broken")
     Path("run.py").write_text(RUN)
     command = [sys.executable, "run.py", str(recording), str(workers)]
@@ -198,9 +211,9 @@ def test_a_stop_in_the_middle_goes_on_to_the_same_bytes(
     assert reports[0].recordings[0].read_s == pytest.approx(19.686 - 2.0 * len(there), abs=0.1)  # nothing finished is read again
 
 
-def test_a_worker_that_is_killed_costs_nothing(clips: Path, yunet: Path, place: Any) -> None:
+def test_a_worker_that_is_killed_costs_nothing(clips: Path, yunet: Path, place: Any, unbroken: Path) -> None:
     recording = clips / "sad_to_happy.mp4"
-    wanted = contents(analysed(place("unharmed"), recording, segment_s=2.0).recordings[0].folder)
+    wanted = contents(unbroken)
     killed: list[int] = []
 
     def kill(done: int, total: int) -> None:
@@ -228,12 +241,12 @@ def test_a_task_that_kills_every_worker_is_given_up_and_named() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Dask's own sockets, when a worker is killed
-def test_a_cluster_that_loses_a_worker_gives_the_same_rows(clips: Path, yunet: Path, place: Any) -> None:
+def test_a_cluster_that_loses_a_worker_gives_the_same_rows(clips: Path, yunet: Path, place: Any, unbroken: Path) -> None:
     """Nothing is lost and nothing doubled: two worker processes, one of them killed in the middle."""
     from distributed import Client, LocalCluster
 
     recording = clips / "sad_to_happy.mp4"
-    wanted = contents(analysed(place("alone"), recording, segment_s=2.0).recordings[0].folder)
+    wanted = contents(unbroken)
     out = place("cluster")
     killed: list[int] = []
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:

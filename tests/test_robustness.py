@@ -91,7 +91,7 @@ def test_robustness_is_reproducible_and_falls_back_to_mean_landmarks() -> None:
 
 def test_every_corruption_lowers_accuracy_on_real_faces(fer2013) -> None:
     data = fer2013.split("PublicTest")
-    found = robustness(Predictor(bundle_path("mien-xs")), data, FER2013, images=300)
+    found = robustness(Predictor(bundle_path("mien-xs")), data, FER2013, images=120)
     assert found["accuracy"] > 0.6
     for name, row in found["corruptions"].items():
         assert row["relative"][4] < 0.97, name
