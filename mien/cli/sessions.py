@@ -48,7 +48,7 @@ def list_sessions(
 
     from mien.errors import DataError
 
-    if folder != SESSIONS_DEFAULT and not folder.is_dir():
+    if folder != SESSIONS_DEFAULT and not folder.is_dir() and not db:
         raise DataError(f"no folder {folder}")
     with _archive(folder, db) as archive:
         found = archive.sessions()
