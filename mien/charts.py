@@ -28,15 +28,6 @@ _STYLE: Final[dict[str, Any]] = {
 }
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """Return a share, 0 to 1, as a percentage.
-
-    >>> percent(0.9106), percent(0.95, 0)
-    ('91.1 %', '95 %')
-    """
-    return f"{100 * share:.{digits}f} %"
-
-
 @contextmanager
 def chart(target: Path, width: float = 9.0, height: float = 5.0) -> Iterator[Figure]:
     """Yield a figure of ``width`` by ``height`` inches that is saved to ``target`` on a clean exit.

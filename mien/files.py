@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import DataError, write_error
+from mien.errors import DataError, DeviceError, write_error
 
 _PUBLIC_MODE: Final = 0o644
 PRIVATE_MODE: Final = 0o600
@@ -50,7 +50,7 @@ def atomic_path(target: Path, *, private: bool = False) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
         os.close(handle)
     except OSError as error:
-        raise write_error(f"cannot write {target}: {error.strerror}. Choose another folder with --out", error) from error
+        raise folder_error(target, error) from error
     temporary = Path(name)
     try:
         yield temporary
@@ -61,6 +61,14 @@ def atomic_path(target: Path, *, private: bool = False) -> Iterator[Path]:
         raise write_error(message, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def folder_error(path: Path, error: OSError) -> DeviceError:
+    """Return the error for a path whose folder cannot be created or written; it names a file that is in the way."""
+    in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+    blocking = next((each for each in (path, *path.parents) if each.is_file()), None) if in_the_way else None
+    reason = error.strerror if blocking is None else f"{blocking} is a file, not a folder"
+    return write_error(f"cannot write {path}: {reason}. Choose another folder with --out", error)
 
 
 def half_written(target: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from mien.errors import DeviceError, UsageError, write_error
-from mien.files import PRIVATE_MODE, make_private
+from mien.files import PRIVATE_MODE, folder_error, make_private
 
 _LOCKED_BYTE = 1 << 40
 """On Windows, locked bytes cannot be read by others, so a byte far beyond the end is locked."""
@@ -65,8 +65,7 @@ def only_writer(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.lock").touch()
     except OSError as error:
-        message = f"cannot write {error.filename or folder} ({error.strerror}). Choose another folder with --out"
-        raise write_error(message, error) from error
+        raise folder_error(folder, error) from error
     try:
         with _held(FileLock(folder / "run.lock", blocking=False, fallback_to_soft=False)):
             yield

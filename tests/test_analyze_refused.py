@@ -134,7 +134,7 @@ def test_a_folder_removed_meanwhile_stays_removed(clips: Path, yunet: Path, here
     ("more", "said"),
     [
         ({"workers": 0}, "workers is 0"),
-        ({"smoothing_s": -1.0}, "smoothing is -1 s"),
+        ({"smoothing_s": -1.0}, "--smoothing-s is -1"),
         ({"blur_faces": True}, "so it needs --annotate"),
         ({"dask": "somewhere"}, "dask is 'somewhere'"),
         ({"recordings": ()}, "no recording"),

@@ -27,7 +27,7 @@ def writer(path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_writer_waits_for_whoever_holds_the_lock_file(tmp_path: Path) -> None:
+def test_a_writer_waits_for_the_holder_of_the_lock_file(tmp_path: Path) -> None:
     """Earlier versions hold the same file by flock, so old and new programs keep out of each other's way."""
     with (tmp_path / "ledger.lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Masked sums of a class: what ``benchmarks/masked_sums.py`` says of them, on small classes."""
+"""Masked sums of a class: what ``benchmarks/masked`` says of them, on small classes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ import pytest
 
 pytest.importorskip("cryptography", reason="masks are made with cryptography, which the extra lti has")
 
-from masked_sums import (
-    ATTACKS,
+from masked_attacks import ATTACKS, success
+from masked_neighbourhoods import enough_neighbours, risks
+from masked_protocol import (
     PRIME,
     RefusedError,
     collect,
     combine,
-    enough_neighbours,
     group,
     learner_values,
     open_lesson,
     plain_sum,
-    risks,
     run_bin,
     split,
-    success,
 )
 
 PEOPLE = 24
@@ -31,7 +29,7 @@ VALUES = [learner_values(RANDOM) for _ in range(PEOPLE)]
 
 @pytest.mark.parametrize("neighbours", [None, 16], ids=["everybody", "ring"])
 @pytest.mark.parametrize(("before", "after"), [((), ()), ((3,), ()), ((), (5,)), ((0, 9, 20), (4, 13))])
-def test_the_sum_is_exact_whoever_leaves(neighbours: int | None, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+def test_the_sum_is_exact_under_any_dropouts(neighbours: int | None, before: tuple[int, ...], after: tuple[int, ...]) -> None:
     lesson = open_lesson(group(PEOPLE, neighbours, np.random.default_rng(1)), 2)
     for number in range(2):
         run = run_bin(lesson, number, VALUES, frozenset(before), frozenset(after))

@@ -218,5 +218,5 @@ def test_what_may_happen_to_a_file_by_itself(tmp_path: Path) -> None:
     file.close()
     assert not is_in_use(tmp_path / "g")
     (tmp_path / "text").write_text("")
-    with pytest.raises(DeviceError, match="cannot write to"):
+    with pytest.raises(DeviceError, match="text is a file, not a folder"):
         AppendFile(tmp_path / "text" / "f")

@@ -55,13 +55,11 @@ def analyze(
     from mien.cli.model_in_use import chosen_model, print_model
     from mien.cli.output import print_json_line
     from mien.cli.progress import progress_bar
-    from mien.errors import DataError, StorageError, UsageError
+    from mien.errors import DataError, StorageError
     from mien.limits import worker_count
     from mien.recordings.analysis import Analysis
     from mien.recordings.settings import AnalyzeSettings
 
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file; choose a folder")
     used = chosen_model(model)
     print_model(used)
     analysis = Analysis(

@@ -51,9 +51,6 @@ def explain(
         raise UsageError(f"unknown expression {expression!r}; use one of {', '.join(EMOTIONS)}")
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out is {out}; use a name that ends in .png")
-    blocking = next((folder for folder in out.parents if folder.is_file()), None)
-    if blocking is not None:
-        raise UsageError(f"--out is {out}: {blocking} is a file, not a folder")
     if not image.exists():
         raise DataError(f"no file {image}")
     photo = read_picture(image)

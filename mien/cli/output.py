@@ -33,6 +33,13 @@ def report_ready(page: Path, open_page: bool) -> None:
             print("No browser could be started; open the address yourself", file=sys.stderr)
 
 
+def stop_text(checkpoint: Path) -> str:
+    """Return the message after training was interrupted: how to continue, if the run's checkpoint exists."""
+    if checkpoint.is_file():
+        return f"stopped; the run is saved in {checkpoint.parent}. Resume it with the same command and --resume"
+    return "stopped before the first checkpoint; nothing was saved. Start again with the same command"
+
+
 def whole_words(text: str, label: str = "") -> str:
     """Return a label and a text in lines that fit the terminal, the text indented by the label's width.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,10 +28,3 @@ def new_progress(shown: bool = True) -> Progress:
     console = VisibleConsole(stderr=True)
     console.soft_wrap = not console.is_terminal  # lines in a log are not broken
     return VisibleProgress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))
-
-
-def stop_text(checkpoint: Path) -> str:
-    """Return what to say where training was stopped: how to go on, if the run's checkpoint exists."""
-    if checkpoint.is_file():
-        return f"stopped; the run is saved in {checkpoint.parent}. Resume it with the same command and --resume"
-    return "stopped before the first checkpoint; nothing was saved. Start again with the same command"

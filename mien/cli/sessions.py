@@ -215,7 +215,7 @@ def _row(item: StoredSession) -> dict[str, object]:
 def _line(item: StoredSession) -> str:
     """Return a session as one line of the list."""
     from mien.sessions.layout import is_finished
-    from mien.summaries.words import length
+    from mien.words import length
 
     session = item.record
     incomplete = session.state == "recovered" and item.folder is not None and not is_finished(item.folder)

@@ -70,7 +70,8 @@ def train(
     Example:
       mien train --data fer2013.zip --recipe speedrun --out models/quick
     """
-    from mien.cli.progress import new_progress, stop_text
+    from mien.cli.output import stop_text
+    from mien.cli.progress import new_progress
     from mien.cli.reading import read_faces
     from mien.evaluation.truths import TRUTHS
     from mien.lifecycle import BUNDLE_FILE, export_model, train_model
@@ -114,7 +115,7 @@ def train(
             if len(timed) == _TIMED_STEPS:
                 a_step = (timed[-1] - timed[_TIMED_STEPS // 2]) / (_TIMED_STEPS // 2 - 1)
                 left = _in_words(_remaining_s(settings, position, steps, a_step))
-                bar.console.print(f"about {left} on this computer, {a_step:.2f} s a step now; Ctrl-C saves, --resume goes on")
+                bar.console.print(f"about {left} on this computer, {a_step:.2f} s a step now; Ctrl-C saves, --resume continues")
             text = f"epoch {epoch}/{settings.epochs}  loss {loss:.3f}"
             bar.update(task, description=text, completed=position, total=settings.epochs * steps)
 

@@ -41,7 +41,8 @@ def train_detector(
     Example:
       mien train-detector --data fer2013.zip --backgrounds wallpapers
     """
-    from mien.cli.progress import new_progress, progress_bar, stop_text
+    from mien.cli.output import stop_text
+    from mien.cli.progress import new_progress, progress_bar
     from mien.data.reader import read_dataset
     from mien.errors import DataError, require
 

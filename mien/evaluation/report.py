@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mien.charts import percent
 from mien.evaluation import calibration, report_charts, report_faces
 from mien.evaluation.evaluate import Evaluation
 from mien.evaluation.predictions import write_predictions
@@ -16,6 +15,7 @@ from mien.evaluation.views import VIEWS
 from mien.files import write_json, write_text
 from mien.history import draw_curves
 from mien.pages import Chart, read_chart, render
+from mien.words import exact_percent
 
 
 def write_report(evaluation: Evaluation, out: Path) -> None:
@@ -56,12 +56,11 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
 def _highlights(evaluation: Evaluation) -> list[tuple[str, str]]:
     rows = []
     for name, numbers in evaluation.facts["truths"].items():
-        low, high = numbers["accuracy_ci"]
-        rows.append((percent(numbers["accuracy"]), f"{TRUTHS[name]}; 95 % interval {percent(low)} to {percent(high)}"))
+        rows.append((exact_percent(numbers["accuracy"]), f"{TRUTHS[name]}; 95 % interval {_percents(numbers['accuracy_ci'])}"))
     numbers = evaluation.numbers
     f1_low, f1_high = numbers["macro_f1_ci"]
     rows.append((f"{numbers['macro_f1']:.3f}", f"macro-F1 {macro_f1_note(numbers)}; 95 % interval {f1_low:.3f} to {f1_high:.3f}"))
-    rows.append((percent(numbers["ece"]), f"calibration error; {percent(numbers['ece_floor'])} expected by chance"))
+    rows.append((exact_percent(numbers["ece"]), f"calibration error; {exact_percent(numbers['ece_floor'])} expected by chance"))
     return rows
 
 
@@ -87,8 +86,8 @@ def _views(evaluation: Evaluation, out: Path) -> dict[str, Any]:
     return {
         "chart": read_chart(out / "views.png"),
         "rows": [
-            (name, head, row["n"], percent(row["accuracy"]), _percents(row["accuracy_ci"]), f"{row['macro_f1']:.3f}",
-             _interval(row["macro_f1_ci"], "{:.3f}"), percent(row["ece"]), f"{row['nll']:.3f}", f"{row['brier']:.3f}")
+            (name, head, row["n"], exact_percent(row["accuracy"]), _percents(row["accuracy_ci"]), f"{row['macro_f1']:.3f}",
+             _interval(row["macro_f1_ci"], "{:.3f}"), exact_percent(row["ece"]), f"{row['nll']:.3f}", f"{row['brier']:.3f}")
             for name, head, row in rows
         ],
         "meanings": "; ".join(f"{TRUTHS[name]}: {MEANINGS[name]}" for name in truths),
@@ -124,10 +123,10 @@ def _confidence(evaluation: Evaluation, out: Path) -> dict[str, Any]:
     live = None
     if any(thresholds.values()):
         live = {
-            "coverage": percent(at["coverage"], 0),
-            "error": percent(at["error"]),
+            "coverage": exact_percent(at["coverage"], 0),
+            "error": exact_percent(at["error"]),
             "rows": [
-                (name, f"{thresholds[name]:.2f}", row["answers"], percent(row["coverage"], 0), percent(row["error"]))
+                (name, f"{thresholds[name]:.2f}", row["answers"], exact_percent(row["coverage"], 0), exact_percent(row["error"]))
                 for name, row in at["classes"].items()
             ],
         }
@@ -137,7 +136,7 @@ def _confidence(evaluation: Evaluation, out: Path) -> dict[str, Any]:
         "brier": numbers["brier"],
         "nll": numbers["nll"],
         "error_at_coverage": [
-            (percent(float(share), 0), percent(error)) for share, error in selective["error_at_coverage"].items()
+            (exact_percent(float(share), 0), exact_percent(error)) for share, error in selective["error_at_coverage"].items()
         ],
         "live": live,
     }
@@ -151,12 +150,12 @@ def _people(evaluation: Evaluation) -> dict[str, Any] | None:
     return {
         "images": f"{found['n']:,}",
         "bars": [
-            ("always the most common class", found["constant_accuracy"], percent(found["constant_accuracy"])),
-            ("this model", found["model_accuracy"], percent(found["model_accuracy"])),
-            ("one human rater", found["rater_accuracy"], percent(found["rater_accuracy"])),
+            ("always the most common class", found["constant_accuracy"], exact_percent(found["constant_accuracy"])),
+            ("this model", found["model_accuracy"], exact_percent(found["model_accuracy"])),
+            ("one human rater", found["rater_accuracy"], exact_percent(found["rater_accuracy"])),
         ],
         "level": "On a scale where always answering the most common class is 0 % and a single rater is 100 %, the model "
-        f"reaches {percent(found['level'], 0)} (95 % interval {100 * low:.0f} to {percent(high, 0)}).",
+        f"reaches {exact_percent(found['level'], 0)} (95 % interval {100 * low:.0f} to {exact_percent(high, 0)}).",
         "majority": _majority_text(evaluation),
         "entropy": f"Cross-entropy of the predictions to the votes: {found['cross_entropy']:.3f} nats, "
         f"{found['cross_entropy'] - found['entropy']:.3f} above the entropy of the votes ({found['entropy']:.3f}).",
@@ -168,11 +167,10 @@ def _majority_text(evaluation: Evaluation) -> str:
     one, plus = evaluation.facts["agreement"]["one_rater"], evaluation.numbers.get("ferplus")
     if one is None or plus is None:
         return ""
-    low, high = plus["accuracy_ci"]
     return (
-        f"On images with a majority of raters, the model agrees with it on {percent(evaluation.numbers['accuracy'])}; a single "
-        f"rater agrees on {percent(one)}. By the protocol of FER+ (Barsoum et al. 2016: eight "
-        f"expressions, {plus['n']:,} images) accuracy is {percent(plus['accuracy'])} ({percent(low)} to {percent(high)})."
+        f"On images with a majority of raters, the model agrees with it on {exact_percent(evaluation.numbers['accuracy'])}; "
+        f"a single rater agrees on {exact_percent(one)}. By the protocol of FER+ (Barsoum et al. 2016: eight "
+        f"expressions, {plus['n']:,} images) accuracy is {exact_percent(plus['accuracy'])} ({_percents(plus['accuracy_ci'])})."
     )
 
 
@@ -183,7 +181,7 @@ def _groups(evaluation: Evaluation) -> list[tuple[object, ...]]:
             rows.append((name, row["n"], "refused", row["refused"], "", "", ""))
             continue
         gap = (f"{100 * row['gap']:+.1f}", _interval(row["gap_ci"], "{:+.3f}"), f"{row['p']:.3f}") if "p" in row else ("", "", "")
-        rows.append((name, row["n"], percent(row["accuracy"]), _percents(row["accuracy_ci"]), *gap))
+        rows.append((name, row["n"], exact_percent(row["accuracy"]), _percents(row["accuracy_ci"]), *gap))
     return rows
 
 
@@ -199,7 +197,7 @@ def _training(evaluation: Evaluation, out: Path) -> list[Chart]:
 
 
 def _percents(ends: list[float]) -> str:
-    return f"{100 * ends[0]:.1f} to {percent(ends[1])}"
+    return f"{100 * ends[0]:.1f} to {exact_percent(ends[1])}"
 
 
 def _interval(ends: list[float], form: str) -> str:

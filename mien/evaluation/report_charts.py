@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.charts import chart, percent
+from mien.charts import chart
 from mien.drawing import WHITE, Canvas, Rgb
 from mien.emotions import COLOURS, EMOTIONS
 from mien.files import atomic_path
+from mien.words import exact_percent
 
 _BLUE: Final = "#0072B2"
 _RED: Final = "#C2410C"
@@ -32,7 +33,7 @@ def draw_reliability(target: Path, bins: Sequence[Mapping[str, Any]], ece: float
         axes.errorbar(confidence, accuracy, reach, fmt="o", color=_BLUE, capsize=2, label="this model (95 % intervals)")
         axes.set(
             xlim=(0, 1), ylim=(0, 1), xlabel="mean confidence of the bin", ylabel="accuracy",
-            title=f"Calibration error {percent(ece)} ({percent(floor)} expected by chance)",
+            title=f"Calibration error {exact_percent(ece)} ({exact_percent(floor)} expected by chance)",
         )  # fmt: skip
         axes.legend(frameon=False, loc="upper left")
 
@@ -58,7 +59,7 @@ def draw_risk_coverage(
             axes.plot([100 * at["coverage"]], [100 * at["error"]], "o", color=_RED)
             axes.annotate(
                 f"threshold {selective['threshold']:.2f}:\n"
-                f"coverage {percent(at['coverage'], 0)}, error {percent(at['error'], 0)}",
+                f"coverage {exact_percent(at['coverage'], 0)}, error {exact_percent(at['error'], 0)}",
                 (100 * at["coverage"], 100 * at["error"]),
                 textcoords="offset points", xytext=(-10, 14), ha="right", color=_RED,
             )  # fmt: skip
@@ -91,7 +92,9 @@ def draw_views(target: Path, rows: Sequence[tuple[str, float, tuple[float, float
         for k, (_, value, interval) in enumerate(rows):
             reach = [[100 * (value - interval[0])], [100 * (interval[1] - value)]] if interval else None
             axes.errorbar([100 * value], [-k], xerr=reach, fmt="o", color=_BLUE, capsize=3)
-            axes.annotate(percent(value), (100 * value, -k), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=9)
+            axes.annotate(
+                exact_percent(value), (100 * value, -k), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=9
+            )
         axes.set_yticks([-k for k in range(len(rows))], [name.replace(", ", ",\n") for name, _, _ in rows])
         axes.set(ylim=(-len(rows) + 0.4, 0.8), xlabel="accuracy, % (95 % Wilson interval)")
 
@@ -135,7 +138,7 @@ def draw_robustness(target: Path, found: Mapping[str, Any]) -> None:
             relative = [100, *(100 * value for value in row["relative"])]
             axes.fill_between(range(6), relative, color="#56B4E9", alpha=0.25)
             axes.plot(range(6), relative, "o-", color=_BLUE, markersize=3)
-            axes.set_title(f"{name.replace('_', ' ')}: {percent(row['mean_relative'], 0)}", fontsize=10)
+            axes.set_title(f"{name.replace('_', ' ')}: {exact_percent(row['mean_relative'], 0)}", fontsize=10)
             axes.set(ylim=(0, 105), xlim=(0, 5))
         for axes in grid[-columns:]:
             axes.set_xlabel("severity")
@@ -171,7 +174,7 @@ def draw_confusion(target: Path, matrix: NDArray[np.int64], title: str) -> None:
             spine.set_visible(False)
         for i, j in np.ndindex(*matrix.shape):
             ink = "white" if shares[i, j] > 0.55 else "#223"
-            axes.text(j, i, f"{percent(shares[i, j], 0)}\n{matrix[i, j]}", ha="center", va="center", color=ink, fontsize=8)
+            axes.text(j, i, f"{exact_percent(shares[i, j], 0)}\n{matrix[i, j]}", ha="center", va="center", color=ink, fontsize=8)
 
 
 _INK: Final[Rgb] = (28, 32, 38)

@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.charts import percent
 from mien.data.votes import OTHER_ANSWERS
 from mien.emotions import EMOTIONS
 from mien.evaluation import mistakes, report_charts
@@ -18,6 +17,7 @@ from mien.evaluation.explanation import REGIONS, evidence, face_with_map, heatma
 from mien.evaluation.report_charts import draw_contact_sheet
 from mien.pages import pictures, read_chart
 from mien.preprocess import CANONICAL_LANDMARKS
+from mien.words import exact_percent
 
 MISTAKES_SHOWN: Final = 48
 _EXAMPLES: Final = 8
@@ -42,9 +42,9 @@ def mistakes_section(evaluation: Evaluation, out: Path) -> dict[str, Any]:
         for label, predicted in ((first, second), (second, first)):
             shown = mistakes.examples_of(data.labels, p, label, predicted, _EXAMPLES)
             if len(shown):
-                faces = pictures(data.images[shown], [percent(p[i, predicted], 0) for i in shown])
+                faces = pictures(data.images[shown], [exact_percent(p[i, predicted], 0) for i in shown])
                 examples.append((f"{EMOTIONS[label]}, predicted as {EMOTIONS[predicted]}", faces))
-        title = f"{' and '.join(pair['pair'])}: {pair['errors']} images, {percent(pair['share'])} of both classes"
+        title = f"{' and '.join(pair['pair'])}: {pair['errors']} images, {exact_percent(pair['share'])} of both classes"
         pairs.append({"title": title, "examples": examples})
     return {
         "votes": bool(evaluation.votes),
@@ -56,7 +56,10 @@ def mistakes_section(evaluation: Evaluation, out: Path) -> dict[str, Any]:
 def _caption(evaluation: Evaluation, i: int) -> list[str]:
     """Return lines: label, prediction with confidence, and the two most frequent votes."""
     row = evaluation.scores.probabilities[i]
-    lines = [f"{EMOTIONS[evaluation.scores.labels[i]]}, predicted", f"{EMOTIONS[int(row.argmax())]} {percent(row.max(), 0)}"]
+    lines = [
+        f"{EMOTIONS[evaluation.scores.labels[i]]}, predicted",
+        f"{EMOTIONS[int(row.argmax())]} {exact_percent(row.max(), 0)}",
+    ]
     if evaluation.votes is not None:
         counts = evaluation.votes.counts[evaluation.truths[0].known][i]
         top = [k for k in np.argsort(-counts, kind="stable")[:2] if counts[k] > 0]
@@ -90,12 +93,16 @@ def robustness_section(evaluation: Evaluation, out: Path) -> dict[str, Any] | No
         corrupted = np.hstack([corrupt(shown, name, s, CANONICAL_LANDMARKS[None])[0] for s in SEVERITIES])
         strips += pictures([np.hstack([shown[0], corrupted])], [f"{name.replace('_', ' ')}: {corruption.meaning}"])
     return {
-        "text": f"Accuracy on corrupted images relative to {percent(found['accuracy'])} on the {found['n']:,} originals; "
-        f"mean {percent(found['mean_relative'], 0)}. Seed {found['seed']}; landmarks: {found['landmarks']}.",
+        "text": f"Accuracy on corrupted images relative to {exact_percent(found['accuracy'])} on the {found['n']:,} originals; "
+        f"mean {exact_percent(found['mean_relative'], 0)}. Seed {found['seed']}; landmarks: {found['landmarks']}.",
         "chart": read_chart(out / "robustness.png"),
         "head": ("corruption", *(f"severity {s}" for s in SEVERITIES), "mean"),
         "rows": [
-            (name.replace("_", " "), *(percent(value, 0) for value in row["relative"]), percent(row["mean_relative"], 0))
+            (
+                name.replace("_", " "),
+                *(exact_percent(value, 0) for value in row["relative"]),
+                exact_percent(row["mean_relative"], 0),
+            )
             for name, row in found["corruptions"].items()
         ],
         "strips": strips,
@@ -118,7 +125,11 @@ def explanation_section(evaluation: Evaluation, out: Path) -> dict[str, Any] | N
         shown = mistakes.examples_of(data.labels, p, k, k, _EXAMPLES)
         if len(shown):
             examples.append(
-                (name, [face_with_map(data.images[i], evidence_maps[i]) for i in shown], [percent(p[i, k], 0) for i in shown])
+                (
+                    name,
+                    [face_with_map(data.images[i], evidence_maps[i]) for i in shown],
+                    [exact_percent(p[i, k], 0) for i in shown],
+                )
             )
     report_charts.draw_mean_maps(out / "mean_maps.png", means)
     sheet = [

@@ -64,19 +64,19 @@ class AnalyzeSettings:
         if not self.recordings:
             raise UsageError("no recording given; pass at least one file or folder")
         if not 1 <= self.workers <= _MAX_WORKERS:
-            raise UsageError(f"workers is {self.workers}; it must be 1 to {_MAX_WORKERS}")
+            raise UsageError(f"--workers is {self.workers}; it must be 1 to {_MAX_WORKERS}")
         if not 0 <= self.smoothing_s <= 60:
-            raise UsageError(f"smoothing is {self.smoothing_s:g} s; it must be 0 to 60 s")
+            raise UsageError(f"--smoothing-s is {self.smoothing_s:g}; it must be 0 to 60 s")
         if not 0.1 <= self.segment_s <= 3600:
             raise UsageError(f"segment is {self.segment_s:g} s; it must be 0.1 to 3600 s")
         if self.blur_faces and not self.annotate:
             raise UsageError("--blur-faces blurs the annotated video, so it needs --annotate")
         if self.dask and "://" not in self.dask:
-            raise UsageError(f"dask is {self.dask!r}; it must be the address of a scheduler, such as tcp://127.0.0.1:8786")
+            raise UsageError(f"--dask is {self.dask!r}; it must be the address of a scheduler, such as tcp://127.0.0.1:8786")
         if not is_unicode(str(self.out)):
-            raise UsageError(f"out is {str(self.out)!r}; it must be valid UTF-8")
+            raise UsageError(f"--out is {str(self.out)!r}; it must be valid UTF-8")
         if self.out.exists() and not self.out.is_dir():
-            raise UsageError(f"out is {self.out}, which is a file; choose a folder")
+            raise UsageError(f"--out {self.out} is a file; choose a folder")
 
 
 def named_recordings(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mien.arrays import read_arrays
 from mien.documents import conform, load_json, read_limited, record_from
 from mien.errors import DataError, DeviceError, StorageError, UsageError, write_error
-from mien.files import atomic_path, open_private, private_folder, write_json, write_text
+from mien.files import atomic_path, folder_error, open_private, private_folder, write_json, write_text
 from mien.locks import take
 from mien.recordings.frame_times import FrameTimes
 from mien.sessions.erasure import delete_half_written, delete_segments
@@ -96,8 +96,7 @@ class WorkFolder:
                 delete_segments(self.folder, keep=_LOCK_NAME)
             private_folder(self._segments)
         except OSError as error:
-            message = f"cannot write {self.folder}: {error.strerror}. Choose another folder with --out"
-            raise write_error(message, error) from error
+            raise folder_error(self.folder, error) from error
         if self.begun is None:
             write_json(self._segments / _BEGUN_NAME, document, private=True)
 
@@ -111,8 +110,7 @@ class WorkFolder:
         try:
             descriptor = open_private(self._segments / _LOCK_NAME, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            message = f"cannot write {self.folder}: {error.strerror}. Choose another folder with --out"
-            raise write_error(message, error) from error
+            raise folder_error(self.folder, error) from error
         try:
             if not take(descriptor):
                 raise DeviceError(f"{self.folder} is being written by another analysis. Wait for it, or choose another --out")

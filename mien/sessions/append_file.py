@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mien.errors import DeviceError, StorageError, write_error
-from mien.files import open_private
+from mien.files import folder_error, open_private
 from mien.locks import take
 
 
@@ -32,8 +32,7 @@ class AppendFile:
         try:
             self._descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            message = f"cannot write to {path.parent}: {error.strerror}. Choose another folder with --out"
-            raise write_error(message, error) from error
+            raise folder_error(path.parent, error) from error
         if not take(self._descriptor):
             os.close(self._descriptor)
             raise DeviceError(f"{path} is being written by another session. Choose another folder with --out")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mien.pages import render
 from mien.sessions.records import SessionRecord
-from mien.summaries.words import length
+from mien.words import length
 
 
 @dataclass(frozen=True, slots=True)

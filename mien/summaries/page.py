@@ -11,7 +11,7 @@ from mien.sessions.records import EventRecord, KeptSession, TrackRecord
 from mien.summaries.signs import signs_section
 from mien.summaries.single import NOT_READ, face_counts, faces_in_words, facing_counts, is_single, number_of_faces
 from mien.summaries.timeline import expressions_timeline, facing_timeline
-from mien.summaries.words import and_list, length, moment, percent
+from mien.words import and_list, exact_percent, length, moment, percent
 
 _EVENTS_SHOWN: Final = 20
 _TRACKS_SHOWN: Final = 20
@@ -124,7 +124,7 @@ def _shares(kept: KeptSession) -> dict[str, Any]:
     else:
         shown = {name: length(kept.face_s * share) for name, share in ranked}
     return {
-        "shown": [(name, share, f"{100 * share:.1f} % · {shown[name]}") for name, share in ranked if share > 0],
+        "shown": [(name, share, f"{exact_percent(share)} · {shown[name]}") for name, share in ranked if share > 0],
         "never": and_list(never) if never else "",
     }
 

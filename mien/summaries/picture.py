@@ -18,7 +18,7 @@ from mien.emotions import EMOTIONS
 from mien.files import atomic_path
 from mien.sessions.records import KeptSession
 from mien.summaries.single import faces_in_words, facing_counts, is_single, number_of_faces
-from mien.summaries.words import percent
+from mien.words import percent
 
 SIZE: Final = (1200, 720)
 _INK: Final[Rgb] = (28, 32, 38)

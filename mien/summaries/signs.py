@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mien.summaries.words import length, percent
+from mien.words import length, percent
 
 
 def signs_section(more: Mapping[str, Any]) -> dict[str, Any] | None:

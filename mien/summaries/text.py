@@ -10,7 +10,7 @@ from mien.privacy.level import Level
 from mien.privacy.policy import NOT_PERMITTED
 from mien.sessions.records import KeptSession
 from mien.summaries.signs import signs_lines
-from mien.summaries.words import length, moment, percent
+from mien.words import length, moment, percent
 
 OBSERVABLES_ONLY: Final = "observables only: no expressions were read"
 _DISCLAIMER: Final = "Mien reads expressions, not feelings."

@@ -1,4 +1,4 @@
-"""Links as capabilities: whoever has a link may do what it permits; no accounts are needed.
+"""Links as capabilities: anyone who has a link may do what it permits; no accounts are needed.
 
 A link has a random 128-bit token in its fragment. Browsers do not send fragments to servers, so tokens do not appear in
 logs. The database stores only a hash.

@@ -35,6 +35,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def exact_percent(share: float, digits: int = 1) -> str:
+    """Return a share, 0 to 1, as a percentage with a fixed number of digits.
+
+    >>> exact_percent(0.9106), exact_percent(0.95, 0)
+    ('91.1 %', '95 %')
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
 def and_list(items: Sequence[str]) -> str:
     """Return a list as text, joined by commas and "and".
 

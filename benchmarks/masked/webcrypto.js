@@ -1,4 +1,4 @@
-/** What a page would do in benchmarks/masked_sums.py, with WebCrypto and BigInt alone. */
+/** What a page would do in benchmarks/masked/masked_sums.py, with WebCrypto and BigInt alone. */
 
 const PRIME = 2n ** 127n - 1n;
 const PKCS8 = [48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 110, 4, 34, 4, 32]; // what stands before a private key of X25519
