@@ -21,6 +21,7 @@ from mien.records import Box, Detection
 from mien.vision.aligner import align_faces, crop_transform
 from mien.vision.detector import Detector
 from mien.vision.predictor import Predictor
+from mien.words import exact_percent
 
 _INK: Final[Rgb] = (28, 32, 38)
 _SOFT: Final[Rgb] = (110, 118, 130)
@@ -55,7 +56,7 @@ class ExplainedFace:
     def text(self) -> str:
         """Label and confidence; an uncertain one has a question mark."""
         best = int(self.probabilities.argmax())
-        return f"{EMOTIONS[best]}{'?' if self.uncertain else ''} {self.probabilities[best]:.0%}"
+        return f"{EMOTIONS[best]}{'?' if self.uncertain else ''} {exact_percent(float(self.probabilities[best]), 0)}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the face as a JSON-compatible dict."""
@@ -174,4 +175,4 @@ def _draw_panel(page: Canvas, face: ExplainedFace, label: str, x: float, y: floa
         share = float(face.probabilities[k])
         page.text(x + 84, line, name, 12, _INK)
         page.bar(x + 144, line + 3, _PANEL - 144 - 42, 9, share, CLASS_RGB[k], _TRACK)
-        page.text(x + _PANEL, line, f"{share:.0%}", 12, _INK, "right")
+        page.text(x + _PANEL, line, exact_percent(share, 0), 12, _INK, "right")

@@ -46,7 +46,7 @@ def heatmap(evidence_map: NDArray[np.float32]) -> NDArray[np.float32]:
 def overlay(image: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return (H, W, 3) uint8 BGR: ``image`` (H, W, 3) uint8 BGR, overlaid with a colour map of ``values`` (H, W), 0 to 1."""
     colours = cv2.applyColorMap((255 * values).astype(np.uint8), _INFERNO).astype(np.float32)
-    opacity = (0.65 * values)[..., None]
+    opacity = (0.65 * values**1.5)[..., None]  # weak evidence is nearly transparent, so the crop has no visible edge in a photo
     return np.asarray(image * (1 - opacity) + colours * opacity + 0.5, np.float32).astype(np.uint8)
 
 
