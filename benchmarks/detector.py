@@ -10,7 +10,7 @@ Each section is counted for each detector:
   in ``five_faces.jpg``; frames of the demo whose face is found; distance of the landmarks to YuNet's, in eye distances, median.
 - ``gallery``: 25 PublicTest faces of 40 to 90 pixels in a 1280x720 picture of tiles, plain as the walls of a video call, and on
   parts of pictures without faces.
-- ``hard``: a face of the clips turned by 30 degrees to either side, at 6 % of its brightness, and with either half covered.
+- ``hard``: a face of the clips turned by 30 degrees to either side, at 6% of its brightness, and with either half covered.
 - ``false_boxes``: boxes in every hundred of ``--crops`` crops of pictures without faces (``--pictures``; pages of text and
   textures where there is none). Name pictures that training never saw.
 - ``time``: ms of processor time a picture on one thread: the best of many, which a busy computer disturbs least.
@@ -186,7 +186,7 @@ def hard(detector: Detector, media: Path, yunet: Detector) -> dict[str, float]:
         "turned 30 right": lambda image, box: turned(image, box, -30),
         "turned 45 left": lambda image, box: turned(image, box, 45),
         "turned 45 right": lambda image, box: turned(image, box, -45),
-        "6 % brightness": lambda image, box: (image * 0.06).astype(np.uint8),
+        "6% brightness": lambda image, box: (image * 0.06).astype(np.uint8),
         "left half covered": lambda image, box: covered(image, box, slice(0, 1), slice(0, 2)),
         "right half covered": lambda image, box: covered(image, box, slice(1, 2), slice(0, 2)),
         "lower half covered": lambda image, box: covered(image, box, slice(0, 2), slice(1, 2)),

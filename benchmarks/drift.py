@@ -4,7 +4,7 @@ PublicTest is split in two by photograph: one half is the reference, the other g
 no photograph is in both.
 
 1. *False alarms*: streams without drift, of independent faces and as in a video (each face stays
-   for some time with small movements), over several such splits: alarms per hour with a 95 %
+   for some time with small movements), over several such splits: alarms per hour with a 95%
    interval (Garwood), compared with the configured rate. Three controls: frames of the video counted
    as independent; slowly changing light, compared with the data set's reference; the same, compared
    with a reference from the stream's own first hours.

@@ -64,7 +64,7 @@ def alarms_in(
 
 
 def garwood(count: int) -> tuple[float, float]:
-    """Return the exact 95 % interval of the mean of a Poisson count (Garwood 1936)."""
+    """Return the exact 95% interval of the mean of a Poisson count (Garwood 1936)."""
     return (float(chi2.ppf(0.025, 2 * count) / 2) if count else 0.0), float(chi2.ppf(0.975, 2 * count + 2) / 2)
 
 
@@ -107,7 +107,7 @@ def false_alarms(
             add("changing light, own reference", alarms_in(own, faces, start, windows // 4, 3600 / FACES_PER_H)[0], windows // 4)
     promised = 1 / FALSE_ALARM_EVERY_H
     print(f"\nfalse alarms per hour, expected {promised:.3f} (one in {FALSE_ALARM_EVERY_H:g} h at {FACES_PER_H:g} faces/hour)")
-    print(f"{'stream':<32} {'hours':>7} {'alarms':>7} {'per hour':>8} {'95 % interval':>16}")
+    print(f"{'stream':<32} {'hours':>7} {'alarms':>7} {'per hour':>8} {'95% interval':>16}")
     report: dict[str, Any] = {}
     for name, counts in rows.items():
         low, high = garwood(sum(counts))

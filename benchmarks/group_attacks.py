@@ -130,7 +130,7 @@ def nine_and_one(publisher: Publisher, random: np.random.Generator, bins: int = 
     present = bool(random.integers(2))
     shown = {person: "neutral" for person in members if present or person != VICTIM}
     numbers = [publisher.ask("ten", members, number, shown)[0] for number in range(bins)]
-    # with noise, the group is shown in 50 % of the bins with all ten present, and in 40 % of the others
+    # with noise, the group is shown in 50% of the bins with all ten present, and in 40% of the others
     likely = sum(number > 0 for number in numbers) > 0.45 * bins
     return [likely == present]
 
@@ -266,7 +266,7 @@ def main() -> None:
         print(f"  which is ({epsilon(COURSE_BUDGET, delta):.1f}, {delta:g})-differential privacy", end="")
         print(f"; one bin: ({epsilon(1 / NOISE**2, delta):.1f}, {delta:g})")
         report["epsilon"][str(delta)] = epsilon(COURSE_BUDGET, delta)
-    print("\n| attack | chance | exact numbers | Mien (95 % interval) | allowed |\n|---|---|---|---|---|")
+    print("\n| attack | chance | exact numbers | Mien (95% interval) | allowed |\n|---|---|---|---|---|")
     for attack in ATTACKS:
         made = max(2, round(attack.share * rounds))
         naive, of = score(attack, made, None)

@@ -4,7 +4,7 @@
 
 Prints the depth of the nose fitted to FER2013's turned faces; YuNet's noise on the clips
 (a frame and slightly shifted and resized copies); the error for known rotations of a head with
-that noise and with heads that differ by 5 %; and on the clips the error of roll for known
+that noise and with heads that differ by 5%; and on the clips the error of roll for known
 rotations of the picture and of yaw for its mirror image. The last line is JSON.
 """
 
@@ -151,7 +151,7 @@ def main() -> None:
     print(f"YuNet's noise: {real['noise']:.3f} eye distances; rotated pictures: roll error {real['roll_deg']} degrees;"
           f" mirrored pictures: yaw error {real['mirror_yaw_deg']}")  # fmt: skip
     results = {}
-    for name, noise, variation in (("noise alone", real["noise"], 0.0), ("heads differ by 5 %", real["noise"], 0.05)):
+    for name, noise, variation in (("noise alone", real["noise"], 0.0), ("heads differ by 5%", real["noise"], 0.05)):
         results[name] = known_turns(noise, variation)
         print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in results[name].items()))
     print(json.dumps({"nose_depth": depths, **real, "known_turns": results}))

@@ -64,7 +64,7 @@ def main() -> None:
     images, labels = test.images[chosen], test.labels[chosen]
     found: dict[str, list[dict[str, float]]] = {}
     for name, (measure, strengths) in STEPS.items():
-        print(f"\n{name}: {CORRUPTIONS[name].meaning}\n{'strength':>9} {'measure':>9} {'5 %':>7} {'95 %':>7} {'accuracy':>9}")
+        print(f"\n{name}: {CORRUPTIONS[name].meaning}\n{'strength':>9} {'measure':>9} {'5%':>7} {'95%':>7} {'accuracy':>9}")
         found[name] = []
         for strength in strengths:
             faces = spoilt(images, CORRUPTIONS[name].apply, strength)

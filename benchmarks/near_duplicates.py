@@ -301,7 +301,7 @@ def judge(found: NDArray[np.bool_], pairs: LookedAt, all_pairs: int) -> dict[str
 
 
 def spread(found: NDArray[np.bool_], pairs: LookedAt) -> dict[str, list[float]]:
-    """Return 95 % bootstrap intervals of the weighted precision and recall."""
+    """Return 95% bootstrap intervals of the weighted precision and recall."""
     random = np.random.default_rng(0)
     draws = []
     for _ in range(1000):

@@ -1,6 +1,6 @@
 """Valence and arousal of expressions (the circumplex model), and the entropy of a prediction.
 
-The coordinates are ratings of emotion words, not of faces. A probability of 60 % for happy moves
+The coordinates are ratings of emotion words, not of faces. A probability of 60% for happy moves
 the point towards the origin; it does not mean mild happiness. The values summarise displayed
 expressions and do not describe a person's state.
 """

@@ -19,6 +19,7 @@ from mien.privacy.policy import Policy
 from mien.sessions.database_sink import DatabaseSink
 from mien.sessions.database_url import DATABASE_VARIABLE, database_url, is_on_this_computer, open_database
 from mien.sessions.folder import SessionFolder, mark_session
+from mien.sessions.layout import check_folder
 from mien.sessions.recorder import SessionRecorder, Sink
 from mien.sessions.records import KeptSession, SessionRecord
 from mien.summaries.views import write_views
@@ -42,6 +43,9 @@ def open_recorder(
     database = database or environment.get(DATABASE_VARIABLE, "")
     _require_permitted(oversight.policy, database, environment)
     database_sink = DatabaseSink(open_database(database)) if database and oversight.keeps else None
+
+    if oversight.keeps:
+        check_folder(Path(session.folder), oversight.person)
 
     def open_sinks() -> Sequence[Sink]:
         folder = Path(session.folder)

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import DataError, DeviceError, write_error
+from mien.errors import DataError, DeviceError, UsageError, write_error
 
 _PUBLIC_MODE: Final = 0o644
 PRIVATE_MODE: Final = 0o600
@@ -68,7 +68,7 @@ def folder_error(path: Path, error: OSError) -> DeviceError:
     in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
     blocking = next((each for each in (path, *path.parents) if each.is_file()), None) if in_the_way else None
     reason = error.strerror if blocking is None else f"{blocking} is a file, not a folder"
-    return write_error(f"cannot write {path}: {reason}. Choose another folder with --out", error)
+    return write_error(f"cannot write {path}: {reason}. Choose another folder, or check its permissions", error)
 
 
 def half_written(target: Path) -> list[Path]:
@@ -85,6 +85,16 @@ def write_text(target: Path, text: str, *, private: bool = False) -> None:
 def write_json(target: Path, document: Any, *, private: bool = False) -> None:
     """Write ``document`` to ``target`` atomically, as indented JSON without NaN; ``private`` as for ``atomic_path``."""
     write_text(target, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", private=private)
+
+
+def refuse_existing(target: Path, overwrite: bool) -> None:
+    """Check that an output file of a command does not exist yet, unless it may be overwritten.
+
+    Raises:
+        UsageError: the file exists.
+    """
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} already exists. Choose another file with --out, or replace it with --overwrite")
 
 
 def copy_file(source: Path, target: Path, *, private: bool = False) -> None:

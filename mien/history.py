@@ -104,7 +104,7 @@ def draw_curves(target: Path, columns: Mapping[str, Sequence[float]], title: str
             if f"{key}_loss" in columns:
                 values = [100 * value for value in columns[f"{key}_accuracy"]]
                 loss.plot(epochs, columns[f"{key}_loss"], color=colour, label=f"PublicTest, {name}")
-                accuracy.plot(epochs, values, color=colour, label=f"PublicTest, {name}: {values[kept]:.2f} % kept")
+                accuracy.plot(epochs, values, color=colour, label=f"PublicTest, {name}: {values[kept]:.2f}% kept")
         # the epoch is named in the legend, because a label at the point can overlap the axis
         accuracy.axvline(epochs[kept], color="#5b6675", linewidth=1, linestyle="--", label=f"kept: epoch {epochs[kept]:g}")
         accuracy.set(title="Accuracy, each head against its own truth", xlabel="epoch", ylabel="%")

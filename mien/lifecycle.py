@@ -21,7 +21,7 @@ from mien.data.dataset import FaceDataset
 from mien.data.fer2013 import has_fer2013_labels
 from mien.data.manifest import manifest
 from mien.data.split_file import read_split_file
-from mien.data.votes import read_votes
+from mien.data.votes import Votes, read_votes
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError, missing_extra
 from mien.evaluation.calibration import thresholds_by_class
@@ -57,7 +57,7 @@ def train_model(
     logs: Path = Path("logs"),
     device: str = "auto",
     resume: bool = False,
-    on_start: Callable[[str, int, int], None] = lambda device, images, epoch: None,
+    on_start: Callable[[str, int, int, int], None] = lambda device, images, left_out, steps: None,
     on_step: OnStep = lambda epoch, step, steps, loss: None,
     on_epoch: OnEpoch = lambda row, is_best: None,
 ) -> list[EpochRow]:
@@ -78,7 +78,8 @@ def train_model(
         logs: folder of TensorBoard's logs.
         device: ``auto``, ``cpu`` or ``cuda``.
         resume: continue the run in ``folder``; otherwise a folder with a run is refused.
-        on_start: called once with (device name, number of training images, steps already done).
+        on_start: called once with (device name, number of training images, number left out because they have no votes,
+            steps already done).
         on_step: called after every step.
         on_epoch: called after every epoch.
 
@@ -113,11 +114,12 @@ def train_model(
     if split_file:
         dataset = read_split_file(split_file, dataset).apply(dataset)
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
-    run_votes = None
+    run_votes, left_out = None, 0
     if votes:
         seen = read_votes(votes, training)
         training = training.take(seen.known)  # FER+ has no votes for images without a face
-        run_votes = RunVotes(seen.shares[seen.known], read_votes(votes, validation))
+        left_out = int((~seen.known).sum())
+        run_votes = RunVotes(seen.shares[seen.known], _validation_votes(votes, validation))
     teacher_networks = [network for teacher in teachers for network in networks_from(teacher, training)]
     processes = Processes.join(chosen)
     trainer = Trainer(
@@ -137,7 +139,7 @@ def train_model(
         trainer.resume()
     if not processes.is_first:
         return trainer.run(lambda epoch, step, steps, loss: None, lambda row, is_best: None)
-    on_start(str(chosen), trainer.images, trainer.step)
+    on_start(str(chosen), trainer.images, left_out, trainer.step)
     records = RunFolder(
         folder, logs, {**facts, "device": str(chosen), "settings": settings.as_dict()}, trainer.step, trainer.history
     )
@@ -206,7 +208,7 @@ def export_model(
     if PEOPLE in heads and votes is None and (parent is None or PEOPLE not in parent.heads):
         raise UsageError(f"{checkpoints[0]} has a people head, which is calibrated with human votes. Pass them with --votes")
     validation, training = dataset.split("PublicTest"), dataset.split("Training")
-    validation_votes = read_votes(votes, validation) if votes and PEOPLE in heads else None
+    validation_votes = _validation_votes(votes, validation) if votes and PEOPLE in heads else None
     logits = export.logits_of(networks, validation.images)
     if validation_votes is not None and votes is not None and logits.people is not None:
         prior = read_votes(votes, training).shares[:, : len(EMOTIONS)].sum(0, dtype=np.float64)
@@ -263,6 +265,17 @@ def export_model(
     export.write_bundle(graph, measured, target)
     write_record(target, measured)
     return measured
+
+
+def _validation_votes(path: Path, validation: FaceDataset) -> Votes:
+    """Return the votes for PublicTest; raise DataError if no image has a majority, which choosing an epoch needs."""
+    votes = read_votes(path, validation)
+    if not (votes.majority >= 0).any():
+        raise DataError(
+            f"no PublicTest image has an expression with more than half of the votes in {path}, so nothing can be chosen or "
+            "calibrated by them. Add votes, or train without --votes"
+        )
+    return votes
 
 
 @contextmanager

@@ -11,13 +11,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from mien.errors import DeviceError, UsageError, write_error
 from mien.files import PRIVATE_MODE, folder_error, make_private
 
-_LOCKED_BYTE = 1 << 40
+LOCK_NAME: Final = "run.lock"
+"""Name of the lock file in a run's folder."""
+_LOCKED_BYTE: Final = 1 << 40
 """On Windows, locked bytes cannot be read by others, so a byte far beyond the end is locked."""
 
 if sys.platform == "win32":
@@ -63,11 +66,11 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.lock").touch()
+        (folder / LOCK_NAME).touch()
     except OSError as error:
         raise folder_error(folder, error) from error
     try:
-        with _held(FileLock(folder / "run.lock", blocking=False, fallback_to_soft=False)):
+        with _held(FileLock(folder / LOCK_NAME, blocking=False, fallback_to_soft=False)):
             yield
     except Timeout as error:
         raise UsageError(f"another process is writing to {folder}. Wait for it, stop it, or choose another folder") from error

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _HISTOGRAM: Final = (420, 110, 14)
 """Width, height and height of the axis's text, in SVG units."""
 
-_BEFORE_UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|s|min|h)(?!\w))")
+_BEFORE_UNIT: Final = re.compile(r"(?<=\d) (?=(?:s|min|h)(?!\w))")
 
 HeatRow = tuple[str, Sequence[tuple[float, str]]]
 """(name of the row, [(share from 0 to 1, text of the cell), ...])."""

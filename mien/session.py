@@ -151,7 +151,8 @@ class _Controls:
             self.withdrawn = self.quit = True
         elif withdrawn == KEEP and self._parts.recorder.keeps:
             self.erase()
-            self.say("consent to storage was withdrawn; the data of this session has been erased")
+            left = self._parts.recorder.not_erased
+            self.say("consent to storage was withdrawn; " + (left[0] if left else "the data of this session has been erased"))
 
     def erase(self) -> None:
         """Erase the session and store nothing from now on."""
@@ -315,6 +316,7 @@ class Session:
             self._pass_notices()
         self._controls.check_consent()
         while self._controls.paused and not self._source.is_live and not self._controls.quit:
+            self._controls.check_consent()
             time.sleep(_SHOW_EVERY_S)
         return not self._controls.quit
 
@@ -380,6 +382,7 @@ class Session:
         self._unless_refused(lambda: self._oversight.end(tally.elapsed_s, tally.frames))
         if self._controls.withdrawn:
             self._controls.erase()
+            self._missing += self._recorder.not_erased
             return {**summary_document(KeptSession(self._parts.record)), "files": [], "withdrawn": True, "missing": self._missing}
         kept = self._recorder.finish(state, self._facts())
         if self._recorder.files:

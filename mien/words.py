@@ -23,25 +23,25 @@ def length(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share, 0 to 1, as a percentage; only 0 is shown as 0 %, and only 1 as 100 %.
+    """Return a share, 0 to 1, as a percentage; only 0 is shown as 0%, and only 1 as 100%.
 
     >>> percent(0.0), percent(0.001), percent(0.5), percent(0.999), percent(1.0)
-    ('0 %', 'under 1 %', '50 %', 'over 99 %', '100 %')
+    ('0%', 'under 1%', '50%', 'over 99%', '100%')
     """
     if 0 < share < 0.005:
-        return "under 1 %"
+        return "under 1%"
     if 0.995 <= share < 1:
-        return "over 99 %"
-    return f"{100 * share:.0f} %"
+        return "over 99%"
+    return f"{100 * share:.0f}%"
 
 
 def exact_percent(share: float, digits: int = 1) -> str:
     """Return a share, 0 to 1, as a percentage with a fixed number of digits.
 
     >>> exact_percent(0.9106), exact_percent(0.95, 0)
-    ('91.1 %', '95 %')
+    ('91.1%', '95%')
     """
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}%"
 
 
 def and_list(items: Sequence[str]) -> str:

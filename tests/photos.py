@@ -80,4 +80,5 @@ def relabelled_tests(dataset: FaceDataset, seed: int = 9) -> FaceDataset:
 
 def votes_of(*rows: dict[str, int]) -> Votes:
     answers = EMOTIONS + OTHER_ANSWERS
-    return Votes(np.array([[row.get(answer, 0) for answer in answers] for row in rows], np.float32))
+    counts = np.array([[row.get(answer, 0) for answer in answers] for row in rows], np.float32)
+    return Votes(counts, counts.sum(1) == 0)

@@ -200,6 +200,7 @@ def test_colours_in_any_order_give_the_same(analyzer: Analyzer, portrait: np.nda
 def test_a_pillow_image_of_sixteen_bits_or_one_keeps_its_greys(portrait: np.ndarray) -> None:
     grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
     assert np.array_equal(as_bgr(Image.fromarray(grey.astype(np.uint16) * 257))[:, :, 0], grey)
+    assert np.array_equal(as_bgr((grey.astype(np.uint16) * 257).astype(">u2"))[:, :, 0], grey)
     assert np.array_equal(as_bgr(Image.fromarray(grey))[:, :, 0], grey)
     assert set(np.unique(as_bgr(Image.fromarray(grey > 99)))) == {0, 255}
 

@@ -268,6 +268,13 @@ def test_a_zip_whose_names_lead_out_of_it_is_refused(tmp_path: Path, name: str) 
         read_dataset(packed(tmp_path / "set.zip", {"happy/0.png": encoded(NOISE), name: encoded(NOISE)}))
 
 
+def test_a_zip_that_stores_its_own_folder_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(packed(tmp_path / "set.zip", {"./happy/0.png": encoded(NOISE)}), "a") as archive:
+        archive.writestr("./", b"")
+        archive.writestr(".", b"")
+    assert len(read_dataset(tmp_path / "set.zip").dataset) == 1
+
+
 def test_links_in_a_zip_are_not_followed(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.writestr("happy/0.png", encoded(NOISE))

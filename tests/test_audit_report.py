@@ -46,7 +46,13 @@ def audit() -> Audit:
     dataset = flawed_dataset()
     counts = np.zeros((len(dataset), 10), np.float32)
     counts[np.arange(len(dataset)), make_dataset((30, 5, 5)).labels] = 10
-    return run_audit(dataset, ("train/sad/broken.jpg",), no_bars, votes=Votes(counts), label_model=("ridge", ridge_probabilities))
+    return run_audit(
+        dataset,
+        ("train/sad/broken.jpg",),
+        no_bars,
+        votes=Votes(counts, counts.sum(1) == 0),
+        label_model=("ridge", ridge_probabilities),
+    )
 
 
 class Page(HTMLParser):

@@ -186,7 +186,7 @@ def test_the_packaged_bundles_are_within_their_limits(name: str, megabytes: floa
     assert card.export["same_answer"] >= 0.999
     assert card.heads == ("people", "fer2013")
     for truth, above in (("people", 0.01), ("fer2013", 0.02)):
-        # a perfectly calibrated model would show its floor, 1 to 2 %, and 0.7 points more in one of twenty draws
+        # a perfectly calibrated model would show its floor, 1 to 2%, and 0.7 points more in one of twenty draws
         numbers = card.metrics["PublicTest"]["truths"][truth]
         assert numbers["ece"] <= numbers["ece_floor"] + above
     assert "PrivateTest" not in card.metrics

@@ -90,7 +90,7 @@ def test_patience_ends_and_the_reason_is_said() -> None:
 
 
 def test_what_never_gave_a_frame_is_no_camera() -> None:
-    with pytest.raises(DeviceError, match=r"camera 7 opens but delivers no frame in 0\.5 s: the cable is out"):
+    with pytest.raises(DeviceError, match=r"camera 7 opened but delivered no frame within 0\.5 s: the cable is out"):
         read(CaptureSource(ScriptedDevice(ScriptedDecoder([MISS])), IMPATIENT), 1)
     with pytest.raises(DeviceError, match="the cable is out"):
         CaptureSource(ScriptedDevice(), IMPATIENT)

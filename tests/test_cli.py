@@ -151,6 +151,7 @@ def test_one_thing_has_one_name_and_numbers_have_units(path: tuple[str, ...]) ->
         (("analyze", "x.mp4", "--workers", "0"), "'--workers': it must be 1 to 256, not 0"),
         (("live", "--duration-s", "abc"), "'--duration-s': 'abc' is not a number"),
         (("monitor", "images", "x", "--every-s", "0"), "'--every-s': it must be at least 0.001, not 0"),
+        (("prepare", "--seed", "-1"), "'--seed': it must be at least 0, not -1"),
         (("explain",), "Missing argument 'IMAGE'"),
     ],
 )
@@ -279,6 +280,7 @@ def test_the_doctor_reports_what_is_missing_and_what_to_do(fer_folder: Path, tmp
     assert "[ ] detector " in broken.stdout
     assert "[ ] data " in broken.stdout  # the rest is still reported
     assert broken.returncode == 3
+    assert "none.onnx" not in broken.stderr  # said once, in its line
 
 
 def test_doctor_fetch_without_a_network_is_one_line(tmp_path: Path) -> None:
@@ -337,6 +339,8 @@ def test_system_says_what_is_ready_and_goes_live(fer_folder: Path, tmp_path: Pat
         (("train", "--data", "fer2013", "--out", "text.mp4/x"), 4, "text.mp4 is a file, not a folder"),
         (("export", "none.pt", "--data", "fer2013"), 3, "no checkpoint"),
         (("train", "--epochs", "0", "--data", "fer2013"), 2, "epochs is 0"),
+        (("train", "--seed", "20261201123456", "--data", "fer2013"), 2, "seed is 20261201123456"),
+        (("privacy", "retention", "--retention-days", "1000000"), 2, "--retention-days is 1000000"),
         (("live", "--frobnicate"), 2, "--frobnicate"),
     ],
 )

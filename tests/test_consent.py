@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_policy import ROWS
 
-from mien.errors import DataError, UsageError
+from mien.errors import DataError, StorageError, UsageError
 from mien.privacy.consent import PURPOSES, REQUIRES, STATES, ConsentLedger, Consequences
 from mien.privacy.level import Level
 from mien.privacy.notice import Notice, notice_for
@@ -32,7 +33,7 @@ def test_the_notice_matches_the_policy(name: str) -> None:
     assert ("does not read your expression" in text) == (level is Level.OBSERVABLES)
     assert ("this use is not permitted" in text) == (level is Level.REFUSED)
     assert (deployment.operator or "[[OPERATOR") in text
-    assert ("You may take your yes back" in text) == (deployment.legal_basis == "consent" and level is not Level.REFUSED)
+    assert ("You may withdraw your consent" in text) == (deployment.legal_basis == "consent" and level is not Level.REFUSED)
     assert ("parent or guardian" in text) == (deployment.minors and level is not Level.REFUSED)
     assert "feeling" in text or level is not Level.FULL
 
@@ -141,3 +142,32 @@ def test_a_broken_people_file_is_reported(text: str, ledger: ConsentLedger, tmp_
     (tmp_path / "privacy" / "people.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError, match=r"people\.json"):
         ledger.states("Ada")
+
+
+def test_a_line_that_a_kill_cut_short_blocks_no_decision(ledger: ConsentLedger, tmp_path: Path) -> None:
+    ledger.record("Ada", "show", "granted", NOTICE)
+    path = tmp_path / "privacy" / "consents.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    assert ledger.allows("Ada", "show", NOTICE)
+    ledger.record("Ada", "show", "withdrawn", NOTICE)
+    assert not ledger.allows("Ada", "show", NOTICE)
+    path.write_bytes(path.read_bytes()[:-5])  # a line that the head has: not a kill
+    with pytest.raises(DataError, match="line 2"):
+        ledger.states("Ada")
+
+
+def test_a_full_disk_leaves_no_half_of_a_line(ledger: ConsentLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.record("Ada", "show", "granted", NOTICE)
+    path = tmp_path / "privacy" / "consents.jsonl"
+    whole = path.read_bytes()
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", refuse)
+        with pytest.raises(StorageError, match="Free some space"):
+            ledger.record("Ada", "show", "withdrawn", NOTICE)
+    assert path.read_bytes() == whole
+    ledger.record("Ada", "show", "withdrawn", NOTICE)

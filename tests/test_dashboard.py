@@ -64,7 +64,7 @@ def chip_surface(box: tuple[float, float, float, float]) -> int:
 def test_a_chip_stays_whole_at_the_edges(corner: tuple[int, int]) -> None:
     amid = chip_surface((280, 200, 80, 80))
     assert amid > 150
-    assert chip_surface((*corner, 80, 80)) == pytest.approx(amid, rel=0.02)
+    assert chip_surface((*corner, 80, 80)) == pytest.approx(amid, rel=0.05)
 
 
 def test_a_face_out_of_sight_has_no_chip() -> None:

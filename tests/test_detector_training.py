@@ -27,7 +27,7 @@ from mien.training.detector.losses import ANSWERS, cells, decoded, distance_iou,
 from mien.training.detector.network import LANDMARK_UNIT, STRIDES, USUAL_LANDMARKS, DetectorNet, count_weights
 from mien.training.detector.scenes import SCENE, Composer, Scene, is_faceless, moved_box
 from mien.training.detector.settings import DetectorSettings, changed
-from mien.training.detector.stock import Stock
+from mien.training.detector.stock import Stock, delete_rounds, write_round
 from mien.training.stopping import StopRequest, stop_on_signal
 from mien.vision.bundles import newest_own_bundle
 from mien.vision.own_detector import OwnDetector
@@ -201,6 +201,29 @@ def test_settings_are_checked() -> None:
         DetectorSettings(batch_size=3)
     with pytest.raises(UsageError, match="roundz"):
         changed(DetectorSettings(), {"roundz": 3})
+    for name, value in (
+        ("lr", 0.0),
+        ("weight_decay", -1.0),
+        ("decay_from", 2.0),
+        ("average", 1.0),
+        ("seed", -1),
+        ("seed", 2**40),
+    ):
+        with pytest.raises(UsageError, match=f"{name} is "):
+            changed(DetectorSettings(), {name: value})
+
+
+def test_scenes_of_a_run_that_left_no_checkpoint_are_not_used_again(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    write_round(folder, 0, 2, Composer(drawn_faces, [], 1))
+    (folder / ".DS_Store").write_text("x")
+    delete_rounds(folder)
+    assert [path.name for path in folder.iterdir()] == [".DS_Store"]
+    (folder / ".DS_Store").unlink()
+    delete_rounds(folder)
+    delete_rounds(folder)
+    assert not folder.exists()
 
 
 def run_short(shared: Path, folder: Path, *more: str, rounds: int = 2) -> str:
@@ -236,6 +259,9 @@ def test_the_recipe_runs_from_data_to_detector_and_resumes_as_if_never_stopped(s
         assert "another process" in _refused(shared, parts, "--resume", "--backgrounds", str(wallpapers))
     run_short(shared, parts, "--resume", "--backgrounds", str(wallpapers))
     assert load_detector_checkpoint(parts / "detector.pt")["rounds_done"] == 2
+    (parts / "mien-detect.onnx").unlink()
+    run_short(shared, parts, "--resume", "--backgrounds", str(wallpapers), rounds=1)  # fewer rounds than are done
+    assert (parts / "mien-detect.onnx").is_file()
 
 
 def test_a_missing_package_is_said_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

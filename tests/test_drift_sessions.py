@@ -154,7 +154,7 @@ def test_times_are_parsed() -> None:
     assert parse_time("--from", "12h", NOW) == NOW - timedelta(hours=12)
     assert parse_time("--from", " 2 w", NOW) == NOW - timedelta(weeks=2)
     assert parse_time("--from", "2026-03-01", NOW).tzinfo is not None
-    for wrong in ("week", "7", "7y", "-3d", "31.12.2026"):
+    for wrong in ("week", "7", "7y", "-3d", "31.12.2026", "0001-01-01"):
         with pytest.raises(UsageError, match="--from is "):
             parse_time("--from", wrong, NOW)
 

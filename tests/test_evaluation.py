@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def test_mirrored_scores_are_the_mean_of_both() -> None:
     both = predict_mirrored(predictor, dataset, plain)
     first = predictor.card.heads[0]
     assert np.allclose(both.of(first), (plain.of(first) + mirrored) / 2, atol=1e-5)
+
+
+def test_scorings_at_the_same_time_are_all_logged(tmp_path: Path) -> None:
+    numbers = {"model": "x", "truths": {"fer2013": {**Scores(np.arange(7), np.eye(7, dtype=np.float32)).as_dict(), "views": {}}}}
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda k: append_scoring(tmp_path / "log.csv", str(k), numbers), range(12)))
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 13
 
 
 def test_every_scoring_of_private_test_is_logged(tmp_path: Path) -> None:

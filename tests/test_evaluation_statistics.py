@@ -84,7 +84,7 @@ def test_perfect_constant_and_random_predictors_have_known_scores() -> None:
 
 
 def test_the_lowest_valid_threshold_is_chosen() -> None:
-    """The error is not monotonic in the threshold: here it is 0, 10, 6.7 and 17.5 %."""
+    """The error is not monotonic in the threshold: here it is 0, 10, 6.7 and 17.5%."""
     confidence = np.repeat([0.9, 0.8, 0.7, 0.6], 10)
     wrong = np.isin(np.arange(40), [10, 11, *range(30, 35)])
     probabilities = np.zeros((40, 7))
@@ -110,7 +110,7 @@ def test_the_threshold_maximises_coverage_within_the_error() -> None:
 
 
 def test_the_lowest_valid_threshold_may_be_below_an_invalid_one() -> None:
-    # errors: 4 of 10 at 0.95, none at 0.9, 5 of 10 at 0.6, so 40 % above 0.9, 20 % from 0.9, 30 % overall
+    # errors: 4 of 10 at 0.95, none at 0.9, 5 of 10 at 0.6, so 40% above 0.9, 20% from 0.9, 30% overall
     confidence = np.repeat([0.95, 0.9, 0.6], 10)
     right = np.concatenate([np.arange(10) >= 4, np.ones(10, bool), np.arange(10) >= 5])
     probabilities = np.zeros((30, 7))

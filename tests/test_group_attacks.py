@@ -49,7 +49,7 @@ def test_an_attack_that_works_on_exact_numbers_wins_no_more_than_the_budget_allo
 
 
 def test_what_the_budget_allows_is_what_is_said_of_it() -> None:
-    """The documents' numbers: 12 bins of noise 4 leave 37 % of seven answers, 73 % of two; and 6.6 at a delta of 1e-6."""
+    """The documents' numbers: 12 bins of noise 4 leave 37% of seven answers, 73% of two; and 6.6 at a delta of 1e-6."""
     assert allowed(0, 7) == pytest.approx(1 / 7, abs=1e-6)
     assert allowed(0.75, 7) == pytest.approx(0.371, abs=0.001)
     assert allowed(0.75, 2) == pytest.approx(0.730, abs=0.001)
@@ -109,7 +109,7 @@ def test_two_publications_of_one_bin_do_not_cancel_the_noise(course: tuple[Path,
         forget(root, trial)
         change = ask(root, group, 2 * trial + 1)[1] - ask(root, group, 2 * trial)[1]
         right += EMOTIONS[int((change + one_hot("neutral")).argmax())] == changing[2 * trial + 1]
-    assert right <= 9  # 22 % are allowed; with noise by the time since a publication's start it was nine in ten
+    assert right <= 9  # 22% are allowed; with noise by the time since a publication's start it was nine in ten
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_random_sets_of_people_are_refused_before_least_squares_finds_them(
     assert design.sum(axis=0).max() <= 12
     found = np.linalg.solve(design.T @ design + np.eye(len(CLASS)), design.T @ np.array(values))
     right = sum(EMOTIONS[int(row.argmax())] == lasting[person] for person, row in zip(CLASS, found, strict=True))
-    assert right <= 14  # 37 % of 30 are allowed, and two standard deviations
+    assert right <= 14  # 37% of 30 are allowed, and two standard deviations
 
 
 @pytest.mark.slow
@@ -143,4 +143,4 @@ def test_the_threshold_does_not_tell_whether_the_tenth_was_there(course: tuple[P
             forget(root, 1000 + trial)
             shown[tenth] += ask(root, {"ten": frozenset((*CLASS[:9], tenth))}, trial % BINS)[0] > 0
     right = (shown[VICTIM] + trials - shown["nobody"]) / (2 * trials)
-    assert right <= 0.75  # 57 % are allowed; with an exact threshold it was all of them
+    assert right <= 0.75  # 57% are allowed; with an exact threshold it was all of them

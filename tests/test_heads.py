@@ -20,7 +20,7 @@ from mien.data.dataset import FaceDataset
 from mien.data.fer2013 import has_fer2013_labels
 from mien.data.votes import Votes, read_votes
 from mien.emotions import EMOTIONS
-from mien.errors import BundleError, UsageError
+from mien.errors import BundleError, DataError, UsageError
 from mien.evaluation.agreement import ferplus_accuracy, human_agreement
 from mien.evaluation.calibration import thresholds_by_class
 from mien.evaluation.evaluate import Evaluation, evaluate_bundle
@@ -140,6 +140,7 @@ def test_folders_of_ones_own_judge_the_people_head(run: tuple[Path, FaceDataset,
     own = FaceDataset(part.images, part.labels, part.splits, tuple(f"{EMOTIONS[y]}/{k}.png" for k, y in enumerate(part.labels)))
     assert has_fer2013_labels(dataset)
     assert not has_fer2013_labels(own)
+    assert not has_fer2013_labels(replace(own, names=tuple(f"mine.csv:{k + 2}" for k in range(len(own)))))
     found = evaluate_bundle(folder / "both.onnx", own, "PublicTest", no_bars)
     assert [(truth.name, truth.head) for truth in found.truths] == [("own", PEOPLE)]
     forced = evaluate_bundle(folder / "both.onnx", own, "PublicTest", no_bars, fer2013_labels=True)
@@ -352,7 +353,7 @@ def test_agreement_counts_as_by_hand() -> None:
     counts[1, [HAPPY, SAD]] = 5, 5  # no majority
     counts[2, [7, NEUTRAL]] = 8, 2  # contempt: FER+ counts it, nobody of seven can be right
     counts[3, [NEUTRAL, 8]] = 6, 4  # six of ten
-    assert Votes(counts).majority.tolist() == [HAPPY, -1, -1, NEUTRAL]
+    assert Votes(counts, counts.sum(1) == 0).majority.tolist() == [HAPPY, -1, -1, NEUTRAL]
     answers = np.full((4, 7), 0.02)
     answers[[0, 1, 2, 3], [HAPPY, HAPPY, NEUTRAL, SAD]] = 0.88
     plus = ferplus_accuracy(counts, answers.astype(np.float32))
@@ -440,3 +441,26 @@ def test_the_documents_name_both_truths() -> None:
         text = (REPOSITORY / name).read_text(encoding="utf-8").lower()
         assert "agreement with people" in text, name
         assert "fer2013 labels" in text, name
+
+
+def test_own_images_without_votes_are_unknown_and_images_of_fer2013_are_no_faces(tmp_path: Path) -> None:
+    dataset, path = fer2013_like(tmp_path)
+    rows = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(row for row in rows if "Training_0.jpg" not in row), encoding="utf-8")
+    names = list(dataset.names)
+    own = names.index("train/angry/Training_1.jpg")
+    names[own] = "train/angry/mine.jpg"
+    votes = read_votes(path, replace(dataset, names=tuple(names)))
+    left_out = dataset.names.index("train/angry/Training_0.jpg")
+    assert not votes.known[[own, left_out]].any()
+    assert votes.not_a_face[left_out]
+    assert not votes.not_a_face[own]
+
+
+def test_votes_without_a_majority_on_public_test_are_refused_before_training(tmp_path: Path) -> None:
+    dataset, path = fer2013_like(tmp_path)
+    rows = path.read_text(encoding="utf-8").splitlines()
+    split = [",".join([row.split(",")[0], *["1"] * 10]) if "PublicTest" in row else row for row in rows]
+    path.write_text("\n".join(split), encoding="utf-8")
+    with pytest.raises(DataError, match="more than half of the votes"):
+        train_model(dataset, TINY, tmp_path / "run", votes=path)

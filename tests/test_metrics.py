@@ -42,7 +42,7 @@ def test_perfect_and_constant_predictors() -> None:
 
 
 def test_calibration_error_of_an_overconfident_predictor_is_its_overconfidence() -> None:
-    # 90 % sure and right 6 times of 10, in every bin
+    # 90% sure and right 6 times of 10, in every bin
     labels = np.tile([0] * 6 + [1] * 4, 60)
     probabilities = np.tile([0.9, 0.1], (600, 1))
     order = np.random.default_rng(0).permutation(600)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mien.errors import BundleError, DataError
 from mien.training.from_bundle import networks_of
-from mien.vision.bundles import bundle_names, packaged_bundle
+from mien.vision.bundles import bundle_names, newest_own_bundle, packaged_bundle
 from mien.vision.model_file import has_external_data, read_model
 from mien.vision.predictor import Predictor
 
@@ -188,3 +188,11 @@ def test_a_bundle_for_one_face_at_a_time_or_with_other_answers_is_refused(tmp_pa
     (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(BundleError):
         Predictor(tmp_path / "other.onnx")
+
+
+def test_a_link_to_a_missing_model_hides_no_other(tmp_path: Path) -> None:
+    for ending in ("onnx", "json"):
+        (tmp_path / f"own.{ending}").write_text("{}")
+    (tmp_path / "b.onnx").symlink_to(tmp_path / "gone.onnx")
+    (tmp_path / "b.json").write_text("{}")
+    assert newest_own_bundle(tmp_path) == tmp_path / "own.onnx"

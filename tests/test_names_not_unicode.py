@@ -7,14 +7,18 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from factories import snapshot
 from test_cli import mien
 
 from mien.errors import DataError, UsageError
 from mien.files import unicode_path, write_json
 from mien.recordings.frame_times import estimated_frame_count
-from mien.recordings.settings import AnalyzeSettings
+from mien.recordings.settings import AnalyzeSettings, named_recordings
+from mien.records import Frame
 from mien.settings import LiveSettings
+from mien.views.screenshot import save_screenshot
 
 NAME = "ber\udce4t"  # ä in Latin-1, as Python has it
 
@@ -57,3 +61,33 @@ def test_such_a_path_is_said_so_that_it_can_be_printed() -> None:
     with pytest.raises(DataError) as caught:
         unicode_path(NAME)
     str(caught.value).encode()
+
+
+def test_a_screenshot_is_saved_in_a_folder_of_such_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / NAME).mkdir()
+    monkeypatch.chdir(tmp_path / NAME)
+    saved = save_screenshot(Path("s"), Frame(0, 1.5, np.zeros((90, 160, 3), np.uint8)), snapshot(), ())
+    assert saved.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "names", [("Lesson.mp4", "lesson.m4v"), ("caf\N{LATIN SMALL LETTER E WITH ACUTE}.mp4", "cafe\N{COMBINING ACUTE ACCENT}.webm")]
+)
+def test_recordings_whose_folders_would_be_one_on_some_disks_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UsageError, match="would both be written"):
+        named_recordings([tmp_path / name for name in names], Path("out"))
+
+
+@pytest.mark.parametrize("name", ["...mp4", "..mp4", "privacy.mp4", "Privacy.mp4"])
+def test_no_recording_takes_a_folder_that_means_something_else(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    ((_, folder),) = named_recordings([tmp_path / name], Path("out"))
+    assert folder.parent == Path("out")
+    assert folder.name.startswith("recording-")
+
+
+def test_a_name_too_long_for_a_path_is_said() -> None:
+    with pytest.raises(DataError, match="too long"):
+        named_recordings([Path("x" * 300)], Path("out"))

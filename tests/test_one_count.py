@@ -45,7 +45,7 @@ def face(label: str, yaw_deg: float, track_id: str = "k3f9") -> FaceReading:
 def stream() -> Iterator[FrameResult]:
     """Yield 4 s of one face, 2 s of two, 1 s of nobody, a gap of 9.9 s, and 2 s of a head at the limit.
 
-    By hand: 8 s present of 18.9 s (42.3 %); facing 6 + 2 of 10 s (80 %), since a head that has turned away once stays
+    By hand: 8 s present of 18.9 s (42.3%); facing 6 + 2 of 10 s (80%), since a head that has turned away once stays
     away at 30 degrees; one transition, from happy to sad.
     """
     frames = [(k, [face("happy", 0.0)]) for k in range(20)]
@@ -133,18 +133,18 @@ def test_every_view_and_file_gives_the_numbers_made_by_hand(tmp_path: Path, monk
 
     assert f"face in view {presence}% of the time" in told.terminal
     assert f"({facing}% of the time)" in told.terminal
-    assert f"face there | {presence} %" in told.window
-    assert f"{facing} %" in told.window
+    assert f"face there | {presence}%" in told.window
+    assert f"{facing}%" in told.window
     assert f"a face was in view for {presence}% of the time" in told.end
     assert f"facing the screen   {facing}%" in told.end
     assert "transitions         1, most often from happy to sad (1)" in told.end
-    assert f"could be seen {presence} % of the time" in told.page
-    assert f"turned to the screen {facing} % of the time" in told.page
-    assert f"{presence} % | present" in told.picture
-    assert f"{facing} % | facing the screen" in told.picture
+    assert f"could be seen {presence}% of the time" in told.page
+    assert f"turned to the screen {facing}% of the time" in told.page
+    assert f"{presence}% | present" in told.picture
+    assert f"{facing}% | facing the screen" in told.picture
     for text in (told.show, told.show_database):
-        assert f"a face was there for {presence} % of the time" in text
-        assert f"facing the screen   {facing} %" in text
+        assert f"a face was there for {presence}% of the time" in text
+        assert f"facing the screen   {facing}%" in text
         assert "changes             1, most often from happy to sad (1)" in text
         assert "happy      40.0%" in text
     assert told.stored.label_s == pytest.approx(seconds(happy=4.0, sad=4.0, neutral=2.0))

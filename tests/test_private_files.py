@@ -80,8 +80,8 @@ def live_and_ask(rounds: int) -> None:
     )
     run("sessions", "list", "--db", "kept/sessions.db")
     for form in ("csv", "parquet", "json", "html", "zip"):
-        run("sessions", "export", "last", "--format", form, "--out", f"exports/lesson.{form}")
-    run("privacy", "export", "--out", "exports/ada.json")
+        run("sessions", "export", "last", "--format", form, "--out", f"exports/lesson.{form}", "--overwrite")
+    run("privacy", "export", "--out", "exports/ada.json", "--overwrite")
     Path("class.csv").write_text("person,group\n" + "".join(f"{name},class\n" for name in ("Ada", *"abcdefghi")))
     hour = f"2026-11-23T{10 + rounds}"
     times = ("--from", f"{hour}:00Z", "--to", f"{hour}:45Z")

@@ -24,7 +24,7 @@ from mien.vision.bundles import bundle_path, packaged_bundle
 from mien.vision.promoted import history, promoted_file
 
 PASSED = Gate(
-    name="new faces better", passed=True, before=0.5, after=0.7, noise=0.02, sentence="accuracy 50 % before, 70 % after. Passed"
+    name="new faces better", passed=True, before=0.5, after=0.7, noise=0.02, sentence="accuracy 50% before, 70% after. Passed"
 )
 FAILED = Gate(
     name="PublicTest not worse",
@@ -32,7 +32,7 @@ FAILED = Gate(
     before=0.7,
     after=0.5,
     noise=0.02,
-    sentence="accuracy 70 % before, 50 % after. Failed",
+    sentence="accuracy 70% before, 50% after. Failed",
 )
 
 
@@ -77,7 +77,7 @@ def test_promotions_are_undone_one_by_one(tmp_path: Path) -> None:
 
 
 def test_a_candidate_that_failed_a_gate_is_not_deployed(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="70 % before, 50 % after"):
+    with pytest.raises(UsageError, match="70% before, 50% after"):
         promote_candidate(candidate(tmp_path / "a", "worse", PASSED, FAILED), tmp_path)
     assert "| PublicTest not worse |" in (tmp_path / "a" / "candidate.md").read_text()
     assert history() == []
@@ -108,7 +108,7 @@ def tamper(folder: Path, kind: str) -> None:
         ("cut", BundleError, BUNDLE_NAME),
         ("other bundle", BundleError, BUNDLE_NAME),
         ("labels", BundleError, "disgust"),
-        ("passed by hand", UsageError, "70 % before, 50 % after"),
+        ("passed by hand", UsageError, "70% before, 50% after"),
         ("stale", UsageError, "000000000000"),
         ("other form", DataError, RECORD_NAME),
     ],

@@ -107,3 +107,17 @@ def test_after_erasing_nothing_is_stored_any_more() -> None:
     unopened.update(next(frames(1)))
     assert unopened.finish("ended").session.frames == 1
     assert unopened.files == []
+
+
+def test_a_session_is_erased_in_sinks_that_failed_earlier_too() -> None:
+    class Stubborn(Notes):
+        def erase(self) -> int:
+            raise DeviceError("cannot erase x")
+
+    stored = SessionRecorder(SESSION, lambda: [Notes("full", fails_at=2), Notes("whole"), Stubborn("stubborn")])
+    for result in frames(5):
+        stored.update(result)
+    assert stored.not_erased == []
+    assert stored.erase() == 4
+    assert stored.not_erased == ["cannot erase x"]
+    assert "stubborn: the session was not erased. cannot erase x" in stored.take_notices()

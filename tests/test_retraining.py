@@ -14,13 +14,16 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 from datasets import TINY, make_dataset, no_bars, pattern, varied
+from typer.testing import CliRunner
 
 from mien import metrics
+from mien.cli import app
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError, UsageError
 from mien.files import file_hash
 from mien.lifecycle import export_model, train_model
+from mien.locks import only_writer
 from mien.retraining.candidate import BUNDLE_NAME, RECORD_NAME
 from mien.retraining.gates import PairedPredictions, evaluate_gates
 from mien.retraining.new_data import prepare_new_faces
@@ -98,6 +101,14 @@ def test_fine_tuning_improves_new_faces_and_writes_the_lineage(parent: Path, tmp
     assert "| new faces better |" in (tmp_path / "out" / "candidate.md").read_text()
     with pytest.raises(UsageError, match=str(tmp_path / "out")):
         retrain(options(parent), new_faces(), make_dataset(), tmp_path / "out", no_bars)
+
+
+def test_a_folder_takes_one_run_at_a_time(tmp_path: Path, fer_folder: Path) -> None:
+    data = [f"--data={fer_folder}", f"--new-data={fer_folder / 'train'}", f"--out={tmp_path / 'out'}"]
+    with only_writer(tmp_path / "out"):
+        answer = CliRunner().invoke(app, ["retrain", *data])
+    assert isinstance(answer.exception, UsageError)
+    assert "another process" in str(answer.exception)
 
 
 def test_a_candidate_without_a_gain_fails_its_gate(parent: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from kept_sessions import kept
 from test_cli import mien
 
 from mien.errors import DataError, DeviceError, UsageError
+from mien.messaging.outbox import Outbox
+from mien.messaging.sinks import drop_messages, outbox_file
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.privacy.deployment import declare, deployment_text
@@ -23,7 +25,8 @@ from mien.privacy.policy import decide
 from mien.sessions.append_file import AppendFile
 from mien.sessions.archive import Archive
 from mien.sessions.database import Database
-from mien.sessions.erasure import erase_rows
+from mien.sessions.database_url import database_url
+from mien.sessions.erasure import erase_folder, erase_rows
 from mien.sessions.folder import mark_session
 from mien.sessions.rights import Rights
 
@@ -342,3 +345,50 @@ def test_user_errors_are_one_line(arguments: tuple[str, ...], named: str, tmp_pa
     assert answer.stderr.startswith("error: ")
     assert answer.stderr.count("\n") == 1
     assert named in answer.stderr
+
+
+def test_no_path_that_leads_up_makes_other_sessions_erasable(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_session(root, "2026-03-04_09-30-00-k3f9")
+    (root / "summary.json").write_text("{}")  # of a run whose folder was the sessions folder itself
+    erase_folder(Path("results/sessions/x/.."))
+    erase_folder(Path("results/sessions/.."))
+    assert (root / "2026-03-04_09-30-00-k3f9" / "observations.csv").is_file()
+
+
+def test_an_earlier_session_that_is_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:
+    other = make_session(tmp_path / "elsewhere", "other")
+    folder = make_session(tmp_path / "out", "lesson")
+    (folder / "earlier-1").symlink_to(other)
+    erase_folder(folder)
+    assert (other / "observations.csv").is_file()
+
+
+def test_erasing_a_session_drops_its_queued_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    queue = outbox_file()
+    root = tmp_path / "sessions"
+    names = [f"2026-03-04_09-30-0{k}-k3f9" for k in range(2)]
+    for name in names:
+        make_session(root, name)
+        with closing(Outbox(queue, f"webhook {name}", session=name)) as outbox:
+            for k in range(3):
+                outbox.put(f"{name}-{k}", f"secret of {name}")
+            outbox.refused(outbox.take(1)[0], "no")
+            outbox.sent(outbox.take(1)[0])
+    archive = Archive(root, drop_messages=drop_messages)
+    erased = archive.erase([archive.find(names[0])])
+    assert erased.files == 4 + 2  # files, and messages that are waiting or were refused
+    left = b"".join(path.read_bytes() for path in queue.parent.glob("outbox.db*"))
+    assert f"secret of {names[0]}".encode() not in left
+    assert f"secret of {names[1]}".encode() in left
+
+
+def test_a_name_too_long_for_a_path_is_no_session(root: Path) -> None:
+    with pytest.raises(DataError, match="no session"):
+        Archive(root).find("x" * 300)
+
+
+def test_a_database_path_that_would_be_cut_is_refused() -> None:
+    with pytest.raises(UsageError, match="Rename the file"):
+        database_url("what?.db")

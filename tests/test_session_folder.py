@@ -8,17 +8,22 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+from factories import released
 from kept_sessions import kept
 from writing import SESSION, frames, kill, recorder, rows
 
-from mien.errors import DataError, DeviceError
+from mien.errors import DataError, DeviceError, UsageError
+from mien.privacy.policy import decide
 from mien.sessions.append_file import end_of_last_line
 from mien.sessions.archive import Archive
 from mien.sessions.document import read_summary, summary_document
 from mien.sessions.events import EventsFile, read_events
+from mien.sessions.folder import mark_session, write_facts
+from mien.sessions.layout import check_folder
 from mien.sessions.observations import COLUMNS
 from mien.sessions.records import EventRecord, KeptSession
 from mien.sessions.recovery import load_folder, recover
+from mien.summaries.page import summary_page
 from mien.summaries.views import write_views
 
 
@@ -156,3 +161,68 @@ def test_the_end_of_the_last_line_is_found_in_long_files(tmp_path: Path) -> None
 
 def test_a_single_picture_has_no_rate() -> None:
     assert summary_document(KeptSession(replace(SESSION, frames=1)))["fps"] == 0.0
+
+
+def test_a_folder_that_failed_is_erased_when_consent_is_withdrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = recorder(tmp_path / "s")
+    for k, result in enumerate(frames(20)):
+        if k == 10:
+            monkeypatch.setattr("mien.sessions.folder.ObservationsFile.update", disk_is_full)
+        running.update(result)
+    assert [failure.erasing for failure in running.failures] == [False]
+    assert running.erase() == 2
+    assert not (tmp_path / "s").exists()
+
+
+def disk_is_full(*_: object) -> None:
+    raise DeviceError("the disk is full")
+
+
+def test_a_recovered_session_counts_the_time_without_a_face_as_absence(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    running = recorder(folder)
+    for result in frames(100):
+        running.update(result if result.index < 25 else released(result.index, result.t_s, [], 1 / 25))
+    before = running.kept()
+    kill(running)
+    write_facts(folder, before)
+    found = recover(folder, write_views)
+    assert found.session.duration_s == pytest.approx(before.session.duration_s)
+    assert before.session.presence_share == pytest.approx(0.25)
+    assert found.session.presence_share == pytest.approx(0.25)
+    assert sum(row.empty_s for row in found.intervals) == pytest.approx(sum(row.empty_s for row in before.intervals))
+
+
+def test_a_folder_named_after_another_age_hides_no_session(tmp_path: Path) -> None:
+    for name in ("3026-03-04_09-30-00-abcd", "0001-01-01_00-00-00-abcd", "2026-03-04_09-30-00-k3f9"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "events.jsonl").write_text("")
+    assert len(Archive(tmp_path).sessions()) == 3
+
+
+def test_a_folder_takes_no_session_of_another_participant(tmp_path: Path) -> None:
+    folder = tmp_path / "lesson"
+    folder.mkdir()
+    check_folder(folder, "ada")
+    mark_session(folder, decide(), "ada")
+    check_folder(folder, "ada")
+    for person in ("", "ben"):
+        with pytest.raises(UsageError, match="another participant"):
+            check_folder(folder, person)
+    with pytest.raises(UsageError, match="consent ledger"):
+        check_folder(tmp_path / "privacy", "")
+
+
+@pytest.mark.parametrize(("name", "value"), [("from_s", 10.0), ("to_s", 1e15)])
+def test_a_summary_with_an_impossible_time_slice_is_refused(name: str, value: float, tmp_path: Path) -> None:
+    document = summary_document(kept(state="ended"))
+    document["timeline"][0][name] = value
+    (tmp_path / "summary.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="a time slice"):
+        read_summary(tmp_path / "summary.json")
+
+
+def test_a_rule_of_an_older_summary_may_lack_a_time() -> None:
+    rule = {"kind": "observable", "text": "Away.", "holds_s": 0.0, "no_evidence_s": 0.0, "times": 0, "confidence_highest": None}
+    more = {"states": {"rules": {"away": rule}}}
+    assert "Away." in summary_page(replace(kept(), more=more))

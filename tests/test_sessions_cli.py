@@ -92,7 +92,7 @@ def test_showing_a_session_that_was_killed_puts_it_together(mien: Any, folders: 
     code, out, _ = mien("show", IDS[1])
     assert code == 0
     assert "recovered" in out
-    assert "frames with a face  75 (100 %)" in out
+    assert "frames with a face  75 (100%)" in out
     assert "happy     100.0%" in out
     assert (folders[1] / "summary.html").is_file()
     document = json.loads(mien("show", IDS[1][:14], "--json")[1])
@@ -132,6 +132,13 @@ def test_every_form_holds_the_session(mien: Any, folders: list[Path], tmp_path: 
             )
         }
     assert mien("export", IDS[0])[1] == f"written: {IDS[0]}.zip\n"
+    Path(f"{IDS[0]}.zip").write_text("somebody's own")
+    code, _, err = mien("export", IDS[0])
+    assert code == 2
+    assert "--overwrite" in err
+    assert Path(f"{IDS[0]}.zip").read_text() == "somebody's own"
+    assert mien("export", IDS[0], "--overwrite")[0] == 0
+    assert zipfile.is_zipfile(f"{IDS[0]}.zip")
     code, _, err = mien("export", IDS[0], "--format", "xls")
     assert (code, err.count("\n")) == (2, 1)
     assert all(word in err for word in ("'xls'", "csv", "parquet", "json", "html", "zip"))
@@ -156,7 +163,7 @@ def test_the_database_is_listed_shown_and_written_out(mien: Any, database_url: s
     assert code == 0
     assert "frames              300 processed, 20 dropped" in out
     assert "changes             5, most often from happy to sad (3)" in out
-    assert "facing the screen   89 % of face time" in out
+    assert "facing the screen   89% of face time" in out
     for form in ("csv", "parquet", "json", "html", "zip"):
         assert mien("export", "last", "--format", form, "--out", f"x.{form}", *db)[0] == 0
     with (tmp_path / "x.csv").open(newline="") as handle:

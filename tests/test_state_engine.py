@@ -46,8 +46,8 @@ def test_results_do_not_depend_on_the_frame_rate(fps: float) -> None:
     feed(engine, stream(5, [face(label="sad")], fps=fps))
     feed(engine, stream(20, [face(label="happy", yaw=60)], 5, fps=fps))
     facts = engine.facts()["rules"]
-    assert facts["away"]["holds_s"] == pytest.approx(25 - 12, abs=1)  # away for 70 % of the window at 12 s
-    assert facts["gloom"]["holds_s"] == pytest.approx(11 - 4, abs=1)  # from 4 s of sad to 40 % of the window at 11 s
+    assert facts["away"]["holds_s"] == pytest.approx(25 - 12, abs=1)  # away for 70% of the window at 12 s
+    assert facts["gloom"]["holds_s"] == pytest.approx(11 - 4, abs=1)  # from 4 s of sad to 40% of the window at 11 s
     assert facts["gloom"]["times"] == 1
 
 

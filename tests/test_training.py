@@ -228,6 +228,12 @@ def test_temperature_undoes_overconfidence() -> None:
 def test_settings_and_devices_are_checked() -> None:
     with pytest.raises(UsageError, match="epochs"):
         TrainSettings(epochs=0)
+    for change in ({"erase_size": (0.1,)}, {"erase_size": (0.5, 1.2)}, {"scale": 1.0}, {"cutmix": 7.0}, {"brightness": -1.0}):
+        with pytest.raises(UsageError, match=f"augment.{next(iter(change))} is "):
+            TrainSettings(augment=AugmentSettings(**change))
+    for name, value in (("seed", -1), ("seed", 20261201123456), ("weight_decay", -1.0)):
+        with pytest.raises(UsageError, match=f"{name} is "):
+            TrainSettings(**{name: value})
     with pytest.raises(UsageError, match="'tpu'"):
         pick_device("tpu")
     if not torch.cuda.is_available():

@@ -111,7 +111,7 @@ def test_decisions_about_training_ignore_test_labels_and_name_their_rules(seed: 
     exact[20:] = np.where(random.random(20) < 0.5, random.integers(0, 20, 20), exact[20:])
     copies = copies_of(exact.tolist(), *[tuple(sorted(random.choice(20, 2, replace=False).tolist())) for _ in range(5)])
     faults = no_faults(n, blank=random.choice(n, 3).tolist(), no_face=random.choice(n, 8).tolist())
-    votes = Votes(random.integers(0, 6, (n, 10)).astype(np.float32) ** 2)
+    votes = Votes(random.integers(0, 6, (n, 10)).astype(np.float32) ** 2, np.zeros(n, np.bool_))
     label_audit = label_audit_of(dataset, random.uniform(0.5, 1, n).tolist(), random.choice(n, 15).tolist())
     ours = decide(dataset, copies, faults, label_audit, votes)
     theirs = decide(relabelled_tests(dataset, seed), copies, faults, label_audit, votes)

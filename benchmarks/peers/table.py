@@ -111,7 +111,7 @@ def _legend(document: dict[str, Any]) -> str:
     truths = {"people": "agreement with people", "fer2013": "FER2013 labels"}
     return (
         f"{race['split']}, {images}; truth: "
-        f"{truths[race.get('truth', 'fer2013')]}; 95 % intervals; times and "
+        f"{truths[race.get('truth', 'fer2013')]}; 95% intervals; times and "
         "sizes are followed by their ratio to Mien's. "
         f"{document['machine']['cpu']}, {document['machine']['cores_used']} cores, {race['date']}."
     )

@@ -113,7 +113,7 @@ def krippendorff_alpha(counts: NDArray[np.int64]) -> float:
 def summarise(annotations: Annotations, seed: int = 0) -> dict[str, Any]:
     """Return the agreement of all annotators and of each pair as a JSON-compatible dict; undefined numbers are None.
 
-    ``krippendorff_ci`` is a 95 % percentile bootstrap interval over images.
+    ``krippendorff_ci`` is a 95% percentile bootstrap interval over images.
     """
     counts = label_counts(annotations.labels)
     shared = counts[counts.sum(1) >= 2]

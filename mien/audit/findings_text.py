@@ -59,13 +59,13 @@ def findings_text(facts: dict[str, Any]) -> str:
         f"{exact['conflicting_label_groups']} with conflicting labels",
     ]
     lines.append(f"  across splits:  {_across(exact['cross_split'])}")
-    claim = f" (published descriptions: {100 * claims['near_duplicate_share']:.0f} %)" if claims else ""
+    claim = f" (published descriptions: {100 * claims['near_duplicate_share']:.0f}%)" if claims else ""
     lines.append(
         f"Near duplicates:  {near['pairs']:,} pairs; {near['beyond_exact']['redundant']:,} more redundant images, "
         f"{near['beyond_exact']['share']:.1%}{claim}"
     )
     lines.append(f"  across splits:  {_across(near['cross_split'])} (including exact copies)")
-    claim = f" (published descriptions: {100 * claims['low_quality_share']:.0f} %)" if claims else ""
+    claim = f" (published descriptions: {100 * claims['low_quality_share']:.0f}%)" if claims else ""
     lines.append(f"Low quality:      {quality['low_quality']['images']:,} images, {quality['low_quality']['share']:.1%}{claim}")
     shown = [f"{name} {check['images']:,}" for name, check in quality["checks"].items() if check["images"]]
     for start in range(0, len(shown), 6):

@@ -68,7 +68,7 @@ class NearPairs:
 def find_near_duplicates(
     images: NDArray[np.uint8], progress: Callable[[int, int], None] = lambda done, total: None, share: float = 1.0
 ) -> NearPairs:
-    """Return the near-duplicate pairs among (N, 48, 48) uint8 images; beyond ``EXACT_UP_TO`` images, 99 % of them or more.
+    """Return the near-duplicate pairs among (N, 48, 48) uint8 images; beyond ``EXACT_UP_TO`` images, 99% of them or more.
 
     Exact copies should be removed first: they multiply the pairs.
 

@@ -132,5 +132,5 @@ def sample_size(count: int) -> int:
 
 
 def _list_count(count: int) -> int:
-    """Return the number of lists that makes choosing lists as dear as searching them."""
+    """Return the number of lists that makes choosing lists as expensive as searching them."""
     return round(math.sqrt(PROBES * count))

@@ -39,7 +39,7 @@ def compare(
     """Compare two models on the same images.
 
     For each truth (human votes with --votes, FER2013's labels, or your own labels): difference
-    of accuracies with a 95 % interval (paired bootstrap), McNemar's exact test, and the images
+    of accuracies with a 95% interval (paired bootstrap), McNemar's exact test, and the images
     that only one model gets right. Choose on PublicTest; a comparison on PrivateTest logs both
     scorings in private_test_log.csv.
 

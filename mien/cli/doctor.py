@@ -39,13 +39,14 @@ def doctor(
         print(f"[{'x' if ready else ' '}] {what:<12} {detail}")
 
     failed: MienError | None = None
+    unusable = DataError("the model or the detector cannot be used; the lines above say why")
     warnings: list[str] = []
     try:
         wish = model or default_bundle()
         said, *warnings = model_lines(wish, bundle_path(wish))
         line(True, "model", said.removeprefix("model "))
     except DataError as error:
-        failed = error
+        failed = unusable
         line(False, "model", str(error))
     try:
         detector = find_yunet() or (fetch_yunet() if fetch else None)
@@ -56,7 +57,7 @@ def doctor(
         failed = DeviceError(f"YuNet was not downloaded. Put {YUNET_NAME} into a folder and set MIEN_MODELS to that folder")
         line(True, "detector", f"mien-detect, in the package (YuNet could not be downloaded: {reason})")
     except DataError as error:
-        failed = error
+        failed = unusable
         line(False, "detector", str(error))
     try:
         camera, _ = open_source("0")

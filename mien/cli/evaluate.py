@@ -43,7 +43,7 @@ def evaluate(
         bool,
         typer.Option("--robustness", help="Score twelve corruptions at five severities (minutes).", rich_help_panel="Analyses"),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Random seed of the corruptions.", rich_help_panel="Analyses")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the corruptions.", rich_help_panel="Analyses")] = 0,
     json_line: JsonLine = False,
     open_page: OpenPage = False,
 ) -> None:

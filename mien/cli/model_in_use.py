@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 WARN_BELOW: Final = 0.6
-"""Accuracy on PublicTest, of the first head, below which a model is warned of."""
+"""Accuracy on PublicTest, of the first head, below which a warning is printed."""
 
 
 def chosen_model(model: str | None) -> str:
@@ -39,7 +39,7 @@ def model_lines(model: str, bundle: Path) -> list[str]:
 
     found = accuracies(bundle)
     said = ", ".join(f"{TRUTHS[truth]} {accuracy:.1%}" for truth, accuracy in found.items())
-    line = f"model {model}: " + (f"{said} on PublicTest" if said else "no accuracy is known of it")
+    line = f"model {model}: " + (f"{said} on PublicTest" if said else "its accuracy is not known")
     if model not in bundle_names():
         line += f". For the packaged model: --model {DEFAULT_BUNDLE}"
     lines = [line]

@@ -53,7 +53,7 @@ def make(
     split: Annotated[str, typer.Option(help="Split to use; not one the model was trained on.")] = "PublicTest",
     out: Annotated[Path | None, typer.Option(help="File to write.", show_default="NAME.reference.npz beside the bundle")] = None,
     suite_faces: Annotated[int, typer.Option(min=0, help="Faces to corrupt for the accuracy estimator; 0: no estimator.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
 ) -> None:
     """Make a bundle's drift reference from faces it was not trained on.
 

@@ -33,9 +33,9 @@ def parse_time(option: str, text: str, now: datetime) -> datetime:
         return now - timedelta(hours=int(span[1]) * _HOURS[span[2]])
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return moment if moment.tzinfo is not None or now.tzinfo is None else moment.astimezone()
+    except (ValueError, OverflowError):
         raise UsageError(f"{option} is {text!r}; use hours, days or weeks ago (12h, 7d, 2w) or a date (2026-03-01)") from None
-    return moment if moment.tzinfo is not None or now.tzinfo is None else moment.astimezone()
 
 
 def watch_sessions(

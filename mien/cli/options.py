@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from mien.sessions.layout import SESSIONS
 
 if TYPE_CHECKING:
     from mien.privacy.policy import Policy
+    from mien.sessions.archive import Archive
 
 # as text: importing these defaults would load OpenCV and ONNX Runtime for --help
 DATA_DEFAULT = Path("data/fer2013")
@@ -77,6 +79,7 @@ Db = Annotated[
         show_default="$MIEN_DB or your data folder",
     ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
 OpenPage = Annotated[bool, typer.Option("--open", help="Open the report in a browser.")]
 JsonLine = Annotated[
     bool,
@@ -117,6 +120,15 @@ def whose_labels(value: str) -> bool | None:
     if value not in answers:
         raise UsageError(f"--labels is {value!r}; use {', '.join(answers)}")
     return answers[value]
+
+
+def archive_in(folder: Path, db: str) -> AbstractContextManager[Archive]:
+    """Return the archive of a sessions folder, with database and message queue; the default one has analyses as well."""
+    from mien.messaging.sinks import drop_messages
+    from mien.sessions.archive import open_archive
+    from mien.sessions.layout import ANALYSES
+
+    return open_archive(folder, db, [ANALYSES] if folder == SESSIONS_DEFAULT else [], drop_messages)
 
 
 def policy_for(declaration: Path | None, needed: bool = False) -> Policy:

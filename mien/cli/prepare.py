@@ -21,7 +21,7 @@ def prepare(
     votes: VotesOption = None,
     classes: Classes = None,
     validation: Validation = None,
-    seed: Annotated[int, typer.Option(help="Random seed of --validation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of --validation.")] = 0,
     label_model: Annotated[
         str, typer.Option(help="Find label errors with: ridge (seconds), network (an hour; extra train), none.")
     ] = "ridge",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.help import Group, HelpCommand
-from mien.cli.options import SESSIONS_DEFAULT, Db, Declaration, SessionsFolder, policy_for
+from mien.cli.options import SESSIONS_DEFAULT, Db, Declaration, Overwrite, SessionsFolder, archive_in, policy_for
 from mien.cli.privacy_log import log
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def consent(
 @privacy.command("export", cls=HelpCommand)
 def export(
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    overwrite: Overwrite = False,
     names: Names = None,
     person: Person = "",
     sessions: SessionsFolder = SESSIONS_DEFAULT,
@@ -117,8 +118,9 @@ def export(
     Example:
       mien privacy export --person learner-17 --out learner-17.json
     """
-    from mien.files import write_json
+    from mien.files import refuse_existing, write_json
 
+    refuse_existing(out, overwrite)
     with _rights(sessions, db) as rights:
         document = rights.export(names or (), person)
     write_json(out, document, private=True)
@@ -188,11 +190,9 @@ def retention(
 @contextmanager
 def _rights(folder: Path, db: str) -> Iterator[Rights]:
     """Yield the rights over a sessions folder, analysed recordings, and the user's database if there is one."""
-    from mien.sessions.archive import open_archive
-    from mien.sessions.layout import ANALYSES
     from mien.sessions.rights import Rights
 
-    with open_archive(folder, db, [ANALYSES] if folder == SESSIONS_DEFAULT else []) as archive:
+    with archive_in(folder, db) as archive:
         yield Rights(archive)
 
 
@@ -204,7 +204,14 @@ def _notice(declaration: Path | None) -> Notice:
 
 def _days(option: int | None, declaration: Path | None) -> int:
     """Return the retention period in days: the option, else the declared one."""
-    return option if option is not None else policy_for(declaration).deployment.retention_days
+    from mien.errors import UsageError
+    from mien.privacy.deployment import MAX_RETENTION_DAYS
+
+    if option is None:
+        return policy_for(declaration).deployment.retention_days
+    if not 0 <= option <= MAX_RETENTION_DAYS:
+        raise UsageError(f"--retention-days is {option}; use 0 to {MAX_RETENTION_DAYS}")
+    return option
 
 
 def _count(number: int, thing: str) -> str:

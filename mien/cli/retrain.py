@@ -34,7 +34,7 @@ def retrain(
     epochs: Annotated[
         int | None, typer.Option(help="Number of epochs.", show_default="the recipe's", rich_help_panel="Training")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed.", rich_help_panel="Training")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.", rich_help_panel="Training")] = 0,
     json_line: JsonLine = False,
     open_page: OpenPage = False,
 ) -> None:
@@ -53,6 +53,7 @@ def retrain(
     from mien.cli.progress import progress_bar
     from mien.cli.reading import read_faces, table_for
     from mien.documents import load_json
+    from mien.locks import only_writer
     from mien.privacy.level import Level
     from mien.retraining.candidate import PAGE_NAME, RECORD_NAME
     from mien.retraining.retrain import RetrainOptions
@@ -78,7 +79,8 @@ def retrain(
     )
     old = read_faces(data, table_for(data, classes))
     new = read_faces(new_data, classes, heading="reading new faces")
-    candidate = run(options, new, old, out, progress_bar)
+    with only_writer(out):
+        candidate = run(options, new, old, out, progress_bar)
     record = load_json(out / RECORD_NAME)
     for gate in record["gates"]:
         print(f"{'passed    ' if gate['passed'] else 'FAILED    '}  {gate['sentence'].rsplit('. ', 1)[0]}")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.help import Group, HelpCommand
-from mien.cli.options import SESSIONS_DEFAULT, Db, Json, SessionsFolder
+from mien.cli.options import SESSIONS_DEFAULT, Db, Json, Overwrite, SessionsFolder, archive_in
 from mien.cli.sessions_groups import groups
 from mien.visible import visible
 
 if TYPE_CHECKING:
-    from mien.sessions.archive import Archive, StoredSession
+    from mien.sessions.archive import StoredSession
 
 sessions = typer.Typer(
     name="sessions",
@@ -50,7 +49,7 @@ def list_sessions(
 
     if folder != SESSIONS_DEFAULT and not folder.is_dir() and not db:
         raise DataError(f"no folder {folder}")
-    with _archive(folder, db) as archive:
+    with archive_in(folder, db) as archive:
         found = archive.sessions()
     if as_json:
         print(json.dumps([_row(item) for item in found], indent=2))
@@ -82,7 +81,7 @@ def show(name: Name, folder: SessionsFolder = SESSIONS_DEFAULT, db: Db = "", as_
     from mien.summaries.text import session_text
     from mien.summaries.views import write_views
 
-    with _archive(folder, db) as archive:
+    with archive_in(folder, db) as archive:
         found = archive.find(name)
         kept = archive.load(found, write_views)
     if as_json:
@@ -101,6 +100,7 @@ def export(
         str, typer.Option("--format", help="csv or parquet (readings), json or html (summary), zip (all files).")
     ] = "zip",
     out: Annotated[Path | None, typer.Option(help="File to write.", show_default="NAME.FORMAT")] = None,
+    overwrite: Overwrite = False,
     folder: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
@@ -112,16 +112,18 @@ def export(
       mien sessions export last --format html --out lesson.html
     """
     from mien.errors import UsageError
+    from mien.files import refuse_existing
     from mien.summaries.export import FORMS, export_session
     from mien.summaries.views import write_views
 
     if form not in FORMS:
         raise UsageError(f"--format is {form!r}; use {', '.join(FORMS)}")
-    with _archive(folder, db) as archive:
+    with archive_in(folder, db) as archive:
         found = archive.find(name)
+        target = out or Path(f"{found.record.session_id}.{form}")
+        refuse_existing(target, overwrite)
         kept = archive.load(found, write_views)
         archive.log.record("exported", sessions=1)
-    target = out or Path(f"{kept.session.session_id}.{form}")
     export_session(kept, found.folder, form, target)
     print(f"written: {target}")
 
@@ -143,7 +145,7 @@ def delete(
     from mien.errors import UsageError
     from mien.sessions.erasure import foreign_files, is_made_for_session
 
-    with _archive(folder, db) as archive:
+    with archive_in(folder, db) as archive:
         found = {item.record.session_id: item for item in map(archive.find, names)}
         for item in found.values():
             print(_line(item))
@@ -164,14 +166,6 @@ def delete(
 
 
 sessions.command("groups", cls=HelpCommand)(groups)
-
-
-def _archive(folder: Path, db: str) -> AbstractContextManager[Archive]:
-    """Return the archive of a folder; that of the usual sessions folder has the analysed recordings as well."""
-    from mien.sessions.archive import open_archive
-    from mien.sessions.layout import ANALYSES
-
-    return open_archive(folder, db, [ANALYSES] if folder == SESSIONS_DEFAULT else [])
 
 
 def _write_index(target: Path, found: Sequence[StoredSession]) -> Path:

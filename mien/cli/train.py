@@ -99,9 +99,11 @@ def train(
             dataset, split_file = _with_held_out(dataset, validation, settings.seed, split_file, out, first)
         task = bar.add_task("starting", total=None)
 
-        def on_start(device_name: str, images: int, steps_done: int) -> None:
+        def on_start(device_name: str, images: int, left_out: int, steps_done: int) -> None:
             print(f"recipe {recipe}: {description}")
             print(f"training on {device_name}: {images:,} images, {settings.epochs} epochs")
+            if left_out:
+                print(f"left out: {left_out:,} Training images without votes in {votes}")
             if votes is None:
                 print("without --votes the network learns FER2013's labels only, not what people see")
             if steps_done:
@@ -155,7 +157,7 @@ def train(
     for truth, numbers in card.metrics["PublicTest"]["truths"].items():
         low, high = numbers["accuracy_ci"]
         print(
-            f"{out / BUNDLE_FILE}, PublicTest, {TRUTHS[truth]}: {numbers['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})"
+            f"{out / BUNDLE_FILE}, PublicTest, {TRUTHS[truth]}: {numbers['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})"
         )
     print(_next_step(out / BUNDLE_FILE))
 

@@ -69,7 +69,7 @@ def kind_of(path: Path) -> Kind:
             head = handle.read(512)
         for magic, what in _FOREIGN.items():
             if head.startswith(magic):
-                raise DataError(f"{path} is {what}, which is not read. Unpack it and name the folder with --data")
+                raise DataError(f"{path} is {what}, which is not supported. Unpack it and pass the folder with --data")
         if head.startswith(b"PK\x03\x04") or zipfile.is_zipfile(path):
             return Kind.ZIP
         if head[257:262] == b"ustar":

@@ -14,13 +14,22 @@ from mien.data.dataset import FaceDataset
 FER2013_HASH: Final = "e71e8999b38d4126427ff71691b1842d872e69b6982c4dbb79102f2a0343cdc0"
 """Content hash of all 35,887 images as distributed by Kaggle."""
 
-_NAME: Final = re.compile(r"(?:Training|PublicTest|PrivateTest)_\d+\.\w+$|\.csv:\d+$")
+_NAME: Final = re.compile(r"(?:Training|PublicTest|PrivateTest)_\d+\.\w+$|(?:fer2013|icml_face_data)\.csv[^/]*:\d+$")
 """Pattern of image names in Kaggle's folders and in the original CSV."""
+
+
+def is_fer2013_name(name: str) -> bool:
+    """Return whether an image is named as in Kaggle's folders of FER2013 or in the original CSV.
+
+    >>> [is_fer2013_name(name) for name in ("train/sad/Training_3908.jpg", "fer2013.csv:2", "mine.csv:2", "sad/photo.jpg")]
+    [True, True, False, False]
+    """
+    return _NAME.search(name) is not None
 
 
 def has_fer2013_labels(dataset: FaceDataset) -> bool:
     """Return whether the labels of ``dataset`` are FER2013's, by the names of most images or by the content hash."""
-    named = sum(bool(_NAME.search(name)) for name in dataset.names)
+    named = sum(map(is_fer2013_name, dataset.names))
     return named > len(dataset) / 2 or dataset.content_hash() == FER2013_HASH
 
 
@@ -45,7 +54,7 @@ FER2013_ANSWERS: Final[dict[str, str]] = {
     ),
     "consent": "No.",
     "preprocessing": (
-        "Labels come from the search terms, checked by hand (Goodfellow et al. 2013). People agree with them in 65 ± 5 % "
+        "Labels come from the search terms, checked by hand (Goodfellow et al. 2013). People agree with them in 65 ± 5% "
         "of cases (same source). FER+ asked ten people about each image (Barsoum et al. 2016)."
     ),
     "uses": (

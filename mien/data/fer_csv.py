@@ -43,7 +43,7 @@ def read_csv(path: Path, progress: Progress | None = None) -> ReadResult:
         progress: called now and then with (bytes read, bytes in all).
 
     Raises:
-        DataError: the file is no such CSV, or more than 1 % of its rows are broken.
+        DataError: the file is no such CSV, or more than 1% of its rows are broken.
     """
     refuse_large(path, _MAX_BYTES, "the data set")
     try:

@@ -81,7 +81,7 @@ def read_tree(
 
     Raises:
         DataError: the folders are not as they should be (see ``list_images``), no image can
-            be read, or more than 1 % cannot; five may be broken in any set of one's own.
+            be read, or more than 1% cannot; five may be broken in any set of one's own.
     """
     listing = list_images(tree, where, classes)
     names = tuple(name for name, _, _ in listing.images)

@@ -182,8 +182,8 @@ def _find_homes(tree: Tree, where: str, names: _Names) -> tuple[str, dict[str, s
         if packed and not any(map(is_image, tree.files)):
             archives = ", ".join(packed[:4]) + (" and more" if len(packed) > 4 else "")
             raise DataError(
-                f"{where} holds {archives}, which is not looked into. Unpack it, and name with --data the folder, archive or CSV "
-                "that holds the images"
+                f"{where} contains {archives}, which is not searched. Unpack it, and pass the folder, archive or CSV that "
+                "contains the images with --data"
             )
         raise DataError(
             f"{where}: no folder 'train' in it, and no class folder; it holds {held}{closed}. "

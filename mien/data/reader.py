@@ -38,7 +38,7 @@ def find_data(path: Path) -> Path:
     raise DataError(
         f"no FER2013 at {path}. Download it from https://www.kaggle.com/datasets/msambare/fer2013 and put it at "
         f"{DEFAULT_DATA}.zip (as downloaded), or unpacked at {DEFAULT_DATA}/train and {DEFAULT_DATA}/test; "
-        "or name its place with --data, which also takes a folder or zip of your own faces"
+        "or pass its path with --data, which also accepts a folder or zip of your own faces"
     )
 
 

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from mien.errors import DataError
 
 MAX_ENTRY_BYTES: Final = 64 * 1024 * 1024
-_LINK: Final = "is a link, and links to folders are not followed. Replace it by the folder itself"
+_LINK: Final = "is a link, and links to folders are not followed. Replace it with the folder itself"
 _NOT_A_ZIP: Final = (
     "{path} is not a complete zip archive ({error}). The download may be incomplete: download it again. "
     "A data set is a folder, a zip of it, or FER2013's CSV"
@@ -114,6 +114,8 @@ class ZipTree:
         self.barred: dict[str, str] = {}
         for info in self._archive.infolist():
             name = _entry_name(info)
+            if name in ("", "."):  # some tools store the folder itself, as "./"
+                continue
             parts = name.split("/")
             if parts[0] == "" or ".." in parts or (len(parts[0]) == 2 and parts[0][1] == ":"):
                 raise DataError(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.fer2013 import is_fer2013_name
 from mien.data.tables import read_rows, short_name
 from mien.emotions import EMOTIONS, canonical_name
 from mien.errors import DataError
@@ -32,9 +33,11 @@ class Votes:
     Attributes:
         counts: (N, 10) float32: votes for each of ``EMOTIONS``, then ``OTHER_ANSWERS``; zeros
             if the file has no votes for the image.
+        unnamed: (N,) bool: an image of FER2013 that FER+ does not name. FER+ marks images without a face so.
     """
 
     counts: NDArray[np.float32]
+    unnamed: NDArray[np.bool_]
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -66,8 +69,8 @@ class Votes:
 
     @property
     def not_a_face(self) -> NDArray[np.bool_]:
-        """(N,) bool: at least five votes for "not a face", or without a name in FER+, which marks the worst images so."""
-        return (self.counts[:, -1] >= NOT_A_FACE_VOTES) | ~self.known
+        """(N,) bool: at least five votes for "not a face", or an image of FER2013 that FER+ does not name."""
+        return (self.counts[:, -1] >= NOT_A_FACE_VOTES) | self.unnamed
 
 
 def read_votes(path: Path, dataset: FaceDataset) -> Votes:
@@ -119,7 +122,9 @@ def _by_name(path: Path, names: list[str], counts: NDArray[np.float32], dataset:
             f"the votes {path} name images such as {names[0]!r}, the data set has {dataset.names[0]!r}: "
             f"only {(found >= 0).sum()} of {len(dataset)} match. Use the votes of this data set"
         )
-    return Votes(np.where(found[:, None] >= 0, counts[found], 0).astype(np.float32))
+    matched = np.where(found[:, None] >= 0, counts[found], 0).astype(np.float32)
+    of_fer2013 = np.array([is_fer2013_name(name) for name in dataset.names], np.bool_)
+    return Votes(matched, (matched.sum(1) == 0) & of_fer2013)
 
 
 def _by_order(path: Path, usages: list[str | None], counts: NDArray[np.float32], dataset: FaceDataset) -> Votes:
@@ -141,4 +146,4 @@ def _by_order(path: Path, usages: list[str | None], counts: NDArray[np.float32],
             f"the votes {path} are not in the order of this CSV: line {wrong[0]} is {usages[wrong[0] - 2]!r} there and "
             f"another split here ({len(wrong)} such lines)"
         )
-    return Votes(counts[lines])
+    return Votes(counts[lines], counts[lines].sum(1) == 0)

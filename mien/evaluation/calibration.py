@@ -25,7 +25,7 @@ MIN_PREDICTIONS: Final = 30
 def reliability_bins(probabilities: NDArray[np.floating], labels: NDArray[np.int64], bins: int = BINS) -> list[dict[str, Any]]:
     """Return the points of a reliability diagram, lowest confidence first, for the equal-mass bins of the calibration error.
 
-    Each point has ``n``, mean ``confidence``, ``accuracy`` and its 95 % Wilson interval ``low`` and ``high``.
+    Each point has ``n``, mean ``confidence``, ``accuracy`` and its 95% Wilson interval ``low`` and ``high``.
     """
     confidence, correct = _confidence_and_correct(probabilities, labels)
     points = []

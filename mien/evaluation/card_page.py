@@ -16,8 +16,8 @@ LIMITS: Final = (
     "FER2013 consists of photographs from web searches, many of them posed. Webcam images, children, occluded faces and "
     "profile views are rarer there than in use.",
     "FER2013 says nothing about age, sex or skin colour, so fairness across them has not been measured.",
-    "Labels are noisy: people agree with them in 65 ± 5 % of cases (Goodfellow et al. 2013), so some errors are label errors.",
-    "`disgust` has 1.5 % of the training images and is the least reliable; `fear`, `sad` and `neutral` are confused most often.",
+    "Labels are noisy: people agree with them in 65 ± 5% of cases (Goodfellow et al. 2013), so some errors are label errors.",
+    "`disgust` has 1.5% of the training images and is the least reliable; `fear`, `sad` and `neutral` are confused most often.",
 )
 
 _SETTINGS_SHOWN: Final = (
@@ -97,7 +97,7 @@ def _results(split: str, numbers: Mapping[str, Any] | None) -> list[str]:
     for truth, found in results_by_truth(numbers).items():
         head = HEADS_IN_WORDS[found.get("head", FER2013)]
         lines += [f"### {heading_of(truth)}, {split}", "", f"The {head}, compared with {MEANINGS[truth]}.", ""]
-        lines += ["| view | images | accuracy (95 % interval) | macro-F1 | ECE |", "|---|---|---|---|---|"]
+        lines += ["| view | images | accuracy (95% interval) | macro-F1 | ECE |", "|---|---|---|---|---|"]
         views = {name: part for name, part in found.get("views", {}).items() if name in VIEWS}
         for name, part in {"all": found, **views}.items():
             low, high = part["accuracy_ci"]

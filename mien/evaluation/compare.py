@@ -169,7 +169,7 @@ def comparison_text(facts: dict[str, Any]) -> str:
         heads = " and ".join(dict.fromkeys(HEADS_IN_WORDS[head] for head in found["heads"]))
         lines += [f"{heading_of(truth)} ({heads})", ""]
         lines.append(
-            f"{'':>10} {'n':>6} {first:>{width}} {second:>{width}} {'difference':>11} {'95 % interval':>17} {'McNemar p':>10}"
+            f"{'':>10} {'n':>6} {first:>{width}} {second:>{width}} {'difference':>11} {'95% interval':>17} {'McNemar p':>10}"
         )
         for name, row in (("all", found), *found["views"].items()):
             low, high = row["difference_ci"]

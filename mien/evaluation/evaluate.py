@@ -142,7 +142,7 @@ def evaluate_bundle(
     crowd = read_votes(votes, data) if votes else None
     of_fer2013 = has_fer2013_labels(dataset) if fer2013_labels is None else fer2013_labels
     truths = truths_about(data, crowd, card.heads, of_fer2013)
-    named = read_groups(groups, data.names) if groups else None
+    named = read_groups(groups, data.names, dataset.names) if groups else None
     with stage("answers", "predicting") as progress:
         predictions = predict_heads(predictor, data, progress, maps=True)
     if crowd is not None and of_fer2013 and len(card.heads) > 1:

@@ -123,7 +123,7 @@ def draw_explained(target: Path, image: NDArray[np.uint8], faces: Sequence[Expla
         combined = np.maximum(combined, _in_photo(face, image.shape, of_crop))
     picture = overlay(image, combined)
     zoom = _LONGEST / max(image.shape[:2])
-    size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
+    size = (max(1, round(image.shape[1] * zoom)), max(1, round(image.shape[0] * zoom)))
     shrink = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     photo = cv2.cvtColor(cv2.resize(picture, size, interpolation=shrink), cv2.COLOR_BGR2RGB)
     columns = max(1, -(-len(faces) * round(_ROW) // max(size[1], round(_ROW))))

@@ -26,12 +26,13 @@ NO_GROUPS_NOTE: Final = (
 _NAMED: Final = 5
 
 
-def read_groups(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+def read_groups(path: Path, names: tuple[str, ...], all_names: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the group of each image, an empty string without one.
 
     Args:
         path: CSV with the columns ``image`` and ``group``.
         names: names of the images; in the file, the last three path components of a name are enough.
+        all_names: names of all images of the data set; rows about those that are not in ``names`` are ignored.
 
     Raises:
         DataError: missing file, columns or rows, an unknown image, or an image in two groups.
@@ -43,11 +44,14 @@ def read_groups(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
         raise DataError(f"the groups {path} have the columns {list(rows[0])[:6]}; expected image,group")
     place = {short_name(name): i for i, name in enumerate(names)}
     place |= {name: i for i, name in enumerate(names)}
+    elsewhere = {short_name(name) for name in all_names}
     found = [""] * len(names)
     unknown = []
     for line, row in enumerate(rows, start=2):
         image, group = (row["image"] or "").strip(), (row["group"] or "").strip()
         at = place.get(image, place.get(short_name(image)))
+        if at is None and short_name(image) in elsewhere:
+            continue
         if at is None:
             unknown.append(f"{image!r} (line {line})")
         elif found[at] not in ("", group):

@@ -15,6 +15,7 @@ from typing import Any, Final
 from mien.data.fer2013 import FER2013_HASH
 from mien.errors import DataError
 from mien.files import write_text
+from mien.locks import one_writer
 from mien.modelcard import FER2013, PEOPLE
 from mien.version import git_revision
 from mien.vision.bundles import packaged_bundle
@@ -74,6 +75,11 @@ def append_scoring(log: Path, bundle_sha256: str, numbers: dict[str, Any]) -> in
     Raises:
         DataError: the log cannot be read.
     """
+    with one_writer(log):
+        return _append(log, bundle_sha256, numbers)
+
+
+def _append(log: Path, bundle_sha256: str, numbers: dict[str, Any]) -> int:
     old = _read(log)
     before = sum(row.get("bundle_sha256") == bundle_sha256 for row in old)
     row = {

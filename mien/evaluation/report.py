@@ -56,10 +56,10 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
 def _highlights(evaluation: Evaluation) -> list[tuple[str, str]]:
     rows = []
     for name, numbers in evaluation.facts["truths"].items():
-        rows.append((exact_percent(numbers["accuracy"]), f"{TRUTHS[name]}; 95 % interval {_percents(numbers['accuracy_ci'])}"))
+        rows.append((exact_percent(numbers["accuracy"]), f"{TRUTHS[name]}; 95% interval {_percents(numbers['accuracy_ci'])}"))
     numbers = evaluation.numbers
     f1_low, f1_high = numbers["macro_f1_ci"]
-    rows.append((f"{numbers['macro_f1']:.3f}", f"macro-F1 {macro_f1_note(numbers)}; 95 % interval {f1_low:.3f} to {f1_high:.3f}"))
+    rows.append((f"{numbers['macro_f1']:.3f}", f"macro-F1 {macro_f1_note(numbers)}; 95% interval {f1_low:.3f} to {f1_high:.3f}"))
     rows.append((exact_percent(numbers["ece"]), f"calibration error; {exact_percent(numbers['ece_floor'])} expected by chance"))
     return rows
 
@@ -154,8 +154,8 @@ def _people(evaluation: Evaluation) -> dict[str, Any] | None:
             ("this model", found["model_accuracy"], exact_percent(found["model_accuracy"])),
             ("one human rater", found["rater_accuracy"], exact_percent(found["rater_accuracy"])),
         ],
-        "level": "On a scale where always answering the most common class is 0 % and a single rater is 100 %, the model "
-        f"reaches {exact_percent(found['level'], 0)} (95 % interval {100 * low:.0f} to {exact_percent(high, 0)}).",
+        "level": "On a scale where always answering the most common class is 0% and a single rater is 100%, the model "
+        f"reaches {exact_percent(found['level'], 0)} (95% interval {100 * low:.0f} to {exact_percent(high, 0)}).",
         "majority": _majority_text(evaluation),
         "entropy": f"Cross-entropy of the predictions to the votes: {found['cross_entropy']:.3f} nats, "
         f"{found['cross_entropy'] - found['entropy']:.3f} above the entropy of the votes ({found['entropy']:.3f}).",

@@ -30,7 +30,7 @@ def draw_reliability(target: Path, bins: Sequence[Mapping[str, Any]], ece: float
     with chart(target, 6.4, 5.6) as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="perfect calibration")
-        axes.errorbar(confidence, accuracy, reach, fmt="o", color=_BLUE, capsize=2, label="this model (95 % intervals)")
+        axes.errorbar(confidence, accuracy, reach, fmt="o", color=_BLUE, capsize=2, label="this model (95% intervals)")
         axes.set(
             xlim=(0, 1), ylim=(0, 1), xlabel="mean confidence of the bin", ylabel="accuracy",
             title=f"Calibration error {exact_percent(ece)} ({exact_percent(floor)} expected by chance)",
@@ -52,7 +52,7 @@ def draw_risk_coverage(
         accepted = 100 * selective["accepted_error"]
         axes.axhline(accepted, color=_GREY, linestyle="--")
         axes.annotate(
-            f"limit for thresholds: {accepted:.0f} %", (1, accepted), textcoords="offset points", xytext=(0, 4), fontsize=9
+            f"limit for thresholds: {accepted:.0f}%", (1, accepted), textcoords="offset points", xytext=(0, 4), fontsize=9
         )
         at = selective["at_threshold"]
         if 0 < selective["threshold"] < 1:
@@ -96,7 +96,7 @@ def draw_views(target: Path, rows: Sequence[tuple[str, float, tuple[float, float
                 exact_percent(value), (100 * value, -k), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=9
             )
         axes.set_yticks([-k for k in range(len(rows))], [name.replace(", ", ",\n") for name, _, _ in rows])
-        axes.set(ylim=(-len(rows) + 0.4, 0.8), xlabel="accuracy, % (95 % Wilson interval)")
+        axes.set(ylim=(-len(rows) + 0.4, 0.8), xlabel="accuracy, % (95% Wilson interval)")
 
 
 def draw_quality(target: Path, quality: Mapping[str, Sequence[Mapping[str, Any]]], accuracy: float) -> bool:

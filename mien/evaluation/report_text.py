@@ -16,9 +16,9 @@ def classification_report(numbers: dict[str, Any]) -> str:
         lines.append(f"{name:>10} {row['precision']:10.3f} {row['recall']:10.3f} {row['f1']:10.3f} {row['support']:10d}")
     low, high = numbers["accuracy_ci"]
     lines.append("")
-    lines.append(f"{'accuracy':>10} {numbers['accuracy']:10.3f}   95 % interval {low:.3f} to {high:.3f}, n = {numbers['n']}")
+    lines.append(f"{'accuracy':>10} {numbers['accuracy']:10.3f}   95% interval {low:.3f} to {high:.3f}, n = {numbers['n']}")
     low, high = numbers["macro_f1_ci"]
-    interval = f"95 % interval {low:.3f} to {high:.3f}, bootstrap; {macro_f1_note(numbers)}"
+    interval = f"95% interval {low:.3f} to {high:.3f}, bootstrap; {macro_f1_note(numbers)}"
     lines.append(f"{'macro F1':>10} {numbers['macro_f1']:10.3f}   {interval}")
     lines.append(
         f"{'ECE':>10} {numbers['ece']:10.3f}   expected calibration error, 15 equal-mass bins; "
@@ -42,11 +42,11 @@ def evaluation_text(facts: dict[str, Any]) -> str:
         ]
         for view, row in numbers["views"].items():
             low, high = row["accuracy_ci"]
-            lines.append(_line(view, row["accuracy"], f"95 % interval {low:.3f} to {high:.3f}, n = {row['n']}: {VIEWS[view]}"))
+            lines.append(_line(view, row["accuracy"], f"95% interval {low:.3f} to {high:.3f}, n = {row['n']}: {VIEWS[view]}"))
         lines.append(_line("mirrored", numbers["mirrored"]["accuracy"], "averaged over each face and its mirror image"))
         if "ferplus" in numbers:
             low, high = numbers["ferplus"]["accuracy_ci"]
-            note = f"95 % interval {low:.3f} to {high:.3f}, n = {numbers['ferplus']['n']}: protocol of Barsoum et al. 2016"
+            note = f"95% interval {low:.3f} to {high:.3f}, n = {numbers['ferplus']['n']}: protocol of Barsoum et al. 2016"
             lines.append(_line("FER+", numbers["ferplus"]["accuracy"], note))
     people, selective, suite = facts["agreement"], facts["selective"], facts["robustness"]
     lines.append("")

@@ -17,7 +17,7 @@ DRAWS: Final = 1000
 
 
 def bootstrap_macro_f1(matrix: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of macro-F1 (Efron 1979) for a (K, K) confusion matrix.
+    """Return the 95% percentile bootstrap interval of macro-F1 (Efron 1979) for a (K, K) confusion matrix.
 
     Resampling images is equivalent to drawing the cells of the matrix from a multinomial distribution.
     """
@@ -31,7 +31,7 @@ def bootstrap_macro_f1(matrix: NDArray[np.int64], draws: int = DRAWS, seed: int 
 def bootstrap_ratio(
     parts: NDArray[np.float64], value: Callable[[NDArray[np.float64]], float], draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of a function of column sums.
+    """Return the 95% percentile bootstrap interval of a function of column sums.
 
     Args:
         parts: (N, K) contributions of each image to K sums.
@@ -49,7 +49,7 @@ def bootstrap_ratio(
 def bootstrap_difference(
     first: NDArray[np.bool_], second: NDArray[np.bool_], draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the paired difference of two accuracies, first minus second.
+    """Return the 95% percentile bootstrap interval of the paired difference of two accuracies, first minus second.
 
     Args:
         first: (N,) bool, whether the first model is correct.
@@ -88,7 +88,7 @@ def proportions_differ(hits: int, n: int, other_hits: int, other_n: int) -> floa
 
 
 def difference_interval(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two independent proportions (Newcombe 1998, based on Wilson's).
+    """Return the 95% interval of the difference of two independent proportions (Newcombe 1998, based on Wilson's).
 
     >>> [round(end, 4) for end in difference_interval(56, 70, 48, 80)]
     [0.0524, 0.3339]

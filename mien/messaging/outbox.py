@@ -32,6 +32,7 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS messages (
     destination TEXT NOT NULL, message_id TEXT NOT NULL, body TEXT NOT NULL, queued_s REAL NOT NULL,
     state TEXT NOT NULL, attempts INTEGER NOT NULL, next_s REAL NOT NULL, reason TEXT NOT NULL,
+    session TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (destination, message_id)
 );
 CREATE INDEX IF NOT EXISTS due ON messages (destination, state, next_s);
@@ -39,7 +40,7 @@ CREATE INDEX IF NOT EXISTS due ON messages (destination, state, next_s);
 _IS_MESSAGE: Final = (
     "typeof(message_id) = 'text' AND length(message_id) BETWEEN 1 AND 100 AND message_id NOT GLOB '*[^-_a-zA-Z0-9]*' "
     "AND typeof(body) = 'text' AND typeof(reason) = 'text' AND typeof(queued_s) IN ('real', 'integer') "
-    "AND typeof(attempts) = 'integer' AND attempts >= 0 AND typeof(next_s) IN ('real', 'integer')"
+    "AND typeof(attempts) = 'integer' AND attempts >= 0 AND typeof(next_s) IN ('real', 'integer') AND typeof(session) = 'text'"
 )
 """Valid rows; SQLite accepts any type in any column. The message id becomes a header."""
 
@@ -68,15 +69,17 @@ class Outbox:
         path: the queue file, shared by all destinations; created if missing.
         destination: name of the destination.
         clock: returns seconds since 1970.
+        session: id of the session that queues messages, by which they can be deleted; "" for none.
 
     Raises:
         DeviceError: the file cannot be read or written, here or in a later call.
         DataError: the file is not an SQLite database.
     """
 
-    def __init__(self, path: Path, destination: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, destination: str, clock: Callable[[], float] = time.time, session: str = "") -> None:
         self.path = path
         self.destination = destination
+        self._session = session
         self._clock = clock
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -88,6 +91,8 @@ class Outbox:
         with self._open() as connection:
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)
+            if "session" not in {row[1] for row in connection.execute("PRAGMA table_info(messages)")}:  # of version 0.1
+                connection.execute("ALTER TABLE messages ADD COLUMN session TEXT NOT NULL DEFAULT ''")
             connection.execute(f"DELETE FROM messages WHERE NOT ({_IS_MESSAGE})")  # noqa: S608  a constant
             connection.execute("DELETE FROM messages WHERE state = 'sent' AND next_s < ?", (clock() - _KEEP_SENT_S,))
 
@@ -101,8 +106,8 @@ class Outbox:
             if self._count(connection, "waiting") >= MAX_WAITING:
                 raise DeviceError(f"{MAX_WAITING:,} messages are already queued; no more are accepted until the server responds")
             connection.execute(
-                "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, 'waiting', 0, 0, '')",
-                (self.destination, message_id, body, self._clock()),
+                "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, 'waiting', 0, 0, '', ?)",
+                (self.destination, message_id, body, self._clock(), self._session),
             )
 
     def take(self, limit: int = 5) -> list[Message]:
@@ -121,7 +126,7 @@ class Outbox:
         return [Message(*row) for row in rows]
 
     def sent(self, message: Message) -> None:
-        """Mark a message as sent; its id is kept for ninety days, its body is deleted."""
+        """Mark a message as sent; its id is kept for ninety days, its body and session are deleted."""
         self._end(message, "sent", "")
 
     def refused(self, message: Message, reason: str) -> None:
@@ -138,12 +143,16 @@ class Outbox:
 
     def drop(self, message_ids: Sequence[str]) -> int:
         """Delete messages that were not sent, and return their number; their bytes are overwritten."""
+        return self._delete("destination = ? AND message_id = ?", [(self.destination, message_id) for message_id in message_ids])
+
+    def drop_sessions(self, session_ids: Sequence[str]) -> int:
+        """Delete messages of sessions that were not sent, to any destination; otherwise as ``drop``."""
+        return self._delete("session = ?", [(session_id,) for session_id in session_ids if session_id])
+
+    def _delete(self, condition: str, parameters: Sequence[tuple[str, ...]]) -> int:
         with self._open() as connection:
             before = connection.total_changes
-            connection.executemany(
-                "DELETE FROM messages WHERE destination = ? AND message_id = ? AND state <> 'sent'",
-                [(self.destination, message_id) for message_id in message_ids],
-            )
+            connection.executemany(f"DELETE FROM messages WHERE {condition} AND state <> 'sent'", parameters)  # noqa: S608  a constant
             dropped = connection.total_changes - before
         with self._lock:
             if self._connection is not None:  # the write-ahead log has the deleted data until it is truncated
@@ -174,9 +183,9 @@ class Outbox:
     def _end(self, message: Message, state: str, reason: str) -> None:
         with self._open() as connection:
             connection.execute(
-                "UPDATE messages SET state = ?, reason = ?, next_s = ?, body = CASE ? WHEN 'sent' THEN '' ELSE body END "
-                "WHERE destination = ? AND message_id = ?",
-                (state, reason, self._clock(), state, self.destination, message.message_id),
+                "UPDATE messages SET state = ?, reason = ?, next_s = ?, body = CASE ? WHEN 'sent' THEN '' ELSE body END, "
+                "session = CASE ? WHEN 'sent' THEN '' ELSE session END WHERE destination = ? AND message_id = ?",
+                (state, reason, self._clock(), state, state, self.destination, message.message_id),
             )
 
     def _count(self, connection: sqlite3.Connection, state: str) -> int:
@@ -196,7 +205,8 @@ class Outbox:
                 try:
                     yield self._connection
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    if self._connection.in_transaction:  # on a full disk SQLite has rolled back already
+                        self._connection.execute("ROLLBACK")
                     raise
                 self._connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:

@@ -47,6 +47,21 @@ def outgoing_sinks(session: SessionRecord, environment: Mapping[str, str] = os.e
     return sinks
 
 
+def drop_messages(session_ids: Sequence[str]) -> int:
+    """Delete the messages of sessions that were not sent, and return their number.
+
+    Raises:
+        DeviceError: the queue cannot be written.
+    """
+    if not outbox_file().is_file():
+        return 0
+    outbox = Outbox(outbox_file(), "")
+    try:
+        return outbox.drop_sessions(session_ids)
+    finally:
+        outbox.close()
+
+
 def outbox_file() -> Path:
     """Return the path of the message queue."""
     return data_folder() / "outbox.db"
@@ -85,9 +100,10 @@ class XapiSink(_QueuedSink):
 
     def __init__(self, session: SessionRecord, settings: LrsSettings, queue: Path, worker: DeliveryWorker | None = None) -> None:
         name = "learning record store"
-        super().__init__(
-            name, worker or DeliveryWorker(Outbox(queue, f"lrs {settings.endpoint}"), StatementSender(settings), name)
-        )
+        if worker is None:
+            outbox = Outbox(queue, f"lrs {settings.endpoint}", session=session.session_id)
+            worker = DeliveryWorker(outbox, StatementSender(settings), name)
+        super().__init__(name, worker)
         self._period_s = settings.period_s
         self._reported = KeptSession(session)
         self._periods = self._interventions = 0
@@ -149,7 +165,10 @@ class WebhookSink(_QueuedSink):
         self, session: SessionRecord, settings: WebhookSettings, queue: Path, worker: DeliveryWorker | None = None
     ) -> None:
         name = "webhook"
-        super().__init__(name, worker or DeliveryWorker(Outbox(queue, f"webhook {settings.url}"), WebhookSender(settings), name))
+        if worker is None:
+            outbox = Outbox(queue, f"webhook {settings.url}", session=session.session_id)
+            worker = DeliveryWorker(outbox, WebhookSender(settings), name)
+        super().__init__(name, worker)
         self._session = session
 
     def add(self, event: EventRecord) -> None:

@@ -54,7 +54,7 @@ def open_live_drift(
         start: reference file with the baseline of an earlier session; None learns it from the start of this session.
     """
     if level is Level.REFUSED:
-        return NoDrift("the policy does not permit result faces")
+        return NoDrift("the policy does not permit faces to be read")
     if find_spec("scipy") is None:
         return NoDrift(f"scipy is not installed. Install it with: {install_command('monitor')}")
     path = reference_path(bundle)

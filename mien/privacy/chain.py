@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -117,6 +118,8 @@ class Chain:
                     handle.flush()
                     os.fsync(handle.fileno())
             except OSError as error:
+                with suppress(OSError):  # if this fails too, readers skip the incomplete line
+                    os.truncate(self.path, size)
                 message = f"cannot write {self.path} ({error.strerror}). Free some space, or check permissions"
                 raise write_error(message, error) from error
             write_text(self.head_path, f"{new} {size + len(line)}\n", private=True)
@@ -131,6 +134,8 @@ class Chain:
         head = Head()
         for raw in self._lines():
             head, row, fault = _next(head, raw)
+            if fault and self._is_unfinished(head, raw):
+                return
             if fault:
                 raise DataError(f"{self.path}, line {head.lines + 1}: {fault}. Check it with: mien privacy log verify")
             yield {key: value for key, value in row.items() if key not in ("prev", "hash")}
@@ -144,11 +149,10 @@ class Chain:
         recorded, _ = self._recorded()
         head, fault, note = Head(), "", ""
         heads = {head}
-        lines = self._lines()
-        for raw in lines:
+        for raw in self._lines():
             following, _, fault = _next(head, raw)
             if fault:
-                if head.lines >= recorded.lines and not raw.endswith(b"\n") and next(lines, None) is None:
+                if self._is_unfinished(head, raw):
                     fault, note = "", "its last line is incomplete: the program was killed while writing it"
                 break
             head = following
@@ -169,6 +173,12 @@ class Chain:
             )
         return ChainReport(head, fault, note)
 
+    def _is_unfinished(self, head: Head, raw: bytes) -> bool:
+        """Return whether ``raw``, which follows ``head``, is a last line that was being written when the program was killed."""
+        if raw.endswith(b"\n") or len(raw) == MAX_LINE_BYTES:
+            return False
+        return head.lines >= self._recorded()[0].lines
+
     def _recorded(self) -> tuple[Head, int]:
         """Return the recorded head and file size; an empty head if there is none."""
         try:
@@ -182,7 +192,7 @@ class Chain:
     def _end(self) -> tuple[Head, int]:
         """Return the head and the file's size, after removing an incomplete last line."""
         if self.path.is_symlink():
-            raise DataError(f"{self.path} is a symbolic link, which is not written to. Replace it by the file")
+            raise DataError(f"{self.path} is a symbolic link and is not written to. Replace it with the file itself")
         recorded, size = self._recorded()
         found = self.path.stat().st_size if self.path.exists() else 0
         if found == size:

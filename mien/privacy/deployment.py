@@ -99,7 +99,7 @@ _MAX_BYTES: Final = 64 * 1024
 _MAX_TEXT: Final = 1000
 RETENTION_DAYS: Final = 30
 """Default retention period of sessions in days."""
-_MAX_RETENTION_DAYS: Final = 3650
+MAX_RETENTION_DAYS: Final = 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ def _deployment(table: CheckedTable) -> Deployment | None:
     required = needed(context)
     texts = {key: table.line(key, _MAX_TEXT, needed=key in required and table.has(key)) for key in _TEXTS}
     minors = table.flag("minors", needed=False)
-    days = table.whole("retention_days", 1, _MAX_RETENTION_DAYS, needed=False)
+    days = table.whole("retention_days", 1, MAX_RETENTION_DAYS, needed=False)
     for key in required:
         if not table.has(key):
             table.note(key, f"is missing ({QUESTIONS[key]})")

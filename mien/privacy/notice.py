@@ -19,13 +19,13 @@ OPEN: Final = "[[OPERATOR: {}]]"
 
 _READ: Final = {
     Level.FULL: (
-        "A camera picture of your face is looked at while the session runs. A program estimates which of seven expressions it "
+        "While the session runs, a program analyses camera pictures of your face. It estimates which of seven expressions it "
         "shows: angry, disgust, fear, happy, neutral, sad or surprise, and where your head points.",
         "An expression is not a feeling: a frown can be concentration, or the sun. And the program is often wrong, the bundled "
         "model on about three of ten test photographs.",
     ),
     Level.OBSERVABLES: (
-        "A camera picture of your face is looked at while the session runs. A program notes that a face is there, whether the "
+        "While the session runs, a program analyses camera pictures of your face. It notes that a face is there, whether the "
         "head points at the screen, and whether the picture is good enough.",
         "It does not read your expression, and it draws no conclusion about what you feel, think or attend to.",
     ),
@@ -34,8 +34,8 @@ _READ: Final = {
 
 _CHOICE: Final = {
     "none": "You may stop at any time.",
-    "consent": "You may say no, and nobody may treat you worse for it. You may take your yes back at any time, as easily as you "
-    "gave it; what is kept of you is then erased.",
+    "consent": "You may say no, and nobody may treat you worse for it. You may withdraw your consent at any time, as easily as "
+    "you gave it; your stored data is then erased.",
 }
 UNDER_18: Final = "If you are under 18, ask a parent or guardian to read this with you."
 
@@ -86,7 +86,7 @@ def notice_for(policy: Policy) -> Notice:
         if not policy.leaves_machine
         else f"Sent: {OPEN.format('who receives what; or write: nothing leaves the machine')}",
         _CHOICE.get(deployment.legal_basis, "You may object, at the address above, and be heard."),
-        "You may see what is kept of you, take a copy with you, and have it erased.",
+        "You may see the data stored about you, get a copy of it, and have it erased.",
     ]
     if deployment.minors:
         lines.append(UNDER_18)

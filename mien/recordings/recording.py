@@ -27,7 +27,7 @@ from mien.recordings.work_folder import COMPARED, WorkFolder
 from mien.recordings.workers import Job
 from mien.sessions.erasure import erase_folder
 from mien.sessions.folder import mark_session
-from mien.sessions.layout import ANNOTATED_NAME
+from mien.sessions.layout import ANNOTATED_NAME, check_folder
 from mien.sessions.records import SessionRecord
 from mien.version import VERSION
 
@@ -95,13 +95,15 @@ class Recording:
         self._lock = ExitStack()
         self._hash = ""
         self._missing: set[int] = set()
+        self._erased = False
 
     def check(self) -> None:
         """Check an existing analysis in the folder, so that a conflict is reported before the run.
 
         Raises:
-            UsageError: it was made from another file or with other options.
+            UsageError: it was made from another file or with other options, or for another participant.
         """
+        check_folder(self.work.folder, self._oversight.person)
         if not self._settings.again and (self.work.finished or self.work.begun):
             self.work.check(self._made_with())
 
@@ -111,15 +113,16 @@ class Recording:
         Raises:
             MienError: the file or the folder cannot be used.
         """
-        finished = None if self._settings.again else self.work.finished
         self._made_with()
         self._lock.enter_context(self.work.taken())
+        self.check()  # another program may have finished an analysis here since the last check
+        finished = None if self._settings.again else self.work.finished
         if finished is not None:
             self.report = replace(
                 self.report, frames=finished["frames"], video_s=finished["video_s"], damage=finished["damage"], before=True
             )
             self._add_frames(self.report.frames)
-            return self._annotation_jobs(finished)
+            return [] if self._erased else self._annotation_jobs(finished)
         start = datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
         document = {"format": _FORMAT, COMPARED: self._made_with(), "started_at": start.isoformat(timespec="milliseconds")}
         self.work.begin(document, self._settings.again)
@@ -146,7 +149,8 @@ class Recording:
         self._lock.close()
 
     def erase(self) -> int:
-        """Erase all results of the recording and return the number of files erased."""
+        """Erase all results of the recording, write none from now on, and return the number of files erased."""
+        self._erased = True
         self.close()
         return erase_folder(self.work.folder)[0]
 
@@ -163,16 +167,20 @@ class Recording:
         missing = [segment for segment in segments if not self.work.has(segment.number)]
         self._missing = {segment.number for segment in missing}
         self._add_frames(sum(segment.frames for segment in segments) - sum(segment.frames for segment in missing))
+        if self._erased:
+            return []
         if not missing:
             return self._assemble(segments, times)
 
         def store(segment: Segment) -> Callable[[str], None]:
             def keep(text: str) -> None:
-                if self.report.error:
+                if not self._goes_on():
                     return
                 self.work.keep(segment.number, text)
                 self._missing.discard(segment.number)
-                self._add_frames(segment.frames)
+                self._add_frames(segment.frames)  # the caller may erase the recording
+                if self._erased:
+                    return
                 seconds = float(segment.interval_s[segment.first - segment.warm :].sum())
                 self.report = replace(self.report, read_s=self.report.read_s + seconds)
                 if not self._missing:
@@ -181,7 +189,7 @@ class Recording:
             return keep
 
         tasks = [(segment, SegmentTask(str(self._path), self._hash, segment, self._options)) for segment in missing]
-        return [Job(read_segment, (task,), store(segment), self.fail, self._has_no_error) for segment, task in tasks]
+        return [Job(read_segment, (task,), store(segment), self.fail, self._goes_on) for segment, task in tasks]
 
     def _assemble(self, segments: Sequence[Segment], times: FrameTimes) -> list[Job]:
         begun = self.work.begun or {}
@@ -223,8 +231,8 @@ class Recording:
         task = AnnotationTask(str(self._path), str(self.work.folder.resolve()), full, kind == "blurred")
         return [Job(annotate, (task,), drawn, self.fail)]
 
-    def _has_no_error(self) -> bool:
-        return not self.report.error
+    def _goes_on(self) -> bool:
+        return not self.report.error and not self._erased
 
     def _release(self) -> None:
         self.close()

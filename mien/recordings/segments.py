@@ -25,7 +25,7 @@ SEGMENT_S: Final = 30.0
 WARM_UP_S: Final = 2.0
 """Reading starts this many seconds before a segment, so that tracks and smoothing have settled at its start."""
 _SETTLED: Final = 5.0
-"""Time constants after which 99 % of a smoothed value comes from new input."""
+"""Time constants after which 99% of a smoothed value comes from new input."""
 _BACK_S: Final = (1.0, 10.0)
 """Seconds before the wanted frame to seek to, tried in this order; frames near a keyframe may be incomplete."""
 

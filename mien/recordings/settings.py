@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 
 from mien.errors import DataError, UsageError
 from mien.files import is_unicode
+from mien.privacy.chain import STATE_NAME
 from mien.recordings.segments import SEGMENT_S
 from mien.sessions.layout import ANALYSES
 
@@ -88,24 +90,32 @@ def named_recordings(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]
     """
     recordings: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS and p.is_file())
-            if not inside:
-                raise DataError(f"no videos in the folder {path} (looked for {', '.join(sorted(ENDINGS))})")
-            recordings += inside
-        elif path.is_file():
-            recordings.append(path)
-        elif re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
-            raise UsageError("mien analyze reads files and folders, not URLs. For a stream use: mien live --source URL")
-        else:
-            raise DataError(f"no file or folder called {path}")
-    found: dict[Path, Path] = {}
+        try:
+            recordings += _videos(path)
+        except OSError as error:
+            raise DataError(f"cannot open {str(path)[:200]!r} ({error.strerror}). Check the path and its permissions") from error
+    found: dict[str, tuple[Path, Path]] = {}
     for recording in dict.fromkeys(path.absolute() for path in recordings):
         folder = out / _folder_name(recording)
-        if folder in found:
-            raise UsageError(f"{found[folder]} and {recording} would both be written to {folder}. Give each its own --out")
-        found[folder] = recording
-    return [(recording, folder) for folder, recording in found.items()]
+        same = unicodedata.normalize("NFC", folder.name).casefold()  # one folder on disks of macOS and Windows
+        if same in found:
+            raise UsageError(f"{found[same][0]} and {recording} would both be written to {folder}. Give each its own --out")
+        found[same] = recording, folder
+    return list(found.values())
+
+
+def _videos(path: Path) -> list[Path]:
+    """Return a recording, or the videos directly in a folder, sorted by name."""
+    if path.is_dir():
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS and p.is_file())
+        if not inside:
+            raise DataError(f"no videos in the folder {path} (looked for {', '.join(sorted(ENDINGS))})")
+        return inside
+    if path.is_file():
+        return [path]
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise UsageError("mien analyze reads files and folders, not URLs. For a stream use: mien live --source URL")
+    raise DataError(f"no file or folder called {path}")
 
 
 def skipped_notices(paths: Sequence[Path]) -> list[str]:
@@ -124,7 +134,10 @@ def skipped_notices(paths: Sequence[Path]) -> list[str]:
 def _folder_name(recording: Path) -> str:
     r"""Return the name of a recording's folder: the file name without its ending, with non-UTF-8 bytes percent-encoded.
 
-    >>> _folder_name(Path("lessons/caf\udce9.mp4"))
-    'caf%E9'
+    A name that cannot be a session's folder, such as "..", gets a prefix.
+
+    >>> _folder_name(Path("lessons/caf\udce9.mp4")), _folder_name(Path("...mp4"))
+    ('caf%E9', 'recording-..')
     """
-    return re.sub("[\udc80-\udcff]", lambda found: f"%{ord(found[0]) - 0xDC00:02X}", recording.stem)
+    name = re.sub("[\udc80-\udcff]", lambda found: f"%{ord(found[0]) - 0xDC00:02X}", recording.stem)
+    return name if name.strip(".") and name.casefold() != STATE_NAME else f"recording-{name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mien.documents import load_json, parse_json, record_from
+from mien.documents import parse_json
 from mien.errors import DataError, DeviceError, UsageError
 from mien.locks import is_in_use
 from mien.privacy.audit_log import AuditLog
@@ -27,13 +27,14 @@ from mien.sessions.database_url import DATABASE_VARIABLE, database_file, open_da
 from mien.sessions.document import session_document
 from mien.sessions.erasure import erase_folder
 from mien.sessions.folder import ViewWriter
-from mien.sessions.layout import MARK_NAME, PARTIAL_NAME, holds_session, is_finished, start_of
+from mien.sessions.layout import PARTIAL_NAME, holds_session, is_finished, person_of, start_of
 from mien.sessions.records import KeptSession, SessionRecord
 from mien.sessions.recovery import folder_record, load_folder, recover
 
 if TYPE_CHECKING:
     from mien.sessions.database import Database
 
+MessageDropper = Callable[[Sequence[str]], int]
 LAST: Final = "last"
 """Name of the session that started last."""
 _MAX_CONTENT_BYTES: Final = 1 << 30
@@ -72,7 +73,7 @@ class Erased:
 
     Attributes:
         sessions: their names.
-        files: number of files and database rows.
+        files: number of files, database rows and queued messages.
         left: paths that were kept because they are not Mien's.
     """
 
@@ -88,17 +89,25 @@ class Archive:
         root: the sessions folder; it need not exist.
         database: an open database, or None.
         more_roots: further sessions folders.
+        drop_messages: deletes the queued messages of sessions, by their ids, and returns their number.
 
     Attributes:
         root: as given.
         log: the audit log of ``root``; holds every erasure and export.
     """
 
-    def __init__(self, root: Path, database: Database | None = None, more_roots: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        database: Database | None = None,
+        more_roots: Sequence[Path] = (),
+        drop_messages: MessageDropper = lambda session_ids: 0,
+    ) -> None:
         self.root = root
         self.log = AuditLog(state_folder(root))
         self._roots = (root, *more_roots)
         self._database = database
+        self._drop_messages = drop_messages
 
     def sessions(self) -> list[StoredSession]:
         """Return all sessions, oldest first. For a session in both places, a finished folder precedes the database.
@@ -129,7 +138,10 @@ class Archive:
             UsageError: several ids begin with ``name``.
         """
         folder = Path(name)
-        if folder.is_dir() and holds_session(folder):
+        is_path = False
+        with suppress(OSError):  # a name may be too long for a path
+            is_path = folder.is_dir() and holds_session(folder)
+        if is_path:
             found = self._in_folder(folder)
             in_database = self._database is not None and self._database.has(found.record.session_id)
             return replace(found, in_database=in_database)
@@ -207,11 +219,12 @@ class Archive:
             for item in sessions:
                 names.append(item.name)
                 if item.folder is not None:
-                    whole = not spare_foreign and any(item.folder.parent.resolve() == root.resolve() for root in self._roots)
+                    whole = not spare_foreign and any(item.folder.resolve().parent == root.resolve() for root in self._roots)
                     erased, kept = erase_folder(item.folder, self.root, whole=whole)
                     files, left = files + erased, left + kept
                 if self._database is not None:
                     files += self._database.delete(item.record.session_id)
+                files += self._drop_messages([item.record.session_id])
         finally:
             if names:
                 self.log.record("erased", sessions=len(names), files=files, cause=cause)
@@ -231,7 +244,7 @@ class Archive:
             folder=folder,
             in_database=False,
             ended=min(named, newest) if named else newest,  # copied files are newer than the session
-            person=_person(folder / MARK_NAME) or record.person,
+            person=person_of(folder) or record.person,
             size_bytes=sum(fact.st_size for fact in facts),
             parts=tuple(path.relative_to(folder).as_posix() for path in files),
             running=is_in_use(folder / PARTIAL_NAME),
@@ -275,21 +288,27 @@ class Archive:
 
 
 @contextmanager
-def open_archive(root: Path, database: str = "", more_roots: Sequence[Path] = ()) -> Iterator[Archive]:
+def open_archive(
+    root: Path,
+    database: str = "",
+    more_roots: Sequence[Path] = (),
+    drop_messages: MessageDropper = lambda session_ids: 0,
+) -> Iterator[Archive]:
     """Yield the archive of a sessions folder, with the database that was named or else the user's own if it exists.
 
     Args:
         root: the sessions folder.
         database: path or URL as the user gave it, or "".
         more_roots: further sessions folders.
+        drop_messages: see ``Archive``.
     """
     named = bool(database or environ.get(DATABASE_VARIABLE))
     if not named and not (database_file().is_file() and find_spec("sqlalchemy")):
-        yield Archive(root, None, more_roots)
+        yield Archive(root, None, more_roots, drop_messages)
         return
     opened = open_database(database)
     try:
-        yield Archive(root, opened, more_roots)
+        yield Archive(root, opened, more_roots, drop_messages)
     finally:
         opened.close()
 
@@ -324,20 +343,6 @@ def _end_of(record: SessionRecord) -> datetime:
 def _files(folder: Path) -> Iterator[Path]:
     """Yield the files in a folder and below, in order, without links."""
     return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """The participant in ``privacy.json``."""
-
-    person: str = ""
-
-
-def _person(mark: Path) -> str:
-    try:
-        return record_from(_Mark, load_json(mark), mark.name).person
-    except (OSError, ValueError):
-        return ""
 
 
 def _content(path: Path) -> Any:

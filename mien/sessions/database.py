@@ -23,10 +23,17 @@ from mien.files import close_to_others, make_private, private_folder
 from mien.sessions import schema
 from mien.sessions.erasure import erase_rows
 from mien.sessions.postgres import parse_url, place_of, secret_sent, secrets_of, with_deadline
-from mien.sessions.records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord, TransitionRecord
+from mien.sessions.records import (
+    UNKNOWN_START,
+    EventRecord,
+    IntervalRecord,
+    KeptSession,
+    SessionRecord,
+    TrackRecord,
+    TransitionRecord,
+)
 from mien.visible import repeats, visible
 
-_UNKNOWN_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ORDERS: Final = (
     (schema.tracks, "first_s"),
     (schema.intervals, "from_s"),
@@ -261,7 +268,7 @@ def _readable(row: dict[str, Any]) -> SessionRecord | None:
         person = row["person"] if isinstance(row["person"], str) else ""
     try:
         name = conform(row["session_id"], str, "session_id")
-        return SessionRecord(name, _UNKNOWN_START, state="interrupted", source="(cannot be read)", person=person)
+        return SessionRecord(name, UNKNOWN_START, state="interrupted", source="(cannot be read)", person=person)
     except ValueError:
         return None
 

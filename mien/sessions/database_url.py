@@ -44,11 +44,13 @@ def database_url(named: str = "") -> str:
                 "the database is neither a path nor a URL; a URL begins like postgresql+psycopg:// or sqlite:///. "
                 "A file of such a name is ./NAME:…"
             )
+        if "?" in named:
+            raise UsageError(f"the database's path {named!r} contains '?', which begins parameters in a URL. Rename the file")
         return f"sqlite:///{named}"
     if kind in ("postgres", "postgresql"):
         return f"postgresql+psycopg://{rest}"
     if kind not in ("sqlite", "postgresql+psycopg"):
-        what = f"of the kind {kind!r}" if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", kind) else "no URL"
+        what = f"of the kind {kind!r}" if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", kind) else "not a valid URL"
         raise UsageError(f"the database is {what}; use a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME")
     return named
 

@@ -17,9 +17,11 @@ from mien.errors import DataError
 from mien.files import is_file_name
 from mien.records import SourceHealth
 from mien.sessions.events import event_document
-from mien.sessions.layout import start_of
+from mien.sessions.layout import YEARS, start_of
 from mien.sessions.records import (
+    LONGEST_S,
     NO_SECONDS,
+    UNKNOWN_START,
     EventRecord,
     IntervalRecord,
     KeptSession,
@@ -108,6 +110,11 @@ class _IntervalRow(_Shares):
     unread_s: float = 0.0
     empty_s: float = 0.0
 
+    def __post_init__(self) -> None:
+        super(_IntervalRow, self).__post_init__()
+        if not -LONGEST_S <= self.from_s < self.to_s <= LONGEST_S:
+            raise ValueError(f"a time slice from {self.from_s:g} to {self.to_s:g} s")
+
 
 @dataclass(frozen=True, slots=True)
 class _RuleRow:
@@ -119,6 +126,7 @@ class _RuleRow:
     no_evidence_s: float
     times: int
     confidence_highest: float | None
+    no_sign_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +248,7 @@ def session_of(document: Mapping[str, Any], folder: Path) -> SessionRecord:
         started_at = datetime.fromisoformat(conform(document["started_at"], str, "started_at"))
     else:
         changed = datetime.fromtimestamp(folder.stat().st_mtime).astimezone()
-        started_at = start_of(folder.name) or changed
+        started_at = start_of(folder.name) or (changed if changed.year in YEARS else UNKNOWN_START)
     whole: dict[str, Any] = {
         "session_id": folder.name if is_file_name(folder.name) else "unnamed",
         "source": "unknown",

@@ -56,7 +56,7 @@ def is_made_for_session(folder: Path, root: Path | None = None) -> bool:
     """
     if folder.is_symlink():
         return False
-    parent = folder.parent.resolve()
+    parent = folder.resolve().parent  # of a path such as results/sessions/.., too
     if parent in (SESSIONS.resolve(), ANALYSES.resolve()):
         return True
     return root is not None and parent == root.resolve() and start_of(folder.name) is not None
@@ -98,7 +98,7 @@ def _erase_own_files(folder: Path) -> list[Path]:
     """Erase the files of a session and of earlier sessions in its folder; return the paths that were kept."""
     try:
         for path in sorted(folder.glob("earlier-*")):
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 _erase_own_files(path)
         delete_segments(folder)
         delete_half_written(folder)
@@ -172,7 +172,8 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
                 for sql, parameters in statements:
                     database.execute(sql, parameters)
             except sqlite3.Error:
-                database.execute("ROLLBACK")
+                if database.in_transaction:  # on a full disk SQLite has rolled back already
+                    database.execute("ROLLBACK")
                 raise
             database.execute("COMMIT")
             changed = database.total_changes - before

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
 from typing import Final
 
-from mien.errors import DeviceError
+from mien.documents import load_json, record_from
+from mien.errors import DeviceError, UsageError
 from mien.files import close_to_others, is_file_name, private_folder
+from mien.privacy.chain import STATE_NAME
 
 SESSIONS: Final = Path("results/sessions")
 """Default folder of the folders of live sessions."""
@@ -65,6 +68,10 @@ def session_id_of(folder_name: str, start: datetime) -> str:
     return folder_name if start_of(folder_name) and is_file_name(folder_name) else new_session_id(start)
 
 
+YEARS: Final = range(1970, 3000)
+"""Years in which a session can start."""
+
+
 def start_of(session_id: str) -> datetime | None:
     """Return the start that a session id states, in this computer's time zone; None if it states none.
 
@@ -72,9 +79,10 @@ def start_of(session_id: str) -> datetime | None:
     ('2026-03-04T09:30:00', None)
     """
     try:
-        return datetime.strptime(session_id[:19], "%Y-%m-%d_%H-%M-%S").astimezone()
-    except ValueError:
+        start = datetime.strptime(session_id[:19], "%Y-%m-%d_%H-%M-%S").astimezone()
+    except (ValueError, OverflowError):
         return None
+    return start if start.year in YEARS else None
 
 
 def holds_session(folder: Path) -> bool:
@@ -90,6 +98,39 @@ def is_finished(folder: Path) -> bool:
 def observations_path(folder: Path) -> Path | None:
     """Return the file of a session's observations; None if there is none."""
     return next((folder / name for name in (PARTIAL_NAME, OBSERVATIONS_NAME) if (folder / name).is_file()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The participant in ``privacy.json``."""
+
+    person: str = ""
+
+
+def person_of(folder: Path) -> str:
+    """Return the consent ledger's random name of the participant whose session a folder holds, or ""."""
+    try:
+        return record_from(_Mark, load_json(folder / MARK_NAME), MARK_NAME).person
+    except (OSError, ValueError):
+        return ""
+
+
+def check_folder(folder: Path, person: str) -> None:
+    """Check that a new session may be written to a folder: not to one that holds a session of another participant.
+
+    Earlier sessions stay below the folder and are listed, exported and erased with it.
+
+    Args:
+        folder: the folder of a new session.
+        person: the consent ledger's random name of its participant, or "".
+
+    Raises:
+        UsageError: it may not.
+    """
+    if folder.name.casefold() == STATE_NAME:
+        raise UsageError(f"{folder} is where consent ledger and audit log are kept. Choose another folder with --out")
+    if holds_session(folder) and person_of(folder) != person:
+        raise UsageError(f"{folder} holds a session of another participant. Choose another folder with --out")
 
 
 def set_aside(folder: Path) -> Path | None:

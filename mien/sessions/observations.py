@@ -87,7 +87,7 @@ class ObservationsFile:
         try:
             (self._folder / PARTIAL_NAME).replace(target)
         except OSError as error:
-            raise write_error(f"cannot write {target}: {error.strerror}. Its rows stand in {PARTIAL_NAME}", error) from error
+            raise write_error(f"cannot write {target}: {error.strerror}. Its rows are in {PARTIAL_NAME}", error) from error
         return target
 
     def abandon(self) -> None:

@@ -61,22 +61,26 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class SinkFailure:
-    """A sink that was switched off.
+    """A sink that was switched off, or that could not erase the session.
 
     Attributes:
         sink: its name.
         t_s: when, in seconds on the source's clock.
         reason: the error message.
+        erasing: whether the session could not be erased there; otherwise it could not be saved.
     """
 
     sink: str
     t_s: float
     reason: str
+    erasing: bool = False
 
     @property
     def notice(self) -> str:
         """The notice for the user."""
-        return f"{self.sink}: nothing has been saved since {self.t_s:.0f} s. {self.reason}. The session continues"
+        if self.erasing:
+            return f"{self.sink}: the session was not erased. {self.reason}"
+        return f"{self.sink}: saving stopped at {self.t_s:.0f} s. {self.reason}. The session itself is not affected"
 
 
 class SessionRecorder:
@@ -92,7 +96,7 @@ class SessionRecorder:
         tally: the session's counts.
         keeps: whether the session is stored; False after ``erase``.
         files: names of the files that ``finish`` wrote.
-        failures: the sinks that were switched off, in that order.
+        failures: the sinks that were switched off, and those that could not erase the session, in that order.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class SessionRecorder:
         self._open_sinks = open_sinks
         self._clock = clock
         self._sinks: list[Sink] | None = None
+        self._failed: list[Sink] = []
         self._ticked_s = self._t_s = 0.0
         self._notices: list[str] = []
         self._lock = threading.RLock()
@@ -185,14 +190,25 @@ class SessionRecorder:
     def erase(self) -> int:
         """Erase the session in every sink, store nothing from now on, and return the number of files and rows erased.
 
-        Messages that were delivered cannot be recalled from here; undelivered ones are dropped.
+        Sinks that failed earlier erase what they had stored. Messages that were delivered cannot be recalled from here;
+        undelivered ones are dropped.
         """
         with self._lock:
             self.keeps = False
-            erased: list[int] = []
-            self._for_each(lambda sink: erased.append(sink.erase()))
+            erased = 0
+            for sink in (*(self._sinks or ()), *self._failed):
+                try:
+                    erased += sink.erase()
+                except MienError as error:
+                    self._note(SinkFailure(sink.name, self._t_s, str(error), erasing=True))
             self._close()
-            return sum(erased)
+            self._failed = []
+            return erased
+
+    @property
+    def not_erased(self) -> list[str]:
+        """Why the session could not be erased somewhere; empty if it was erased everywhere."""
+        return [failure.reason for failure in self.failures if failure.erasing]
 
     def kept(self, more: Mapping[str, Any] | None = None) -> KeptSession:
         """Return the session so far.
@@ -224,8 +240,11 @@ class SessionRecorder:
             except MienError as error:
                 assert self._sinks is not None
                 self._sinks.remove(sink)
+                self._failed.append(sink)
                 sink.abandon()
-                failure = SinkFailure(sink.name, self._t_s, str(error))
-                self.failures.append(failure)
-                self._notices.append(failure.notice)
+                self._note(SinkFailure(sink.name, self._t_s, str(error)))
         return names
+
+    def _note(self, failure: SinkFailure) -> None:
+        self.failures.append(failure)
+        self._notices.append(failure.notice)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from mien.emotions import EMOTIONS
 from mien.files import is_file_name
 from mien.privacy.level import Level
 from mien.privacy.release import ReleasedFace, ReleasedResult
+from mien.sessions.layout import YEARS
 
 STATES: Final = ("running", "ended", "interrupted", "recovered")
 """running: not ended, or killed; interrupted: by Ctrl-C; recovered: after a kill."""
-_LONGEST_S: Final = 1e9
-_YEARS: Final = (1970, 2999)
+LONGEST_S: Final = 1e9
+UNKNOWN_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Start of a session of which it is not known."""
 NO_SECONDS: Final[tuple[float, ...]] = (0.0,) * len(EMOTIONS)
 
 
@@ -78,7 +80,7 @@ class SessionRecord:
             raise ValueError(f"started_at is {self.started_at}, which has no time zone")
         if not is_file_name(self.session_id):  # it is used as a folder name
             raise ValueError(f"session_id is {self.session_id[:80]!r}, which cannot be a folder's name")
-        if not 0 <= self.duration_s <= _LONGEST_S or not _YEARS[0] <= self.started_at.year <= _YEARS[1]:
+        if not 0 <= self.duration_s <= LONGEST_S or self.started_at.year not in YEARS:
             raise ValueError(f"started_at is {self.started_at} and duration_s is {self.duration_s:g}, which is out of range")
         if self.state not in STATES:
             raise ValueError(f"state is {self.state!r}; it is one of {', '.join(STATES)}")

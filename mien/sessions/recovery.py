@@ -124,10 +124,6 @@ def _recounted(observations: Path, session: SessionRecord) -> KeptSession:
     tally = Tally()
     for frame in read_observations(observations):
         tally.update(frame)
+    tally.add_absence_until(session.duration_s)
     kept = tally.kept(session)
-    counted = replace(
-        kept.session,
-        frames=max(session.frames, kept.session.frames),
-        duration_s=max(session.duration_s, kept.session.duration_s),
-    )
-    return replace(kept, session=counted)
+    return replace(kept, session=replace(kept.session, frames=max(session.frames, kept.session.frames)))

@@ -105,6 +105,14 @@ class Tally:
         poses = [face.facing for face in frame.faces if face.facing is not None]
         self.facing_now = any(poses) if poses else None
 
+    def add_absence_until(self, duration_s: float) -> None:
+        """Count the time from the last frame until the session has lasted ``duration_s`` seconds as absence."""
+        missed_s = duration_s - self.elapsed_s
+        if missed_s > 0:
+            self._start_s = self._start_s or 0.0
+            end_s = self._start_s + duration_s
+            self._add_absence(end_s - missed_s, end_s)
+
     def add(self, event: EventRecord) -> None:
         """Add an event."""
         self._events.append(event)

@@ -14,6 +14,7 @@ from mien.errors import DataError
 from mien.limits import MAX_PIXELS
 from mien.sources.files import read_picture
 from mien.sources.reader import PacketReport
+from mien.visible import visible
 from mien.vision.pictures import as_bgr
 
 ANIMATED_ENDINGS: Final = frozenset({".webp", ".png", ".apng"})
@@ -34,7 +35,7 @@ class AnimationReader:
         stamp_s: presentation time of the current frame in seconds.
 
     Raises:
-        DataError: the picture has too many pixels.
+        DataError: the picture has too many pixels, or its first frame is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +45,10 @@ class AnimationReader:
         self._next = 0
         self._next_s = 0.0
         if self._animation is not None:
-            self._animation.load()
+            try:
+                self._animation.load()
+            except (EOFError, OSError, SyntaxError, ValueError) as error:
+                raise DataError(f"{visible(path.name)} is truncated or damaged, so it cannot be decoded: {error}") from error
             self.step_s = _duration_s(self._animation)
             self.total: int | None = self._animation.n_frames  # type: ignore[attr-defined]  # of a file with several frames
         else:

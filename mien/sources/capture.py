@@ -156,7 +156,7 @@ class CaptureSource:
 
     def _end_message(self, frame: Frame | None) -> str:
         if frame is None:
-            return f"{self.name} opens but delivers no frame in {self._timing.first_s:g} s: {self._device.problem()}"
+            return f"{self.name} opened but delivered no frame within {self._timing.first_s:g} s: {self._device.problem()}"
         return (
             f"{self.name} has sent no frame for {self._timing.patience_s:g} s: {self._device.problem()}. "
             "The session so far is saved. To wait longer, use --patience-s"

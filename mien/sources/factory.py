@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -92,7 +93,9 @@ def _exists(path: Path) -> bool:
 def _unknown(spec: str, path: Path) -> str:
     """Return the error message for an unknown source, with the most similar valid name."""
     here = list_cameras()
-    siblings = [str(path.with_name(other.name)) for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    siblings: list[str] = []
+    with suppress(OSError):
+        siblings = [str(path.with_name(other.name)) for other in path.parent.iterdir()]
     near = nearest(spec, [*_WORDS, *siblings, *(camera.name for camera in here)])
     return (
         f"no file, folder or camera called {spec!r}.{near} Use a path, a URL, auto, demo, or a camera's index or name "

@@ -87,7 +87,10 @@ class PictureSource:
 
     def __init__(self, path: Path) -> None:
         if path.is_dir():
-            self._paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+            try:
+                self._paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+            except OSError as error:
+                raise DataError(f"cannot open {path} ({error.strerror}). Check its permissions") from error
             if not self._paths:
                 raise DataError(f"no pictures in the folder {path} (looked for {', '.join(sorted(IMAGE_ENDINGS))})")
         else:

@@ -275,7 +275,8 @@ class VideoReader:
                     continue  # the next packet may be intact
             except av.error.FFmpegError as error:
                 if self._is_network:
-                    raise OSError(str(error)) from error
+                    # the text of the error has the address, which may contain a password
+                    raise OSError(error.strerror or "the connection was lost") from None
             break
         if errors:  # the demuxer ended without flushing the decoder
             flush = av.Packet()

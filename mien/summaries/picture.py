@@ -220,4 +220,4 @@ def _draw_shares(page: Canvas, rows: Sequence[tuple[str, float, Rgb]], names: fl
         top = 458.0 + number * 29
         page.text(x, top, name, 16, _INK)
         page.bar(x + names, top + 4, wide - names - 84, 14, share, colour, _EMPTY)
-        page.text(x + wide, top, f"{100 * share:.1f} %", 16, _INK, "right")
+        page.text(x + wide, top, f"{100 * share:.1f}%", 16, _INK, "right")

@@ -30,8 +30,8 @@ def signs_section(more: Mapping[str, Any]) -> dict[str, Any] | None:
     ]
     return {
         "held": held,
-        "never": [rule["text"] for rule in rules if not rule["holds_s"] and rule["no_sign_s"]],
-        "unjudged": [rule["text"] for rule in rules if not rule["holds_s"] and not rule["no_sign_s"]],
+        "never": [rule["text"] for rule in rules if not rule["holds_s"] and rule.get("no_sign_s")],
+        "unjudged": [rule["text"] for rule in rules if not rule["holds_s"] and not rule.get("no_sign_s")],
         "some_are_states": any(rule["kind"] != "observable" for rule in rules),
     }
 

@@ -34,8 +34,8 @@ MAX_GAP: Final = 5e-3
 """Largest allowed difference between the probabilities of bundle and networks; mostly due to 16-bit weights."""
 MAX_LOGIT_GAP: Final = 5e-2
 """Largest allowed difference of the people head's logits."""
-"""Share of the fine-tuned weights in ``interpolate_weights``."""
 INTERPOLATION: Final = 0.2
+"""Share of the fine-tuned weights in ``interpolate_weights``."""
 _MIN_STD: Final = 1e-3
 """Lower bound of a channel's standard deviation on real faces."""
 _PREFIX: Final = "networks.{}."

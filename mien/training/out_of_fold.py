@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
+from mien.locks import LOCK_NAME, only_writer
 from mien.training.loop import Trainer
 from mien.training.processes import pick_device
 from mien.training.settings import TrainSettings
@@ -46,10 +47,22 @@ def network_probabilities(
         settings: the recipe of each network.
 
     Raises:
-        UsageError: a fold leaves too few images to train on, or ``folder`` holds a run with different data.
+        UsageError: a fold leaves too few images to train on, ``folder`` holds a run with different data, or another
+            process is training in it.
         DeviceError: training diverged.
         KeyboardInterrupt: the run was stopped; its state is saved.
     """
+    with only_writer(folder):
+        found = _trained_and_predicted(dataset, folds, progress, folder, settings)
+    (folder / LOCK_NAME).unlink(missing_ok=True)
+    if not any(folder.iterdir()):  # keep files of other origin
+        folder.rmdir()
+    return found
+
+
+def _trained_and_predicted(
+    dataset: FaceDataset, folds: NDArray[np.int64], progress: Callable[[int, int], None], folder: Path, settings: TrainSettings
+) -> NDArray[np.float32]:
     found = np.full((len(dataset), len(EMOTIONS)), np.nan, np.float32)
     training = dataset.training
     count = int(folds.max()) + 1
@@ -75,6 +88,4 @@ def network_probabilities(
         found[judged] = trainer.predict_validation()[1]
     for fold in range(count):
         shutil.rmtree(folder / f"fold-{fold}")
-    if not any(folder.iterdir()):  # keep files of other origin
-        folder.rmdir()
     return found

@@ -15,6 +15,7 @@ BLOCKS: Final = (1, 2, 2)
 INPUT_SIZES: Final = range(INPUT_SIZE, 513, 8)
 """Widths and heights in pixels to which a network may enlarge its faces."""
 OPTIMISERS: Final = ("muon", "sgd")
+MAX_SEED: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,8 @@ def broken_rules(settings: Any) -> list[tuple[str, Any, str]]:
         ("peak_lr", one.peak_lr > 0, "above 0"),
         ("muon_lr", 0 < one.muon_lr < 1, "above 0 and below 1"),
         *((key, 0 <= getattr(one, key) <= 1, "0 to 1") for key in _SHARES),
+        ("weight_decay", one.weight_decay >= 0, "0 or more"),
+        ("seed", 0 <= one.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
         ("teacher_temperature", one.teacher_temperature > 0, "above 0"),
         ("small_size", one.small_size >= 16 and one.small_size % 8 == 0, "a multiple of 8, 16 or more"),
         ("input_size", one.input_size in INPUT_SIZES, f"a multiple of 8, {INPUT_SIZES[0]} to {INPUT_SIZES[-1]}"),
@@ -149,6 +152,17 @@ def broken_rules(settings: Any) -> list[tuple[str, Any, str]]:
         ("blocks", len(one.blocks) == 3 and min(one.blocks) >= 1, "three numbers of 1 or more"),
     )
     broken = [(key, getattr(one, key), rule) for key, holds, rule in rules if not holds]
-    if not 0 <= one.augment.camera <= 1:
-        broken.append(("augment.camera", one.augment.camera, "0 to 1"))
-    return broken
+    more = settings.augment
+    limits: tuple[tuple[str, bool, str], ...] = (
+        *((key, 0 <= getattr(more, key) <= 1, "0 to 1") for key in ("contrast", "erase_probability", "cutmix", "camera")),
+        ("rotation_deg", 0 <= more.rotation_deg <= 180, "0 to 180"),
+        ("scale", 0 <= more.scale < 1, "0 or more and below 1"),
+        ("shift", 0 <= more.shift <= 1, "0 to 1"),
+        ("brightness", 0 <= more.brightness <= 255, "0 to 255"),
+        (
+            "erase_size",
+            len(more.erase_size) == 2 and 0 <= min(more.erase_size) <= max(more.erase_size) <= 1,
+            "two numbers, 0 to 1",
+        ),
+    )
+    return broken + [(f"augment.{key}", getattr(more, key), rule) for key, holds, rule in limits if not holds]

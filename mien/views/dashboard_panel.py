@@ -100,7 +100,7 @@ def _draw_facts(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
 
 def _draw_affect(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
     facing = {True: "yes", False: "no", None: "-"}[snapshot.facing_now]
-    share = "" if math.isnan(snapshot.facing_share) else f", {snapshot.facing_share * 100:.0f} %"
+    share = "" if math.isnan(snapshot.facing_share) else f", {snapshot.facing_share * 100:.0f}%"
     facts = (("facing", facing + share), ("valence", signed(snapshot.valence)), ("arousal", signed(snapshot.arousal)))
     for place, (name, value) in enumerate(facts):
         x = area.x + place * (area.w / 3)
@@ -123,7 +123,7 @@ def _draw_distribution(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
         y, share = area.y + 23 + row * 21, float(snapshot.distribution[row])
         canvas.text(area.x, y, name, 13, TEXT if share > 0 else SOFT)
         canvas.bar(area.x + 66, y + 4, area.w - 66 - 46, 9, share, colour, TRACK)
-        canvas.text(area.x + area.w, y, f"{share * 100:.0f} %", 13, TEXT if share > 0 else SOFT, "right")
+        canvas.text(area.x + area.w, y, f"{share * 100:.0f}%", 13, TEXT if share > 0 else SOFT, "right")
 
 
 def _draw_observables(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
@@ -135,7 +135,7 @@ def _draw_observables(canvas: Canvas, snapshot: Snapshot, area: Area) -> None:
         y = area.y + 23 + row * 21
         canvas.text(area.x, y, name, 13, TEXT)
         canvas.bar(area.x + 82, y + 4, area.w - 82 - 46, 9, 0.0 if math.isnan(share) else share, SOFT, TRACK)
-        canvas.text(area.x + area.w, y, "-" if math.isnan(share) else f"{share * 100:.0f} %", 13, TEXT, "right")
+        canvas.text(area.x + area.w, y, "-" if math.isnan(share) else f"{share * 100:.0f}%", 13, TEXT, "right")
     canvas.text(area.x, area.y + 70, f"facing the screen now: {facing}", 13, TEXT)
     for row, words in enumerate(NO_EXPRESSIONS):
         canvas.text(area.x, area.y + 108 + row * 19, canvas.elided(words, 12.5, area.w), 12.5, SOFT)

@@ -132,9 +132,9 @@ def _draw_chip(shown: Canvas, face: FaceReading, zoom_x: float, zoom_y: float, t
     left, top, _, bottom = edges
     width_units = face.detection.box.w * zoom_x / shown.scale  # keeps its value while the face leaves the image
     size = 14.0 if width_units >= 88 else 12.0 if width_units >= 44 else 10.5
-    words = face.words.replace("%", " %")
+    words = face.words
     if width_units < 36:  # a small face gets a short label, so that labels do not collide
-        words = face.unread or words.rsplit(" ", 2)[0]
+        words = face.unread or words.rsplit(" ", 1)[0]
     w, h = shown.px(shown.text_width(words, size) + 16), shown.px(size * 1.25 + 6)
     high, wide = shown.image.shape[:2]
     gap = shown.px(4)

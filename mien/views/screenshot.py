@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import StorageError
 from mien.files import atomic_path
 from mien.records import FaceReading, Frame, Snapshot
 from mien.views.dashboard import render
@@ -36,8 +35,8 @@ def save_screenshot(folder: Path, frame: Frame, snapshot: Snapshot, hidden: tupl
     target = folder / f"screenshot-{frame.t_s:09.3f}s.png"
     picture = render(shown, snapshot, _SIZE)
     with atomic_path(target, private=True) as temporary:
-        if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):  # OpenCV's only sign of a full disk
-            raise StorageError(f"cannot write {target}. Free some space or choose another folder")
+        # OpenCV opens no path that is not UTF-8
+        temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
     return target
 
 

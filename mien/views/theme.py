@@ -40,7 +40,7 @@ OBSERVABLE_SIGNS: Final = (
 )
 """Help on the terms in the live view if expressions may not be read."""
 SIGNS: Final = (
-    ("happy? 42 %", "uncertain: at this confidence the error rate is high"),
+    ("happy? 42%", "uncertain: at this confidence the error rate is high"),
     ("valence, arousal", "how pleasant and active expressions look, -1 to 1"),
     *OBSERVABLE_SIGNS,
 )

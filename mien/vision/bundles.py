@@ -6,6 +6,7 @@ and later evaluations. Storing evaluations inside the bundle would change the ev
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -77,11 +78,12 @@ def newest_own_bundle(folder: Path = MODELS) -> Path | None:
 
     A bundle is finished once its record exists, which is written last.
     """
-    try:
-        found = [(path.stat().st_mtime, path) for pattern in ("*.onnx", "*/*.onnx") for path in folder.glob(pattern)]
-    except OSError:
-        return None
-    finished = [(time, path) for time, path in found if path.stem != PACKAGED_DETECTOR and is_finished(path)]
+    finished = []
+    with suppress(OSError):  # the folder cannot be listed
+        for path in (*folder.glob("*.onnx"), *folder.glob("*/*.onnx")):
+            with suppress(OSError):  # a dangling link, or a file that was removed meanwhile
+                if path.stem != PACKAGED_DETECTOR and is_finished(path):
+                    finished.append((path.stat().st_mtime, path))
     return max(finished)[1] if finished else None
 
 

@@ -28,7 +28,7 @@ _STILL_S: Final = 0.1
 """Interval in seconds at which motionless faces are detected again."""
 _STILL_LEVELS: Final = 5.0
 """Maximum mean difference of a motionless face's thumbnails, in grey levels. On the test clips such faces had moved by
-0.5 % of their width (95th percentile: 2 %), which is less than the detector's noise."""
+0.5% of their width (95th percentile: 2%), which is less than the detector's noise."""
 _THUMB: Final = 16
 
 

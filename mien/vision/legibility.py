@@ -2,7 +2,7 @@
 
 A prediction for such a face is a guess that looks like any other. At each limit, the default
 model is right on about half of FER2013's PublicTest faces degraded to that level, compared
-with 69 % of the original faces (``benchmarks/legibility.py``).
+with 69% of the original faces (``benchmarks/legibility.py``).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def unread_reasons(
         crops: (N, 1, 48, 48) uint8, aligned.
         sides_px: (N,) side of each crop in frame pixels.
         poses: (N,) head poses, None where unknown.
-        was_read: (N,) whether each face was read in the previous frame; its limits are then 15 % wider.
+        was_read: (N,) whether each face was read in the previous frame; its limits are then 15% wider.
     """
     if len(crops) == 0:
         return []

@@ -61,7 +61,7 @@ def _as_bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
     if array.dtype.kind not in "buif":
         raise DataError(f"a picture's array must be numeric, not {array.dtype}")
     values = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=255.0, neginf=0.0)
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order
         values = values / 257
     elif array.dtype.kind == "b" or (array.dtype.kind == "f" and values.max() <= 1):
         values = values * 255

@@ -43,7 +43,7 @@ def head_pose(landmarks: NDArray[np.float32] | None) -> HeadPose | None:
     rotation nearest to it. Perspective is ignored: at half a metre it distorts a face by less
     than the error of the landmarks.
 
-    In simulation, with YuNet's landmark noise and 5 % variation between heads, the median error
+    In simulation, with YuNet's landmark noise and 5% variation between heads, the median error
     is 5 degrees of yaw, 5 of pitch and 2 of roll; the 95th percentile is 14, 14 and 6. On two
     clips, rotations of the picture are recovered as roll within 2 degrees, and mirroring changes
     the absolute yaw by 4. It was not tested against measured poses of people.

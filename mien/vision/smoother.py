@@ -33,7 +33,7 @@ class _State:
 class Smoother:
     """Exponential smoothing with label hysteresis, with one state per track.
 
-    After ``tau_s`` seconds of a new expression, it makes up 63 % of the smoothed value.
+    After ``tau_s`` seconds of a new expression, it makes up 63% of the smoothed value.
 
     Args:
         tau_s: time constant in seconds; 0 disables smoothing.

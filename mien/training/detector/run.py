@@ -25,7 +25,7 @@ from mien.training.detector.loop import CHECKPOINT, DetectorTrainer, OnRound, av
 from mien.training.detector.network import count_weights
 from mien.training.detector.scenes import SCENE
 from mien.training.detector.settings import DetectorSettings
-from mien.training.detector.stock import Stock
+from mien.training.detector.stock import Stock, delete_rounds
 from mien.version import git_revision
 from mien.vision.weights import YUNET_SHA256
 from mien.vision.yunet import YuNetDetector
@@ -98,14 +98,20 @@ def train_detector(
     files = picture_files(folders)
     facts = {"dataset_hash": training.content_hash(), "backgrounds": _hash_of(files), "command": command, "limit": limit}
     trainer = DetectorTrainer(settings, out, facts)
+    scenes = out / "scenes"
     if resume:
         trainer.resume()
+    else:
+        delete_rounds(scenes)  # of a run with other settings that was stopped before its first checkpoint
+    if settings.rounds <= trainer.rounds_done:
+        delete_rounds(scenes)
+        return export_run(out)
     material = _prepared(training, files, teacher, out, facts, on_progress)
     facts |= {"faces": len(material.faces), "pictures": len(material.backgrounds)}
     scene_teacher = YuNetDetector(teacher, max_side=SCENE, min_score=_TEACHER_SCENE_SCORE)
     first = max(0, trainer.rounds_done - settings.window)
     stock = Stock(
-        out / "scenes",
+        scenes,
         range(first, settings.rounds),
         settings.round_scenes,
         material.faces,
@@ -117,7 +123,7 @@ def train_detector(
         trainer.run(stock, on_round)
     finally:
         stock.close()
-    stock.clear()
+    delete_rounds(scenes)
     return export_run(out)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mien.checked_table import CheckedTable, fault_message
 from mien.errors import UsageError
+from mien.training.settings import MAX_SEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,15 @@ class DetectorSettings:
         for name in ("rounds", "round_scenes", "batch_size", "window"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, holds, rule in (
+            ("lr", self.lr > 0, "above 0"),
+            ("weight_decay", self.weight_decay >= 0, "0 or more"),
+            ("decay_from", 0 <= self.decay_from <= 1, "0 to 1"),
+            ("average", 0 <= self.average < 1, "0 or more and below 1"),
+            ("seed", 0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
+        ):
+            if not holds:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be {rule}")
         if self.hard < 0 or self.again < 0 or self.fresh < 1:
             raise UsageError(f"hard {self.hard} and again {self.again} leave no new scene in a batch of {self.batch_size}")
         if self.round_scenes < self.fresh:

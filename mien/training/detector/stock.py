@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,14 @@ def _compose(
         write_round(folder, number, size, composer)
 
 
+def delete_rounds(folder: Path) -> None:
+    """Delete the scene files in a folder, and the folder if it is empty then."""
+    for path in folder.glob("*.npz"):
+        path.unlink()
+    with suppress(OSError):  # it is missing, or has other files
+        folder.rmdir()
+
+
 class Stock:
     """Composes the scenes of all rounds in another process.
 
@@ -132,9 +141,3 @@ class Stock:
         """End the process."""
         self._process.terminate()
         self._process.join()
-
-    def clear(self) -> None:
-        """Delete the scene files after the end of the run."""
-        for path in self._folder.glob("*.npz"):
-            path.unlink()
-        self._folder.rmdir()
