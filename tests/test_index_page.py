@@ -32,8 +32,10 @@ def test_the_list_names_analyses_and_writes_the_page(here: Path) -> None:
     said = run("sessions", "list", "--page")
     assert "0.png" in said
     assert "1.png" in said
-    assert (here / "results" / "index.html").as_uri() in said
-    page = (here / "results" / "index.html").read_text()
+    assert (here / "results" / "sessions.html").as_uri() in said
+    page = (here / "results" / "sessions.html").read_text()
     assert 'href="sessions/a%20lesson/summary.html"' in page
     assert 'href="analyses/1/summary.html"' in page
     assert "recording" in page
+    run("sessions", "delete", "a lesson", "--yes")
+    assert not (here / "results" / "sessions.html").exists()  # it names what was erased

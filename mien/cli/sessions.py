@@ -24,7 +24,6 @@ sessions = typer.Typer(
     rich_markup_mode=None,
 )
 
-INDEX_NAME = "index.html"
 Name = Annotated[str, typer.Argument(help="Name of a session or its beginning, its folder, or 'last'.")]
 
 
@@ -38,7 +37,7 @@ def list_sessions(
 ) -> None:
     """List sessions and analysed recordings, oldest first.
 
-    Reads their folders and the database. --page writes index.html beside the sessions folder.
+    Reads their folders and the database. --page writes a page beside the sessions folder, sessions.html by default.
 
     Example:
       mien sessions list --open
@@ -62,8 +61,9 @@ def list_sessions(
         print(_line(item))
     if page or open_page:
         from mien.cli.output import report_ready
+        from mien.sessions.layout import index_path
 
-        report_ready(_write_index(folder.parent / INDEX_NAME, found), open_page)
+        report_ready(_write_index(index_path(folder), found), open_page)
 
 
 @sessions.command("show", cls=HelpCommand)

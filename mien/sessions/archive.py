@@ -27,7 +27,7 @@ from mien.sessions.database_url import DATABASE_VARIABLE, database_file, open_da
 from mien.sessions.document import session_document
 from mien.sessions.erasure import erase_folder
 from mien.sessions.folder import ViewWriter
-from mien.sessions.layout import PARTIAL_NAME, holds_session, is_finished, person_of, start_of
+from mien.sessions.layout import PARTIAL_NAME, holds_session, index_path, is_finished, person_of, start_of
 from mien.sessions.records import KeptSession, SessionRecord
 from mien.sessions.recovery import folder_record, load_folder, recover
 
@@ -227,6 +227,8 @@ class Archive:
                 files += self._drop_messages([item.record.session_id])
         finally:
             if names:
+                with suppress(OSError):  # the page names sources and times of the erased sessions
+                    index_path(self.root).unlink(missing_ok=True)
                 self.log.record("erased", sessions=len(names), files=files, cause=cause)
         return Erased(tuple(names), files, tuple(left))
 

@@ -85,6 +85,16 @@ def start_of(session_id: str) -> datetime | None:
     return start if start.year in YEARS else None
 
 
+def index_path(root: Path) -> Path:
+    """Return the path of the page that lists the sessions of a folder, beside it.
+
+    >>> index_path(Path("/results/sessions")).as_posix()
+    '/results/sessions.html'
+    """
+    whole = root.resolve()
+    return whole.with_name(f"{whole.name}.html")
+
+
 def holds_session(folder: Path) -> bool:
     """Return whether a folder has a file of a session."""
     return any((folder / name).is_file() for name in ALL_NAMES)
