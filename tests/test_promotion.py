@@ -79,7 +79,7 @@ def test_promotions_are_undone_one_by_one(tmp_path: Path) -> None:
 def test_a_candidate_that_failed_a_gate_is_not_deployed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="70% before, 50% after"):
         promote_candidate(candidate(tmp_path / "a", "worse", PASSED, FAILED), tmp_path)
-    assert "| PublicTest not worse |" in (tmp_path / "a" / "candidate.md").read_text()
+    assert ">PublicTest not worse<" in (tmp_path / "a" / "candidate.html").read_text()
     assert history() == []
 
 

@@ -1,4 +1,4 @@
-"""Files of a candidate bundle: the bundle, its lineage with the gate results, and a page in Markdown."""
+"""Files of a candidate bundle: the bundle, its lineage with the gate results, and a page."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any, Final, Literal
 from mien.documents import load_json, record_from
 from mien.errors import BundleError, DataError
 from mien.files import file_hash, write_json, write_text
+from mien.pages import render
 from mien.retraining.gates import Gate
+from mien.words import exact_percent
 
 BUNDLE_NAME: Final = "candidate.onnx"
 RECORD_NAME: Final = "candidate.lineage.json"
-PAGE_NAME: Final = "candidate.md"
+PAGE_NAME: Final = "candidate.html"
 FORMAT: Final = "mien-candidate-1"
 
 
@@ -67,7 +69,7 @@ class _Record:
 
 
 def write_candidate(folder: Path, lineage: Mapping[str, Any], gates: Sequence[Gate]) -> Candidate:
-    """Write the lineage of ``candidate.onnx`` beside it, as JSON and as Markdown.
+    """Write the lineage of ``candidate.onnx`` beside it, as JSON and as a page.
 
     Args:
         folder: folder of the bundle.
@@ -116,22 +118,17 @@ def read_candidate(place: Path) -> Candidate:
 
 
 def _page(record: Mapping[str, Any]) -> str:
-    """Return the candidate's page in Markdown."""
-    data = record["data"]
-    outcome = "passes every gate" if record["passed"] else "fails; kept for inspection"
-    lines = [
-        f"# Candidate for {record['parent']['name']}: {outcome}",
-        "",
-        f"Reason: {record['request']['in_words'] if record['request'] else 'requested manually'}.",
-        f"Trained on {data['to_learn']} new faces and {data['replayed']} images of Training. Evaluated on {data['to_judge']} "
-        "held-out new faces and on PublicTest.",
-        "",
-        "| gate | before | after | noise | result |",
-        "|---|---|---|---|---|",
+    """Return the candidate's page."""
+    gates = [
+        (gate["name"], "passed" if gate["passed"] else "FAILED", *(f"{gate[part]:.3f}" for part in ("before", "after", "noise")))
+        for gate in record["gates"]
     ]
-    for gate in record["gates"]:
-        mark = "passed" if gate["passed"] else "**failed**"
-        lines.append(f"| {gate['name']} | {gate['before']:.3f} | {gate['after']:.3f} | {gate['noise']:.3f} | {mark} |")
-    lines += ["", "Audit of the new faces:", ""]
-    lines += [f"- {problem}" for problem in data["problems"]] or ["- no problems found"]
-    return "\n".join(lines) + "\n"
+    numbers = [
+        (f"{exact_percent(gate['before'])} → {exact_percent(gate['after'])}", f"accuracy (gate: {gate['name']})")
+        for gate in record["gates"]
+        if gate["name"].startswith(("new faces", "PublicTest"))
+    ]
+    failed = sum(not gate["passed"] for gate in record["gates"])
+    return render(
+        "candidate.html", record=record, data=record["data"], gates=gates, numbers=numbers, failed=failed, record_name=RECORD_NAME
+    )
