@@ -201,6 +201,45 @@ def test_what_a_page_sends_is_what_it_shows_and_leaving_ends_it(here: Path, yune
         assert len(bodies) == count
 
 
+def test_a_waiting_class_gives_signals_back_takes_no_files_and_can_be_left_while_the_server_is_away(
+    here: Path, yunet: Path, open_page: Callable[..., Page]
+) -> None:
+    with Running(here) as server:
+        opened = server.web.store.open_class("Algebra", plan=LessonPlan(bin_s=30, bins=60))
+        page = open_page(f"{server.url}/join#{opened.join}")
+        join(page)
+        page.click("#signals button:nth-child(1)")
+        assert "3 left" in page.inner_text("#signals-left")
+        until(page, lambda: page.evaluate("document.body.dataset.state === 'reading'"), "the page does not read")
+        drop = """() => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File(["no picture"], "somebody.png", { type: "image/png" }));
+            return !document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        }"""
+        assert page.evaluate(drop)  # the browser does not open the file either
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.body.dataset.state") == "reading"
+        until(page, lambda: '"lost" was not counted' in page.inner_text("#signals-left"), "the signal is not given back")
+        assert "4 left" in page.inner_text("#signals-left")
+        assert page.is_enabled("#signals button:nth-child(1)")
+        assert "has not started" in page.inner_text("#class-status")
+
+        refusal = json.dumps({"error": "Too many messages in this interval."})
+        page.route("**/api/messages", lambda route: route.fulfill(status=429, body=refusal))
+        until(page, lambda: "not counted. Too many messages" in page.inner_text("#class-status"), "a refusal is not shown")
+
+        asked: list[Route] = []
+        page.route("**/api/participants", lambda route: asked.append(route))  # noqa: PLW0108  Playwright takes functions only
+        page.click("#leave")
+        until(page, lambda: len(asked) == 1, "the page does not leave")
+        assert page.evaluate("document.querySelector('video').srcObject") is None  # before the server has answered
+        assert "being erased" in page.inner_text("#class-status")
+        asked[0].abort()
+        until(page, lambda: len(asked) == 2, "the page does not ask again")
+        asked[1].continue_()
+        until(page, lambda: "were erased" in page.inner_text("#class-status"), "leaving fails")
+
+
 def test_a_teacher_opens_runs_and_looks_back_at_a_class(here: Path, yunet: Path, open_page: Callable[..., Page]) -> None:
     with Running(here) as server:
         page = open_page(f"{server.url}/new#{server.web.store.issue(LinkKind.OPEN)}")
@@ -211,9 +250,26 @@ def test_a_teacher_opens_runs_and_looks_back_at_a_class(here: Path, yunet: Path,
         page.click("#share")
         assert page.input_value("#join-url").startswith(f"{server.url}/join#")
         assert page.evaluate("document.querySelector('#qr').naturalWidth") > 100
+        page.click("#renew")
+        until(page, lambda: "1 earlier link no longer works" in page.inner_text("#toast"), "the link is not replaced")
+        link = "[document.querySelector('#join-url').value, document.querySelector('#qr').src]"
+        renewed = page.evaluate(link)
+        page.reload()
+        until(page, lambda: page.inner_text("#title") == "Algebra", "the class is not shown again")
+        page.click("#share")
+        assert page.evaluate(link) == renewed
         page.click("#share-dialog form button")
+        mine = page.url
+        page.goto(f"{server.url}/teach#{server.web.store.open_class('Biology').teach}")
+        until(page, lambda: page.inner_text("#title") == "Biology", "the other class is not shown")
+        page.click("#share")
+        page.wait_for_selector("#share-dialog[open]")
+        assert not set(page.evaluate(link)) & set(renewed)
+        page.goto(mine)
+        until(page, lambda: page.inner_text("#title") == "Algebra", "the class is not shown again")
         page.click("#start")
         until(page, lambda: page.inner_text("#state") == "live", "the lesson does not start")
+        assert page.is_hidden("#next")
         page.fill("#mark-text", "slide 12")
         page.click("#mark-form button")
         until(page, lambda: "slide 12" in page.inner_text("#marks"), "the mark is not shown")
@@ -227,6 +283,11 @@ def test_a_teacher_opens_runs_and_looks_back_at_a_class(here: Path, yunet: Path,
         page.click("#end")
         page.click("#sure-yes")
         until(page, lambda: page.inner_text("#state") == "over", "the lesson does not end")
+
+        refusal = json.dumps({"error": "The lesson is not over. End it first."})
+        page.route("**/api/class/next", lambda route: route.fulfill(status=409, body=refusal))
+        page.click("#next")
+        until(page, lambda: page.inner_text("#toast") == "The lesson is not over. End it first.", "the refusal is not shown")
 
         held: list[Route] = []
         page.route("**/api/class?mean=3", lambda route: held.append(route))  # noqa: PLW0108  Playwright takes functions only

@@ -24,7 +24,7 @@ export type CameraState =
 const SENTENCES: Readonly<Record<string, string>> = {
   NotAllowedError:
     "This page may not use the camera. Allow it in the browser's address bar, then press Start again.",
-  NotFoundError: "No camera was found. Plug one in, or drop a recording onto this page.",
+  NotFoundError: "No camera was found. Plug one in, then press Start again.",
   NotReadableError: "The camera is in use by another program. Close that program, then press Start again.",
   OverconstrainedError: "The chosen camera is no longer available. Choose another one, then press Start again.",
   AbortError: "The camera stopped while it was starting. Press Start again.",

@@ -66,7 +66,8 @@ export class MienLearner extends HTMLElement {
     const camera = new MienCamera(this.options);
     this.shadowRoot!.querySelector(".stage")!.prepend(camera.video);
     camera.on("state", (change) => {
-      const isRunning = change.state !== "stopped" && change.camera !== "failed";
+      const isRunning = change.state !== "stopped" && change.state !== "failed" && change.camera !== "failed";
+      this.button.disabled = change.state === "failed";
       this.button.textContent = isRunning ? "Stop" : "Start camera";
       if (change.state !== "reading") this.output.textContent = change.sentence || (isRunning ? change.state : "");
       if (!isRunning) this.canvas.getContext("2d")!.clearRect(0, 0, this.canvas.width, this.canvas.height);

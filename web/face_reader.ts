@@ -1,5 +1,6 @@
 /** Page-side interface of the worker: processes one frame at a time, always the latest, and counts dropped frames. */
 
+import { LONGEST_INTERVAL_S } from "./engine/constants.js";
 import type { FrameResult } from "./engine/records.js";
 import type { EngineFiles, FromWorker, Stages, ToWorker, WaitingFrame } from "./messages.js";
 
@@ -21,10 +22,11 @@ const LONGEST_WAIT_MS = 200;
 export class FaceReader {
   private readonly worker: Worker;
   private waiting: WaitingFrame | null = null;
-  /** Time of dropped frames in seconds, which is added to the next frame's interval. */
+  /** Time of dropped frames in seconds, which is added to the next frame's interval; a frame represents at most a second. */
   private lost_s = 0;
   private busy = false;
   private isReady = false;
+  private hasFailed = false;
   private notBefore_ms = 0;
   private idle: (() => void)[] = [];
   /** Whether the frame in the worker belongs to a session that has ended. */
@@ -40,9 +42,7 @@ export class FaceReader {
   ) {
     this.worker = new Worker(workerUrl, { type: "module", name: "mien" });
     this.worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.hear(data));
-    this.worker.addEventListener("error", (event) => {
-      listener.failed(event.message || "the worker's script cannot be loaded");
-    });
+    this.worker.addEventListener("error", (event) => this.fail(event.message || "the worker's script cannot be loaded"));
   }
 
   open(files: EngineFiles, smoothing_s: number | undefined, ticks: boolean): void {
@@ -68,9 +68,13 @@ export class FaceReader {
     this.next();
   }
 
-  /** Read a frame without dropping it; resolves when it has been read. */
+  /** Read a frame without dropping it; resolves when it has been read, or reading has failed. */
   async read(frame: WaitingFrame): Promise<void> {
-    while (this.busy || !this.isReady) await new Promise<void>((resolve) => this.idle.push(resolve));
+    while (!this.hasFailed && (this.busy || !this.isReady)) await new Promise<void>((resolve) => this.idle.push(resolve));
+    if (this.hasFailed) {
+      frame.image.close();
+      return;
+    }
     this.start(frame);
     await new Promise<void>((resolve) => this.idle.push(resolve));
   }
@@ -99,7 +103,7 @@ export class FaceReader {
     if (this.busy || !this.isReady || this.waiting === null) return;
     const { waiting } = this;
     this.waiting = null;
-    this.start({ ...waiting, interval_s: waiting.interval_s + this.lost_s });
+    this.start({ ...waiting, interval_s: Math.min(waiting.interval_s + this.lost_s, LONGEST_INTERVAL_S) });
     this.lost_s = 0;
   }
 
@@ -112,6 +116,7 @@ export class FaceReader {
     switch (message.kind) {
       case "ready":
         this.isReady = true;
+        this.lost_s = 0; // nobody watched while the networks were being loaded
         this.listener.ready(message.opened_ms);
         this.rest();
         break;
@@ -126,7 +131,7 @@ export class FaceReader {
         this.rest();
         break;
       case "failed":
-        this.listener.failed(message.reason);
+        this.fail(message.reason);
         break;
       case "tick":
         this.listener.tick();
@@ -142,10 +147,22 @@ export class FaceReader {
 
   private rest(): void {
     this.busy = false;
+    this.wake();
+    this.next();
+  }
+
+  private fail(reason: string): void {
+    this.hasFailed = true;
+    this.listener.failed(reason);
+    this.clear();
+    this.wake();
+  }
+
+  /** Continue the calls of `read`. */
+  private wake(): void {
     const idle = this.idle;
     this.idle = [];
     for (const resolve of idle) resolve();
-    this.next();
   }
 
   private send(message: ToWorker, transfer: Transferable[] = []): void {

@@ -49,7 +49,7 @@ export type MienState =
   | "stopped"
   /** The camera sends no frames, was disconnected or could not be started; the sentence tells the user what to do. */
   | "trouble"
-  /** Reading has failed permanently on this page. */
+  /** Reading has failed permanently on this page; the camera is released, and nothing can be started. */
   | "failed";
 
 /** A change of state. */
@@ -144,7 +144,7 @@ export class MienCamera extends EventTarget {
         if (this.current.state === "starting" && this.session !== null) this.become("reading", "");
       },
       result: (result, stages) => this.took(result, stages),
-      failed: (reason) => this.become("failed", `Faces cannot be read on this page: ${reason}.`),
+      failed: (reason) => this.fail(reason),
       tick: () => void this.grab(),
     });
     const { detector, model } = options;
@@ -181,14 +181,24 @@ export class MienCamera extends EventTarget {
     return () => this.removeEventListener(type, hear);
   }
 
-  /** Start a session with a camera, by default the browser's choice. A running session continues with the new camera. */
+  /**
+   * Start a session with a camera, by default the browser's choice. A running session continues with the new camera.
+   *
+   * If reading has failed, only the state `failed` is reported again.
+   */
   async start(deviceId?: string): Promise<void> {
+    if (this.failsAgain()) return;
     this.recording++;
     await this.camera.start(deviceId);
   }
 
-  /** End a running session and read files: one recording, or pictures sorted by name. Resolves when all files are read. */
+  /**
+   * End a running session and read files: one recording, or pictures sorted by name. Resolves when all files are read.
+   *
+   * If reading has failed, only the state `failed` is reported again.
+   */
   async read(files: readonly File[]): Promise<void> {
+    if (this.failsAgain()) return;
     this.stop();
     const mine = ++this.recording;
     const name = files.length === 1 ? files[0]!.name : `${files.length} pictures`;
@@ -244,9 +254,7 @@ export class MienCamera extends EventTarget {
 
   /** End the session and release the camera. */
   stop(): void {
-    this.recording++;
-    this.camera.stop();
-    this.end();
+    this.release();
     if (this.current.state !== "failed") this.become("stopped", "");
   }
 
@@ -278,6 +286,28 @@ export class MienCamera extends EventTarget {
     this.emit("begin", { id: this.session.id, source });
   }
 
+  private release(): void {
+    this.recording++;
+    this.camera.stop();
+    this.end();
+  }
+
+  /** Reading has failed: end the session, release the camera and say why. */
+  private fail(reason: string): void {
+    if (this.current.state === "failed") return;
+    const sentence = `Faces cannot be read on this page: ${reason}. Reload the page to try again.`;
+    this.current = { state: "failed", camera: "off", sentence }; // first, so that listeners cannot start a session
+    this.release();
+    this.become("failed", sentence);
+  }
+
+  /** Report a failure again; return whether there was one. */
+  private failsAgain(): boolean {
+    const { state, sentence } = this.current;
+    if (state === "failed") this.become("failed", sentence);
+    return state === "failed";
+  }
+
   private end(): void {
     const outcome = this.outcome();
     this.session = null;
@@ -286,9 +316,9 @@ export class MienCamera extends EventTarget {
   }
 
   private cameraBecame(state: CameraState, sentence: string): void {
-    if (state === "off") return;
+    if (state === "off" || this.current.state === "failed") return;
     if (state === "live" && this.session === null) this.begin(this.camera.label || "camera");
-    if (this.current.state === "failed" || this.current.state === "paused") return;
+    if (this.current.state === "paused") return;
     const shown = { starting: "starting", live: this.isReady ? "reading" : "starting" } as const;
     this.become(state === "starting" || state === "live" ? shown[state] : "trouble", sentence);
   }

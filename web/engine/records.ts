@@ -111,9 +111,9 @@ export function words(face: FaceReading): string {
   return `${face.label}${face.uncertain ? "?" : ""} ${percent(face.confidence)}`;
 }
 
-/** Format a share, 0 to 1, as a percentage such as "42 %". */
+/** Format a share, 0 to 1, as a percentage such as "42%". */
 export function percent(share: number): string {
-  return Number.isNaN(share) ? "-" : `${Math.round(100 * share)} %`;
+  return Number.isNaN(share) ? "-" : `${Math.round(100 * share)}%`;
 }
 
 /** Return the index of a label in `EMOTIONS`. */

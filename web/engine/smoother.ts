@@ -9,7 +9,7 @@ interface State {
   readonly label: string;
 }
 
-/** Exponential smoothing per track. After `tau_s` seconds of a new expression, it makes up 63 % of the smoothed value. */
+/** Exponential smoothing per track. After `tau_s` seconds of a new expression, it makes up 63% of the smoothed value. */
 export class Smoother {
   private states = new Map<string, State>();
 

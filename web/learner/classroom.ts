@@ -2,7 +2,8 @@
 
 import type { FrameResult } from "../sdk.js";
 import { element, say } from "./elements.js";
-import { Sender } from "./sender.js";
+import { insist } from "./insist.js";
+import { type Answer, Sender } from "./sender.js";
 import type { EngineFiles } from "../sdk.js";
 
 /** The server's description of a class for learners. */
@@ -20,14 +21,17 @@ export interface Lesson {
 }
 
 const TICK_MS = 1000;
+const MESSAGE_TIMEOUT_MS = 10_000;
 const OVER = "The lesson is over. Nothing is sent any more.";
+/** The server deletes participants when they leave and at the end of the lesson, so it cannot tell which it was. */
+const UNKNOWN = "The lesson is over, or you have left this class. Nothing is sent any more.";
 const CONTINUED = "You are now taking part from another window. Nothing is sent from this one any more.";
 
 /** Send a request to the server with a token. */
-async function ask(method: string, path: string, token: string, body?: string, keepalive = false): Promise<Response> {
+async function ask(method: string, path: string, token: string, more: RequestInit = {}): Promise<Response> {
   const headers: Record<string, string> = { Authorization: `Bearer ${token}` };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  return fetch(path, { method, headers, keepalive, ...(body === undefined ? {} : { body }) });
+  if (more.body !== undefined) headers["Content-Type"] = "application/json";
+  return fetch(path, { method, headers, ...more });
 }
 
 async function sentence(answer: Response): Promise<string> {
@@ -47,7 +51,7 @@ export async function openLesson(): Promise<{ lesson: Lesson; token: string }> {
 
 /** Join the class and return the participant's token. */
 async function joined(lesson: Lesson, token: string): Promise<string> {
-  const answer = await ask("POST", "api/participants", token, JSON.stringify({ notice: lesson.notice.hash }));
+  const answer = await ask("POST", "api/participants", token, { body: JSON.stringify({ notice: lesson.notice.hash }) });
   if (!answer.ok) throw new Error(await sentence(answer));
   return ((await answer.json()) as { participant: string }).participant;
 }
@@ -73,7 +77,7 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
   say("notice-version", `Version ${lesson.notice.version} of this notice. Your consent refers to it.`);
   const join = element<HTMLButtonElement>("join");
   if (lesson.agreed) {
-    say("consent-lead", "You are already taking part from another window, where you agreed to this notice. Continuing here ends that one.");
+    say("consent-lead", "You are already taking part from another window, where you agreed to this notice. If you continue here, that window stops sending.");
     join.textContent = "Continue here";
   }
   const problem = (text: string): void => {
@@ -105,11 +109,20 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
   });
 }
 
+/** Return a sentence about messages that the server did not erase. */
+async function notErased(answer: Response | null): Promise<string> {
+  if (answer?.status === 410) return sentence(answer);
+  const why = answer === null ? "The server does not answer." : await sentence(answer);
+  return `You left, and nothing more is sent, but your messages of the current interval were not erased. ${why} At the end of the interval they are added up and deleted.`;
+}
+
 /** The panel of a participant. */
 export class Classroom {
   private readonly sender: Sender;
   private readonly buttons: HTMLButtonElement[];
   private hasLeft = false;
+  /** Whether the server still has to be told that this participant left. */
+  private mustTell = true;
   private isPaused = false;
 
   constructor(
@@ -120,8 +133,8 @@ export class Classroom {
     const { interval_s, bin_s, max_signals, model } = lesson;
     this.sender = new Sender(
       { interval_s, bin_s, max_signals, expressions: model !== null },
-      async (body) => ask("POST", "api/messages", participant, body).then(({ status }) => status, () => 0),
-      { changed: () => this.show(), ended: (status) => this.over(status === 403 ? CONTINUED : OVER) },
+      (body) => this.post(body),
+      { changed: () => this.show(), ended: (status) => this.over(status) },
     );
     element("classroom").hidden = false;
     document.body.classList.add("in-class");
@@ -144,7 +157,7 @@ export class Classroom {
       this.show();
     }, TICK_MS);
     addEventListener("pagehide", () => {
-      if (!this.hasLeft) void ask("DELETE", "api/participants", participant, undefined, true).catch(() => undefined);
+      if (this.mustTell) void ask("DELETE", "api/participants", participant, { keepalive: true }).catch(() => undefined);
     });
     this.show();
   }
@@ -160,24 +173,32 @@ export class Classroom {
     this.show();
   }
 
+  private async post(body: string): Promise<Answer> {
+    try {
+      const answer = await ask("POST", "api/messages", this.participant, { body, signal: AbortSignal.timeout(MESSAGE_TIMEOUT_MS) });
+      return { status: answer.status, sentence: answer.ok ? "" : await sentence(answer) };
+    } catch {
+      return { status: 0, sentence: "" };
+    }
+  }
+
+  /** Stop the camera immediately, then ask the server to erase the messages. */
   private async leave(): Promise<void> {
     this.hasLeft = true;
     this.sender.end();
-    const answer = await ask("DELETE", "api/participants", this.participant).catch(() => null);
-    say(
-      "class-status",
-      answer?.ok
-        ? "You left. Your messages of the current interval were erased."
-        : answer?.status === 410
-          ? await sentence(answer)
-          : "You left, but the server does not answer. Your messages are deleted at the end of the interval.",
-    );
     this.stopped("You left the class.");
+    say("class-status", "You left. Your messages of the current interval are being erased.");
+    const answer = await insist((signal) => ask("DELETE", "api/participants", this.participant, { signal }));
+    this.mustTell = answer === null || answer.status >= 500 || answer.status === 429;
+    say("class-status", answer?.ok ? "You left. Your messages of the current interval were erased." : await notErased(answer));
   }
 
-  private over(why: string): void {
+  /** The server no longer takes messages from this page. */
+  private over(status: number): void {
     if (this.hasLeft) return;
     this.hasLeft = true;
+    this.mustTell = false;
+    const why = status === 403 ? CONTINUED : status === 401 ? UNKNOWN : OVER;
     say("class-status", why);
     this.stopped(why);
   }
@@ -191,18 +212,21 @@ export class Classroom {
       button.disabled = this.hasLeft || (left === 0 && sender.pressedSignal === null);
     }
     const waits = sender.pressedSignal === null ? "" : " It is sent with the next message; press again to withdraw it.";
-    say("signals-left", `${left} left in this lesson.${waits}`);
+    const returned = sender.returnedSignal === null ? "" : ` "${sender.returnedSignal}" was not counted.`;
+    say("signals-left", `${left} left in this lesson.${waits}${returned}`);
     element<HTMLButtonElement>("leave").disabled = this.hasLeft;
     say("message-last", sender.last || "nothing yet");
-    say("message-next", this.hasLeft ? "nothing" : this.isPaused ? "nothing: paused" : sender.next || "nothing: no face is read");
+    say("message-next", this.hasLeft ? "nothing" : sender.next || (this.isPaused ? "nothing: paused" : "nothing: no face is read"));
     if (this.hasLeft) return;
     const words = {
       idle: "Nothing has been sent yet.",
       sent: "The last message arrived.",
-      "waiting for the lesson": "The lesson has not started. Messages are not counted yet.",
-      "network away": `The server does not answer. ${sender.waiting} messages waiting; those older than an interval are dropped.`,
+      "waiting for the lesson": "The lesson has not started. Messages and signals are not counted yet.",
+      refused: `The last message was not counted. ${sender.refusal}`,
+      "network away": `The server does not answer. Messages waiting: ${sender.waiting}. Those older than an interval are dropped.`,
       ended: OVER,
     } as const;
-    say("class-status", this.isPaused ? "Paused: nothing is sent." : words[sender.state]);
+    const paused = sender.pressedSignal === null ? "Paused: nothing is sent." : "Paused: only your signal is sent.";
+    say("class-status", this.isPaused ? paused : words[sender.state]);
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { FrameResult } from "../sdk.js";
+import { insist } from "./insist.js";
 
 const SEND_EVERY_MS = 1000;
 /** About ten minutes of readings of one face. */
@@ -24,26 +25,24 @@ export interface Counts {
   readonly dropped: number;
 }
 
-/** Stores one session at a time. */
-export class Keeper {
+/** One session on the server, with its own address and rows. */
+class KeptSession {
+  /** Folder of the session; "" if it is not stored. */
+  folder = "";
   private waiting: unknown[] = [];
   private counts: Counts = { captured: 0, dropped: 0 };
   private address: string | null = null;
-  private opening: Promise<void> = Promise.resolve();
+  private readonly opening: Promise<void>;
   private sending: Promise<void> = Promise.resolve();
-  private readonly timer: ReturnType<typeof setInterval>;
   private isTroubled = false;
-  /** Folder of the session; "" if it is not stored. */
-  folder = "";
 
-  constructor(private readonly listener: KeeperListener) {
-    this.timer = setInterval(() => this.send(), SEND_EVERY_MS);
-    addEventListener("pagehide", () => this.leave());
-  }
-
-  begin(source: string): void {
-    this.waiting = [];
-    this.opening = this.open(source);
+  /** @param before Resolves when the previous session has ended, since the server stores one at a time. */
+  constructor(
+    source: string,
+    before: Promise<unknown>,
+    private readonly listener: KeeperListener,
+  ) {
+    this.opening = before.then(() => this.open(source));
   }
 
   add(result: FrameResult, counts: Counts): void {
@@ -52,51 +51,11 @@ export class Keeper {
     this.waiting.push(plain(result));
   }
 
-  /** Send the queued rows and end the session; resolves when the server has stored them. */
-  async end(): Promise<void> {
-    await this.opening;
-    this.send();
-    await this.sending;
-    const { address } = this;
-    this.address = null;
-    if (address === null) return;
-    const answer = await post(`${address}/end`, { ...this.counts, frames: this.waiting }).catch(() => null);
-    this.waiting = [];
-    if (answer === null || !answer.ok) this.listener.notice("The end of this session could not be stored: the server does not answer.");
-  }
-
-  /** End the session and erase its stored data. */
-  async erase(): Promise<boolean> {
-    await this.opening;
-    await this.sending;
-    const { address } = this;
-    this.address = null;
-    this.waiting = [];
-    if (address === null) return false;
-    const answer = await fetch(address, { method: "DELETE" }).catch(() => null);
-    return answer?.ok ?? false;
-  }
-
-  private async open(source: string): Promise<void> {
-    this.address = null;
-    this.folder = "";
-    try {
-      const answer = await post("sessions", { source });
-      const said = (await answer.json()) as { address?: string; folder?: string; error?: string };
-      if (!answer.ok || said.address === undefined) throw new Error(said.error ?? `the server responded with status ${answer.status}`);
-      this.address = said.address;
-      this.folder = said.folder ?? "";
-    } catch (error) {
-      this.listener.notice(`This session is not stored: ${error instanceof Error ? error.message : String(error)}.`);
-    }
-  }
-
-  private send(): void {
-    const { address } = this;
-    if (address === null || this.waiting.length === 0) return;
+  send(): void {
+    if (this.address === null || this.waiting.length === 0) return;
     this.sending = this.sending.then(async () => {
-      const frames = this.waiting;
-      if (frames.length === 0) return;
+      const { address, waiting: frames } = this;
+      if (address === null || frames.length === 0) return;
       this.waiting = [];
       try {
         const answer = await post(`${address}/frames`, { ...this.counts, frames });
@@ -107,7 +66,10 @@ export class Keeper {
           this.address = null;
           this.listener.notice(`Nothing is stored from now on: ${said.error ?? answer.status}.`);
         }
-        if (said.withdrawn) this.listener.withdrawn();
+        if (said.withdrawn) {
+          this.folder = ""; // erased by the server
+          this.listener.withdrawn();
+        }
         if (this.isTroubled) this.listener.notice("The server answers again; all waiting readings were stored.");
         this.isTroubled = false;
       } catch {
@@ -118,13 +80,104 @@ export class Keeper {
     });
   }
 
+  /** Send the queued rows and end the session; resolves when the server has stored them. */
+  async end(): Promise<void> {
+    await this.opening;
+    this.send();
+    await this.sending;
+    const { address, waiting: frames } = this;
+    if (address === null) return;
+    const answer = await post(`${address}/end`, { ...this.counts, frames }).catch(() => null);
+    this.address = null;
+    if (answer === null || !answer.ok) this.listener.notice("The end of this session could not be stored: the server does not answer.");
+  }
+
+  /** End the session and erase its stored data; return a sentence about the result. */
+  async erase(): Promise<string> {
+    await this.opening;
+    await this.sending;
+    const { address } = this;
+    this.address = null;
+    if (address === null) return "This session was not stored, so there is nothing to erase.";
+    const answer = await insist((signal) => fetch(address, { method: "DELETE", signal }));
+    if (answer?.ok) return "This session has been erased.";
+    const said = (await answer?.json().catch(() => null)) as { error?: string } | null | undefined;
+    const why = said?.error ?? "the server does not answer";
+    return `This session could not be erased: ${why}. Erase it with: mien privacy erase ${address.split("/").at(-1)}`;
+  }
+
   /** Send the queued rows when the page is closed. */
-  private leave(): void {
-    clearInterval(this.timer);
+  leave(): void {
     if (this.address === null) return;
     const body = JSON.stringify({ ...this.counts, frames: this.waiting.slice(-100) });
     navigator.sendBeacon(`${this.address}/end`, new Blob([body], { type: "application/json" }));
     this.address = null;
+  }
+
+  private async open(source: string): Promise<void> {
+    try {
+      const answer = await post("sessions", { source });
+      const said = (await answer.json()) as { address?: string; folder?: string; error?: string };
+      if (!answer.ok || said.address === undefined) throw new Error(said.error ?? `the server responded with status ${answer.status}`);
+      this.address = said.address;
+      this.folder = said.folder ?? "";
+    } catch (error) {
+      this.listener.notice(`This session is not stored: ${error instanceof Error ? error.message : String(error)}.`);
+    }
+  }
+}
+
+/** Stores one session at a time. */
+export class Keeper {
+  private session: KeptSession | null = null;
+  /** Sessions whose end the server has not stored yet. */
+  private readonly unfinished = new Set<KeptSession>();
+  private previous: Promise<unknown> = Promise.resolve();
+  private readonly timer: ReturnType<typeof setInterval>;
+
+  constructor(private readonly listener: KeeperListener) {
+    this.timer = setInterval(() => this.session?.send(), SEND_EVERY_MS);
+    addEventListener("pagehide", () => this.leave());
+  }
+
+  begin(source: string): void {
+    this.session = new KeptSession(source, this.previous, this.listener);
+    this.unfinished.add(this.session);
+  }
+
+  add(result: FrameResult, counts: Counts): void {
+    this.session?.add(result, counts);
+  }
+
+  /** End the session; resolves with its folder when the server has stored it, "" if it is not stored. */
+  end(): Promise<string> {
+    return this.finish(async (session) => {
+      await session.end();
+      return session.folder;
+    });
+  }
+
+  /** End the session and erase its stored data; resolves with a sentence about the result. */
+  erase(): Promise<string> {
+    return this.finish((session) => session.erase());
+  }
+
+  private async finish(action: (session: KeptSession) => Promise<string>): Promise<string> {
+    const { session } = this;
+    if (session === null) return "";
+    this.session = null;
+    const done = action(session);
+    this.previous = done.catch(() => undefined);
+    try {
+      return await done;
+    } finally {
+      this.unfinished.delete(session);
+    }
+  }
+
+  private leave(): void {
+    clearInterval(this.timer);
+    for (const session of this.unfinished) session.leave();
   }
 }
 

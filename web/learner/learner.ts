@@ -65,13 +65,13 @@ class LearnerPage {
       membership === null
         ? null
         : new Classroom(membership.lesson, membership.participant, (sentence) => {
-            this.toast(sentence);
             this.camera.stop();
+            this.toast(sentence);
             element<HTMLButtonElement>("start").disabled = true;
           });
     this.listen();
     this.wireButtons();
-    this.wireFiles();
+    if (this.classroom === null) this.wireFiles();
     document.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -130,6 +130,7 @@ class LearnerPage {
     const before = state === "failed" || (state === "trouble" && !hasSession);
     if (before) showProblem(sentence);
     else if (state !== "stopped") element("problem").hidden = true;
+    if (state === "failed") for (const id of ["start", "files"]) element<HTMLButtonElement>(id).disabled = true;
     if (sentence) this.speaker.now(sentence);
     else if (state !== "stopped") this.speaker.now(words[state as keyof typeof words] ?? "");
     if (state !== "reading") this.stage.clear();
@@ -148,13 +149,13 @@ class LearnerPage {
 
   private async ended(outcome: Outcome): Promise<void> {
     this.reading = null;
-    const { keeper } = this;
+    const { keeper, erased } = this;
     let kept = "This session is not stored. Save the files that you need before you close this page.";
-    if (keeper !== null && !this.erased) {
-      await keeper.end();
-      if (keeper.folder) kept = `This session is stored in ${keeper.folder}. List sessions with: mien sessions list`;
+    if (keeper !== null && !erased) {
+      const folder = await keeper.end();
+      if (folder) kept = `This session is stored in ${folder}. List sessions with: mien sessions list`;
     }
-    if (this.erased || (outcome.summary["frames"] as number) === 0) return;
+    if (erased || (outcome.summary["frames"] as number) === 0) return;
     this.summary.show(outcome, kept);
   }
 
@@ -258,9 +259,8 @@ class LearnerPage {
       return;
     }
     this.erased = true;
-    const done = await this.keeper?.erase();
     this.camera.stop();
-    this.toast(done ? "This session has been erased." : "This session could not be erased: the server does not answer.");
+    this.toast((await this.keeper?.erase()) ?? "");
   }
 
   private toast(sentence: string): void {
@@ -319,6 +319,8 @@ async function open(): Promise<void> {
     new LearnerPage(settings, null).describe();
     return;
   }
+  // a class gets readings of the camera only; dropped files must not be opened in place of the page either
+  for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
   say("promise", "Read on this device. No picture leaves this page.");
   try {
     const { lesson, token } = await openLesson();

@@ -8,14 +8,22 @@
 import type { FrameResult } from "../sdk.js";
 import { NOT_PERMITTED } from "../engine/constants.js";
 
-/** Sends a message; resolves with the HTTP status, 0 if the server could not be reached. */
-export type Post = (body: string) => Promise<number>;
+/** The server's answer to a message. */
+export interface Answer {
+  /** HTTP status; 0 if the server could not be reached. */
+  readonly status: number;
+  /** Why the message was refused, in words; "" if it was not. */
+  readonly sentence: string;
+}
+
+/** Sends a message. */
+export type Post = (body: string) => Promise<Answer>;
 
 /** Callbacks of the sender. */
 export interface SenderListener {
   /** The displayed state has changed. */
   changed(): void;
-  /** The lesson is over (410), the person joined from another window (403), or the token is no longer valid (401). */
+  /** The lesson is over (410 or 401), the participant left (401), or the person joined from another window (403). */
   ended(status: number): void;
 }
 
@@ -31,10 +39,11 @@ export interface SenderSettings {
 }
 
 /** Result of the last attempt. */
-export type SenderState = "idle" | "sent" | "waiting for the lesson" | "network away" | "ended";
+export type SenderState = "idle" | "sent" | "waiting for the lesson" | "refused" | "network away" | "ended";
 
 interface Waiting {
   readonly body: string;
+  readonly signal: string | null;
   readonly made_ms: number;
 }
 
@@ -53,6 +62,10 @@ export class Sender {
   /** Text of the last message that the server received. */
   last = "";
   state: SenderState = "idle";
+  /** Why the server refused the last message; "" if it did not. */
+  refusal = "";
+  /** The last signal, if its message was not counted; null otherwise. */
+  returnedSignal: string | null = null;
   /** Number of signals left, as far as this page knows. */
   signalsLeft: number;
 
@@ -108,6 +121,7 @@ export class Sender {
     if (this.signalsLeft === 0 && this.pressed === null) return;
     if (this.pressed === null) this.signalsLeft--;
     this.pressed = name;
+    this.returnedSignal = null;
     this.listener.changed();
   }
 
@@ -145,7 +159,7 @@ export class Sender {
       this.forget();
       return;
     }
-    this.queue.push({ body: this.message(++this.number), made_ms: now_ms });
+    this.queue.push({ body: this.message(++this.number), signal: this.pressed, made_ms: now_ms });
     this.forget();
     this.pressed = null;
     this.listener.changed();
@@ -169,29 +183,50 @@ export class Sender {
     return JSON.stringify(body);
   }
 
-  private async flush(now_ms: number): Promise<void> {
+  /** Return the signal of a message that is not counted, so that it can be sent again. */
+  private giveBack({ signal }: Waiting): void {
+    if (signal === null) return;
+    this.signalsLeft++;
+    this.returnedSignal = signal;
+  }
+
+  /** Drop messages that are older than a bin. The one being sent is kept, because the server may have counted it. */
+  private dropOld(now_ms: number): void {
     const oldest_ms = now_ms - 1000 * this.settings.bin_s;
-    this.queue = this.queue.filter(({ made_ms }) => made_ms >= oldest_ms);
+    const isKept = ({ made_ms }: Waiting, k: number): boolean => made_ms >= oldest_ms || (this.sending && k === 0);
+    this.queue.filter((message, k) => !isKept(message, k)).forEach((message) => this.giveBack(message));
+    this.queue = this.queue.filter(isKept);
+  }
+
+  private async flush(now_ms: number): Promise<void> {
+    this.dropOld(now_ms);
     if (this.sending || this.queue.length === 0) return;
     this.sending = true;
     try {
       for (let first = this.queue[0]; first !== undefined; first = this.queue[0]) {
-        const status = await this.post(first.body);
+        const { status, sentence } = await this.post(first.body);
         if ((this.state as SenderState) === "ended") return;
         if (status === 0 || status >= 500) {
           this.state = "network away";
           break;
         }
-        if (this.queue[0] === first) this.queue.shift();
+        this.queue.shift();
         if (status === 401 || status === 403 || status === 410) {
           this.end();
           this.listener.ended(status);
           return;
         }
-        if (status === 425) this.state = "waiting for the lesson";
-        else if (status < 300 || status === 409) {
+        this.refusal = "";
+        if (status < 300 || status === 409) {
           this.state = "sent";
           this.last = first.body;
+          continue;
+        }
+        this.giveBack(first);
+        if (status === 425) this.state = "waiting for the lesson";
+        else {
+          this.state = "refused";
+          this.refusal = sentence;
         }
       }
     } finally {

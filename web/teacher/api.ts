@@ -73,7 +73,7 @@ export class RefusedError extends Error {
 const AWAY = "The class server does not answer.";
 
 export class Api {
-  constructor(private readonly token: string) {}
+  constructor(readonly token: string) {}
 
   async json<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await this.send(method, path, body);

@@ -82,7 +82,7 @@ export function drawTimeline(place: HTMLElement, shown: ClassDocument, all: bool
       svg.append(band, line);
     }
     svg.append(label(LEFT - 10, top + ROW / 2 + 5, row.name, "row-name"));
-    if (n === 0) svg.append(label(LEFT + 6, top + 13, "100 %", "scale"));
+    if (n === 0) svg.append(label(LEFT + 6, top + 13, "100%", "scale"));
   });
   const bottom = TOP + rows.length * (ROW + GAP) - GAP;
   const step_s = [60, 120, 300, 600, 900, 1800, 3600].find((each) => length_s / each <= 9) ?? 7200;

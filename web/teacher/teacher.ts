@@ -5,12 +5,13 @@ import { clock, download, element, say } from "../learner/elements.js";
 import { Alerts } from "./alerts.js";
 import { Api, type ClassDocument, type Links, type Mark, RefusedError, type SeriesLesson, type TimelineBin } from "./api.js";
 import { drawTimeline } from "./band_chart.js";
+import { type JoinLink, recallJoinLink, rememberJoinLink } from "./join_link.js";
 
 const TOAST_MS = 5000;
 
 /** Format a share as a percentage. */
 function percent(share: number): string {
-  return `${Math.round(100 * share)} %`;
+  return `${Math.round(100 * share)}%`;
 }
 
 function make<K extends keyof HTMLElementTagNameMap>(tag: K, text = "", kind = ""): HTMLElementTagNameMap[K] {
@@ -20,12 +21,15 @@ function make<K extends keyof HTMLElementTagNameMap>(tag: K, text = "", kind = "
   return made;
 }
 
+let toastTimer: ReturnType<typeof setTimeout> | undefined;
+
 function toast(sentence: string): void {
   const place = element("toast");
   place.textContent = sentence;
   place.hidden = false;
   say("spoken", sentence);
-  setTimeout(() => (place.hidden = true), TOAST_MS);
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (place.hidden = true), TOAST_MS);
 }
 
 function showProblem(sentence: string): void {
@@ -33,8 +37,8 @@ function showProblem(sentence: string): void {
   say("problem", sentence);
 }
 
-function showQr(svg: string, url: string): void {
-  element<HTMLImageElement>("qr").src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
+function showJoinLink({ url, qr }: JoinLink): void {
+  element<HTMLImageElement>("qr").src = `data:image/svg+xml,${encodeURIComponent(qr)}`;
   element<HTMLInputElement>("join-url").value = url;
 }
 
@@ -49,6 +53,8 @@ class TeacherPage {
   private stale = false;
 
   constructor(private readonly api: Api) {
+    const link = recallJoinLink(api.token);
+    if (link !== null) showJoinLink(link);
     this.wire();
     void this.refresh();
     void api.listen(
@@ -78,8 +84,7 @@ class TeacherPage {
       await this.refresh();
     });
     click("share", async () => {
-      const known = recall("mien-join");
-      if (known === null || element<HTMLInputElement>("join-url").value === "") await this.newJoinLink();
+      if (element<HTMLInputElement>("join-url").value === "") await this.newJoinLink();
       element<HTMLDialogElement>("share-dialog").showModal();
     });
     click("copy", async () => {
@@ -89,16 +94,17 @@ class TeacherPage {
     click("renew", async () => {
       const { revoked } = await api.json<{ revoked: number }>("DELETE", "class/links/join");
       await this.newJoinLink();
-      toast(`${revoked} earlier links no longer work. Learners who have joined stay.`);
+      toast(`${revokedLinks(revoked, "earlier")} Learners who have joined stay.`);
     });
     click("revoke-teach", async () => {
       const { revoked } = await api.json<{ revoked: number }>("DELETE", "class/links/teach");
-      toast(`${revoked} other links to teach no longer work.`);
+      toast(revokedLinks(revoked, "other", " to teach"));
     });
     click("share-teach", async () => {
       const { url } = await api.json<{ url: string }>("POST", "class/links", { kind: "teach" });
-      await navigator.clipboard.writeText(url).catch(() => undefined);
-      toast("A new link to teach was copied. Anybody who has it can see and manage this class.");
+      const isCopied = await navigator.clipboard.writeText(url).then(() => true, () => false);
+      const copied = "A new link to teach was copied. Anybody who has it can see and manage this class.";
+      toast(isCopied ? copied : "The browser does not let this page copy a link. Open the page in its own window and try again.");
     });
     click("collapse", () => {
       const is = document.body.classList.toggle("collapsed");
@@ -147,9 +153,9 @@ class TeacherPage {
   }
 
   private async newJoinLink(): Promise<void> {
-    const { url, qr } = await this.api.json<{ url: string; qr: string }>("POST", "class/links", { kind: "join" });
-    remember("mien-join", url);
-    showQr(qr, url);
+    const link = await this.api.json<JoinLink>("POST", "class/links", { kind: "join" });
+    rememberJoinLink(this.api.token, link);
+    showJoinLink(link);
   }
 
   /** Ask for confirmation of an action that cannot be undone. */
@@ -206,7 +212,7 @@ class TeacherPage {
     element("mark-form").hidden = shown.state !== "running";
     element("next").hidden = shown.state !== "ended";
     say("what", shown.level === "observables" ? "Presence, facing the screen and learners' signals. Expressions are not read in this class." : "Resemblance to seven expressions, not feelings. It says little about attention or understanding; ask your learners.");
-    say("rules", `Sums over everybody for each ${words(shown.bin_s)}, with random noise of ${shown.noise} people; nothing if fewer than ${shown.k} people seem to take part. Bands are 95 % intervals for the noise.`);
+    say("rules", `Sums over everybody for each interval of ${words(shown.bin_s)}, with random noise of ${shown.noise} people; nothing is shown if fewer than ${shown.k} people seem to be taking part. Bands are 95% intervals of the noise.`);
     this.showTime();
     this.showNow(shown);
     this.showTimeline();
@@ -241,8 +247,8 @@ class TeacherPage {
       say("coverage", { gap: "no numbers", none: "–", few: "too few" }[why]);
       const sentences = {
         gap: "The server was down in this interval, so nothing was measured.",
-        none: shown.state === "waiting" ? "Start the lesson when your learners have joined." : `The first numbers come after ${words(shown.bin_s)}.`,
-        few: `Fewer than ${shown.k} people seem to take part, so nothing is shown.`,
+        none: shown.state === "waiting" ? "Start the lesson when your learners have joined." : `The first numbers appear after ${words(shown.bin_s)}.`,
+        few: `Fewer than ${shown.k} people seem to be taking part, so nothing is shown.`,
       };
       say("coverage-note", sentences[why]);
     } else if (now.measured === null) {
@@ -377,6 +383,11 @@ class TeacherPage {
   }
 }
 
+/** Say how many links were revoked. */
+function revokedLinks(count: number, which: string, purpose = ""): string {
+  return count === 1 ? `1 ${which} link${purpose} no longer works.` : `${count} ${which} links${purpose} no longer work.`;
+}
+
 /** Format a duration in words. */
 function words(seconds: number): string {
   return seconds % 60 === 0 ? `${seconds / 60} minute${seconds === 60 ? "" : "s"}` : `${seconds} seconds`;
@@ -384,8 +395,7 @@ function words(seconds: number): string {
 
 /** Open the page of a new class; the link to join is remembered in this tab. */
 function go(links: Links): void {
-  remember("mien-join", links.join);
-  remember("mien-qr", links.qr);
+  rememberJoinLink(new URL(links.teach).hash.slice(1), { url: links.join, qr: links.qr });
   location.href = links.teach;
   if (new URL(links.teach).pathname === location.pathname) location.reload();
 }
@@ -410,7 +420,7 @@ function openForm(api: Api): void {
     const points = Math.min(100, Math.round((196 * plan.noise) / Math.max(1, people)));
     const whole = Math.min(100, Math.round(points / Math.sqrt(bins)));
     const advice = points > 25 ? " For a class of this size, choose longer intervals or look at means." : "";
-    say("new-noise", `With ${people} learners a share is known to ± ${points} points in each interval, and to ± ${whole} over the whole lesson.${advice}`);
+    say("new-noise", `With ${people} learners, shares are accurate to ± ${points} points in each interval and to ± ${whole} points over the whole lesson.${advice}`);
   };
   form.addEventListener("input", () => void tell());
   form.addEventListener("submit", (event) => {
@@ -419,27 +429,6 @@ function openForm(api: Api): void {
     api.json<Links>("POST", "classes", body).then(go, (error: Error) => showProblem(error.message));
   });
   void tell();
-}
-
-const kept = new Map<string, string>();
-
-/** Remember a text for this tab; in cross-site frames, where browsers deny storage, only until the page is closed. */
-function remember(name: string, text: string): void {
-  kept.set(name, text);
-  try {
-    sessionStorage.setItem(name, text);
-  } catch {
-    return;
-  }
-}
-
-/** Return a remembered text, or null. */
-function recall(name: string): string | null {
-  try {
-    return sessionStorage.getItem(name);
-  } catch {
-    return kept.get(name) ?? null;
-  }
 }
 
 function open(): void {
@@ -455,8 +444,6 @@ function open(): void {
     openForm(api);
     return;
   }
-  const [join, qr] = [recall("mien-join"), recall("mien-qr")];
-  if (join !== null && qr !== null) showQr(qr, join);
   new TeacherPage(api);
 }
 

@@ -40,7 +40,7 @@ test("landmarks that coincide have no crop", () => {
   expect(() => similarityFromLandmarks(new Float32Array(10).fill(5))).toThrow("coincide");
 });
 
-test("resized pictures are OpenCV's to one level, windows in 99 % of the bytes", () => {
+test("resized pictures are OpenCV's to one level, windows in 99% of the bytes", () => {
   const picture = goldenPicture();
   const grey = greyChannel(toGrey(picture, wholeOf(picture)));
   for (const { region, size, mode, bgr_hex, grey_hex, thumb_hex } of ENGINE.resize) {

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { NOT_PERMITTED } from "../engine/constants.js";
 import type { FaceReading, FrameResult } from "../engine/records.js";
-import { Sender, type SenderSettings } from "../learner/sender.js";
+import { type Answer, Sender, type SenderSettings } from "../learner/sender.js";
 
 const SETTINGS: SenderSettings = { interval_s: 10, bin_s: 30, expressions: true, max_signals: 2 };
 
@@ -15,11 +15,13 @@ function frame(label: string, more: Partial<FaceReading> = {}, faces = 1, interv
 function made(settings: Partial<SenderSettings> = {}, statuses: number[] = []) {
   const sent: string[] = [];
   const reasons: number[] = [];
-  const post = (body: string): Promise<number> => {
+  const post = (body: string): Promise<Answer> => {
     sent.push(body);
-    return Promise.resolve(statuses.shift() ?? 204);
+    const status = statuses.shift() ?? 204;
+    return Promise.resolve({ status, sentence: status < 300 ? "" : `Status ${status}.` });
   };
-  const sender = new Sender({ ...SETTINGS, ...settings }, post, { changed: () => undefined, ended: (status) => reasons.push(status) }, 0);
+  const listener = { changed: () => undefined, ended: (status: number) => reasons.push(status) };
+  const sender = new Sender({ ...SETTINGS, ...settings }, post, listener, 0);
   return { sender, sent, reasons, ended: () => reasons.length };
 }
 
@@ -102,6 +104,53 @@ describe("sender", () => {
     await settle();
     expect(late.sent).toHaveLength(1);
     expect(late.sender.waiting).toBe(0);
+  });
+
+  it.each([400, 422, 429])("says that a message was refused with status %d", async (status) => {
+    const { sender, sent, ended } = made({}, [204, status, 204]);
+    sender.tick(0);
+    read(sender, 0, 20, frame("happy"));
+    await settle();
+    expect([sender.state, sender.refusal, sender.last]).toEqual(["refused", `Status ${status}.`, sent[0]]);
+    read(sender, 20, 10, frame("happy"));
+    await settle();
+    expect([sender.state, sender.refusal, sender.last, ended()]).toEqual(["sent", "", sent[2], 0]);
+  });
+
+  it.each([425, 429, 422])("gives a signal back whose message is answered with status %d", async (status) => {
+    const { sender, sent } = made({}, [status, status, status]);
+    sender.tick(0);
+    for (const at_s of [10, 20, 30, 40]) {
+      sender.signal("lost");
+      expect(sender.returnedSignal).toBeNull();
+      sender.tick(1000 * at_s);
+      await settle();
+      expect(sender.returnedSignal).toBe(at_s < 40 ? "lost" : null);
+    }
+    expect(sent).toHaveLength(4);
+    expect(sender.signalsLeft).toBe(1); // of two; one was counted
+  });
+
+  it("gives a signal back whose message is too old, unless the server may have counted it", async () => {
+    const { sender } = made({}, [0]);
+    sender.tick(0);
+    sender.signal("lost");
+    sender.tick(10_000);
+    await settle();
+    expect([sender.waiting, sender.signalsLeft]).toEqual([1, 1]);
+    sender.tick(41_000);
+    expect([sender.waiting, sender.signalsLeft, sender.returnedSignal]).toEqual([0, 2, "lost"]);
+
+    let answer = (_: Answer): void => undefined;
+    const post = (): Promise<Answer> => new Promise((resolve) => (answer = resolve));
+    const slow = new Sender(SETTINGS, post, { changed: () => undefined, ended: () => undefined }, 0);
+    slow.tick(0);
+    slow.signal("lost");
+    slow.tick(10_000);
+    slow.tick(41_000);
+    answer({ status: 204, sentence: "" });
+    await settle();
+    expect([slow.state, slow.signalsLeft, slow.returnedSignal]).toEqual(["sent", 1, null]);
   });
 
   it("forgets what was counted when it is paused", async () => {
