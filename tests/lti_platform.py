@@ -113,6 +113,7 @@ class FakePlatform:
         registrations: what tools sent to register.
         returned: claims of deep linking responses.
         requests: paths of the requests it got.
+        sends_keys: whether it sends its keys; a request for them waits until it does.
     """
 
     url: str = ""
@@ -126,9 +127,11 @@ class FakePlatform:
     registrations: list[dict[str, Any]] = field(default_factory=list)
     returned: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    sends_keys: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.published.append(self.key)
+        self.sends_keys.set()
 
     def claims(self, nonce: str, role: str = LEARNER, /, **changes: Any) -> dict[str, Any]:
         """Return the claims of a launch, as a platform that sends names and addresses does."""
@@ -201,6 +204,7 @@ class FakePlatform:
 
     def _keys(self, request: Request) -> Response:
         self.requests.append(request.url.path)
+        assert self.sends_keys.wait(60)
         return JSONResponse({"keys": [key.as_dict(private=False) for key in self.published]})
 
     def _configuration(self, request: Request) -> Response:

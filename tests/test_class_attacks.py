@@ -105,6 +105,35 @@ def test_the_operator_finds_nothing_of_closed_bins_in_the_files(server: Server, 
     assert not [person for person in people if token_hash(person).encode() in after]
 
 
+@pytest.mark.parametrize("way", ["erase the class", "its time is over", "everybody leaves"])
+def test_nothing_of_an_open_bin_is_in_the_files_after(way: str, server: Server, here: Path) -> None:
+    from mien.web.classroom.links import LinkKind, token_hash
+    from mien.web.classroom.store import SHORT_LINK_S
+
+    teach, _, people = lesson(server)
+    record = server.store.class_of(teach, LinkKind.TEACH)
+    assert record is not None
+    people.append(server.join(server.store.issue(LinkKind.JOIN, record.class_id, SHORT_LINK_S, "a-keyed-hash")))
+    for person in people:
+        assert server.send(person, 1) == 204
+
+    def found() -> list[str]:
+        content = b"".join(path.read_bytes() for path in here.glob("classes.db*"))
+        return [each for each in (*map(token_hash, people), "a-keyed-hash") if each.encode() in content]
+
+    assert len(found()) == len(people) + 1
+    if way == "erase the class":
+        assert server.call("DELETE", "/api/class", teach).status_code == 204
+    elif way == "its time is over":
+        server.clock.now_s += 31 * 86_400
+        assert server.store.erase_old() == 1
+    else:
+        for person in people:
+            assert server.call("DELETE", "/api/participants", person).status_code == 204
+        assert server.closer.close_due() == 0  # every second
+    assert found() == (["a-keyed-hash"] if way == "everybody leaves" else [])  # a person is known until the lesson ends
+
+
 def test_a_stolen_link_to_join_reads_nothing(server: Server) -> None:
     _, join, people = lesson(server)
     for step in (1, 2):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,6 +19,7 @@ import pytest
 from classes import PLAN, URL, Server, class_server, message
 from lti_platform import UNIVERSITY
 from postgres import PostgresServer
+from sqlalchemy import select
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, NotPermittedError, UsageError
@@ -23,10 +27,12 @@ from mien.privacy.deployment import read_deployment
 from mien.privacy.lesson_bins import MAX_SIGNALS, LessonPlan
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
-from mien.web.classroom.links import LinkKind
+from mien.web.classroom.links import LinkKind, new_token, token_hash
 from mien.web.classroom.messages import MAX_BYTES, parse_message
+from mien.web.classroom.operation import Metrics
 from mien.web.classroom.settings import ClassSettings
-from mien.web.classroom.store import SHORT_LINK_S, OpenedClass
+from mien.web.classroom.store import SHORT_LINK_S, ClassStore, OpenedClass
+from mien.web.classroom.streams import Streams
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +113,8 @@ def test_a_lesson_from_its_opening_to_its_erasure(start: Callable[..., Server], 
     note = server.call("POST", "/api/class/marks", teach, {"kind": "note", "text": "=lost here", "at_s": 10}).json()
     table = server.call("GET", "/api/class/table.csv", teach)
     rows = list(csv.DictReader(io.StringIO(table.text)))
-    assert [each["state"] for each in rows] == ["published", "too few"]
+    assert [each["state"] for each in rows] == ["published", "too few", ""]
+    assert (rows[2]["from_s"], rows[2]["people"], rows[2]["marks"]) == ("60", "", "slide 12")  # its bin goes on
     assert (rows[0]["happy"], rows[0]["lost"], rows[0]["marks"]) == ("0.333", "4", "'=lost here")
     assert server.call("DELETE", f"/api/class/marks/{note['mark_id']}", teach).status_code == 204
     assert server.call("DELETE", f"/api/class/marks/{note['mark_id']}", teach).status_code == 404
@@ -142,6 +149,33 @@ def test_what_was_sent_is_gone_when_its_bin_is_closed(start: Callable[..., Serve
         assert connection.exec_driver_sql("SELECT count(*) FROM class_participants").scalar() == 0
 
 
+def test_all_pages_are_told_that_the_lesson_is_over(server: Server) -> None:
+    """They may share one address, and send one more message each; a page that is told to wait goes on reading faces."""
+    made, people = opened(server, 80)
+    assert server.call("POST", "/api/class/end", made.teach).status_code == 204
+    assert {server.send(person, 1) for person in people} == {401}
+    assert server.call("GET", "/api/lesson", "y" * 22).status_code == 401  # they used up nothing
+
+
+def test_a_bin_that_is_over_is_published_when_the_lesson_ends(start: Callable[..., Server], url: str) -> None:
+    server = start(url)
+    made, people = opened(server, 12)
+    for step in (1, 2):
+        for person in people:
+            assert server.send(person, step) == 204
+    server.clock.now_s += PLAN.bin_s  # not a moment later
+    assert server.call("POST", "/api/class/end", made.teach).status_code == 204
+    lesson = server.call("GET", "/api/class", made.teach).json()
+    assert [(row["state"], row["measured"]) for row in lesson["timeline"]] == [("published", 12)]
+    assert lesson["state"] == "ended"
+    made, _ = opened(server)
+    server.clock.now_s += PLAN.bin_s * PLAN.bins  # the last bin ends the lesson
+    assert server.call("POST", "/api/class/end", made.teach).status_code == 204
+    assert server.call("POST", "/api/class/end", made.teach).status_code == 409
+    lesson = server.call("GET", "/api/class", made.teach).json()
+    assert (lesson["state"], len(lesson["timeline"])) == ("ended", PLAN.bins)
+
+
 def test_who_leaves_is_erased_from_the_bin_that_is_open(server: Server) -> None:
     made, people = opened(server, 12)
     for step in (1, 2):
@@ -153,6 +187,76 @@ def test_who_leaves_is_erased_from_the_bin_that_is_open(server: Server) -> None:
     (row,) = server.call("GET", "/api/class", made.teach).json()["timeline"]
     assert row["measured"] == 11
     assert dict(zip(EMOTIONS, row["expressions"], strict=True))["happy"] == 1.0
+
+
+def erase_after(server: Server, s: float) -> None:
+    server.clock.now_s += s
+    server.store.erase_old()
+
+
+CHANGES: dict[str, Callable[[Server, OpenedClass, list[str], str], Any]] = {
+    "message": lambda server, _, people, __: server.send(people[0], 2),
+    "join": lambda server, made, _, __: server.join(launched(server, made.class_id, "p1")),
+    "leave": lambda server, _, people, __: server.call("DELETE", "/api/participants", people[0]),
+    "end": lambda server, made, _, __: server.closer.end(made.class_id),
+    "close": lambda server, *_: server.pass_bin(),
+    "erase": lambda server, made, _, __: server.store.erase(made.class_id),
+    "expire": lambda server, *_: erase_after(server, 31 * 86_400),
+    "expire links": lambda server, *_: erase_after(server, 2 * 86_400),
+    "revoke": lambda server, made, _, __: server.store.revoke(LinkKind.JOIN, made.class_id),
+    "unmark": lambda server, made, _, mark: server.store.remove_mark(made.class_id, mark),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_who_waits_for_a_class_locks_nothing_else(name: str, start: Callable[..., Server], postgres: PostgresServer) -> None:
+    """A transaction that locks a class after its other rows can wait for one that locked the class first, and that for it."""
+    server = start(postgres.new_database())
+    made, people = opened(server, 2)
+    people.append(server.join(launched(server, made.class_id, "p1")))
+    launched(server, made.class_id, "p2")
+    for person in people:
+        assert server.send(person, 1) == 204
+    record = server.store.get(made.class_id)
+    assert record is not None
+    mark = server.store.add_mark(record, "mark", "slide 1", 1.0)
+    engine = server.store.database.engine
+    one = select(schema.classes).where(schema.classes.c.class_id == made.class_id).with_for_update()
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    thread = threading.Thread(target=lambda: CHANGES[name](server, made, people, mark.mark_id))
+    with engine.begin() as connection:
+        connection.execute(one)
+        thread.start()
+        deadline = time.monotonic() + 60
+        with engine.connect() as observer:
+            while not observer.exec_driver_sql(waits).scalar():
+                assert thread.is_alive(), "it did not wait"
+                assert time.monotonic() < deadline
+                observer.rollback()
+                time.sleep(0.02)
+        for table in (*schema.OF_PARTICIPANTS, schema.marks):
+            connection.execute(select(table).with_for_update(nowait=True))  # raises if anything is locked
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_messages_and_the_end_of_lessons_do_not_block_each_other(start: Callable[..., Server], postgres: PostgresServer) -> None:
+    """Learners send and leave while their lesson ends and is erased, in any order."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    server = start(postgres.new_database())
+
+    def take_part(person: str) -> set[int]:
+        return {server.send(person, 1), server.send(person, 2), server.call("DELETE", "/api/participants", person).status_code}
+
+    for _ in range(4):
+        made, people = opened(server, 20)
+        with ThreadPoolExecutor(12) as pool:
+            answers = [pool.submit(take_part, person) for person in people]
+            ended, erased = pool.submit(server.closer.end, made.class_id), pool.submit(server.store.erase, made.class_id)
+            assert set.union(*(each.result() for each in answers)) <= {204, 401}
+            ended.result()
+            assert erased.result()
 
 
 def test_a_pause_leaves_no_trace(server: Server) -> None:
@@ -461,11 +565,59 @@ def test_the_notice_names_the_institution_that_answers_for_the_class(server: Ser
     assert notices[0]["version"] != notices[1]["version"]
     assert server.call("POST", "/api/participants", theirs.join, {"notice": notices[0]["hash"]}).status_code == 409
     assert server.call("POST", "/api/participants", theirs.join, {"notice": notices[1]["hash"]}).status_code == 201
+    server.call("POST", "/api/class/end", theirs.teach)
     following = server.call("POST", "/api/class/next", theirs.teach, {}).json()["join"].partition("#")[2]
     assert server.call("GET", "/api/lesson", following).json()["notice"] == notices[1]
     server.clock.now_s += 8 * 86_400
     assert server.store.erase_old() == 2
     assert server.store.get(usual.class_id) is not None
+
+
+def test_the_table_has_all_marks_and_notes(server: Server) -> None:
+    made, people = opened(server, 12)
+    whole_bin(server, people, 1)
+    for text, at_s in (("first", 0), ("second", 30), ("=third", 95), ("also third", 119.9), ("last", 6 * 30)):
+        body = {"kind": "note", "text": text, "at_s": at_s}
+        assert server.call("POST", "/api/class/marks", made.teach, body).status_code == 201
+    expected = [("0", "first"), ("30", "second"), ("90", "'=third; also third"), ("150", "last")]
+
+    def rows() -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(server.call("GET", "/api/class/table.csv", made.teach).text)))
+
+    assert [(row["from_s"], row["marks"]) for row in rows()] == expected  # the lesson goes on
+    server.call("POST", "/api/class/end", made.teach)
+    assert [(row["from_s"], row["marks"]) for row in rows()] == expected
+    assert [(row["state"], row["people"], row["to_s"]) for row in rows()][:2] == [("published", "12", "30"), ("", "", "60")]
+    made, _ = opened(server)
+    for _ in range(PLAN.bins):
+        server.pass_bin()
+    server.call("POST", "/api/class/marks", made.teach, {"text": "applause", "at_s": 6 * 30})
+    assert [(row["from_s"], row["marks"]) for row in rows() if row["marks"]] == [("150", "applause")]
+
+
+def test_the_next_lesson_is_opened_after_the_last_one_and_not_many_times(server: Server) -> None:
+    teach = server.store.open_class("Algebra", plan=PLAN).teach
+    assert server.call("POST", "/api/class/next", teach, {}).status_code == 409
+    server.call("POST", "/api/class/start", teach)
+    assert server.call("POST", "/api/class/next", teach, {}).status_code == 409
+    found = []
+    for _ in range(35):  # each lesson comes with a new link
+        server.call("POST", "/api/class/end", teach)
+        answer = server.call("POST", "/api/class/next", teach, {})
+        found.append(answer.status_code)
+        if answer.status_code == 201:
+            teach = answer.json()["teach"].partition("#")[2]
+    assert found == [201] * 30 + [429] * 5
+    other = server.store.open_class("Geometry", plan=PLAN).teach
+    server.call("POST", "/api/class/end", other)
+    assert server.call("POST", "/api/class/next", other, {}).status_code == 201
+
+
+def test_marks_with_names_that_no_mark_has(start: Callable[..., Server], url: str) -> None:
+    server = start(url)
+    made, _ = opened(server)
+    for name in ("%00", "x", "f" * 32, "%ED%A0%80"):
+        assert server.call("DELETE", f"/api/class/marks/{name}", made.teach).status_code == 404
 
 
 def test_the_notice_names_who_runs_the_server_for_an_institution(
@@ -477,7 +629,7 @@ def test_the_notice_names_who_runs_the_server_for_an_institution(
     made = server.store.open_class("Algebra", plan=PLAN, declaration=UNIVERSITY)
     notice = server.call("GET", "/api/lesson", made.join).json()["notice"]["text"]
     assert "Who: a university." in notice
-    assert f"Who runs the server ({host.operator}, {host.contact}) could read" in notice
+    assert f"Whoever runs the server ({host.operator}, {host.contact}) can read" in notice
     own = server.store.open_class("Algebra", plan=PLAN)
     assert f"Who: {host.operator}." in server.call("GET", "/api/lesson", own.join).json()["notice"]["text"]
 
@@ -519,6 +671,30 @@ def test_other_computers_need_a_declaration(here: Path) -> None:
             ClassSettings(url=url)
 
 
+@pytest.mark.parametrize(
+    ("url", "normal"),
+    [
+        ("http://localhost:80", "http://localhost"),
+        ("http://LOCALHOST:8732", "http://localhost:8732"),
+        ("http://[0:0::1]:80", "http://[::1]"),
+        ("https://class.example.org:443", "https://class.example.org"),
+        ("https://bücher.example:443", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_addresses_are_kept_as_browsers_write_them(url: str, normal: str) -> None:
+    settings = ClassSettings(url=url, embedders=(url,))
+    assert (settings.url, settings.embedders) == (normal, (normal,))
+
+
+def test_pages_may_post_however_the_address_is_written(start: Callable[..., Server], tmp_path: Path) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", url="http://localhost:80")
+    server.client.base_url = "http://localhost"
+    made, people = opened(server, 1)
+    headers = {"Origin": "http://localhost"}  # as every browser sends it
+    assert server.call("POST", "/api/messages", people[0], message(1), headers=headers).status_code == 204
+    assert server.call("POST", "/api/class/end", made.teach, headers=headers).status_code == 204
+
+
 def test_bins_in_which_no_server_ran_are_gaps(server: Server) -> None:
     made, people = opened(server, 12)
     whole_bin(server, people, 1)
@@ -547,6 +723,24 @@ def test_a_restored_backup_cannot_publish_a_bin_again(server: Server, start: Cal
     assert [row["state"] for row in restored.call("GET", "/api/class", made.teach).json()["timeline"]] == ["published"]
 
 
+def test_a_link_for_one_person_is_for_nobody_after_a_restore(start: Callable[..., Server], url: str, tmp_path: Path) -> None:
+    server = start(url)
+    made, _ = opened(server)
+    link = launched(server, made.class_id, "p1")
+    server.join(link)
+    with server.store.database.writing() as connection:
+        for table in schema.OF_PARTICIPANTS:  # these are not in a backup
+            connection.execute(table.delete())
+    assert server.call("GET", "/api/lesson", link).status_code == 410
+    notice = server.call("GET", "/api/lesson", made.join).json()["notice"]["hash"]
+    answer = server.call("POST", "/api/participants", link, {"notice": notice})
+    assert (answer.status_code, "from your course" in answer.json()["error"]) == (410, True)
+    server.join(launched(server, made.class_id, "p1"))  # the next launch
+    server.join(made.join)
+    server.call("POST", "/api/class/end", made.teach)
+    assert server.call("GET", "/api/lesson", link).json()["state"] == "ended"
+
+
 def test_a_database_that_is_away_is_said_so_and_nothing_is_lost(server: Server, tmp_path: Path, monkeypatch: Any) -> None:
     made, people = opened(server, 12)
     engine = server.store.database.engine
@@ -568,8 +762,6 @@ def test_events_tell_changes_and_end_when_the_link_is_revoked(start: Callable[..
     server = start(f"sqlite:///{tmp_path / 'c.db'}", tick_s=0.05)
     made, _ = opened(server)
     second = server.call("POST", "/api/class/links", made.teach, {"kind": "teach"}).json()["url"].partition("#")[2]
-    import threading
-
     seen: list[str] = []
 
     def read() -> None:
@@ -587,6 +779,32 @@ def test_events_tell_changes_and_end_when_the_link_is_revoked(start: Callable[..
     reader.join(30)
     assert not reader.is_alive()
     assert seen == ["event: changed", "event: changed", "event: gone"]
+
+
+def test_a_page_that_connects_during_a_query_is_not_told_that_its_link_is_gone(server: Server, monkeypatch: Any) -> None:
+    one, other = (opened(server)[0] for _ in range(2))
+    streams = Streams(server.store, Metrics())
+    asked, answered = threading.Event(), threading.Event()
+    real = ClassStore.revisions
+
+    def slow(store: ClassStore, watched: dict[str, str]) -> dict[str, int]:
+        asked.set()
+        assert answered.wait(30)
+        return real(store, watched)
+
+    async def connect() -> list[bytes]:
+        first, second = (streams.events(each.teach, each.class_id) for each in (one, other))
+        await anext(first)
+        monkeypatch.setattr(ClassStore, "revisions", slow)
+        looking = asyncio.create_task(streams.look())
+        assert await asyncio.to_thread(asked.wait, 30)
+        await anext(second)
+        answered.set()
+        await looking
+        await streams.look()
+        return [await anext(first), await anext(second)]
+
+    assert [event.split(b"\n")[0] for event in asyncio.run(connect())] == [b"event: changed"] * 2
 
 
 def test_metrics_are_for_the_operator_and_name_nobody(start: Callable[..., Server], tmp_path: Path) -> None:
@@ -620,8 +838,9 @@ def test_embedding_is_for_pages_that_the_operator_names(start: Callable[..., Ser
     server = start(f"sqlite:///{tmp_path / 'c.db'}", embedders=("https://moodle.example",))
     for path in ("/", "/join", "/teach", "/new"):
         assert server.call("GET", path).headers["content-security-policy"].endswith("frame-ancestors https://moodle.example")
-    with pytest.raises(UsageError):
-        ClassSettings(url=URL, embedders=("*",))
+    for origin in ("*", "https://*", "https://*.example", "https://x;sandbox", "https://x,default-src", "https://[fe80::1%;x]"):
+        with pytest.raises(UsageError):
+            ClassSettings(url=URL, embedders=(origin,))
 
 
 def test_a_newer_database_is_refused_and_the_schema_fits_its_tables(url: str) -> None:
@@ -653,6 +872,28 @@ def test_databases_of_the_first_version_are_migrated(start: Callable[..., Server
     assert record is not None
     assert (record.title, record.declaration) == ("Algebra", None)
     server.join(server.store.issue(LinkKind.JOIN, "c1"))
+
+
+def test_links_for_one_person_stay_so_when_the_database_is_migrated(
+    start: Callable[..., Server], url: str, monkeypatch: Any
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:3])
+        older.setattr(schema, "VERSION", 3)
+        database = ClassDatabase(url)
+    token, row = new_token(), "'c1', 's1', 'Algebra', 'full', 30, 6, 10, 0.75, 1795000000, NULL, NULL, 0, 0, 1"
+    columns = "class_id, series, title, level, bin_s, bins, k, budget, created_s, started_s, ended_s, next_bin, closed, revision"
+    with database.writing() as connection:
+        connection.exec_driver_sql(f"INSERT INTO classes ({columns}) VALUES ({row})")
+        link = f"'{token_hash(token)}', 'c1', 'join', 1795000000, 1795040000"
+        connection.exec_driver_sql(f"INSERT INTO class_links VALUES ({link})")
+        connection.exec_driver_sql(f"INSERT INTO class_persons VALUES ('{token_hash(token)}', 'c1', 'p1')")
+    database.close()
+    server = start(url)
+    server.join(token)
+    with server.store.database.writing() as connection:
+        connection.execute(schema.persons.delete())
+    assert server.call("GET", "/api/lesson", token).status_code == 410
 
 
 def test_one_bin_is_closed_once_however_many_try(start: Callable[..., Server], url: str) -> None:

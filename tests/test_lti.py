@@ -50,7 +50,9 @@ from mien.errors import DataError, NotPermittedError, UsageError
 from mien.privacy.deployment import Deployment
 from mien.privacy.level import Level
 from mien.privacy.policy import decide
+from mien.web.lti.errors import LtiError
 from mien.web.lti.launch import Role
+from mien.web.lti.platforms import Platforms
 from mien.web.lti.registration import TOOL_CONFIGURATION
 from mien.web.lti.settings import LtiSettings
 from mien.web.lti.tables import metadata, platforms, used_states
@@ -117,6 +119,8 @@ def test_a_login_is_sent_to_the_platform_and_stores_nothing(visitor: Visitor, en
         ({"login_hint": ""}, 400, "login-incomplete"),
         ({"target_link_uri": ""}, 400, "login-incomplete"),
         ({"login_hint": "x" * 5000}, 400, "login-too-large"),
+        ({"iss": "https://other.example\x00"}, 403, "platform-unknown"),
+        ({"client_id": "client-7\x00"}, 403, "platform-unknown"),
     ],
 )
 def test_logins_that_are_refused(visitor: Visitor, changes: dict[str, str], status: int, code: str) -> None:
@@ -453,6 +457,60 @@ def test_keys_are_fetched_again_after_a_day(visitor: Visitor, platform: FakePlat
     assert platform.requests == ["/keys", "/keys"]
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_launches_in_another_process_wait_for_the_keys(
+    engine: Engine, tool: ToolServer, platform: FakePlatform, is_first: bool
+) -> None:
+    """One process fetches the keys; launches in the others do not fail meanwhile."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    known = registered(tool, platform)
+    ahead_s = 0.0
+    processes = [Platforms(engine, LtiSettings(allow_loopback=True), lambda: time.time() + ahead_s) for _ in range(2)]
+    kid = str(platform.key.kid)
+    if not is_first:
+        processes[0].key(known, kid)
+        ahead_s = 86_500.0
+    platform.requests.clear()
+    platform.sends_keys.clear()
+    with ThreadPoolExecutor(3) as pool:
+        fetching = pool.submit(processes[0].key, known, kid)
+        deadline = time.monotonic() + 30
+        while not platform.requests:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        waiting = [pool.submit(processes[1].key, known, kid) for _ in range(2)]
+        time.sleep(0.3)
+        platform.sends_keys.set()
+        assert {each.result().kid for each in (fetching, *waiting)} == {kid}
+    assert platform.requests == ["/keys"]
+    assert code_of_error(lambda: processes[1].key(known, "other")) == "kid-unknown"
+
+
+def test_a_platform_that_failed_to_send_its_keys_is_not_waited_for_again(
+    engine: Engine, tool: ToolServer, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.web.lti.platforms._WAIT_S", 0.3)
+    known = registered(tool, platform, jwks_uri="http://127.0.0.1:1/keys")
+    processes = [Platforms(engine, LtiSettings(allow_loopback=True), time.time) for _ in range(2)]
+    began = time.monotonic()
+    assert code_of_error(lambda: processes[0].key(known, "1")) == "platform-unreachable"
+    for each in (*processes, *processes):
+        assert code_of_error(lambda each=each: each.key(known, "1")) == "platform-unreachable"  # type: ignore[misc]
+    waits: list[float] = []
+    monkeypatch.setattr("mien.web.lti.platforms.time.sleep", waits.append)
+    for each in processes:
+        assert code_of_error(lambda each=each: each.key(known, "1")) == "platform-unreachable"  # type: ignore[misc]
+    assert waits == []
+    assert time.monotonic() - began < 30
+
+
+def code_of_error(call: Callable[[], Any]) -> str:
+    with pytest.raises(LtiError) as caught:
+        call()
+    return caught.value.code
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
@@ -499,6 +557,39 @@ class FakeRow:
         return self._row
 
 
+UNSAFE = (
+    "https://*",
+    "https://*.example.org",
+    "https://x;sandbox",
+    "https://x,default-src",
+    "https://'self'",
+    "https://x%3bsandbox",
+    "https://[fe80::1%;sandbox]",
+    "https://faß.example",
+)
+"""Addresses whose host would be a wildcard or a directive in a header, or differ from what a browser makes of it."""
+
+
+@pytest.mark.parametrize("address", UNSAFE)
+def test_a_form_cannot_change_the_policy_of_class_pages(tool: ToolServer, platform: FakePlatform, address: str) -> None:
+    done = post(tool.tool.platforms.invite(platform.url), data={**registration(platform), **FORM, "origins": address})
+    assert done.status_code == 422
+    assert "embedding page" in done.text
+    assert tool.tool.platforms.origins() == []
+
+
+def test_origins_of_platforms_are_as_browsers_write_them(tool: ToolServer, platform: FakePlatform) -> None:
+    given = ["https://LMS.example.org:443/x", "https://bücher.example", "https://192.0.2.7:8443", "https://[2001:DB8::1]"]
+    known = registered(tool, platform, origins=given).origins
+    assert known[1:] == (
+        "https://lms.example.org",
+        "https://xn--bcher-kva.example",
+        "https://192.0.2.7:8443",
+        "https://[2001:db8::1]",
+    )
+    assert LtiSettings(base_url="https://bücher.example:443").url("launch") == "https://xn--bcher-kva.example/lti/launch"
+
+
 def test_addresses_of_platforms_must_be_https(engine: Engine, tool: ToolServer, platform: FakePlatform) -> None:
     for name in ("issuer", "authorization_endpoint", "jwks_uri"):
         for address in (
@@ -507,11 +598,13 @@ def test_addresses_of_platforms_must_be_https(engine: Engine, tool: ToolServer, 
             "https://u:p@lms.example.org/",
             "x",
             "file:///etc/passwd",
+            *UNSAFE,
         ):
             with pytest.raises(UsageError):
                 registered(tool, platform, **{name: address})
-    with pytest.raises(UsageError):
-        registered(tool, platform, origins=["http://lms.example.org"])
+    for address in ("http://lms.example.org", *UNSAFE):
+        with pytest.raises(UsageError):
+            registered(tool, platform, origins=[address])
     strict = LtiSettings(base_url="https://mien.example.org")
     with pytest.raises(UsageError):
         strict.check_address("http://127.0.0.1:9/keys", "jwks_uri")
@@ -677,10 +770,20 @@ def test_keys_can_be_rotated_at_once(tool: ToolServer) -> None:
     former = signer(tool)
     assert tool.tool.keys.rotate() in before - {former}
     assert former in kids(tool)
-    leaked = signer(tool)
-    assert tool.tool.keys.rotate(compromised=True) not in (former, leaked)
-    assert leaked not in kids(tool)
-    assert former in kids(tool)
+
+
+def test_after_a_leak_no_key_stays(tool: ToolServer) -> None:
+    """Whoever read the signing key in the database has read the next one and the retired ones too."""
+    kids(tool)
+    tool.tool.keys.rotate()
+    leaked = set(kids(tool))
+    assert len(leaked) == 3
+    signing = tool.tool.keys.rotate(compromised=True)
+    after = kids(tool)
+    assert len(after) == 2
+    assert not leaked & set(after)
+    assert signing == signer(tool)
+    assert signing in after
 
 
 def test_several_processes_rotate_once(engine: Engine, tool: ToolServer) -> None:
@@ -880,8 +983,11 @@ def test_on_postgresql_too(database_url: str) -> None:
                 each.join()
             assert sorted(found) == [200, *[400] * 5]
             before = set(kids(tool))
-            assert tool.tool.keys.rotate(compromised=True) in before
+            assert tool.tool.keys.rotate(compromised=True) not in before
             assert len(kids(tool)) == 2
+            for values in ({"iss": "\x00"}, {"client_id": "\x00"}):  # a character that PostgreSQL refuses
+                query = dict(httpx2.URL(platform.login_url()).params) | values
+                assert code_of(get(f"{tool.url}/lti/login", params=query)) == "platform-unknown"
             with running_tool(engine) as second:  # a second process finds the tables, the keys and the secret
                 assert set(kids(second)) == set(kids(tool))
                 other = Visitor(FakePlatform(platform.url, second.url, key=platform.key), second)

@@ -98,7 +98,7 @@ def test_fine_tuning_improves_new_faces_and_writes_the_lineage(parent: Path, tmp
     assert data["to_judge"] == 84
     assert data["to_judge"] + data["to_learn"] + sum(data["taken_out"].values()) == data["new"] == 280
     assert found.sha256 == file_hash(tmp_path / "out" / BUNDLE_NAME)
-    assert ">new faces better</td><td class=\"text\">passed<" in (tmp_path / "out" / "candidate.html").read_text()
+    assert '>new faces better</td><td class="text">passed<' in (tmp_path / "out" / "candidate.html").read_text()
     with pytest.raises(UsageError, match=str(tmp_path / "out")):
         retrain(options(parent), new_faces(), make_dataset(), tmp_path / "out", no_bars)
 

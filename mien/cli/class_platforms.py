@@ -23,7 +23,7 @@ platforms = typer.Typer(
 )
 
 Url = Annotated[str, typer.Option("--url", help="Address of the class server.", show_default="$MIEN_CLASS_URL")]
-Name = Annotated[str, typer.Argument(metavar="PLATFORM", help="Name that the list shows.")]
+Name = Annotated[str, typer.Argument(metavar="PLATFORM", help="Id that the list shows.")]
 
 
 @platforms.command("invite", cls=HelpCommand)
@@ -58,7 +58,7 @@ def add(
     keys_url: Annotated[str, typer.Option("--keys-url", help="Address of the platform's keys (JWKS).")],
     deployment: Annotated[Path, typer.Option(metavar="FILE", help="The institution's declaration (mien policy init).")],
     deployment_id: Annotated[list[str] | None, typer.Option("--deployment-id", help="Deployment id; repeatable.")] = None,
-    origin: Annotated[list[str] | None, typer.Option("--origin", help="Further page that embeds classes; repeatable.")] = None,
+    origin: Annotated[list[str] | None, typer.Option("--origin", help="Origin of pages that embed classes; repeatable.")] = None,
     name: Annotated[str, typer.Option("--name", help="Name for the list.", show_default="the issuer")] = "",
     db: ClassDb = "",
 ) -> None:
@@ -151,12 +151,13 @@ def remove(name: Name, db: ClassDb = "") -> None:
 
 @platforms.command("rotate", cls=HelpCommand)
 def rotate(
-    compromised: Annotated[bool, typer.Option("--compromised", help="Withdraw the former key at once.")] = False,
+    compromised: Annotated[bool, typer.Option("--compromised", help="Replace all keys after a leak.")] = False,
     db: ClassDb = "",
 ) -> None:
     """Sign with the next key from now on. Without this, keys rotate every 90 days.
 
-    Platforms know the next key already; nothing has to be changed there.
+    Platforms already know the next key, so nothing has to be changed there. With --compromised, all
+    keys are deleted and new ones created, which platforms must fetch.
 
     Example:
       mien class platforms rotate --compromised
@@ -168,7 +169,9 @@ def rotate(
     database, settings = _opened(db)
     kid = ToolKeys(database.engine, settings, time.time).rotate(compromised=compromised)
     database.close()
-    print(f"The key {kid} signs now")
+    print(f"Key {kid} is now used for signing")
+    if compromised:
+        print("All earlier keys were deleted. Platforms must fetch the new ones before teachers can add a class to a course")
 
 
 def _opened(db: str, url: str = "") -> tuple[ClassDatabase, LtiSettings]:

@@ -1,4 +1,4 @@
-"""``mien class``: the class server, which shows what a group shows and never who."""
+"""``mien class``: the class server, which shows aggregates of a group, never of a person."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def serve(
         float | None, typer.Option("--budget", help="Privacy budget of a participant for a lesson (rho).", show_default="0.75")
     ] = None,
     embed: Annotated[
-        list[str] | None, typer.Option("--embed", metavar="ORIGIN", help="Page that may embed the server's; repeatable.")
+        list[str] | None, typer.Option("--embed", metavar="ORIGIN", help="Origin whose pages may embed the server's; repeatable.")
     ] = None,
     trust_proxy: Annotated[
-        str, typer.Option("--trust-proxy", metavar="ADDRESSES", help="Reverse proxies whose X-Forwarded-For is believed.")
+        str, typer.Option("--trust-proxy", metavar="ADDRESSES", help="Reverse proxies whose X-Forwarded-For header is trusted.")
     ] = "127.0.0.1",
 ) -> None:
     """Serve classes until Ctrl-C or SIGTERM.
@@ -78,9 +78,8 @@ def serve(
     from mien.web.classroom.settings import ClassSettings
     from mien.web.classroom.statements import statement_sender
 
-    address = _url(url, port)
     settings = ClassSettings(
-        url=address,
+        url=_url(url, port),
         model=model,
         deployment=deployment,
         budget=LESSON_BUDGET if budget is None else budget,
@@ -105,9 +104,9 @@ def serve(
         )
         for notice in web.notices:
             print(notice, file=sys.stderr)
-        print(f"Mien's class server is at {address}  (Ctrl-C ends it)", flush=True)
+        print(f"Mien's class server is at {settings.url}  (Ctrl-C ends it)", flush=True)
         if not web.store.has_invitation():
-            _print_invitation(web.store, address)
+            _print_invitation(web.store, settings.url)
         serve_classes(web, listener, trust_proxy)
     database.close()
 
@@ -129,7 +128,7 @@ def invite(
     """
     from mien.web.classroom.links import LinkKind
 
-    address, store = _url(url, port), _store(db)
+    store, address = _store(db), _url(url, port)
     if revoke:
         print(f"Revoked {store.revoke(LinkKind.OPEN)} invitations.")
     _print_invitation(store, address, valid_days)
@@ -140,7 +139,7 @@ def open_class(
     title: Annotated[str, typer.Argument(help="Title of the class.")],
     bin_s: Annotated[int, typer.Option("--bin-s", help="Length of a bin in seconds.")] = 300,
     bins: Annotated[int, typer.Option("--bins", help="Number of bins of the lesson.")] = 12,
-    k: Annotated[int, typer.Option("--k", help="Least number of people whose numbers are shown.")] = 10,
+    k: Annotated[int, typer.Option("--k", help="Minimum number of people for which numbers are shown.")] = 10,
     deployment: Declaration = None,
     port: Port = _PORT,
     url: Url = "",
@@ -172,8 +171,8 @@ def open_class(
 def backup_classes(out: Annotated[Path, typer.Argument(help="File to write.")], db: ClassDb = "") -> None:
     """Write a copy of the SQLite database while servers use it.
 
-    Messages of bins that are still open are left out. To restore the copy, stop the servers, put the
-    file in the place of the database, and start them again.
+    Participants and their messages are left out. To restore the copy, stop the servers, replace the
+    database with the file, and start them again.
 
     Example:
       mien class backup /var/backups/classes.db
@@ -185,9 +184,13 @@ def backup_classes(out: Annotated[Path, typer.Argument(help="File to write.")], 
 
 
 def _url(url: str, port: int) -> str:
+    """Return the address of the server as browsers write it."""
     import os
 
-    return (url or os.environ.get("MIEN_CLASS_URL", "") or f"http://127.0.0.1:{port}").rstrip("/")
+    from mien.web.classroom.settings import ClassSettings
+
+    named = url or os.environ.get("MIEN_CLASS_URL", "") or f"http://127.0.0.1:{port}"
+    return ClassSettings(url=named.rstrip("/")).url
 
 
 def _database(db: str) -> ClassDatabase:

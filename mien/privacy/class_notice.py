@@ -11,8 +11,8 @@ from mien.privacy.notice import OPEN, UNDER_18, Notice
 _READ: Final = {
     True: "A program in this page estimates which of seven expressions your face shows, and whether your head points at the "
     "screen. It is often wrong, and an expression is not a feeling.",
-    False: "A program in this page notes that a face is there and whether the head points at the screen. It does not read your "
-    "expression.",
+    False: "A program in this page notes whether a face is there and whether the head points at the screen. It does not read "
+    "your expression.",
 }
 _SENT: Final = {
     True: "the seconds in which your face was measured, the seconds by expression and the seconds facing the screen",
@@ -20,8 +20,9 @@ _SENT: Final = {
 }
 
 _COURSE: Final = (
-    " If you come from your course, the server computes a code from the learning platform's id of you, with a secret key, so "
-    "that you count once. The code is another one in each class. It is deleted when the lesson ends, also if you leave before."
+    " If you come from your course, the server computes a code from your id in the learning platform, with a secret key, so "
+    "that you are counted once. The code differs from class to class. It is deleted when the lesson ends, even if you leave "
+    "earlier."
 )
 
 
@@ -29,10 +30,10 @@ def class_notice(deployment: Deployment, plan: LessonPlan, retention_days: int, 
     """Return the notice of a class; what the declarations leave open is marked for the operator.
 
     Args:
-        deployment: the declaration of who answers for the class.
+        deployment: the declaration of the institution that is responsible for the class.
         plan: the plan of the lesson.
-        retention_days: days after which what was published is erased.
-        host: the declaration of who runs the server, for a class that is opened from a learning platform; None for others.
+        retention_days: days after which the published numbers are erased.
+        host: the declaration for the server itself, if the class is opened from a learning platform; None for others.
     """
     operator = deployment.operator or OPEN.format("who decides about this and answers for it")
     contact = deployment.contact or OPEN.format("how to reach them")
@@ -42,10 +43,10 @@ def class_notice(deployment: Deployment, plan: LessonPlan, retention_days: int, 
         f"What for: {PURPOSES.get(deployment.purpose, 'a use that is refused')}.",
         f"On your device: {_READ[plan.expressions]} The camera picture never leaves this page.",
         f"Sent: every 10 seconds one message of at most 300 bytes with {_SENT[plan.expressions]}. Also your own signals "
-        f"({', '.join(SIGNALS)}), if you press them; they count {MAX_SIGNALS} times in a lesson. Nothing is sent while no face "
-        "is read, except a signal. You can see each message word for word.",
-        "Who you are: the server does not know. You get a random name that ends with the lesson. There is no account and no "
-        f"cookie.{'' if host is None else _COURSE}",
+        f"({', '.join(SIGNALS)}), if you press them; they count at most {MAX_SIGNALS} times in a lesson. Nothing is sent while "
+        "no face is read, except a signal. You can see each message word for word.",
+        "Who you are: the server does not know. You get a random name that is deleted when the lesson ends. There is no account "
+        f"and no cookie.{'' if host is None else _COURSE}",
         f"What teachers see: sums over all participants for each {bin_text}, with random noise, and only if the noisy number of "
         f"people is {plan.k} or more. The noise limits what anybody can learn about you from a whole lesson, whatever they know "
         f"about the others (zero-concentrated differential privacy, rho {plan.budget:g}).",
@@ -53,8 +54,8 @@ def class_notice(deployment: Deployment, plan: LessonPlan, retention_days: int, 
         f"The published sums are erased after {retention_days} days.",
         "Your choice: joining is voluntary, and teachers are not told who joined. You may pause, leave and erase what has not "
         "been added up at any time. What has been added up cannot be taken out, because nobody can tell whose it was.",
-        f"Who runs the server{_named(deployment, host)} could read messages of the current interval before they are added up. "
-        "You have to trust them in this.",
+        f"Whoever runs the server{_named(deployment, host)} can read the messages of the current interval until they are added "
+        "up. You have to trust them not to.",
     ]
     if deployment.minors or (host is not None and host.minors):
         lines.append(UNDER_18)
@@ -62,7 +63,7 @@ def class_notice(deployment: Deployment, plan: LessonPlan, retention_days: int, 
 
 
 def _named(deployment: Deployment, host: Deployment | None) -> str:
-    """Return who runs the server, in parentheses; "" where they answer for the class as well, or are not declared."""
+    """Return who runs the server, in parentheses; "" if they are not declared or are responsible for the class as well."""
     if host is None or not host.operator or host.operator == deployment.operator:
         return ""
     return f" ({host.operator}, {host.contact})"

@@ -198,11 +198,11 @@ class BinView:
         people: number of people who joined; None if there are too few.
         measured: number of people who were measured; None if there are too few.
         facing: share of time facing the screen, 0 to 1.
-        facing_error: half the width of its 95 % interval, as far as noise goes.
+        facing_error: half the width of its 95% interval, as far as noise goes.
         expressions: shares by expression that sum to 1; empty where expressions are not counted.
-        error: half the width of the 95 % interval of such a share.
+        error: half the width of the 95% interval of such a share.
         signals: number of people by signal.
-        signal_error: half the width of the 95 % interval of such a number.
+        signal_error: half the width of the 95% interval of such a number.
     """
 
     number: int

@@ -143,10 +143,10 @@ def create_class_app(
             except MienError as error:
                 metrics.count("database_errors")
                 if health.fails():
-                    log.write("database-away", reason=str(error))
+                    log.write("database-unavailable", reason=str(error))
             else:
                 if health.works():
-                    log.write("database-back")
+                    log.write("database-available")
                 if closed:
                     metrics.count("bins_closed", times=closed)
                     log.write("bins-closed", bins=closed)

@@ -21,6 +21,7 @@ from sqlalchemy import delete, func, insert, select, update
 from mien.privacy.lesson_bins import Contribution, LessonPlan, PublishedBin, publish
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
+from mien.web.classroom.locks import lock_classes
 from mien.web.classroom.store import plan_of
 
 GRACE_S: Final = 1.0
@@ -64,14 +65,20 @@ class Closer:
             due = list(connection.scalars(query))
         closed = sum(self._close(class_id) for class_id in due)
         if closed:
-            self._database.forget_deleted()
+            self._database.forget_soon()
+        self._database.forget_due()
         return closed
 
     def end(self, class_id: str) -> bool:
-        """End a lesson now; return whether it was running. Contributions to the current bin are deleted unread."""
+        """End a lesson now; return whether it was not over yet.
+
+        A bin that is over is published first, without delay. Contributions to the current bin are deleted unread.
+        """
+        closed = self._close(class_id, grace_s=0.0)
         columns = schema.classes.c
         statement = update(schema.classes).where(columns.class_id == class_id, columns.ended_s.is_(None))
         with self._database.writing() as connection:
+            lock_classes(connection, [class_id])
             now_s = self._clock()
             values = {"started_s": func.coalesce(columns.started_s, now_s), "ended_s": now_s, "revision": columns.revision + 1}
             ended = bool(connection.execute(statement.values(**values)).rowcount)
@@ -80,12 +87,12 @@ class Closer:
         self._database.forget_deleted()
         if ended and self._on_end is not None:
             self._on_end(class_id)
-        return ended
+        return ended or closed > 0  # the last bin ends the lesson
 
-    def _close(self, class_id: str) -> int:
-        """Close all bins of a class that are over; return the number of bins closed."""
+    def _close(self, class_id: str, grace_s: float = GRACE_S) -> int:
+        """Close all bins of a class that have been over for ``grace_s``; return the number of bins closed."""
         closed = 0
-        while (row := self._stop_accepting(class_id)) is not None:
+        while (row := self._stop_accepting(class_id, grace_s)) is not None:
             number, now_s = row["closed"], self._clock()
             plan = plan_of(row)
             if now_s > row["started_s"] + (number + 1) * plan.bin_s + GRACE_S + LATE_S:
@@ -96,19 +103,14 @@ class Closer:
             closed += self._store(class_id, plan, numbers, state)
         return closed
 
-    def _stop_accepting(self, class_id: str) -> dict[str, Any] | None:
+    def _stop_accepting(self, class_id: str, grace_s: float) -> dict[str, Any] | None:
         """Stop accepting messages for bins that are over; return the row of the class if one of them is not closed yet."""
         columns = schema.classes.c
         with self._database.writing() as connection:
-            row = (
-                connection.execute(select(schema.classes).where(columns.class_id == class_id).with_for_update())
-                .mappings()
-                .first()
-            )
-            if row is None or row["ended_s"] is not None:
+            found = lock_classes(connection, [class_id]).get(class_id)
+            if found is None or found["started_s"] is None or found["ended_s"] is not None:
                 return None
-            found = dict(row)
-            over = min(int((self._clock() - GRACE_S - found["started_s"]) // found["bin_s"]), found["bins"])
+            over = min(int((self._clock() - grace_s - found["started_s"]) // found["bin_s"]), found["bins"])
             if over > found["next_bin"]:
                 connection.execute(update(schema.classes).where(columns.class_id == class_id).values(next_bin=over))
                 found["next_bin"] = over

@@ -54,6 +54,7 @@ class ClassDatabase:
     def __init__(self, url: str) -> None:
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._must_forget = False
         if self.is_sqlite:
             self.place = parsed.database or ""
             self.engine = sqlite_engine(url, Path(self.place))
@@ -79,14 +80,28 @@ class ClassDatabase:
         """Close all connections."""
         self.engine.dispose()
 
+    def forget_soon(self) -> None:
+        """Note that rows were deleted; ``forget_due`` then truncates the log once for many small deletions."""
+        self._must_forget = True
+
+    def forget_due(self) -> None:
+        """Truncate the log if rows were deleted since it was last truncated."""
+        if self._must_forget:
+            self.forget_deleted()
+
     def forget_deleted(self) -> None:
-        """Truncate SQLite's write-ahead log, which still contains deleted rows; does nothing for PostgreSQL."""
+        """Truncate SQLite's write-ahead log, which still contains deleted rows; does nothing for PostgreSQL.
+
+        If another process is reading from the log, ``forget_due`` tries again.
+        """
+        self._must_forget = False
         if not self.is_sqlite:
             return
         try:
             connection = self.engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                is_busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._must_forget = self._must_forget or bool(is_busy)
             finally:
                 connection.close()
         except (SQLAlchemyError, sqlite3.Error) as error:

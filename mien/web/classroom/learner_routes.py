@@ -85,7 +85,7 @@ class LearnerRoutes:
     async def _lesson(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.JOIN)
         notice = self._notice(record)
-        person = await run_in_threadpool(self._participants.person_of, bearer(request))
+        person = await self._person(request, record)
         agreed = await run_in_threadpool(self._participants.has_agreed, record, person, notice.hash)
         model = self._networks.model if record.level is Level.FULL else None
         document: dict[str, Any] = {
@@ -100,6 +100,12 @@ class LearnerRoutes:
             "model": described_network(model, "/networks") if model else None,
         }
         return JSONResponse(document)
+
+    async def _person(self, request: Request, record: ClassRecord) -> str | None:
+        """Return the keyed hash of the person to whom the request's link belongs; None for a shared link or after the lesson."""
+        if record.state == "ended":
+            return None
+        return await run_in_threadpool(self._participants.person_of, bearer(request))
 
     def _notice(self, record: ClassRecord) -> Notice:
         """Return the notice of a class, which names the institution responsible for it."""
@@ -117,7 +123,7 @@ class LearnerRoutes:
         notice = self._notice(record)
         if agreed != notice.hash:
             raise RefusedError(409, "Consent must refer to the current notice. Reload the page and read it.")
-        person = await run_in_threadpool(self._participants.person_of, bearer(request))
+        person = await self._person(request, record)
         token = await run_in_threadpool(self._participants.join, record, notice.hash, person)
         self._metrics.count("joins")
         return JSONResponse({"participant": token}, 201)
@@ -136,7 +142,5 @@ class LearnerRoutes:
         self._metrics.count("messages", f'outcome="{outcome.value}"')
         if outcome is MessageOutcome.COUNTED:
             return Response(status_code=204)
-        if outcome is MessageOutcome.UNKNOWN:
-            raise self._gate.unknown(request)
-        status, sentence = _REFUSALS[outcome]
+        status, sentence = _REFUSALS[outcome]  # of an unknown participant too: when a lesson ends, all its pages send one more
         raise RefusedError(status, sentence, INTERVAL_S if status in (425, 429) else 0)

@@ -21,6 +21,7 @@ from mien.privacy.level import Level
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import new_token, token_hash
+from mien.web.classroom.locks import lock_classes
 from mien.web.classroom.messages import INTERVAL_S, SentMessage
 from mien.web.classroom.store import ClassRecord
 
@@ -81,10 +82,20 @@ class Participants:
         self._database, self._clock = database, clock
 
     def person_of(self, link: str) -> str | None:
-        """Return the keyed hash of the person for whom a link to join was issued; None for a shared link."""
-        columns = schema.persons.c
+        """Return the keyed hash of the person for whom a link to join was issued; None for a shared link.
+
+        Raises:
+            NotPermittedError: the link is for one person, who is no longer known: the lesson is over, or the database was
+                restored from a backup. As a shared link, it would let one person take part several times.
+        """
+        links, persons = schema.links.c, schema.persons.c
+        both = schema.links.outerjoin(schema.persons, links.secret == persons.secret)
+        query = select(links.personal, persons.person).select_from(both).where(links.secret == token_hash(link))
         with self._database.reading() as connection:
-            return connection.scalar(select(columns.person).where(columns.secret == token_hash(link)))
+            found = connection.execute(query).first()
+        if found is not None and found.personal and found.person is None:
+            raise NotPermittedError("this link is no longer valid. Open the class again from your course")
+        return None if found is None else found.person
 
     def has_agreed(self, record: ClassRecord, person: str | None, notice: str) -> bool:
         """Return whether a person currently takes part in a class and has consented to this notice."""
@@ -110,11 +121,9 @@ class Participants:
             UsageError: the class is full.
         """
         token = new_token()
-        columns = schema.classes.c
         with self._database.writing() as connection:
-            query = select(columns.ended_s).where(columns.class_id == record.class_id).with_for_update(read=True)
-            found = connection.execute(query).first()
-            if found is None or found.ended_s is not None:
+            found = lock_classes(connection, [record.class_id], shared=True).get(record.class_id)
+            if found is None or found["ended_s"] is not None:
                 raise NotPermittedError("this lesson is over")
             people = connection.scalar(select(func.count()).where(schema.participants.c.class_id == record.class_id)) or 0
             if people >= MAX_PARTICIPANTS:
@@ -141,12 +150,14 @@ class Participants:
         secret, columns = token_hash(token), schema.participants.c
         gone = {"secret": token_hash(new_token()), "replaced": None, "has_left": 1}  # an unused token
         with self._database.writing() as connection:
+            lock_classes(connection, connection.scalars(select(columns.class_id).where(columns.secret == secret)), shared=True)
             there = update(schema.participants).where(columns.secret == secret, columns.person.is_not(None))
             found = connection.execute(there.values(**gone)).rowcount
             found = found or connection.execute(delete(schema.participants).where(columns.secret == secret)).rowcount
             connection.execute(delete(schema.contributions).where(schema.contributions.c.secret == secret))
             if not found and secret in _replaced(connection, [secret]):
                 raise NotPermittedError("you are taking part from another window. Leave there")
+        self._database.forget_soon()
         return bool(found)
 
     def add(self, batch: Sequence[tuple[str, SentMessage]]) -> list[MessageOutcome]:
@@ -163,14 +174,13 @@ class Participants:
 
 
 def _add(connection: Connection, batch: Sequence[tuple[str, SentMessage]], now_s: float) -> list[MessageOutcome]:
-    participants, classes = schema.participants, schema.classes
+    columns = schema.participants.c
     wanted = sorted({secret for secret, _ in batch})
-    rows = select(participants).where(participants.c.secret.in_(wanted)).order_by(participants.c.secret).with_for_update()
+    # no bin of these classes is closed meanwhile: closing locks a class exclusively
+    theirs = connection.scalars(select(columns.class_id).where(columns.secret.in_(wanted)).distinct())
+    lessons = lock_classes(connection, theirs, shared=True)
+    rows = select(schema.participants).where(columns.secret.in_(wanted)).order_by(columns.secret).with_for_update()
     people = {row["secret"]: dict(row) for row in connection.execute(rows).mappings()}
-    class_ids = sorted({row["class_id"] for row in people.values()})
-    # a class is not closed while messages are added to it: closing locks its row exclusively
-    rows = select(classes).where(classes.c.class_id.in_(class_ids)).order_by(classes.c.class_id).with_for_update(read=True)
-    lessons = {row["class_id"]: dict(row) for row in connection.execute(rows).mappings()}
     continued = _replaced(connection, [secret for secret in wanted if secret not in people])
     outcomes: list[MessageOutcome] = []
     added: list[dict[str, Any]] = []

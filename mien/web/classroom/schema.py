@@ -60,7 +60,9 @@ links = Table(
     Column("kind", String),
     Column("created_s", Float),
     Column("expires_s", Float),
+    Column("personal", Integer),
 )
+"""``personal`` is 1 for a link to join that was issued for one person, whom ``persons`` names until the lesson ends."""
 participants = Table(
     "class_participants",
     _metadata,
@@ -153,6 +155,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE class_persons (secret VARCHAR PRIMARY KEY REFERENCES class_links (secret) ON DELETE CASCADE, "
         f"{_OF_CLASS}, person VARCHAR NOT NULL)",
         "CREATE INDEX class_persons_by_class ON class_persons (class_id)",
+    ),
+    (
+        "ALTER TABLE class_links ADD COLUMN personal INTEGER NOT NULL DEFAULT 0",
+        "UPDATE class_links SET personal = 1 WHERE secret IN (SELECT secret FROM class_persons)",
     ),
 )
 """Statements that migrate version k to version k + 1, in SQL that both SQLite and PostgreSQL support."""

@@ -10,11 +10,14 @@ from mien.errors import NotPermittedError, UsageError
 from mien.loopback import is_loopback
 from mien.privacy.lesson_bins import LESSON_BUDGET, LessonPlan
 from mien.privacy.policy import Policy, policy_here
+from mien.web.lti.origins import origin_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassSettings:
     """Settings of a class server.
+
+    Addresses are kept as browsers write them: without the usual port, and with the ASCII form of the host.
 
     Attributes:
         url: public address of the server, without a path.
@@ -36,9 +39,9 @@ class ClassSettings:
     metrics_token: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        for name, url in (("the server's address", self.url), *(("an embedding page's origin", each) for each in self.embedders)):
-            if url != origin_of(url):
-                raise UsageError(f"{name} is {url!r}; it must be an origin, such as https://class.example.org")
+        object.__setattr__(self, "url", _origin(self.url, "the server's address"))
+        embedders = tuple(_origin(each, "an embedding page's origin") for each in self.embedders)
+        object.__setattr__(self, "embedders", embedders)
         if self.metrics_token and len(self.metrics_token) < 16:
             raise UsageError("MIEN_CLASS_METRICS_TOKEN is too short; it must have 16 characters or more")
         LessonPlan(budget=self.budget)
@@ -68,14 +71,13 @@ class ClassSettings:
         return policy, [*notices, "Without a declaration, this server may only be tried out on this computer"]
 
 
-def origin_of(url: str) -> str:
-    """Return the origin of an HTTP URL; "" for anything else."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port is not None else ""
-    except ValueError:
-        return ""
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        return ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}{port}"
+def _origin(url: str, name: str) -> str:
+    """Return an origin as browsers write it.
+
+    Raises:
+        UsageError: the address is not an origin, or has a path.
+    """
+    found = origin_of(url)
+    if not found or set(url.partition("://")[2]) & set("/?#"):
+        raise UsageError(f"{name} is {url!r}; it must be an origin, such as https://class.example.org")
+    return found

@@ -23,6 +23,7 @@ from mien.visible import visible
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind, is_same, new_token, token_hash
+from mien.web.classroom.locks import lock_classes
 
 HOUR_S: Final = 3600.0
 DAY_S: Final = 86_400.0
@@ -202,17 +203,19 @@ class ClassStore:
         with self.database.writing() as connection:
             there = connection.scalar(select(func.count()).where(*counted)) or 0 if lasts_s > SHORT_LINK_S else 0
             if class_id is not None and there >= MAX_LINKS:
-                raise UsageError(f"this class has {MAX_LINKS} links. Revoke them first")
-            token = self._issue(connection, kind, class_id, self.clock() + lasts_s)
+                raise UsageError(f"this class already has {MAX_LINKS} links. Revoke some of them first")
+            token = self._issue(connection, kind, class_id, self.clock() + lasts_s, is_personal=person is not None)
             if person is not None:
                 row = {"secret": token_hash(token), "class_id": class_id, "person": person}
                 connection.execute(insert(schema.persons), row)
             return token
 
-    def _issue(self, connection: Connection, kind: LinkKind, class_id: str | None, expires_s: float) -> str:
+    def _issue(
+        self, connection: Connection, kind: LinkKind, class_id: str | None, expires_s: float, *, is_personal: bool = False
+    ) -> str:
         token = new_token()
         row = {"secret": token_hash(token), "class_id": class_id, "kind": kind.value, "created_s": self.clock()}
-        connection.execute(insert(schema.links), row | {"expires_s": expires_s})
+        connection.execute(insert(schema.links), row | {"expires_s": expires_s, "personal": int(is_personal)})
         return token
 
     def revoke(self, kind: LinkKind, class_id: str | None = None, *, but: str = "") -> int:
@@ -226,7 +229,10 @@ class ClassStore:
         columns = schema.links.c
         wanted = (columns.kind == kind.value, columns.class_id == class_id, columns.secret != token_hash(but))
         with self.database.writing() as connection:
-            return connection.execute(delete(schema.links).where(*wanted)).rowcount
+            lock_classes(connection, [] if class_id is None else [class_id])
+            revoked = connection.execute(delete(schema.links).where(*wanted)).rowcount
+        self.database.forget_soon()
+        return revoked
 
     def has_invitation(self) -> bool:
         """Return whether there is a valid link to open classes."""
@@ -277,23 +283,28 @@ class ClassStore:
     def erase(self, class_id: str) -> bool:
         """Erase a class and all its data; return whether it existed."""
         with self.database.writing() as connection:
-            return _erase(connection, [class_id]) > 0
+            erased = _erase(connection, [class_id]) > 0
+        self.database.forget_deleted()
+        return erased
 
     def erase_old(self) -> int:
         """Erase expired links and classes whose retention time has expired; return the number of classes."""
         now = self.clock()
-        columns = schema.classes.c
+        columns, expiry = schema.classes.c, schema.links.c.expires_s
         with self.database.reading() as connection:
             old = list(connection.scalars(select(columns.class_id).where(columns.created_s < now - self.retention_s)))
             rows = connection.execute(select(schema.classes).where(columns.declaration.is_not(None))).mappings()
             others = [_class(dict(row)) for row in rows]
             old += [each.class_id for each in others if each.created_s < now - DAY_S * self.retention_days(each)]
-            expired = connection.scalar(select(func.count()).where(schema.links.c.expires_s < now))
-        if not old and not expired:
+            theirs = list(connection.scalars(select(schema.links.c.class_id).where(expiry < now).distinct()))
+        if not old and not theirs:
             return 0
         with self.database.writing() as connection:
-            connection.execute(delete(schema.links).where(schema.links.c.expires_s < now))
-            return _erase(connection, old)
+            lock_classes(connection, [*old, *(class_id for class_id in theirs if class_id is not None)])
+            connection.execute(delete(schema.links).where(expiry < now))
+            erased = _erase(connection, old)
+        self.database.forget_deleted()
+        return erased
 
     def retention_days(self, record: ClassRecord) -> int:
         """Return the retention time of a class in days: the shorter of those of the server and the institution."""
@@ -337,6 +348,7 @@ class ClassStore:
         mark = LessonMark(uuid4().hex, kind, round(at_s, 1), checked_text(text, "the text", MAX_TEXT))
         row = {"class_id": record.class_id, "mark_id": mark.mark_id, "kind": kind, "at_s": mark.at_s, "text": mark.text}
         with self.database.writing() as connection:
+            lock_classes(connection, [record.class_id])
             there = connection.scalar(select(func.count()).where(schema.marks.c.class_id == record.class_id)) or 0
             if there >= MAX_MARKS:
                 raise UsageError(f"there are already {MAX_MARKS} marks and notes. Remove one first")
@@ -348,6 +360,7 @@ class ClassStore:
         """Remove a mark or a note; return whether it existed."""
         columns = schema.marks.c
         with self.database.writing() as connection:
+            lock_classes(connection, [class_id])
             statement = delete(schema.marks).where(columns.class_id == class_id, columns.mark_id == mark_id)
             removed = bool(connection.execute(statement).rowcount)
             if removed:
@@ -409,7 +422,8 @@ def _changed(connection: Connection, class_id: str) -> None:
 
 def _erase(connection: Connection, class_ids: list[str]) -> int:
     erased = 0
-    for class_id in class_ids:
+    lock_classes(connection, class_ids)
+    for class_id in sorted(class_ids):
         for table in (*schema.OF_PARTICIPANTS, schema.bins, schema.marks, schema.links):
             connection.execute(delete(table).where(table.c.class_id == class_id))
         erased += connection.execute(delete(schema.classes).where(schema.classes.c.class_id == class_id)).rowcount

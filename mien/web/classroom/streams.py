@@ -39,11 +39,12 @@ class Streams:
 
     async def look(self) -> None:
         """Read the revisions of all watched classes and pass them to their streams."""
-        if not self._classes:
+        watched = dict(self._classes)
+        if not watched:
             return
-        found = await run_in_threadpool(self._store.revisions, dict(self._classes))
-        for secret, queues in list(self._waiting.items()):
-            for queue in queues:
+        found = await run_in_threadpool(self._store.revisions, watched)
+        for secret in watched:  # a stream that was opened during the query waits for the next one
+            for queue in self._waiting.get(secret, ()):
                 queue.put_nowait(found.get(secret, _GONE))
 
     async def events(self, token: str, class_id: str) -> AsyncIterator[bytes]:

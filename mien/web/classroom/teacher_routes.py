@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from mien.web.classroom.streams import Streams
 from mien.web.classroom.timeline import MAX_MEAN, class_document, class_table, lesson_mean
 from mien.web.rate_limit import RateLimit
 
+_MARK_ID: Final = re.compile(r"[0-9a-f]{32}")
 _PATHS: Final = {LinkKind.OPEN: "new", LinkKind.TEACH: "teach", LinkKind.JOIN: "join"}
 
 
@@ -99,7 +101,7 @@ class TeacherRoutes:
 
     async def _open(self, request: Request) -> Response:
         await self._gate.permit(request, LinkKind.OPEN)
-        self._slow_down(request)
+        self._slow_down(token_hash(bearer(request)))
         values = await json_of(request)
         plan, title = self._planned(values), chosen(values, "title", str, "")
         opened = await run_in_threadpool(lambda: self._store.open_class(title, plan=plan))
@@ -107,7 +109,9 @@ class TeacherRoutes:
 
     async def _next(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.TEACH)
-        self._slow_down(request)
+        if record.state != "ended":
+            raise RefusedError(409, "The lesson is not over. End it first.")
+        self._slow_down(record.series)  # each lesson has new links
         values = await json_of(request)
         plan = self._planned({"bin_s": record.plan.bin_s, "bins": record.plan.bins, "k": record.plan.k} | values)
         plan = replace(plan, expressions=plan.expressions and record.plan.expressions)
@@ -117,10 +121,11 @@ class TeacherRoutes:
         )
         return JSONResponse(self._links(opened), 201)
 
-    def _slow_down(self, request: Request) -> None:
-        wait_s = self._opened.wait_s(token_hash(bearer(request)))
+    def _slow_down(self, key: str) -> None:
+        """Refuse to open many classes at once with one invitation or in one series."""
+        wait_s = self._opened.wait_s(key)
         if wait_s:
-            raise RefusedError(429, "Too many classes were opened with this link. Wait a little.", wait_s)
+            raise RefusedError(429, "Too many classes were opened. Wait a little.", wait_s)
 
     async def _show(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.TEACH)
@@ -210,7 +215,8 @@ class TeacherRoutes:
 
     async def _unmark(self, request: Request) -> Response:
         record = await self._gate.class_of(request, LinkKind.TEACH)
-        if not await run_in_threadpool(self._store.remove_mark, record.class_id, request.path_params["mark_id"]):
+        mark_id = request.path_params["mark_id"]
+        if not _MARK_ID.fullmatch(mark_id) or not await run_in_threadpool(self._store.remove_mark, record.class_id, mark_id):
             raise RefusedError(404, "There is no such mark.")
         return Response(status_code=204)
 

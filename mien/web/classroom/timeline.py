@@ -74,18 +74,25 @@ def lesson_mean(record: ClassRecord, closed: list[ClosedBin]) -> dict[str, Any] 
 
 
 def class_table(record: ClassRecord, closed: list[ClosedBin], marks: list[LessonMark]) -> str:
-    """Return the timeline as CSV; marks and notes are in the row of their bin."""
+    """Return the timeline as CSV; marks and notes are in the row of their bin.
+
+    A bin that is not closed has a row only if it has marks or notes, without a state and numbers.
+    """
+    plan = record.plan
+    texts: dict[int, list[str]] = {}
+    for mark in marks:  # the end of the lesson belongs to its last bin
+        texts.setdefault(min(int(mark.at_s // plan.bin_s), plan.bins - 1), []).append(_plain(mark.text))
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for k in range(len(closed)):
         row = _row(record, closed, k, 1)
         flat = {name: row[name] for name in CSV_COLUMNS if name in row}
-        flat |= dict(zip(record.plan.categories, row["expressions"], strict=False))
+        flat |= dict(zip(plan.categories, row["expressions"], strict=False))
         flat |= {name.replace(" ", "_"): value for name, value in zip(SIGNALS, row["signals"] or (), strict=False)}
-        here = [mark for mark in marks if row["from_s"] <= mark.at_s < row["to_s"]]
-        flat["marks"] = "; ".join(_plain(mark.text) for mark in here)
-        writer.writerow(flat)
+        writer.writerow(flat | {"marks": "; ".join(texts.get(k, ()))})
+    for k in sorted(k for k in texts if k >= len(closed)):
+        writer.writerow(_span(record, k) | {"marks": "; ".join(texts[k])})
     return out.getvalue()
 
 
@@ -97,7 +104,11 @@ def _row(record: ClassRecord, closed: list[ClosedBin], k: int, mean: int) -> dic
     elif bin_.published.measured is None:
         seen = BinView(k, seen.people, signals=seen.signals, signal_error=seen.signal_error)
     state = "gap" if bin_.state == "gap" else "too few" if bin_.published.measured is None else "published"
-    return {"from_s": k * plan.bin_s, "to_s": (k + 1) * plan.bin_s, "state": state} | asdict(seen)
+    return _span(record, k) | {"state": state} | asdict(seen)
+
+
+def _span(record: ClassRecord, k: int) -> dict[str, Any]:
+    return {"from_s": k * record.plan.bin_s, "to_s": (k + 1) * record.plan.bin_s}
 
 
 def _plain(text: str) -> str:

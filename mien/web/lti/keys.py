@@ -1,7 +1,8 @@
 """The tool's own keys: the signing key and the next one, both of which are published.
 
 Platforms cache the published keys. The next key has been published for the whole life of the signing key when it takes
-over, so a rotation never breaks a launch, not even an immediate one.
+over, so a rotation never breaks a launch, not even an immediate one. After a leak, both are replaced, because whoever read
+one has read the other: platforms must then fetch the keys again.
 """
 
 from __future__ import annotations
@@ -56,17 +57,20 @@ class ToolKeys:
         """Make the next key the signing key and create a new next key.
 
         Args:
-            compromised: stop publishing the previous key at once, instead of after its retirement period.
+            compromised: delete all keys and create new ones, which platforms do not know yet.
 
         Returns:
             The id of the new signing key.
         """
         self._maintain()
+        new = [_new_key(place, self._clock()) for place in (_SIGNING, _NEXT)] if compromised else []
         with writing(self._engine) as connection:
-            former = connection.execute(select(keys.c.kid).where(keys.c.place == _SIGNING)).scalar_one()
-            self._take_over(connection, former)
             if compromised:
-                connection.execute(delete(keys).where(keys.c.kid == former))
+                connection.execute(delete(keys))
+                connection.execute(insert(keys), new)
+            else:
+                former = connection.execute(select(keys.c.kid).where(keys.c.place == _SIGNING)).scalar_one()
+                self._take_over(connection, former)
         self._maintain()
         with self._engine.connect() as connection:
             return str(connection.execute(select(keys.c.kid).where(keys.c.place == _SIGNING)).scalar_one())
@@ -99,10 +103,14 @@ class ToolKeys:
 
     def _make(self, place: str, now: float) -> None:
         """Store a new key, unless another process has already taken the place."""
-        key = RSAKey.generate_key(_BITS, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
-        row = {"kid": key.kid, "place": place, "private_jwk": key.as_dict(private=True), "since": now}
         try:
             with writing(self._engine) as connection:
-                connection.execute(insert(keys), row)
+                connection.execute(insert(keys), _new_key(place, now))
         except IntegrityError:
             return
+
+
+def _new_key(place: str, now: float) -> dict[str, Any]:
+    """Return the row of a new key."""
+    key = RSAKey.generate_key(_BITS, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+    return {"kid": key.kid, "place": place, "private_jwk": key.as_dict(private=True), "since": now}

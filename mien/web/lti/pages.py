@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from mien.pages import render
 from mien.privacy.deployment import CHOICES, CONTEXTS_WITHOUT_OTHERS, EXCLUDED_PURPOSES, QUESTIONS
 from mien.privacy.level import Level
+from mien.web.lti.origins import origin_of
 from mien.web.lti.platforms import Platform
 from mien.web.lti.registration import RegistrationRequest
-from mien.web.lti.settings import origin_of
 
 HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,15 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mien.errors import NotPermittedError, UsageError
+from mien.messaging.http import TIMEOUT_S
 from mien.privacy.deployment import CONTEXTS_WITHOUT_OTHERS, Deployment, declare, declared_values
 from mien.privacy.level import Level
 from mien.privacy.policy import Policy, decide
 from mien.visible import visible
 from mien.web.lti.errors import LtiError
 from mien.web.lti.fetching import request_json
-from mien.web.lti.settings import LtiSettings, origin_of
+from mien.web.lti.origins import origin_of
+from mien.web.lti.settings import LtiSettings
 from mien.web.lti.tables import deployments, invitations, platforms, writing
 
 INVITATION_S: Final = 7 * 86_400.0
@@ -31,6 +34,9 @@ INVITATION_S: Final = 7 * 86_400.0
 MAX_ORIGINS: Final = 10
 _MAX_TEXT: Final = 500
 _MIN_BITS: Final = 2048
+_WAIT_S: Final = 5.0
+"""Longest time in seconds for which a launch waits while another process fetches a platform's keys."""
+_LOOK_AGAIN_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,23 @@ class Platform:
         return decide(self.declaration)
 
 
+@dataclass(frozen=True, slots=True)
+class _CachedKeys:
+    """A platform's keys in the cache.
+
+    Attributes:
+        jwks: the keys; None if they were never fetched or are too old.
+        tried_at: when a process began to fetch them, without success yet; None otherwise.
+    """
+
+    jwks: Mapping[str, Any] | None
+    tried_at: float | None
+
+    def key(self, kid: str) -> RSAKey | None:
+        """Return the key with this id; None if it is not there."""
+        return None if self.jwks is None else _key(self.jwks, kid)
+
+
 class Platforms:
     """The platforms in a database.
 
@@ -90,6 +113,7 @@ class Platforms:
     def __init__(self, engine: Engine, settings: LtiSettings, clock: Callable[[], float]) -> None:
         self._engine, self._settings, self._clock = engine, settings, clock
         self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._waited_for: dict[str, float] = {}  # by platform, the attempt to fetch its keys for which to wait no more
 
     def invite(self, address: str, issuer: str = "") -> str:
         """Return a registration link for a platform; it can be used once within ``INVITATION_S`` seconds.
@@ -243,7 +267,8 @@ class Platforms:
         Raises:
             LtiError: no platform matches, or several do.
         """
-        found = self._select(platforms.c.issuer == issuer, *([platforms.c.client_id == client_id] if client_id else []))
+        named = [platforms.c.issuer == issuer, *([platforms.c.client_id == client_id] if client_id else [])]
+        found = [] if "\x00" in issuer + client_id else self._select(*named)  # PostgreSQL refuses the character
         if len(found) != 1:
             message = "This learning platform is not registered here." if not found else "The login contains no client_id."
             raise LtiError("platform-unknown", f"{message} Ask the operator of Mien.", 403)
@@ -259,38 +284,55 @@ class Platforms:
         """Return a platform's public key.
 
         The keys are fetched if the key is not in the cache or the cache is too old, but not more often than the settings
-        allow.
+        allow. While another process fetches them, this one waits.
 
         Raises:
             LtiError: the platform has no such key, or its keys cannot be fetched.
         """
-        found = self._fresh_key(platform, kid)
+        found = self._cached(platform).key(kid)
         if found is not None:
             return found
         with self._fetching[platform.id]:  # of several concurrent launches, one fetches
-            found = self._fresh_key(platform, kid)
+            cached = self._cached(platform)
+            found = cached.key(kid)
             if found is None:
-                self._fetch_keys(platform)
-                found = self._fresh_key(platform, kid)
+                cached = self._fetched(platform)
+                found = cached.key(kid)
+        if found is None and cached.jwks is None:
+            raise LtiError("platform-unreachable", "The learning platform does not send its keys. Try again in a minute.", 502)
         if found is None:
             raise LtiError("kid-unknown", "The launch is signed with a key that the learning platform does not publish.", 401)
         return found
 
-    def _fresh_key(self, platform: Platform, kid: str) -> RSAKey | None:
-        query = select(platforms.c.jwks, platforms.c.fetched_at).where(platforms.c.id == platform.id)
+    def _cached(self, platform: Platform) -> _CachedKeys:
+        query = select(platforms.c.jwks, platforms.c.fetched_at, platforms.c.tried_at).where(platforms.c.id == platform.id)
         with self._engine.connect() as connection:
             row = connection.execute(query).one_or_none()
-        if row is None or row.jwks is None or self._clock() - row.fetched_at > self._settings.keys_ttl_s:
-            return None
-        return _key(row.jwks, kid)
+        if row is None:
+            return _CachedKeys(None, None)
+        is_fresh = self._clock() - row.fetched_at <= self._settings.keys_ttl_s
+        return _CachedKeys(row.jwks if is_fresh else None, row.tried_at if row.fetched_at < row.tried_at else None)
 
-    def _fetch_keys(self, platform: Platform) -> None:
-        """Fetch and store a platform's keys, unless this was attempted less than ``refetch_s`` seconds ago."""
+    def _fetched(self, platform: Platform) -> _CachedKeys:
+        """Fetch and store a platform's keys, unless this was attempted less than ``refetch_s`` seconds ago; return them."""
         now = self._clock()
         tried = update(platforms).where(platforms.c.id == platform.id, platforms.c.tried_at <= now - self._settings.refetch_s)
         with writing(self._engine) as connection:
-            if not connection.execute(tried.values(tried_at=now)).rowcount:
-                return
+            is_due = connection.execute(tried.values(tried_at=now)).rowcount
+        if is_due:
+            self._waited_for[platform.id] = now
+            self._fetch_keys(platform, now)
+        cached = self._cached(platform)
+        if cached.tried_at in (None, self._waited_for.get(platform.id)) or now - cached.tried_at > TIMEOUT_S:
+            return cached  # nobody is fetching
+        self._waited_for[platform.id] = cached.tried_at
+        until_s = time.monotonic() + _WAIT_S
+        while cached.tried_at is not None and time.monotonic() < until_s:
+            time.sleep(_LOOK_AGAIN_S)
+            cached = self._cached(platform)
+        return cached
+
+    def _fetch_keys(self, platform: Platform, now: float) -> None:
         found = request_json(self._settings, "GET", platform.jwks_uri, "its keys")
         with writing(self._engine) as connection:
             connection.execute(update(platforms).where(platforms.c.id == platform.id).values(jwks=found, fetched_at=now))

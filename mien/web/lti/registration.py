@@ -15,8 +15,9 @@ from mien.web.lti.errors import LtiError
 from mien.web.lti.fetching import request_json
 from mien.web.lti.keys import ALGORITHM
 from mien.web.lti.messages import DEEP_LINKING, RESOURCE_LINK
+from mien.web.lti.origins import origin_of
 from mien.web.lti.platforms import Invitation, Platform, Platforms, check_declaration
-from mien.web.lti.settings import LtiSettings, origin_of
+from mien.web.lti.settings import LtiSettings
 
 TOOL_CONFIGURATION: Final = "https://purl.imsglobal.org/spec/lti-tool-configuration"
 PLATFORM_CONFIGURATION: Final = "https://purl.imsglobal.org/spec/lti-platform-configuration"

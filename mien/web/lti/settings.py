@@ -7,8 +7,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from mien.errors import UsageError
-from mien.loopback import is_loopback
 from mien.messaging.http import check_url, is_local_url
+from mien.web.lti.origins import origin_of
 
 PREFIX: Final = "/lti"
 """Path prefix of all routes of the tool."""
@@ -47,11 +47,14 @@ class LtiSettings:
     retire_s: float = 86_400
 
     def __post_init__(self) -> None:
-        parts = urlsplit(check_url(self.base_url, "the server's public address") if self.base_url else "https:")
-        if parts.path or parts.query or parts.fragment:
-            raise UsageError(f"the server's public address is {self.base_url}; write it without a path, like https://HOST")
-        if parts.scheme != "https" and not self.allow_loopback:
-            raise UsageError(f"the server's public address is {self.base_url}; learning platforms require https://")
+        if self.base_url:
+            parts = urlsplit(check_url(self.base_url, "the server's public address"))
+            origin = origin_of(self.base_url)
+            if not origin or parts.path or parts.query or parts.fragment:
+                raise UsageError(f"the server's public address is {self.base_url}; write it without a path, like https://HOST")
+            if parts.scheme != "https" and not self.allow_loopback:
+                raise UsageError(f"the server's public address is {self.base_url}; learning platforms require https://")
+            object.__setattr__(self, "base_url", origin)
         for name in ("state_s", "max_age_s", "keys_ttl_s", "refetch_s", "rotate_s", "retire_s"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} is {getattr(self, name):g}; it must be greater than 0")
@@ -69,28 +72,16 @@ class LtiSettings:
     def check_address(self, url: str, name: str) -> str:
         """Return a platform's address after checking that it is https, or http to a loopback address if that is allowed.
 
+        Pages of its origin may embed classes, so the origin must be safe in a content security policy.
+
         Raises:
-            UsageError: the address is neither.
+            UsageError: the address is neither, or its host is not a valid name or IP address.
         """
         check_url(url, name)
+        if not origin_of(url):
+            raise UsageError(f"the host of {name} must be an IP address, or a name of letters, digits, hyphens and dots")
         if urlsplit(url).scheme != "https" and not (self.allow_loopback and is_local_url(url)):
             raise UsageError(f"{name} must begin with https://")
         if len(url) > 2000:
             raise UsageError(f"{name} has {len(url)} characters; at most 2000 are allowed")
         return url
-
-
-def origin_of(url: str) -> str:
-    """Return the origin of an address in the form used by browsers.
-
-    >>> origin_of("https://LMS.example.org:443/course?id=3")
-    'https://lms.example.org'
-    >>> origin_of("http://127.0.0.1:8000/")
-    'http://127.0.0.1:8000'
-    """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").encode("idna").decode("ascii") if not is_loopback(parts.hostname or "") else parts.hostname
-    host = f"[{host}]" if ":" in (host or "") else host
-    usual = {"https": 443, "http": 80}.get(parts.scheme)
-    port = "" if parts.port in (None, usual) else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"
