@@ -177,7 +177,7 @@ def test_a_csv_in_an_archive_is_read_in_place(tmp_path: Path, kind: str) -> None
 
 def test_archives_that_are_not_looked_into_are_named_with_the_way_out(tmp_path: Path) -> None:
     outer = packed(tmp_path / "outer.zip", {"train.zip": b"PK", "test.zip": b"PK"})
-    with pytest.raises(DataError, match=r"outer\.zip holds test\.zip, train\.zip.*Unpack it"):
+    with pytest.raises(DataError, match=r"outer\.zip contains test\.zip, train\.zip.*Unpack it"):
         read_dataset(outer)
     folder = tmp_path / "folder"
     folder.mkdir()

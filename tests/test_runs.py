@@ -87,7 +87,7 @@ def test_a_save_within_an_epoch_is_exact_to_the_step(unbroken: Path, tmp_path: P
     assert load_checkpoint(tmp_path / "last.pt")["step"] == 10
     spent = load_checkpoint(tmp_path / "last.pt")["seconds"]
     started: list[int] = []
-    train(tmp_path, resume=True, on_start=lambda device, images, steps: started.append(steps))
+    train(tmp_path, resume=True, on_start=lambda device, images, left_out, steps: started.append(steps))
     assert started == [10]
     assert load_checkpoint(tmp_path / "last.pt")["history"][1]["seconds"] > spent  # the clock goes on, too
     assert_ends_like(tmp_path, unbroken)

@@ -75,7 +75,7 @@ DATABASES = [
     ("postgresql://u@127.0.0.1:9/mien?sslpassword=geheim&connect_timeout=2", "cannot use the database"),
     ("postgresql://u:geheim@127.0.0.1:9/mien?passwrd=geheim&connect_timeout=2", "cannot use the database"),
     ("host=db.example.invalid password=geheim", "KEY=VALUE"),
-    ("user:geheim@host://mien", "no URL"),
+    ("user:geheim@host://mien", "not a valid URL"),
     ("mysql://user:geheim@host/mien", "of the kind 'mysql'"),
     ("sqlite://user:geheim@host/mien.db", "not a database URL"),
 ]

@@ -58,7 +58,7 @@ def test_a_full_disk_turns_one_sink_off_with_one_sentence(small_disk: Path, tmp_
     (notice,) = running.take_notices()
     assert str(folder) in notice
     assert "No space left on device" in notice
-    assert "The session continues" in notice
+    assert "saving stopped at" in notice
     assert running.take_notices() == []
     assert running.finish("ended").session.frames == 2000
     assert len(running.failures) == 1

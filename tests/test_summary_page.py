@@ -177,7 +177,7 @@ def test_a_picture_has_faces_and_no_time() -> None:
 def test_shares_have_a_scale_from_0_to_100_percent_and_units_stay_with_their_numbers() -> None:
     html = summary_page(kept())
     assert '<i style="width:73.3%' in html.split('id="shares"')[1]
-    assert "73%<" in html
+    assert ">73.3% ·" in html
     assert "8.2\N{NO-BREAK SPACE}s" in html
 
 
