@@ -182,7 +182,7 @@ def test_archives_that_are_not_looked_into_are_named_with_the_way_out(tmp_path: 
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "archive.7z").write_bytes(b"7z")
-    with pytest.raises(DataError, match=r"holds archive\.7z.*Unpack it"):
+    with pytest.raises(DataError, match=r"contains archive\.7z.*Unpack it"):
         read_dataset(folder)
     (tmp_path / "faces.rar").write_bytes(b"Rar!\x1a\x07\x00" + bytes(300))
     with pytest.raises(DataError, match=r"a RAR archive.*Unpack it"):
