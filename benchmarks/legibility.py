@@ -1,10 +1,10 @@
 """Limits of the quality gate: accuracy as a function of the measures available in live sessions.
 
-    python benchmarks/legibility.py --data fer2013.zip [--images 800] [--model mien-s]
+    python benchmarks/legibility.py --data fer2013.zip --votes ferplus_votes.csv [--images 800] [--model mien-s]
 
 PublicTest faces are made smaller, blurred, darkened and flattened in steps; each row gives the
-median of the measure and the model's accuracy. The limits in ``mien/vision/legibility.py`` are
-where accuracy falls below one half. The last line is JSON.
+median of the measure and the model's accuracy. With --votes, the limits in ``mien/vision/legibility.py``
+are where agreement with people falls below that of a single rater, 83%. The last line is JSON.
 """
 
 from __future__ import annotations

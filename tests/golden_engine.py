@@ -212,7 +212,7 @@ def legibility_cases() -> list[dict[str, Any]]:
     cases = []
     for seed in range(24):
         crop = crop_pattern(seed)
-        side = float([18.0, 19.0, 60.0, 200.0][seed % 4])
+        side = float([13.0, 14.0, 60.0, 200.0][seed % 4])
         pose = HeadPose([0.0, 55.0, -30.0][seed % 3], [5.0, -52.0][seed % 2] if seed % 5 == 0 else 0.0, 0.0)
         measures = {name: float(value[0]) for name, value in picture_measures(crop[None]).items()}
         for before in (False, True):

@@ -302,7 +302,7 @@ def test_a_face_that_is_read_stays_read_a_little_beyond_each_limit() -> None:
 
     assert fault() == ""
     for beyond, far_beyond, reason in (
-        ({"side_px": 18.0}, {"side_px": 16.0}, "too small"),
+        ({"side_px": 14.5}, {"side_px": 13.0}, "too small"),
         ({"brightness": 22.5, "contrast": 9.9}, {"brightness": 19.5, "contrast": 9.9}, "too dark"),
         ({"contrast": 8.4}, {"contrast": 6.5}, "too flat"),
         ({"yaw_deg": 55.0}, {"yaw_deg": 60.0}, "turned away"),

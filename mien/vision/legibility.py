@@ -1,8 +1,8 @@
 """Quality gate: faces that are too small, blurred or dark are not read, with a reason.
 
-A prediction for such a face is a guess that looks like any other. At each limit, the default
-model is right on about half of FER2013's PublicTest faces degraded to that level, compared
-with 69% of the original faces (``benchmarks/legibility.py``).
+At each limit, the default model agrees with the majority of ten raters as often as a single rater
+does (83%), on FER2013's PublicTest faces degraded to that level (``benchmarks/legibility.py``; 90% on
+the original faces). Below it, a prediction is less reliable than a person's and looks like any other.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from mien.records import HeadPose
 
-MIN_SIDE_PX: Final = 20.0
+MIN_SIDE_PX: Final = 16.0
 """Minimum side of a crop in frame pixels; smaller faces are "too small"."""
-MIN_SHARPNESS: Final = -1.6
+MIN_SHARPNESS: Final = -1.9
 """Minimum sharpness (see :func:`picture_measures`); crops below it are "blurred"."""
 MIN_BRIGHTNESS: Final = 25.0
 """Minimum mean grey level; crops below it are "too dark"."""
