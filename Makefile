@@ -38,6 +38,7 @@ lint: $(VENV)/.dev  ## check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tools/benchmarks_mypy.ini
 	$(BIN)/lint-imports
 
 check: lint test  ## lint and test; must pass before a commit

@@ -34,7 +34,7 @@ from mien.watch import read_faces
 
 def reference_of(faces: FaceBatch, labels: NDArray[np.int64], seed: int = 0) -> Reference:
     return Reference.from_faces(
-        faces, labels, bundle="", bundle_sha256="", source="half of PublicTest", dataset_hash="", seed=seed, sights=("all",)
+        faces, labels, bundle="", bundle_sha256="", source="half of PublicTest", dataset_hash="", seed=seed, scopes=("all",)
     )
 
 

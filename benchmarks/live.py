@@ -144,14 +144,14 @@ def soak(film_s: float, model: str) -> dict[str, float]:
     samples: list[float] = []
     with TemporaryDirectory() as folder:
         session = Session(LiveSettings(source="demo", out=Path(folder), model=model, view="none", seconds=film_s))
-        plain = session._insight.analytics.update
+        plain = session._pipeline.update
 
-        def counted(result: FrameResult) -> None:
-            plain(result)
-            if result.index % 25 == 0:
+        def counted(frame: Frame) -> FrameResult:
+            if frame.index % 25 == 0:
                 samples.append(resident_mb())
+            return plain(frame)
 
-        session._insight.analytics.update = counted  # type: ignore[method-assign]  # sample memory once per second of the recording
+        session._pipeline.update = counted  # type: ignore[method-assign]  # sample memory once per second of the recording
         summary = session.run()
         with (Path(folder) / "observations.csv").open() as rows:
             written = sum(1 for _ in rows) - 1
