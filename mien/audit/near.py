@@ -166,9 +166,11 @@ class _Halves:
     @classmethod
     def of(cls, images: NDArray[np.uint8], useful: NDArray[np.int64]) -> _Halves:
         """Return the halves of the ``useful`` images."""
-        parts = [halved(high_passed(images[useful[start : start + _BLOCK]])) for start in range(0, len(useful), _BLOCK)]
         side = images.shape[1] // 2
-        return cls(np.concatenate(parts or [np.empty((0, side, side), np.uint8)]))
+        pictures = np.empty((len(useful), side, side), np.uint8)
+        for start in range(0, len(useful), _BLOCK):
+            pictures[start : start + _BLOCK] = halved(high_passed(images[useful[start : start + _BLOCK]]))
+        return cls(pictures)
 
     def glance(
         self, first: NDArray[np.int64], second: NDArray[np.int64], mirrored: bool, pool: ThreadPoolExecutor
