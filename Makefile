@@ -66,10 +66,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.live: pyproject.toml | $(BIN)/python
+	@echo "Installing Mien into $(VENV) (about a minute) …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/.web: pyproject.toml | $(BIN)/python
+	@echo "Installing Mien and the web server into $(VENV) (about a minute) …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[web]'
 	@touch $@
 
@@ -82,6 +84,7 @@ $(VENV)/.supply: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Installing Mien, PyTorch and the tools for development into $(VENV) (a few minutes) …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@

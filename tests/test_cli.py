@@ -184,7 +184,7 @@ def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / "models" / "mine" / "mien.onnx").is_file()
     assert "--votes" in trained.stdout  # without them the network has the label head only
-    assert "Next: mien evaluate and mien live, which take the newest model in models" in trained.stdout
+    assert "Next: run mien evaluate, then mien live. Both use the newest model in models" in trained.stdout
     again = mien("train", *common, "--epochs", "1", "--batch-size", "7", "--out", "models/mine", cwd=tmp_path)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "--resume" in again.stderr
@@ -445,8 +445,8 @@ def test_the_next_step_after_training_finds_the_model(tmp_path: Path, monkeypatc
         bundle.parent.mkdir(parents=True)
         bundle.touch()
         bundle.with_suffix(".json").touch()
-    assert _next_step(mine).endswith("which take the newest model in models unless --model names another")
-    assert _next_step(other) == f"Next: mien evaluate --model {other} and mien live --model {other}"
+    assert _next_step(mine).endswith("Both use the newest model in models; --model selects another")
+    assert _next_step(other) == f"Next: run mien evaluate --model {other}, then mien live --model {other}"
 
 
 def test_lines_beside_a_progress_bar_are_not_broken_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:

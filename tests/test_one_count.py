@@ -143,8 +143,8 @@ def test_every_view_and_file_gives_the_numbers_made_by_hand(tmp_path: Path, monk
     assert f"{presence}% | present" in told.picture
     assert f"{facing}% | facing the screen" in told.picture
     for text in (told.show, told.show_database):
-        assert f"a face was there for {presence}% of the time" in text
+        assert f"a face was in view for {presence}% of the time" in text
         assert f"facing the screen   {facing}%" in text
-        assert "changes             1, most often from happy to sad (1)" in text
+        assert "transitions         1, most often from happy to sad (1)" in text
         assert "happy      40.0%" in text
     assert told.stored.label_s == pytest.approx(seconds(happy=4.0, sad=4.0, neutral=2.0))

@@ -72,7 +72,7 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def test_nothing_kept_is_said(mien: Any) -> None:
-    assert mien("list") == (0, "No sessions yet in results/sessions.\n", "")
+    assert mien("list") == (0, "No sessions yet in results/sessions. Start one with: mien live\n", "")
     assert mien("list", "--json") == (0, "[]\n", "")
     assert mien("show", "last")[::2] == (3, "error: no session 'last'. List them with: mien sessions list\n")
 
@@ -162,7 +162,7 @@ def test_the_database_is_listed_shown_and_written_out(mien: Any, database_url: s
     code, out, _ = mien("show", "last", *db)
     assert code == 0
     assert "frames              300 processed, 20 dropped" in out
-    assert "changes             5, most often from happy to sad (3)" in out
+    assert "transitions         5, most often from happy to sad (3)" in out
     assert "facing the screen   89% of face time" in out
     for form in ("csv", "parquet", "json", "html", "zip"):
         assert mien("export", "last", "--format", form, "--out", f"x.{form}", *db)[0] == 0

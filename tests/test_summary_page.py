@@ -132,8 +132,8 @@ def rule(text: str, **seconds: float) -> dict[str, Any]:
 def test_rules_that_could_not_be_judged_are_not_called_rules_that_did_not_hold() -> None:
     rules = {"a": rule("Dark", holds_s=2.0), "b": rule("Alone", no_sign_s=2.0), "c": rule("Far", no_evidence_s=3.5)}
     text = words(replace(kept(), more={"states": {"rules": rules}}))
-    assert "Held at no time: Alone." in text
-    assert "Not judged, because the session was too short or too little was seen: Far." in text
+    assert "Never occurred: Alone." in text
+    assert "Too short, or too little was seen, to tell: Far." in text
 
 
 def test_drift_is_a_sentence_and_no_count() -> None:

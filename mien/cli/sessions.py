@@ -54,7 +54,7 @@ def list_sessions(
         print(json.dumps([_row(item) for item in found], indent=2))
         return
     if not found:
-        print(f"No sessions yet in {folder}" + (" or the database." if db else "."))
+        print(f"No sessions yet in {folder}" + (" or the database" if db else "") + ". Start one with: mien live")
         return
     print(f"{'session':<26} {'state':<11} {'length':>12} {'frames':>8} {'faces':>5}  {'stored in':<15} source")
     for item in found:

@@ -168,8 +168,8 @@ def _next_step(bundle: Path) -> str:
 
     newest = newest_own_bundle()
     if newest is not None and newest.samefile(bundle):
-        return f"Next: mien evaluate and mien live, which take the newest model in {MODELS} unless --model names another"
-    return f"Next: mien evaluate --model {bundle} and mien live --model {bundle}"
+        return f"Next: run mien evaluate, then mien live. Both use the newest model in {MODELS}; --model selects another"
+    return f"Next: run mien evaluate --model {bundle}, then mien live --model {bundle}"
 
 
 def _with_held_out(

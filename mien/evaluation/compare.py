@@ -173,9 +173,10 @@ def comparison_text(facts: dict[str, Any]) -> str:
         )
         for name, row in (("all", found), *found["views"].items()):
             low, high = row["difference_ci"]
+            interval, p = f"{100 * low:+.2f} to {100 * high:+.2f}", _p_value(row["mcnemar_p"])
             lines.append(
                 f"{name:>10} {row['n']:6d} {row['accuracy'][0]:{width}.3f} {row['accuracy'][1]:{width}.3f} "
-                f"{100 * row['difference']:+11.2f} {f'{100 * low:+.2f} to {100 * high:+.2f}':>17} {row['mcnemar_p']:10.3g}"
+                f"{100 * row['difference']:+11.2f} {interval:>17} {p:>10}"
             )
         lines.append("")
         lines.append(
@@ -191,6 +192,11 @@ def comparison_text(facts: dict[str, Any]) -> str:
             lines.append("The difference is not significant (McNemar). Differences are in percentage points of accuracy.")
         lines.append("")
     return "\n".join(lines).rstrip()
+
+
+def _p_value(p: float) -> str:
+    """Return a p-value; below 1e-300 a float says nothing exact."""
+    return f"{p:.3g}" if p >= 1e-300 else "< 1e-300"
 
 
 def write_comparison(comparison: Comparison, facts: dict[str, Any], out: Path) -> None:

@@ -124,9 +124,15 @@ def _confidence(evaluation: Evaluation, out: Path) -> dict[str, Any]:
     if any(thresholds.values()):
         live = {
             "coverage": exact_percent(at["coverage"], 0),
-            "error": exact_percent(at["error"]),
+            "error": exact_percent(at["error"]) if at["coverage"] else "",
             "rows": [
-                (name, f"{thresholds[name]:.2f}", row["answers"], exact_percent(row["coverage"], 0), exact_percent(row["error"]))
+                (
+                    name,
+                    f"{thresholds[name]:.2f}",
+                    row["answers"],
+                    exact_percent(row["coverage"], 0),
+                    exact_percent(row["error"]) if row["coverage"] else "–",
+                )
                 for name, row in at["classes"].items()
             ],
         }

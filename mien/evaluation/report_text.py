@@ -57,7 +57,8 @@ def evaluation_text(facts: dict[str, Any]) -> str:
             lines.append(_line("one rater", people["one_rater"], "agreement of a single rater with the majority"))
     at = selective["at_card_thresholds"]
     if any(selective["card_thresholds"].values()):
-        note = f"share of certain predictions, by the thresholds of the classes; {at['error']:.1%} of them are wrong"
+        wrong = f"{at['error']:.1%} of them are wrong" if at["coverage"] else "there are none"
+        note = f"share of certain predictions, by the thresholds of the classes; {wrong}"
         lines.append(_line("certain", at["coverage"], note))
     if suite:
         kinds = len(suite["corruptions"])

@@ -21,8 +21,8 @@ _READ: Final = {
     Level.FULL: (
         "While the session runs, a program analyses camera pictures of your face. It estimates which of seven expressions it "
         "shows: angry, disgust, fear, happy, neutral, sad or surprise, and where your head points.",
-        "An expression is not a feeling: a frown can be concentration, or the sun. And the program is often wrong, the bundled "
-        "model on about three of ten test photographs.",
+        "An expression is not a feeling: a frown can be concentration, or the sun. And the program is often wrong: the bundled "
+        "model agrees with most people on about nine of ten test photographs, and on fewer pictures of a webcam.",
     ),
     Level.OBSERVABLES: (
         "While the session runs, a program analyses camera pictures of your face. It notes that a face is there, whether the "

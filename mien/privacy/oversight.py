@@ -54,8 +54,8 @@ class Oversight:
         self._participant = person
         if self._by_consent and not person:
             raise NotPermittedError(
-                "the declared legal basis is consent, and no participant is named. Record consent, then pass --person ID: "
-                "mien privacy consent NAME show granted"
+                "the declared legal basis is consent, and no participant is named. Show the notice (mien privacy notice), record "
+                "the answer (mien privacy consent ID show granted), then pass --person ID"
             )
         if self._by_consent and not self._agreed(SHOW):
             raise NotPermittedError(

@@ -127,7 +127,7 @@ def skipped_notices(paths: Sequence[Path]) -> list[str]:
         counts = [(len(others) - folders, "file"), (folders, "folder")]
         parts = [f"{count} {noun}{'s' if count > 1 else ''}" for count, noun in counts if count]
         if parts:
-            notices.append(f"not read in {path}: {' and '.join(parts)} (only videos directly in a folder are read)")
+            notices.append(f"skipped in {path}: {' and '.join(parts)} (only videos directly in a folder are read)")
     return notices
 
 

@@ -74,7 +74,8 @@ def _story(kept: KeptSession) -> str:
         text += f" Shown most: {first}" + (f", then {and_list(others)}." if others else ".")
     facing = kept.facing_share
     if facing is not None:
-        text += f" Faces were turned to the screen {percent(facing)} of the time."
+        turned = "The face was" if session.faces_max == 1 else "Faces were"
+        text += f" {turned} turned to the screen {percent(facing)} of the time."
     return text
 
 

@@ -55,7 +55,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         lines.append("  (no face was seen)")
     if summary["missing"]:
         lines += ["", "NOT EVERYTHING WAS SAVED", *(f"  {reason}" for reason in summary["missing"])]
-    saved = f"saved in {summary['out']}: {', '.join(files)}" if files else f"nothing is saved in {summary['out']}"
+    saved = f"saved in {summary['out']}: {', '.join(files)}" if files else f"nothing was saved in {summary['out']}"
     return "\n".join([*lines, "", saved, _DISCLAIMER])
 
 
@@ -74,13 +74,13 @@ def session_text(kept: KeptSession, files: Sequence[str], place: str) -> str:
         "=" * 60,
         f"began               {session.started_at:%Y-%m-%d %H:%M:%S} ({session.state})",
         f"source              {session.source}",
-        f"length              {length(session.duration_s)}",
+        f"duration            {length(session.duration_s)}",
         f"frames              {session.frames:,} processed, {session.dropped:,} dropped",
         f"frames with a face  {session.frames_with_face:,} ({percent(with_face)}), at most {session.faces_max} at once",
         *([f"uncertain           {percent(guesses)} of the readings"] if session.has_expressions else []),
     ]
     if session.presence_share is not None:
-        lines.append(f"presence            a face was there for {percent(session.presence_share)} of the time")
+        lines.append(f"presence            a face was in view for {percent(session.presence_share)} of the time")
     if kept.facing_share is not None:
         lines.append(f"facing the screen   {percent(kept.facing_share)} of face time (head direction, not attention)")
     lines += [f"not read            {why}: {count:,}" for why, count in session.unread.items()]
@@ -92,11 +92,11 @@ def session_text(kept: KeptSession, files: Sequence[str], place: str) -> str:
     if kept.transitions and session.has_expressions:
         top = max(kept.transitions, key=lambda row: row.count)
         total = sum(row.count for row in kept.transitions)
-        lines += ["", f"changes             {total:,}, most often from {top.before} to {top.after} ({top.count:,})"]
+        lines += ["", f"transitions         {total:,}, most often from {top.before} to {top.after} ({top.count:,})"]
     if kept.events:
         lines += ["", f"events              {len(kept.events):,}"]
         lines += [f"  {moment(event.t_s):>8}  {event.kind}" for event in kept.events[:_EVENTS_SHOWN]]
-    return "\n".join([*lines, "", f"kept in {place}: {', '.join(files)}", _DISCLAIMER])
+    return "\n".join([*lines, "", f"saved in {place}: {', '.join(files)}", _DISCLAIMER])
 
 
 def _bars(shares: Mapping[str, float]) -> list[str]:
