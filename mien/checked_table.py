@@ -15,6 +15,7 @@ from typing import Any, Final
 from mien.documents import parse_toml, read_limited
 from mien.errors import DataError, nearest
 from mien.files import refuse_large
+from mien.visible import visible
 
 _LONGEST_TEXT: Final = 2000
 _HEADER: Final = re.compile(r"\s*\[")
@@ -67,7 +68,8 @@ def parse_checked(text: str, name: str, faults: list[str]) -> CheckedTable:
 
 def fault_message(name: str, faults: Sequence[str]) -> str:
     """Return an error message with all faults of a document, one per line if there are several."""
-    return f"{name}: {faults[0]}" if len(faults) == 1 else f"{name}:" + "".join(f"\n  {fault}" for fault in faults)
+    name, *lines = map(visible, (name, *faults))
+    return f"{name}: {lines[0]}" if len(lines) == 1 else f"{name}:" + "".join(f"\n  {line}" for line in lines)
 
 
 class CheckedTable:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mien.errors import NotPermittedError
+from mien.errors import DeviceError, NotPermittedError
 from mien.messaging.http import is_local_url
 from mien.messaging.lrs import LrsSettings
 from mien.messaging.sinks import outgoing_sinks
@@ -19,7 +19,7 @@ from mien.privacy.policy import Policy
 from mien.sessions.database_sink import DatabaseSink
 from mien.sessions.database_url import DATABASE_VARIABLE, database_url, is_on_this_computer, open_database
 from mien.sessions.folder import SessionFolder, mark_session
-from mien.sessions.layout import check_folder
+from mien.sessions.layout import check_folder, is_running
 from mien.sessions.recorder import SessionRecorder, Sink
 from mien.sessions.records import KeptSession, SessionRecord
 from mien.summaries.views import write_views
@@ -45,6 +45,10 @@ def open_recorder(
     database_sink = DatabaseSink(open_database(database)) if database and oversight.keeps else None
 
     if oversight.keeps:
+        if is_running(Path(session.folder)):
+            raise DeviceError(
+                f"{session.folder} is being written by another session or analysis. Choose another folder with --out"
+            )
         check_folder(Path(session.folder), oversight.person)
 
     def open_sinks() -> Sequence[Sink]:

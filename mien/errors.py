@@ -28,8 +28,8 @@ class UsageError(MienError):
     exit_code = 2
 
 
-class RulesError(UsageError):
-    """A rules file is invalid; the message lists all faults."""
+class FaultsError(UsageError):
+    """A document of the user, such as a rules file, is invalid; the message lists all faults, one per line."""
 
 
 class NotPermittedError(UsageError):

@@ -38,7 +38,7 @@ class Insight:
         notices: notices for the user before the run.
 
     Raises:
-        RulesError: the rules are invalid; all faults are reported.
+        FaultsError: the rules are invalid; all faults are reported.
     """
 
     def __init__(self, rules: Path | None, states: bool, policy: Policy, bundle: Path | None) -> None:

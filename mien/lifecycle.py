@@ -31,7 +31,7 @@ from mien.files import file_hash
 from mien.modelcard import FER2013, PEOPLE, ModelCard
 from mien.preprocess import INPUT_SIZE
 from mien.version import git_revision
-from mien.vision.bundles import CHECKPOINT_ENDINGS, bundle_path, write_record
+from mien.vision.bundles import CHECKPOINT_ENDINGS, bundle_path, delete_record, write_record
 from mien.vision.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -232,8 +232,9 @@ def export_model(
     )
     ranges = training.take(np.linspace(0, len(training) - 1, CALIBRATION_FACES).astype(np.int64)).images[:, None]
     graph = variant_of(precision, ranges)(export.build_graph(networks, calibration))
-    export.write_bundle(graph, card, target)
-    predictions = predict_heads(Predictor(target), validation)
+    with tempfile.TemporaryDirectory() as unmeasured:  # the target stays whole until everything is known
+        export.write_bundle(graph, card, Path(unmeasured) / target.name)
+        predictions = predict_heads(Predictor(Path(unmeasured) / target.name), validation)
     parities = {head: export.measure_parity(exact[head], predictions.of(head)) for head in heads}
     if precision == "fp32":
         for parity in parities.values():
@@ -262,6 +263,7 @@ def export_model(
         metrics={"PublicTest": {"truths": results}},
         export={**asdict(parities[heads[0]]), "accuracy_change": change or 0.0},
     )
+    delete_record(target)  # without a record, a bundle is not finished
     export.write_bundle(graph, measured, target)
     write_record(target, measured)
     return measured

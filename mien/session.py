@@ -79,7 +79,7 @@ def _wire(settings: LiveSettings) -> _Parts:
     view = open_view(settings.view)
     start = datetime.now().astimezone()
     record = SessionRecord(
-        session_id_of(settings.out.name, start),
+        session_id_of(settings.out, start),
         start,
         source=source.name,
         model=model_name(reader),
@@ -146,6 +146,10 @@ class _Controls:
         if time.monotonic() - self._consent_checked_s < _CONSENT_EVERY_S:
             return
         self._consent_checked_s = time.monotonic()
+        self.heed_consent()
+
+    def heed_consent(self) -> None:
+        """Check whether consent was withdrawn; end or erase the session accordingly."""
         withdrawn = self._parts.oversight.withdrawn()
         if withdrawn == SHOW:
             self.withdrawn = self.quit = True
@@ -380,11 +384,15 @@ class Session:
         self._view.close()
         tally = self._recorder.tally
         self._unless_refused(lambda: self._oversight.end(tally.elapsed_s, tally.frames))
+        self._controls.heed_consent()
+        kept = KeptSession(self._parts.record)
+        if not self._controls.withdrawn:
+            kept = self._recorder.finish(state, self._facts())
+            self._controls.heed_consent()  # writing the summary takes time
         if self._controls.withdrawn:
             self._controls.erase()
             self._missing += self._recorder.not_erased
             return {**summary_document(KeptSession(self._parts.record)), "files": [], "withdrawn": True, "missing": self._missing}
-        kept = self._recorder.finish(state, self._facts())
         if self._recorder.files:
             write = self._insight.write
             self._unless_refused(lambda: self._recorder.files.extend(write(self._settings.out, self._source.name)))

@@ -192,3 +192,24 @@ def test_the_packaged_bundles_are_within_their_limits(name: str, megabytes: floa
     assert "PrivateTest" not in card.metrics
     private = record["evaluations"]["PrivateTest"]["truths"]
     assert {truth: numbers["n"] for truth, numbers in private.items()} == {"people": 2720, "fer2013": 3589}
+
+
+def test_an_export_that_is_interrupted_leaves_the_bundle_before_it_usable(
+    run: Path, dataset: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "m.onnx"
+    export_model([run / "best.pt"], dataset, target, "m")
+    before = target.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("mien.training.export.measure_parity", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            export_model([run / "best.pt"], dataset, target, "m", "fp16")
+    assert target.read_bytes() == before
+    assert read_record(target) is not None
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"run\.json would be replaced"):
+        export_model([run / "best.pt"], dataset, tmp_path / "run.onnx", "m")
+
+
+def stopped(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -339,6 +339,7 @@ def test_system_says_what_is_ready_and_goes_live(fer_folder: Path, tmp_path: Pat
         (("train", "--data", "fer2013", "--out", "text.mp4/x"), 4, "text.mp4 is a file, not a folder"),
         (("export", "none.pt", "--data", "fer2013"), 3, "no checkpoint"),
         (("train", "--epochs", "0", "--data", "fer2013"), 2, "epochs is 0"),
+        (("export", "x.pt", "--data", "fer2013", "--out", "x.pt"), 2, "a name that ends in .onnx"),
         (("train", "--seed", "20261201123456", "--data", "fer2013"), 2, "seed is 20261201123456"),
         (("privacy", "retention", "--retention-days", "1000000"), 2, "--retention-days is 1000000"),
         (("live", "--frobnicate"), 2, "--frobnicate"),

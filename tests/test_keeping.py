@@ -9,6 +9,8 @@ import pytest
 from kept_sessions import kept
 from test_cli import mien
 from test_policy import ROWS
+from writing import SESSION as WRITTEN
+from writing import frames, kill, recorder
 
 from mien.destinations import open_recorder
 from mien.errors import NotPermittedError, UsageError
@@ -19,6 +21,9 @@ from mien.privacy.level import Level
 from mien.privacy.notice import notice_for
 from mien.privacy.oversight import Oversight
 from mien.privacy.policy import decide
+from mien.sessions.archive import Archive
+from mien.sessions.database import Database
+from mien.summaries.views import write_views
 
 SESSION = kept().session
 SECRET = "whsec_" + "A" * 44
@@ -111,3 +116,22 @@ def test_erasing_reaches_the_folder_and_the_database(tmp_path: Path) -> None:
     left = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert folder.name.encode() not in left
     assert mien("privacy", "status", "--db", "mine.db", cwd=tmp_path).stdout.startswith("0 sessions")
+
+
+def test_a_truncated_folder_does_not_replace_a_whole_session_in_the_database(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 's.db'}")
+    folder = tmp_path / "sessions" / WRITTEN.session_id
+    running = recorder(folder)
+    for result in frames(50):
+        running.update(result)
+    kill(running)  # the folder's disk was full; the database got everything
+    whole = kept(WRITTEN.session_id, state="ended", duration_s=100.0, frames=2500)
+    database.save(whole)
+    archive = Archive(tmp_path / "sessions", database)
+    (listed,) = archive.sessions()
+    assert (listed.record.frames, listed.record.duration_s) == (2500, 100.0)
+    assert archive.load(listed, write_views).session.frames == 2500
+    (again,) = archive.sessions()
+    assert database.load(WRITTEN.session_id).session.frames == 2500
+    assert archive.load(again, write_views).session.frames == 2500
+    database.close()

@@ -121,3 +121,12 @@ def test_a_session_is_erased_in_sinks_that_failed_earlier_too() -> None:
     assert stored.erase() == 4
     assert stored.not_erased == ["cannot erase x"]
     assert "stubborn: the session was not erased. cannot erase x" in stored.take_notices()
+
+
+def test_a_finished_session_can_still_be_erased() -> None:
+    stored = SessionRecorder(SESSION, lambda: [Notes("one"), Notes("two")])
+    for result in frames(5):
+        stored.update(result)
+    stored.finish("ended")
+    assert stored.files == ["one", "two"]
+    assert (stored.erase(), stored.files) == (4, [])

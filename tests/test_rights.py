@@ -15,6 +15,7 @@ from kept_sessions import kept
 from test_cli import mien
 
 from mien.errors import DataError, DeviceError, UsageError
+from mien.locks import take
 from mien.messaging.outbox import Outbox
 from mien.messaging.sinks import drop_messages, outbox_file
 from mien.privacy.audit_log import AuditLog
@@ -28,7 +29,9 @@ from mien.sessions.database import Database
 from mien.sessions.database_url import database_url
 from mien.sessions.erasure import erase_folder, erase_rows
 from mien.sessions.folder import mark_session
+from mien.sessions.layout import index_path, refuse_own_file, session_id_of
 from mien.sessions.rights import Rights
+from mien.summaries.index import index_page
 
 ADA, BOB = "Ada Lovelace", "Bob Example"
 NOTICE = notice_for(decide())
@@ -392,3 +395,56 @@ def test_a_name_too_long_for_a_path_is_no_session(root: Path) -> None:
 def test_a_database_path_that_would_be_cut_is_refused() -> None:
     with pytest.raises(UsageError, match="Rename the file"):
         database_url("what?.db")
+
+
+def test_an_erasure_whose_queue_is_busy_can_be_repeated(root: Path) -> None:
+    folder = make_session(root, "2026-03-04_09-30-00-k3f9")
+
+    def busy(session_ids: object) -> int:
+        raise DeviceError("the queue is locked")
+
+    archive = Archive(root, drop_messages=busy)
+    with pytest.raises(DeviceError, match="locked"):
+        archive.erase(archive.sessions())
+    assert folder.is_dir()  # so that the session is found again, and its messages with it
+
+
+def test_pages_of_all_sessions_go_with_an_erased_session_and_no_other_file_does(root: Path, tmp_path: Path) -> None:
+    analyses = tmp_path / "analyses"
+    for place in (root, analyses):
+        make_session(place, "2026-03-04_09-30-00-k3f9")
+        index_path(place).write_text(index_page([]))
+    archive = Archive(root, more_roots=[analyses])
+    archive.erase([archive.find(str(analyses / "2026-03-04_09-30-00-k3f9"))])
+    assert not index_path(analyses).exists()
+    elsewhere = make_session(tmp_path / "own", "lesson")
+    (tmp_path / "own.html").write_text("somebody's own page")
+    erase_folder(elsewhere)
+    assert (tmp_path / "own.html").is_file()
+
+
+def test_an_export_replaces_no_file_that_mien_keeps(root: Path) -> None:
+    folder = make_session(root, "2026-03-04_09-30-00-k3f9")
+    for target in (folder / "observations.csv", root / "privacy" / "people.json"):
+        with pytest.raises(UsageError, match="Mien keeps"):
+            refuse_own_file(target)
+    refuse_own_file(root / "copy.csv")
+
+
+def test_a_second_session_in_a_folder_gets_an_id_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "2026-03-04_09-30-00-k3f9"
+    start = datetime(2026, 11, 29, tzinfo=UTC)
+    assert session_id_of(folder, start) == folder.name
+    make_session(tmp_path, folder.name)
+    assert session_id_of(folder, start) != folder.name
+
+
+def test_a_running_analysis_is_a_running_session(root: Path) -> None:
+    folder = make_session(root, "lesson")
+    (folder / "segments").mkdir()
+    lock = os.open(folder / "segments" / "running.lock", os.O_RDWR | os.O_CREAT)
+    assert take(lock)
+    archive = Archive(root)
+    with pytest.raises(DeviceError, match="still running"):
+        archive.erase(archive.sessions())
+    os.close(lock)

@@ -11,7 +11,7 @@ import pytest
 from test_cli import mien
 from test_policy import ROWS
 
-from mien.errors import RulesError, UsageError
+from mien.errors import FaultsError, UsageError
 from mien.privacy.deployment import deployment_text
 from mien.recordings.analysis import Analysis
 from mien.recordings.settings import AnalyzeSettings
@@ -108,7 +108,7 @@ def test_under_observables_no_state_is_computed_though_it_was_asked_for(row: str
 
 def test_wrong_rules_are_refused_before_anything_is_watched(tmp_path: Path) -> None:
     (tmp_path / "rules.toml").write_text(RULES.replace("window_s = 2", "window_s = 9999"))
-    with pytest.raises(RulesError, match="window_s"):
+    with pytest.raises(FaultsError, match="window_s"):
         Session(LiveSettings(source="demo", out=tmp_path / "out", model="mien-xs", view="none", rules=tmp_path / "rules.toml"))
     refused = mien("live", "--source", "demo", "--headless", "--rules", "rules.toml", cwd=tmp_path)
     assert (refused.returncode, "window_s" in refused.stderr, "Traceback" in refused.stderr) == (2, True, False)
@@ -131,5 +131,5 @@ def test_a_recording_is_asked_by_the_same_rules(shared: Path, yunet: Path, tmp_p
     with pytest.raises(UsageError, match=r"rules was \w+, is \w+"):
         Analysis(wish)
     rules.write_text(RULES.replace("window_s = 2", "window_s = 9999"))
-    with pytest.raises(RulesError, match="window_s"):
+    with pytest.raises(FaultsError, match="window_s"):
         Analysis(replace(wish, again=True))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mien.checked_table import CheckedTable
 from mien.cli import app
-from mien.errors import DataError, RulesError
+from mien.errors import DataError, FaultsError
 from mien.records import HeadPose
 from mien.states.rules import KINDS, STATE_CEILING, STATES, Condition
 from mien.states.rules_file import default_rules_text, parse_rules, read_rules
@@ -84,7 +84,7 @@ def changed(old: str, new: str) -> str:
 
 
 def error_of(text: str) -> str:
-    with pytest.raises(RulesError) as caught:
+    with pytest.raises(FaultsError) as caught:
         parse_rules(text, "the rules file x.toml")
     assert caught.value.exit_code == 2
     return str(caught.value)
@@ -206,7 +206,7 @@ def test_a_missing_or_invalid_file_is_reported(tmp_path: Path) -> None:
 
 @given(st.text(max_size=200))
 def test_any_other_text_is_refused_without_a_crash(text: str) -> None:
-    with pytest.raises((DataError, RulesError), match=r"\Ax( is not TOML|:[\s\S]*rule)"):
+    with pytest.raises((DataError, FaultsError), match=r"\Ax( is not TOML|:[\s\S]*rule)"):
         parse_rules(text, "x")
 
 

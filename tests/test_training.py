@@ -231,7 +231,10 @@ def test_settings_and_devices_are_checked() -> None:
     for change in ({"erase_size": (0.1,)}, {"erase_size": (0.5, 1.2)}, {"scale": 1.0}, {"cutmix": 7.0}, {"brightness": -1.0}):
         with pytest.raises(UsageError, match=f"augment.{next(iter(change))} is "):
             TrainSettings(augment=AugmentSettings(**change))
-    for name, value in (("seed", -1), ("seed", 20261201123456), ("weight_decay", -1.0)):
+    with pytest.raises(UsageError, match="widths is "):
+        TrainSettings(widths=(10**6,) * 3)
+    wrong = {"weight_decay": -1.0, "ema_decay": 1.0, "dropout": 1.0, "limit": 10**20, "epochs": 10**20}
+    for name, value in (("seed", -1), ("seed", 20261201123456), *wrong.items()):
         with pytest.raises(UsageError, match=f"{name} is "):
             TrainSettings(**{name: value})
     with pytest.raises(UsageError, match="'tpu'"):

@@ -36,7 +36,7 @@ from mien.cli.system import system
 from mien.cli.train import train
 from mien.cli.train_detector import train_detector
 from mien.cli.web import web
-from mien.errors import MienError, RulesError, StorageError, is_full
+from mien.errors import FaultsError, MienError, StorageError, is_full
 from mien.stops import STOPPED, orderly_stops
 from mien.version import VERSION
 from mien.visible import visible, visible_output
@@ -99,7 +99,7 @@ def main(verb: str | None = None) -> NoReturn:
                 if sys.stdout is not None:
                     sys.stdout.flush()
         except MienError as error:
-            said = str(error) if isinstance(error, RulesError) else visible(str(error))  # rules: a line for each fault
+            said = str(error) if isinstance(error, FaultsError) else visible(str(error))  # a line for each fault
             print(f"error: {said}", file=sys.stderr)
             sys.exit(error.exit_code)
         except OSError as error:

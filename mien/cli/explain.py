@@ -53,6 +53,8 @@ def explain(
         raise UsageError(f"--out is {out}; use a name that ends in .png")
     if not image.exists():
         raise DataError(f"no file {image}")
+    if out.exists() and out.samefile(image):
+        raise UsageError(f"--out is {out}, the picture itself; choose another file")
     photo = read_picture(image)
     if photo is None:
         raise DataError(f"cannot read {image} as a picture. Check the path; supported: JPEG, PNG, WebP, BMP and TIFF")

@@ -37,9 +37,12 @@ def export(
       mien export models/default/best.pt --votes ferplus_votes.csv
     """
     from mien.cli.reading import read_faces
+    from mien.errors import UsageError
     from mien.evaluation.truths import TRUTHS
     from mien.lifecycle import export_model
 
+    if out.suffix.lower() != ".onnx":
+        raise UsageError(f"--out is {out}; use a name that ends in .onnx")
     dataset = read_faces(data, classes, split_file)
     card = export_model(checkpoints, dataset, out, name or out.stem, precision, votes)
     parity = card.export

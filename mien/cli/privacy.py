@@ -119,7 +119,9 @@ def export(
       mien privacy export --person learner-17 --out learner-17.json
     """
     from mien.files import refuse_existing, write_json
+    from mien.sessions.layout import refuse_own_file
 
+    refuse_own_file(out)
     refuse_existing(out, overwrite)
     with _rights(sessions, db) as rights:
         document = rights.export(names or (), person)

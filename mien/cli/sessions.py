@@ -113,6 +113,7 @@ def export(
     """
     from mien.errors import UsageError
     from mien.files import refuse_existing
+    from mien.sessions.layout import refuse_own_file
     from mien.summaries.export import FORMS, export_session
     from mien.summaries.views import write_views
 
@@ -121,6 +122,7 @@ def export(
     with archive_in(folder, db) as archive:
         found = archive.find(name)
         target = out or Path(f"{found.record.session_id}.{form}")
+        refuse_own_file(target)
         refuse_existing(target, overwrite)
         kept = archive.load(found, write_views)
         archive.log.record("exported", sessions=1)
@@ -146,7 +148,8 @@ def delete(
     from mien.sessions.erasure import foreign_files, is_made_for_session
 
     with archive_in(folder, db) as archive:
-        found = {item.record.session_id: item for item in map(archive.find, names)}
+        # copies of a recording may have the same session id
+        found = {item.folder or item.record.session_id: item for item in map(archive.find, names)}
         for item in found.values():
             print(_line(item))
             others = foreign_files(item.folder) if item.folder and is_made_for_session(item.folder, folder) else []
@@ -158,9 +161,9 @@ def delete(
             if not typer.confirm(f"Delete {len(found)} session{'s' if len(found) > 1 else ''}? This cannot be undone."):
                 print("nothing was deleted")
                 return
-        for name, item in found.items():
+        for item in found.values():
             left = archive.erase([item], spare_foreign=True).left
-            print(f"deleted: {name}")
+            print(f"deleted: {item.record.session_id}")
             if left:
                 print(f"  kept in {item.folder}, not written by Mien: {', '.join(path.name for path in left)}")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.checked_table import CheckedTable, fault_message, parse_checked, read_toml
-from mien.errors import DataError, UsageError, nearest
+from mien.errors import DataError, FaultsError, UsageError, nearest
 
 CONTEXTS: Final[Mapping[str, str]] = {
     "own-use": "I look at myself, on my own machine",
@@ -222,7 +222,7 @@ def needed(context: str) -> tuple[str, ...]:
 
 def _whole(found: Deployment | None, name: str, faults: list[str]) -> Deployment:
     if faults or found is None:
-        raise UsageError(fault_message(name, faults))
+        raise FaultsError(fault_message(name, faults))
     return found
 
 

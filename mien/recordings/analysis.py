@@ -69,7 +69,7 @@ class Analysis:
 
     Raises:
         NotPermittedError: the declared deployment or the participant's consent does not permit it.
-        RulesError: the rules are invalid.
+        FaultsError: the rules are invalid.
         UsageError: two recordings have the same name, or an existing analysis was made with other options.
         MienError: a file, the model or the detector is unavailable.
     """
@@ -124,6 +124,7 @@ class Analysis:
         try:
             with open_workers(self._settings.workers, self._settings.dask) as workers:
                 workers.run(self._jobs, self._begin_next)
+            self._check_consent()
         finally:
             ending()
             for recording in self._recordings:
@@ -154,10 +155,14 @@ class Analysis:
         self._jobs.extendleft(reversed(jobs))
 
     def _add_frames(self, frames: int) -> None:
-        """Count processed frames and report progress; stop and erase everything if consent was withdrawn."""
+        """Count processed frames, report progress and check consent."""
         self._done += frames
         if self._progress is not None:
             self._progress(self._done, max(self._done, sum(self._expected.values())))
+        self._check_consent()
+
+    def _check_consent(self) -> None:
+        """Stop and erase everything if consent was withdrawn."""
         if not self._withdrawn and self._oversight.withdrawn():
             self._withdrawn = True
             self._jobs.clear()

@@ -22,10 +22,10 @@ from mien.arrays import read_arrays
 from mien.documents import conform, load_json, read_limited, record_from
 from mien.errors import DataError, DeviceError, StorageError, UsageError, write_error
 from mien.files import atomic_path, folder_error, open_private, private_folder, write_json, write_text
-from mien.locks import take
+from mien.locks import is_in_use, take
 from mien.recordings.frame_times import FrameTimes
 from mien.sessions.erasure import delete_half_written, delete_segments
-from mien.sessions.layout import ALL_NAMES, ANALYSIS_NAME, MARK_NAME, SEGMENTS_NAME, set_aside
+from mien.sessions.layout import ALL_NAMES, ANALYSIS_NAME, MARK_NAME, PARTIAL_NAME, RUNNING_NAME, SEGMENTS_NAME, set_aside
 from mien.sessions.records import SessionRecord
 
 _BEGUN_NAME: Final = "begun.json"
@@ -33,7 +33,6 @@ _TIMES_NAME: Final = "times.npz"
 _MAX_TIMES_BYTES: Final = 512 << 20
 _MAX_SEGMENT_BYTES: Final = 256 << 20
 _LATEST: Final = 1e12
-_LOCK_NAME: Final = "running.lock"
 COMPARED: Final = "made_with"
 
 
@@ -93,7 +92,7 @@ class WorkFolder:
         try:
             if again or self.begun is None:
                 set_aside(self.folder)
-                delete_segments(self.folder, keep=_LOCK_NAME)
+                delete_segments(self.folder, keep=RUNNING_NAME)
             private_folder(self._segments)
         except OSError as error:
             raise folder_error(self.folder, error) from error
@@ -107,8 +106,10 @@ class WorkFolder:
         Raises:
             DeviceError: another program holds the lock, or the folder cannot be written.
         """
+        if is_in_use(self.folder / PARTIAL_NAME):
+            raise DeviceError(f"{self.folder} is being written by a live session. Wait for its end, or choose another --out")
         try:
-            descriptor = open_private(self._segments / _LOCK_NAME, os.O_RDWR | os.O_CREAT)
+            descriptor = open_private(self._segments / RUNNING_NAME, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise folder_error(self.folder, error) from error
         try:

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mien.documents import parse_json
 from mien.errors import DataError, DeviceError, UsageError
-from mien.locks import is_in_use
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import STATE_NAME, state_folder
 from mien.sessions.database_url import DATABASE_VARIABLE, database_file, open_database
 from mien.sessions.document import session_document
-from mien.sessions.erasure import erase_folder
+from mien.sessions.erasure import delete_index, erase_folder
 from mien.sessions.folder import ViewWriter
-from mien.sessions.layout import PARTIAL_NAME, holds_session, index_path, is_finished, person_of, start_of
+from mien.sessions.layout import holds_session, is_finished, is_running, person_of, start_of
 from mien.sessions.records import KeptSession, SessionRecord
 from mien.sessions.recovery import folder_record, load_folder, recover
 
@@ -49,6 +48,7 @@ class StoredSession:
         record: its record, from small files or one row.
         folder: its folder; None if it has none.
         in_database: whether the database holds it.
+        ended_in_database: whether the database holds it from its beginning to its end.
         ended: when it ended, or a little earlier, with a time zone.
         person: the consent ledger's random name of the participant, or "".
         size_bytes: size of its files; rows of a database count as 0.
@@ -60,6 +60,7 @@ class StoredSession:
     record: SessionRecord
     folder: Path | None
     in_database: bool
+    ended_in_database: bool
     ended: datetime
     person: str
     size_bytes: int
@@ -171,13 +172,14 @@ class Archive:
         folder = stored.folder
         if folder is None:
             return self._load_rows(stored)
+        is_whole = is_finished(folder)
         kept = load_folder(folder)
-        if not is_finished(folder) and not is_in_use(folder / PARTIAL_NAME):
+        if not is_finished(folder) and not is_running(folder):
             with suppress(DeviceError):  # a folder that cannot be written can still be read
                 recover(folder, write_views)
-                if self._database is not None and stored.in_database:
+                if self._database is not None and stored.in_database and not stored.ended_in_database:
                     self._database.save(kept)
-        return kept
+        return self._load_rows(stored) if stored.ended_in_database and not is_whole else kept
 
     def content(self, stored: StoredSession) -> dict[str, Any]:
         """Return everything stored of a session, by file and database: tables as rows, JSON as is, anything else as Base64.
@@ -218,17 +220,17 @@ class Archive:
         try:
             for item in sessions:
                 names.append(item.name)
+                files += self._drop_messages([item.record.session_id])  # first: without its folder nobody would look for them
                 if item.folder is not None:
                     whole = not spare_foreign and any(item.folder.resolve().parent == root.resolve() for root in self._roots)
                     erased, kept = erase_folder(item.folder, self.root, whole=whole)
                     files, left = files + erased, left + kept
                 if self._database is not None:
                     files += self._database.delete(item.record.session_id)
-                files += self._drop_messages([item.record.session_id])
         finally:
             if names:
-                with suppress(OSError):  # the page names sources and times of the erased sessions
-                    index_path(self.root).unlink(missing_ok=True)
+                for root in self._roots:
+                    delete_index(root)
                 self.log.record("erased", sessions=len(names), files=files, cause=cause)
         return Erased(tuple(names), files, tuple(left))
 
@@ -245,20 +247,24 @@ class Archive:
             record=record,
             folder=folder,
             in_database=False,
+            ended_in_database=False,
             ended=min(named, newest) if named else newest,  # copied files are newer than the session
             person=person_of(folder) or record.person,
             size_bytes=sum(fact.st_size for fact in facts),
             parts=tuple(path.relative_to(folder).as_posix() for path in files),
-            running=is_in_use(folder / PARTIAL_NAME),
+            running=is_running(folder),
         )
 
     def _with_row(self, item: StoredSession, row: SessionRecord | None) -> StoredSession:
         """Return a session of a folder, completed with its database row."""
         if row is None or self._database is None:
             return item
+        is_ended = row.state in ("ended", "interrupted")
         return replace(
             item,
+            record=row if is_ended and item.record.state == "recovered" else item.record,  # its folder is incomplete
             in_database=True,
+            ended_in_database=is_ended,
             ended=max(item.ended, _end_of(row)),
             person=item.person or row.person,
             parts=(*item.parts, self._database.place),
@@ -275,6 +281,7 @@ class Archive:
             record=row,
             folder=None,
             in_database=True,
+            ended_in_database=row.state in ("ended", "interrupted"),
             ended=_end_of(row),
             person=row.person,
             size_bytes=0,

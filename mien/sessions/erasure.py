@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from mien.errors import DataError, DeviceError, StorageError, is_full
 from mien.files import half_written
-from mien.sessions.layout import ALL_NAMES, ANALYSES, SEGMENTS_NAME, SESSIONS, start_of
+from mien.sessions.layout import ALL_NAMES, ANALYSES, INDEX_TITLE, SEGMENTS_NAME, SESSIONS, index_path, start_of
 
 WAIT_S: Final = 10.0
 """How long other programs may hold the database before erasing gives up."""
@@ -42,11 +42,21 @@ def erase_folder(folder: Path, root: Path | None = None, *, whole: bool = False)
     """
     if not folder.is_dir():
         return 0, []
+    for parent in {folder.resolve().parent, SESSIONS}:  # the page of the default folder lists analyses as well
+        delete_index(parent)
     if (whole and not folder.is_symlink()) or is_made_for_session(folder, root):
         return _erase_tree(folder), []
     before = sum(path.is_file() for path in folder.rglob("*"))
     kept = _erase_own_files(folder)
     return before - sum(sum(each.is_file() for each in path.rglob("*")) if path.is_dir() else 1 for path in kept), kept
+
+
+def delete_index(root: Path) -> None:
+    """Delete the page that lists the sessions of a folder, if there is one: it names sources and times of erased sessions."""
+    page = index_path(root)
+    with suppress(OSError), page.open("rb") as handle:
+        if INDEX_TITLE.encode() in handle.read(2048):  # a file of the user may have the same name
+            page.unlink()
 
 
 def is_made_for_session(folder: Path, root: Path | None = None) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from mien.documents import load_json, record_from
 from mien.errors import DeviceError, UsageError
 from mien.files import close_to_others, is_file_name, private_folder
+from mien.locks import is_in_use
 from mien.privacy.chain import STATE_NAME
 
 SESSIONS: Final = Path("results/sessions")
@@ -36,6 +37,8 @@ ANNOTATED_NAME: Final = "annotated.mp4"
 """The annotated copy of a recording, written only with ``--annotate``."""
 SEGMENTS_NAME: Final = "segments"
 """Folder of the finished segments of an analysis that is not finished."""
+RUNNING_NAME: Final = "running.lock"
+"""Lock file of a running analysis, in the folder of its segments."""
 ALL_NAMES: Final = (
     OBSERVATIONS_NAME,
     PARTIAL_NAME,
@@ -63,9 +66,10 @@ def new_session_id(start: datetime) -> str:
     return f"{start:%Y-%m-%d_%H-%M-%S}-{''.join(random.choice(_LETTERS) for _ in range(4))}"
 
 
-def session_id_of(folder_name: str, start: datetime) -> str:
-    """Return the session id for a folder: its name if that is a session id, else a new one."""
-    return folder_name if start_of(folder_name) and is_file_name(folder_name) else new_session_id(start)
+def session_id_of(folder: Path, start: datetime) -> str:
+    """Return the id of a new session in a folder: the folder's name if that is a free session id, else a new one."""
+    is_free = start_of(folder.name) is not None and is_file_name(folder.name) and not holds_session(folder)
+    return folder.name if is_free else new_session_id(start)
 
 
 YEARS: Final = range(1970, 3000)
@@ -85,6 +89,10 @@ def start_of(session_id: str) -> datetime | None:
     return start if start.year in YEARS else None
 
 
+INDEX_TITLE: Final = "Sessions and analyses"
+"""Title of the page that lists the sessions of a folder."""
+
+
 def index_path(root: Path) -> Path:
     """Return the path of the page that lists the sessions of a folder, beside it.
 
@@ -98,6 +106,11 @@ def index_path(root: Path) -> Path:
 def holds_session(folder: Path) -> bool:
     """Return whether a folder has a file of a session."""
     return any((folder / name).is_file() for name in ALL_NAMES)
+
+
+def is_running(folder: Path) -> bool:
+    """Return whether a live session or an analysis is being written to a folder."""
+    return is_in_use(folder / PARTIAL_NAME) or is_in_use(folder / SEGMENTS_NAME / RUNNING_NAME)
 
 
 def is_finished(folder: Path) -> bool:
@@ -141,6 +154,17 @@ def check_folder(folder: Path, person: str) -> None:
         raise UsageError(f"{folder} is where consent ledger and audit log are kept. Choose another folder with --out")
     if holds_session(folder) and person_of(folder) != person:
         raise UsageError(f"{folder} holds a session of another participant. Choose another folder with --out")
+
+
+def refuse_own_file(target: Path) -> None:
+    """Check that the output file of an export is not a file of a session, of the consent ledger or of the audit log.
+
+    Raises:
+        UsageError: it is.
+    """
+    folder = target.resolve().parent
+    if (target.name in ALL_NAMES and holds_session(folder)) or folder.name == STATE_NAME:
+        raise UsageError(f"{target} is among the files that Mien keeps. Choose another file with --out")
 
 
 def set_aside(folder: Path) -> Path | None:

@@ -115,7 +115,7 @@ class SessionRecorder:
         self._open_sinks = open_sinks
         self._clock = clock
         self._sinks: list[Sink] | None = None
-        self._failed: list[Sink] = []
+        self._released: list[Sink] = []  # switched off, or finished
         self._ticked_s = self._t_s = 0.0
         self._notices: list[str] = []
         self._lock = threading.RLock()
@@ -184,25 +184,26 @@ class SessionRecorder:
             self._session = replace(self._session, state=state)
             kept = self.kept(more)
             self.files = self._for_each(lambda sink: sink.finish(kept))
+            self._released += self._sinks or ()
             self._close()
             return kept
 
     def erase(self) -> int:
         """Erase the session in every sink, store nothing from now on, and return the number of files and rows erased.
 
-        Sinks that failed earlier erase what they had stored. Messages that were delivered cannot be recalled from here;
-        undelivered ones are dropped.
+        Sinks that failed earlier or have finished erase what they had stored. Messages that were delivered cannot be
+        recalled from here; undelivered ones are dropped.
         """
         with self._lock:
             self.keeps = False
             erased = 0
-            for sink in (*(self._sinks or ()), *self._failed):
+            for sink in (*(self._sinks or ()), *self._released):
                 try:
                     erased += sink.erase()
                 except MienError as error:
                     self._note(SinkFailure(sink.name, self._t_s, str(error), erasing=True))
             self._close()
-            self._failed = []
+            self._released, self.files = [], []
             return erased
 
     @property
@@ -240,7 +241,7 @@ class SessionRecorder:
             except MienError as error:
                 assert self._sinks is not None
                 self._sinks.remove(sink)
-                self._failed.append(sink)
+                self._released.append(sink)
                 sink.abandon()
                 self._note(SinkFailure(sink.name, self._t_s, str(error)))
         return names

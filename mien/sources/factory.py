@@ -15,6 +15,7 @@ from mien.sources.demo import DemoSource
 from mien.sources.files import IMAGE_ENDINGS
 from mien.sources.recorded import PictureSource, VideoSource
 from mien.sources.source import Source
+from mien.visible import visible
 
 _URL_SCHEMES: Final = ("rtsp://", "rtsps://", "http://", "https://", "udp://", "tcp://")
 _WORDS: Final = ("auto", "demo")
@@ -51,6 +52,8 @@ def open_source(spec: str, options: CameraOptions | None = None, patience_s: flo
     if "://" in spec:
         raise UsageError(f"source has an unsupported URL scheme; supported: {', '.join(_URL_SCHEMES)}")
     path = Path(spec)
+    if _exists(path) and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{visible(spec)} is neither a file nor a folder. A video device is given by its number or name")
     if _exists(path):
         is_picture = path.is_dir() or (path.suffix.lower() in IMAGE_ENDINGS and not is_animated(path))
         source = PictureSource(path) if is_picture else VideoSource(path)

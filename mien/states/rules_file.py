@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from mien.checked_table import CheckedTable, fault_message, parse_checked, read_toml
-from mien.errors import RulesError, nearest
+from mien.errors import FaultsError, nearest
 from mien.states.rules import (
     KINDS,
     MAX_WINDOW_S,
@@ -52,7 +52,7 @@ def read_rules(path: Path | None = None) -> RuleSet:
 
     Raises:
         DataError: the file is missing or not valid TOML.
-        RulesError: rules are invalid; the message lists all errors.
+        FaultsError: rules are invalid; the message lists all errors.
     """
     if path is None:
         return parse_rules(default_rules_text(), _DEFAULT_NAME)
@@ -69,7 +69,7 @@ def parse_rules(text: str, name: str) -> RuleSet:
 
     Raises:
         DataError: the text is not valid TOML.
-        RulesError: rules are invalid; the message lists all errors.
+        FaultsError: rules are invalid; the message lists all errors.
     """
     faults: list[str] = []
     whole = parse_checked(text, name, faults)
@@ -90,7 +90,7 @@ def parse_rules(text: str, name: str) -> RuleSet:
             tables[number].note("name", f"is {rule.name!r} as in an earlier rule; names must be unique")
     whole.close()
     if faults:
-        raise RulesError(fault_message(name, faults))
+        raise FaultsError(fault_message(name, faults))
     return RuleSet(name, tuple(rules), int(per_hour), sources)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mien.pages import render
+from mien.sessions.layout import INDEX_TITLE
 from mien.sessions.records import SessionRecord
 from mien.words import length
 
@@ -29,6 +30,7 @@ def index_page(rows: Sequence[IndexRow]) -> str:
     """Return the page as HTML, newest session first."""
     return render(
         "index.html",
+        heading=INDEX_TITLE,
         sections=[],
         rows=[
             {

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from mien.checked_table import CheckedTable, fault_message, parse_checked, read_toml
 from mien.documents import parse_toml
-from mien.errors import UsageError
+from mien.errors import FaultsError, UsageError
 from mien.training.settings import TrainSettings, broken_rules
 
 _MAX_BYTES: Final = 1024 * 1024
@@ -107,5 +107,5 @@ def _settings(table: CheckedTable, defaults: TrainSettings, name: str, faults: l
         holder = part if part is not None and key.startswith("augment.") else table
         holder.note(key.removeprefix("augment.") if holder is part else key, f"is {value}; it must be {rule}")
     if faults:
-        raise UsageError(fault_message(name, faults))
+        raise FaultsError(fault_message(name, faults))
     return TrainSettings(**ours, augment=augment)

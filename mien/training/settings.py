@@ -16,6 +16,9 @@ INPUT_SIZES: Final = range(INPUT_SIZE, 513, 8)
 """Widths and heights in pixels to which a network may enlarge its faces."""
 OPTIMISERS: Final = ("muon", "sgd")
 MAX_SEED: Final = 2**31 - 1
+MAX_COUNT: Final = 10**9
+MAX_WIDTH: Final = 4096
+MAX_BLOCKS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +123,6 @@ _SHARES: Final = (
     "label_smoothing",
     "people_share",
     "teacher_share",
-    "ema_decay",
-    "dropout",
     "small_until",
 )
 
@@ -134,22 +135,23 @@ def broken_rules(settings: Any) -> list[tuple[str, Any, str]]:
     """
     one = settings
     rules: tuple[tuple[str, bool, str], ...] = (
-        ("epochs", one.epochs >= 1, "1 or more"),
-        ("batch_size", one.batch_size >= 2, "2 or more (batch statistics need two faces)"),
+        ("epochs", 1 <= one.epochs <= MAX_COUNT, f"1 to {MAX_COUNT}"),
+        ("batch_size", 2 <= one.batch_size <= MAX_COUNT, f"2 (batch statistics need two faces) to {MAX_COUNT}"),
         ("optimiser", one.optimiser in OPTIMISERS, " or ".join(OPTIMISERS)),
         ("peak_lr", one.peak_lr > 0, "above 0"),
         ("muon_lr", 0 < one.muon_lr < 1, "above 0 and below 1"),
         *((key, 0 <= getattr(one, key) <= 1, "0 to 1") for key in _SHARES),
         ("weight_decay", one.weight_decay >= 0, "0 or more"),
         ("seed", 0 <= one.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
+        *((key, 0 <= getattr(one, key) < 1, "0 or more and below 1") for key in ("ema_decay", "dropout")),
         ("teacher_temperature", one.teacher_temperature > 0, "above 0"),
         ("small_size", one.small_size >= 16 and one.small_size % 8 == 0, "a multiple of 8, 16 or more"),
         ("input_size", one.input_size in INPUT_SIZES, f"a multiple of 8, {INPUT_SIZES[0]} to {INPUT_SIZES[-1]}"),
-        ("limit", one.limit >= 0, "0 (all images) or more"),
-        ("widths", len(one.widths) == 3 and min(one.widths) >= 8, "three numbers of 8 or more"),
+        ("limit", 0 <= one.limit <= MAX_COUNT, f"0 (all images) to {MAX_COUNT}"),
+        ("widths", _three(one.widths, 8, MAX_WIDTH), f"three numbers, 8 to {MAX_WIDTH}"),
         ("only_labels", one.own_label_stage or not one.only_labels, "false without own_label_stage"),
         ("people_share", one.people_share < 1 or not one.own_label_stage, "below 1 with own_label_stage"),
-        ("blocks", len(one.blocks) == 3 and min(one.blocks) >= 1, "three numbers of 1 or more"),
+        ("blocks", _three(one.blocks, 1, MAX_BLOCKS), f"three numbers, 1 to {MAX_BLOCKS}"),
     )
     broken = [(key, getattr(one, key), rule) for key, holds, rule in rules if not holds]
     more = settings.augment
@@ -166,3 +168,7 @@ def broken_rules(settings: Any) -> list[tuple[str, Any, str]]:
         ),
     )
     return broken + [(f"augment.{key}", getattr(more, key), rule) for key, holds, rule in limits if not holds]
+
+
+def _three(values: tuple[int, ...], least: int, most: int) -> bool:
+    return len(values) == 3 and least <= min(values) <= max(values) <= most

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mien.card_values import check_evaluations
 from mien.documents import load_json, record_from
-from mien.errors import BundleError, DataError
+from mien.errors import BundleError, DataError, UsageError, write_error
 from mien.files import file_hash, write_json
 from mien.modelcard import ModelCard, results_by_truth
 from mien.vision.promoted import promoted_bundle
@@ -118,6 +118,24 @@ def packaged_bundle(name: str) -> Path:
 def write_record(bundle: Path, card: ModelCard) -> None:
     """Write the JSON file beside a new bundle."""
     write_json(_record_path(bundle), {"sha256": file_hash(bundle), "card": asdict(card), "evaluations": {}})
+
+
+def delete_record(bundle: Path) -> None:
+    """Delete the JSON file beside a bundle that is about to be replaced.
+
+    Raises:
+        UsageError: a file of that name is not the record of a bundle.
+        DeviceError: it cannot be deleted.
+    """
+    path = _record_path(bundle)
+    try:
+        if path.is_file():
+            record_from(_Record, load_json(path), "the record")
+            path.unlink()
+    except ValueError as error:
+        raise UsageError(f"{path} would be replaced, and is not the record of a bundle. Choose another --out") from error
+    except OSError as error:
+        raise write_error(f"cannot write {path}: {error.strerror}", error) from error
 
 
 def read_record(bundle: Path) -> dict[str, Any] | None:

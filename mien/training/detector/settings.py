@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mien.checked_table import CheckedTable, fault_message
-from mien.errors import UsageError
+from mien.errors import FaultsError, UsageError
 from mien.training.settings import MAX_SEED
 
 
@@ -85,5 +85,5 @@ def changed(settings: DetectorSettings, changes: Mapping[str, Any]) -> DetectorS
     values = {field.name: table.like(field.name, getattr(settings, field.name)) for field in fields(settings)}
     table.close()
     if faults:
-        raise UsageError(fault_message("--set", faults))
+        raise FaultsError(fault_message("--set", faults))
     return DetectorSettings(**values)
