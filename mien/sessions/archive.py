@@ -172,14 +172,14 @@ class Archive:
         folder = stored.folder
         if folder is None:
             return self._load_rows(stored)
-        is_whole = is_finished(folder)
         kept = load_folder(folder)
         if not is_finished(folder) and not is_running(folder):
             with suppress(DeviceError):  # a folder that cannot be written can still be read
                 recover(folder, write_views)
                 if self._database is not None and stored.in_database and not stored.ended_in_database:
                     self._database.save(kept)
-        return self._load_rows(stored) if stored.ended_in_database and not is_whole else kept
+        is_truncated = kept.session.state == "recovered" and stored.ended_in_database
+        return self._load_rows(stored) if is_truncated else kept
 
     def content(self, stored: StoredSession) -> dict[str, Any]:
         """Return everything stored of a session, by file and database: tables as rows, JSON as is, anything else as Base64.
