@@ -6,9 +6,13 @@ import csv
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
+import textwrap
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -478,7 +482,27 @@ def test_everything_can_be_done_with_the_keyboard(server: tuple[str, Path], open
     assert picture.shape == (360, 640, 3)
     page.keyboard.press("q")
     page.wait_for_selector("#summary-dialog[open]")
-    assert "duration" in page.inner_text("#summary-dialog")
+    tiles = page.evaluate("[...document.querySelectorAll('#summary-tiles div')].map((each) => each.textContent)")
+    assert "duration" in tiles[0]
+    assert re.fullmatch(r"\d+ frames? skipped\d+ readings?", tiles[1])
+    assert re.fullmatch(r"face in view\d+% · one face", tiles[2])
+    assert page.text_content("#status") == "stopped"
+    assert page.text_content("#now-label") == page.text_content("#elapsed") == "-"
+    assert set(page.evaluate("[...document.querySelectorAll('#bars .share')].map((each) => each.textContent)")) == {"0%"}
+
+
+def test_the_whole_picture_is_in_view_in_every_window(server: tuple[str, Path], open_page: Callable[..., Page]) -> None:
+    page = open_page(server[0])
+    start(page)
+    for width, height in ((1400, 600), (1920, 700), (844, 390), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        stage = page.locator("#stage").bounding_box()
+        assert stage is not None
+        for name in ("#stage video", "#boxes"):
+            box = page.locator(name).bounding_box()
+            assert box is not None
+            assert box == pytest.approx(stage, abs=1), (name, width, height)
+        assert page.evaluate("getComputedStyle(document.querySelector('#stage video')).objectFit") == "contain"
 
 
 def test_a_phone_follows_its_rotation(server: tuple[str, Path], open_page: Callable[..., Page]) -> None:
@@ -559,6 +583,66 @@ def test_a_kept_session_is_listed_with_the_others(
         held[0].continue_()
         wait(page, "document.getElementById('toast').textContent.includes('has been erased')")
         assert list((tmp_path / "results" / "sessions").glob("2*")) == [folder]
+
+
+def test_another_page_works_as_the_guide_says(
+    yunet: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_page: Callable[..., Page]
+) -> None:
+    npm = npm_command()
+    if npm is None or not (WEB / "node_modules").is_dir():
+        missing("npm, or web/node_modules (make page)")
+    path = os.pathsep.join([str(Path(npm[0]).parent), str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(REPOSITORY), "MIEN_MODELS": str(shared / "models")}
+
+    def run(*command: str, cwd: Path = tmp_path) -> str:
+        answer = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer.stdout
+
+    run(*npm, "run", "package", cwd=WEB)
+    run(*npm, "pack", "./dist", "--pack-destination", str(tmp_path), cwd=WEB)
+    (tarball,) = tmp_path.glob("*.tgz")
+    guide = (REPOSITORY / "docs" / "how-to" / "embed.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(each).strip() for each in re.findall(r"^ +```\n(.*?)^ +```$", guide, re.MULTILINE | re.DOTALL)]
+    unpack, write, serve = (block.replace("mien-learner-VERSION.tgz", tarball.name) for block in blocks)
+    readme = (WEB / "package" / "README.md").read_text(encoding="utf-8")
+    assert all(block in readme for block in blocks)
+    run("bash", "-c", unpack)
+    port = free_port()
+    server = subprocess.Popen(
+        [*serve.split(), str(port)], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        example = re.search(r"<http://localhost:8000/(.*?)>", guide)
+        assert example is not None
+        url = f"http://localhost:{port}/{example[1]}"
+        page = open_page("about:blank")
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "the server does not answer"
+                time.sleep(0.1)
+        page.goto(url)
+        page.click("mien-learner button")  # there are no networks yet
+        assert page.inner_text("mien-learner output") == "This page is not set up: the networks are missing."
+
+        written = run("bash", "-c", write).splitlines()
+        for path_of in (tmp_path / "mien" / "networks").iterdir():
+            assert f"mien/networks/{path_of.name}  {path_of.stat().st_size:,} bytes" in written
+        page.reload()
+        wait_for = "document.querySelector('mien-learner').options !== null"
+        while not page.evaluate(wait_for):
+            page.wait_for_timeout(100)
+        page.click("mien-learner button")
+        while not re.match(rf"({'|'.join(EMOTIONS)})\b", page.inner_text("mien-learner output")):
+            assert time.monotonic() < deadline, page.inner_text("mien-learner")
+            page.wait_for_timeout(100)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def test_the_engines_units_pass(built: None, yunet: Path, tmp_path: Path) -> None:

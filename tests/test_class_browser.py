@@ -143,7 +143,7 @@ def test_fifteen_pages_join_the_band_appears_and_when_five_leave_there_are_too_f
         assert len(shares) == 7
         assert 97 <= sum(shares) <= 103
         assert teacher.locator("#timeline .spread").count() > 0
-        sent = json.loads(learners[0].inner_text("#message-last"))
+        sent = json.loads(learners[0].text_content("#message-last") or "")
         assert sent.keys() <= {"number", "measured_s", "facing_s", "expression_s"}
         assert 0 < sent["measured_s"] <= 12
 
@@ -169,13 +169,15 @@ def test_what_a_page_sends_is_what_it_shows_and_leaving_ends_it(here: Path, yune
         assert bodies == []
         page.click("#decline")
         assert "nothing was sent" in page.inner_text("#consent-problem")
+        colour = "getComputedStyle(document.querySelector('#consent-problem')).color"
+        assert page.evaluate(colour) == page.evaluate("getComputedStyle(document.body).color")  # no error
         join(page)
-        until(page, lambda: page.inner_text("#message-last") != "nothing yet", "no message arrives")
-        assert page.inner_text("#message-last") in bodies
+        until(page, lambda: page.text_content("#message-last") != "nothing yet", "no message arrives")
+        assert page.text_content("#message-last") in bodies
         assert opened.join not in "".join(requests)  # the token is in no address
 
         page.click("#signals button:nth-child(1)")
-        assert json.loads(page.inner_text("#message-next"))["signal"] == "lost"
+        assert json.loads(page.text_content("#message-next") or "")["signal"] == "lost"
         until(page, lambda: any('"signal":"lost"' in body for body in bodies), "the signal is not sent")
         assert "3 left" in page.inner_text("#signals-left")
 
@@ -184,7 +186,7 @@ def test_what_a_page_sends_is_what_it_shows_and_leaving_ends_it(here: Path, yune
         count = len(bodies)
         page.wait_for_timeout(12_000)
         assert len(bodies) == count
-        assert "paused" in page.inner_text("#message-next").lower()
+        assert "paused" in (page.text_content("#message-next") or "")
         page.click("#pause")
 
         page.context.set_offline(True)
@@ -194,6 +196,7 @@ def test_what_a_page_sends_is_what_it_shows_and_leaving_ends_it(here: Path, yune
 
         page.click("#leave")
         until(page, lambda: "erased" in page.inner_text("#class-status"), "leaving fails")
+        assert page.inner_text("#signals-left") == ""
         with server.database.reading() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM class_participants").scalar() == 0
         count = len(bodies)
@@ -240,6 +243,115 @@ def test_a_waiting_class_gives_signals_back_takes_no_files_and_can_be_left_while
         until(page, lambda: "were erased" in page.inner_text("#class-status"), "leaving fails")
 
 
+def test_a_phone_shows_the_picture_first_and_whether_the_lesson_has_started(
+    here: Path, yunet: Path, open_page: Callable[..., Page]
+) -> None:
+    with Running(here) as server:
+        opened = server.web.store.open_class("Algebra", plan=LessonPlan(bin_s=30, bins=60))
+        page = open_page("about:blank", 390, 844)
+        page.clock.install()
+        page.goto(f"{server.url}/join#{opened.join}")
+        page.click("#join")
+        page.wait_for_selector("#signals button")
+        tops = [page.locator(name).bounding_box() for name in ("#stage", "#signals", "#classroom details", "#leave")]
+        heights = [box["y"] for box in tops if box is not None]
+        assert len(heights) == 4
+        assert heights == sorted(heights)
+        assert page.is_hidden("#message-next")
+        page.click("#classroom summary")
+        assert page.is_visible("#message-next")
+        assert page.inner_text("#class-status") == "The lesson has not started."
+        server.web.store.start(opened.class_id)
+        page.clock.fast_forward(16_000)
+        until(
+            page, lambda: page.inner_text("#class-status") == "Nothing has been sent yet.", "the page does not learn of the start"
+        )
+
+
+def test_an_invalid_link_shows_nothing_but_what_is_wrong(here: Path, yunet: Path, open_page: Callable[..., Page]) -> None:
+    with Running(here) as server:
+        page = open_page(f"{server.url}/join#wrong")
+        until(page, lambda: "This link is not valid" in page.inner_text("#problem"), "the error is not shown")
+        for name in ("#start", "#welcome", "#controls", "#panel", "#help"):
+            assert page.is_hidden(name)
+
+
+BIN: dict[str, Any] = {
+    "state": "published",
+    "people": 20,
+    "measured": 18,
+    "facing": 0.9,
+    "facing_error": 0.2,
+    "expressions": [0.02, 0.0, 0.05, 0.4, 0.45, 0.05, 0.03],
+    "error": 0.2,
+    "signals": [2, 0, 14],
+    "signal_error": 8,
+}
+"""An interval of a small class: most of its numbers are smaller than their errors."""
+
+
+def test_a_teacher_sees_what_noise_hides_and_a_chart_of_the_windows_width(
+    here: Path, yunet: Path, open_page: Callable[..., Page]
+) -> None:
+    def fill(route: Route) -> None:
+        shown = route.fetch().json()
+        shown["timeline"] = [BIN | {"number": k, "from_s": 300 * k, "to_s": 300 * k + 300} for k in range(3)]
+        shown["lesson"] = BIN | {"number": 0, "published": 3, "signals": [3, 1, 12], "signal_error": 4}
+        route.fulfill(json=shown)
+
+    with Running(here) as server:
+        opened = server.web.store.open_class("Algebra", plan=LessonPlan(bin_s=300, bins=12))
+        server.web.store.start(opened.class_id)
+        page = open_page("about:blank", 390, 844)
+        page.route("**/api/class?mean=*", fill)
+        page.goto(f"{server.url}/teach#{opened.teach}")
+        page.wait_for_selector("#timeline svg")
+        said = "[...document.querySelectorAll('#signals .faint')].map((each) => each.textContent)"
+        assert page.evaluate(said) == ["2", "0"]
+        assert page.inner_text("#signals-note") == "± 8 people. Grey: too small to tell from noise."
+        assert page.locator("#shares .faint").count() == 5
+        assert page.locator("#facing.faint").count() == 0
+        noise = LessonPlan(bin_s=300, bins=12).noise
+        assert f"random noise (standard deviation {noise:.1f} people)" in page.inner_text("#rules")
+        assert " · next numbers in " in page.inner_text(".head")
+
+        where = "document.querySelector('#timeline line.now').getAttribute('x1')"
+        before = page.evaluate(where)
+        until(page, lambda: page.evaluate(where) != before, "the line of the current time stands still")
+
+        for width in (390, 800, 1400):
+            page.set_viewport_size({"width": width, "height": 844})
+            drawn = "document.querySelector('svg').viewBox.baseVal.width === document.querySelector('#timeline').clientWidth"
+            until(page, lambda drawn=drawn: bool(page.evaluate(drawn)), "the chart is not drawn anew")
+            chart, plot = (page.locator(name).first.bounding_box() for name in ("#timeline svg", "#timeline .ground"))
+            assert chart is not None
+            assert plot is not None
+            assert chart["x"] + chart["width"] <= width
+            texts = page.evaluate(
+                "[...document.querySelectorAll('#timeline text')].map((each) => [each.getAttribute('class'), each.textContent,"
+                " each.getBoundingClientRect().left, each.getBoundingClientRect().right])"
+            )
+            for kind, text, left, right in texts:
+                assert chart["x"] - 1 <= left <= right <= chart["x"] + chart["width"] + 1, text
+                assert kind != "scale" or right < plot["x"]
+            times = [text for kind, text, *_ in texts if kind.startswith("tick")]
+            assert len(times) >= 4
+            assert times[-1] == "1:00:00"
+            assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('.row-name')).fontSize)") >= 12
+
+        assert page.inner_text("#collapse") == "Hide details"
+        page.click("#collapse")
+        assert page.inner_text("#collapse") == "Show details"
+        assert page.is_hidden("#timeline")
+        page.click("#end")
+        page.click("#sure-yes")
+        until(page, lambda: page.inner_text("#state") == "over", "the lesson does not end")
+        assert page.inner_text("#now-title") == "The whole lesson: means of all its intervals"
+        assert page.evaluate("document.querySelector('#now-title').clientHeight") > 10
+        assert page.inner_text("#signals-note").startswith("per interval on average, ± 4 people")
+        page.unroute_all(behavior="ignoreErrors")
+
+
 def test_a_teacher_opens_runs_and_looks_back_at_a_class(here: Path, yunet: Path, open_page: Callable[..., Page]) -> None:
     with Running(here) as server:
         page = open_page(f"{server.url}/new#{server.web.store.issue(LinkKind.OPEN)}")
@@ -247,6 +359,12 @@ def test_a_teacher_opens_runs_and_looks_back_at_a_class(here: Path, yunet: Path,
         page.fill("#new-title", "Algebra")
         page.click("#new-form button")
         until(page, lambda: page.inner_text("#title") == "Algebra", "the class is not opened")
+        note = "Ask the class, then press Start lesson. The first numbers appear after 5 minutes."
+        assert note in page.inner_text("#waits")
+        assert page.input_value("#waits-url").startswith(f"{server.url}/join#")
+        assert page.evaluate("document.querySelector('#waits-qr').naturalWidth") > 100
+        assert "This link works on this computer only." in page.inner_text("#waits")
+        assert page.is_hidden("#shares")
         page.click("#share")
         assert page.input_value("#join-url").startswith(f"{server.url}/join#")
         assert page.evaluate("document.querySelector('#qr').naturalWidth") > 100
@@ -269,6 +387,7 @@ def test_a_teacher_opens_runs_and_looks_back_at_a_class(here: Path, yunet: Path,
         until(page, lambda: page.inner_text("#title") == "Algebra", "the class is not shown again")
         page.click("#start")
         until(page, lambda: page.inner_text("#state") == "live", "the lesson does not start")
+        assert page.is_hidden("#waits")
         assert page.is_hidden("#next")
         page.fill("#mark-text", "slide 12")
         page.click("#mark-form button")
@@ -315,7 +434,13 @@ def test_pages_fit_and_are_accessible(
         record = server.web.store.get(opened.class_id)
         assert record is not None
         server.web.store.add_mark(record, "mark", "slide 12")
-        for path in (f"join#{opened.join}", f"teach#{opened.teach}", f"new#{server.web.store.issue(LinkKind.OPEN)}"):
+        waiting = server.web.store.open_class("Biology")
+        for path in (
+            f"join#{opened.join}",
+            f"teach#{opened.teach}",
+            f"teach#{waiting.teach}",
+            f"new#{server.web.store.issue(LinkKind.OPEN)}",
+        ):
             page = open_page(f"{server.url}/{path}", width, height, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
             page.wait_for_timeout(1500)
             assert page.evaluate("document.documentElement.scrollWidth") <= width

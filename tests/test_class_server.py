@@ -552,6 +552,16 @@ def test_consent_refers_to_the_notice(server: Server) -> None:
         assert server.call("POST", "/api/participants", made.join, body).status_code == 409
 
 
+def test_the_notice_of_a_trial_says_that_nobody_is_responsible(server: Server) -> None:
+    made, _ = opened(server)
+    text = server.call("GET", "/api/lesson", made.join).json()["notice"]["text"]
+    lines = text.splitlines()
+    assert lines[0] == "Who: This is a trial on this computer; nobody has declared responsibility for it."
+    assert lines[1] == "What for: to try out the class server."
+    assert "OPERATOR" not in text
+    assert "for every 30 seconds" in text
+
+
 def test_the_notice_names_the_institution_that_answers_for_the_class(server: Server) -> None:
     usual = server.store.open_class("Algebra", plan=PLAN)
     theirs = server.store.open_class("Algebra", plan=PLAN, declaration=replace(UNIVERSITY, retention_days=7))

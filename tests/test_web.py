@@ -18,7 +18,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import NotPermittedError
 from mien.sessions.observations import COLUMNS, OBSERVABLE_COLUMNS
 from mien.vision.bundles import PACKAGED_DETECTOR, packaged_bundle
-from mien.web import assets
+from mien.web import assets, networks
 from mien.web.app import WebSettings, create_app
 from mien.web.constants import constants_text
 from mien.web.headers import CONTENT_SECURITY_POLICY
@@ -93,6 +93,20 @@ def test_files_are_compressed_and_kept_for_good(client: Callable[..., TestClient
     assert "content-encoding" not in plain.headers
     assert page.get("/assets/..%2flearner.html").status_code == 404
     assert page.get("/assets/other.js").status_code == 404
+
+
+def test_the_command_that_writes_networks_explains_itself_and_lists_what_it_wrote(
+    here: Path, yunet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        networks.main(["--help"])
+    assert "networks.json" in capsys.readouterr().out
+    assert not (here / "--help").exists()
+    assert networks.main(["site/networks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == sorted(f"{path}  {path.stat().st_size:,} bytes" for path in Path("site/networks").iterdir())
+    assert networks.main(["elsewhere", "no-such-model"]) != 0
+    assert "error:" in capsys.readouterr().err
 
 
 def test_settings_name_the_networks_and_the_networks_are_there(client: Callable[..., TestClient]) -> None:

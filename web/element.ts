@@ -17,7 +17,7 @@ const STYLE = `
 /**
  * Shows the camera's picture, face boxes and the expression of the nearest face, with a button to start and stop.
  *
- * Set `options` before starting. The element also dispatches the events of its `MienCamera` (`reading`, `state`, `end`).
+ * Set `options` before starting; without them the element says that its networks are missing. It also dispatches the events of its `MienCamera` (`reading`, `state`, `end`).
  */
 export class MienLearner extends HTMLElement {
   /** Options of the camera. */
@@ -56,14 +56,17 @@ export class MienLearner extends HTMLElement {
 
   /** Start or stop the camera. */
   async toggle(): Promise<void> {
-    const camera = (this.camera ??= this.open());
+    if (this.options === null) {
+      this.output.textContent = "This page is not set up: the networks are missing.";
+      return;
+    }
+    const camera = (this.camera ??= this.open(this.options));
     if (camera.state.state === "stopped" || camera.state.camera === "failed") await camera.start();
     else camera.stop();
   }
 
-  private open(): MienCamera {
-    if (this.options === null) throw new Error("set the options of <mien-learner> before starting it");
-    const camera = new MienCamera(this.options);
+  private open(options: MienOptions): MienCamera {
+    const camera = new MienCamera(options);
     this.shadowRoot!.querySelector(".stage")!.prepend(camera.video);
     camera.on("state", (change) => {
       const isRunning = change.state !== "stopped" && change.state !== "failed" && change.camera !== "failed";

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -99,8 +100,8 @@ def _served(path: Path, change: Callable[[bytes], bytes]) -> bytes:
         raise BundleError(f"{path} is not a complete ONNX model ({error}). Copy or export it again") from error
 
 
-def write_networks(folder: Path, model: str) -> None:
-    """Write the networks and ``networks.json``, the input of ``MienCamera``, into a folder.
+def write_networks(folder: Path, model: str) -> list[Path]:
+    """Write the networks and ``networks.json``, the input of ``MienCamera``, into a folder; return the paths of the files.
 
     The policy of this computer applies: if expressions may not be read, no model is written.
 
@@ -117,6 +118,7 @@ def write_networks(folder: Path, model: str) -> None:
     if networks.model is not None:
         described["model"] = described_network(networks.model, folder.name)
     write_json(folder / "networks.json", described)
+    return [*(folder / name for name in networks.files), folder / "networks.json"]
 
 
 def described_network(network: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -130,11 +132,27 @@ def _add(files: dict[str, bytes], kind: str, content: bytes) -> str:
     return name
 
 
-if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python -m mien.web.networks FOLDER [MODEL]")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mien.web.networks",
+        description="Write the networks that a page with the npm package mien-learner loads: the face detector, a model, and "
+        "networks.json, which describes them. Where the declared deployment does not permit reading expressions, no model is "
+        "written.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to write; a folder next to the page that loads them")
+    parser.add_argument(
+        "model", nargs="?", default=PAGE_MODEL, metavar="MODEL", help="bundle name or path (default: %(default)s)"
+    )
+    chosen = parser.parse_args(arguments)
     try:
-        write_networks(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else PAGE_MODEL)
+        for path in write_networks(chosen.folder, chosen.model):
+            print(f"{path}  {path.stat().st_size:,} bytes")
     except MienError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

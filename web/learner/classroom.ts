@@ -21,6 +21,8 @@ export interface Lesson {
 }
 
 const TICK_MS = 1000;
+/** A page that sends nothing asks this often whether the lesson has started. */
+const ASK_STATE_MS = 15_000;
 const MESSAGE_TIMEOUT_MS = 10_000;
 const OVER = "The lesson is over. Nothing is sent any more.";
 /** The server deletes participants when they leave and at the end of the lesson, so it cannot tell which it was. */
@@ -80,8 +82,9 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
     say("consent-lead", "You are already taking part from another window, where you agreed to this notice. If you continue here, that window stops sending.");
     join.textContent = "Continue here";
   }
-  const problem = (text: string): void => {
+  const problem = (text: string, isCalm = false): void => {
     element("consent-problem").hidden = text === "";
+    element("consent-problem").classList.toggle("calm", isCalm);
     say("consent-problem", text);
   };
   if (lesson.state === "ended") {
@@ -90,7 +93,7 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
   }
   return new Promise((resolve) => {
     element("decline").addEventListener("click", () => {
-      problem("You did not join, and nothing was sent. You may close this page, or join later.");
+      problem("You did not join, and nothing was sent. You may close this page, or join later.", true);
     });
     join.addEventListener("click", () => {
       join.disabled = true;
@@ -109,6 +112,14 @@ export function consent(lesson: Lesson, token: string): Promise<string> {
   });
 }
 
+/** Show a message word for word; lines break after its commas. */
+function sayMessage(id: string, text: string): void {
+  const found = element(id);
+  if (found.textContent === text) return;
+  const parts = text.split(/(?<=,)/);
+  found.replaceChildren(...parts.flatMap((part) => [part, document.createElement("wbr")]));
+}
+
 /** Return a sentence about messages that the server did not erase. */
 async function notErased(answer: Response | null): Promise<string> {
   if (answer?.status === 410) return sentence(answer);
@@ -124,9 +135,11 @@ export class Classroom {
   /** Whether the server still has to be told that this participant left. */
   private mustTell = true;
   private isPaused = false;
+  private hasStarted: boolean;
 
   constructor(
     lesson: Lesson,
+    private readonly token: string,
     private readonly participant: string,
     private readonly stopped: (sentence: string) => void,
   ) {
@@ -136,6 +149,7 @@ export class Classroom {
       (body) => this.post(body),
       { changed: () => this.show(), ended: (status) => this.over(status) },
     );
+    this.hasStarted = lesson.state === "running";
     element("classroom").hidden = false;
     document.body.classList.add("in-class");
     say("class-title", lesson.title);
@@ -156,6 +170,7 @@ export class Classroom {
       this.sender.tick(performance.now());
       this.show();
     }, TICK_MS);
+    setInterval(() => void this.askState(), ASK_STATE_MS);
     addEventListener("pagehide", () => {
       if (this.mustTell) void ask("DELETE", "api/participants", participant, { keepalive: true }).catch(() => undefined);
     });
@@ -170,6 +185,15 @@ export class Classroom {
   pause(isPaused: boolean): void {
     this.isPaused = isPaused;
     if (isPaused) this.sender.forget();
+    this.show();
+  }
+
+  /** Find out whether the lesson has started; the answers to messages tell it as well. */
+  private async askState(): Promise<void> {
+    if (this.hasStarted || this.hasLeft || this.sender.state !== "idle") return;
+    const answer = await ask("GET", "api/lesson", this.token).catch(() => null);
+    if (!answer?.ok) return;
+    this.hasStarted = ((await answer.json()) as Lesson).state !== "waiting";
     this.show();
   }
 
@@ -200,6 +224,7 @@ export class Classroom {
     this.mustTell = false;
     const why = status === 403 ? CONTINUED : status === 401 ? UNKNOWN : OVER;
     say("class-status", why);
+    this.show();
     this.stopped(why);
   }
 
@@ -213,13 +238,13 @@ export class Classroom {
     }
     const waits = sender.pressedSignal === null ? "" : " It is sent with the next message; press again to withdraw it.";
     const returned = sender.returnedSignal === null ? "" : ` "${sender.returnedSignal}" was not counted.`;
-    say("signals-left", `${left} left in this lesson.${waits}${returned}`);
+    say("signals-left", this.hasLeft ? "" : `${left} left in this lesson.${waits}${returned}`);
     element<HTMLButtonElement>("leave").disabled = this.hasLeft;
-    say("message-last", sender.last || "nothing yet");
-    say("message-next", this.hasLeft ? "nothing" : sender.next || (this.isPaused ? "nothing: paused" : "nothing: no face is read"));
+    sayMessage("message-last", sender.last || "nothing yet");
+    sayMessage("message-next", this.hasLeft ? "nothing" : sender.next || (this.isPaused ? "nothing: paused" : "nothing: no face is read"));
     if (this.hasLeft) return;
     const words = {
-      idle: "Nothing has been sent yet.",
+      idle: this.hasStarted ? "Nothing has been sent yet." : "The lesson has not started.",
       sent: "The last message arrived.",
       "waiting for the lesson": "The lesson has not started. Messages and signals are not counted yet.",
       refused: `The last message was not counted. ${sender.refusal}`,

@@ -27,6 +27,8 @@ interface Settings {
 /** A joined class. */
 interface Membership {
   readonly lesson: Lesson;
+  /** Token of the link to join. */
+  readonly token: string;
   readonly participant: string;
 }
 
@@ -64,7 +66,7 @@ class LearnerPage {
     this.classroom =
       membership === null
         ? null
-        : new Classroom(membership.lesson, membership.participant, (sentence) => {
+        : new Classroom(membership.lesson, membership.token, membership.participant, (sentence) => {
             this.camera.stop();
             this.toast(sentence);
             element<HTMLButtonElement>("start").disabled = true;
@@ -115,7 +117,7 @@ class LearnerPage {
     const isRunning = state !== "stopped" && state !== "failed" && !(state === "trouble" && camera === "failed");
     const hasSession = this.camera.outcome() !== null;
     document.body.dataset["state"] = isRunning || hasSession ? state : "stopped";
-    const words = { starting: "starting", reading: "reading on this device", paused: "paused", stopped: "not started" } as const;
+    const words = { starting: "starting", reading: "reading on this device", paused: "paused", stopped: "stopped" } as const;
     say("status", state === "trouble" || state === "failed" ? sentence : words[state]);
     for (const id of ["stop", "pause", "export", "screenshot", "reset", "erase"]) {
       element<HTMLButtonElement>(id).disabled = !(isRunning || hasSession) || (id !== "stop" && !hasSession);
@@ -134,6 +136,7 @@ class LearnerPage {
     if (sentence) this.speaker.now(sentence);
     else if (state !== "stopped") this.speaker.now(words[state as keyof typeof words] ?? "");
     if (state !== "reading") this.stage.clear();
+    if (state === "stopped" || state === "failed") this.panel.clear();
     document.title = state === "reading" ? "Reading - Mien" : state === "paused" ? "Paused - Mien" : "Mien";
     if (state === "reading") void this.listDevices();
   }
@@ -213,8 +216,8 @@ class LearnerPage {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (document.querySelector("dialog[open]") !== null) return;
     const target = event.target as HTMLElement;
-    if (target.closest("select, input, textarea")) return;
-    if (event.key === " " && target.closest("button, a, summary")) return; // activates the focused element
+    if (target.closest("select, textarea, input:not([type=checkbox])")) return;
+    if (event.key === " " && target.closest("button, a, summary, input")) return; // activates the focused element
     const ids: Readonly<Record<string, string>> = { q: "stop", " ": "pause", e: "export", s: "screenshot", r: "reset", w: "erase", h: "help" };
     const id = ids[event.key.toLowerCase()];
     if (id === undefined) return;
@@ -301,7 +304,13 @@ class LearnerPage {
   }
 }
 
-/** Show an error instead of the page. */
+/** Show an error instead of the page, which cannot be used. */
+function refuse(sentence: string): void {
+  document.body.classList.add("unopened");
+  showProblem(sentence);
+}
+
+/** Show an error on the page. */
 function showProblem(sentence: string): void {
   say("problem", sentence);
   element("problem").hidden = false;
@@ -311,7 +320,7 @@ function showProblem(sentence: string): void {
 async function open(): Promise<void> {
   const answer = await fetch("settings.json", { credentials: "same-origin" }).catch(() => null);
   if (answer === null || !answer.ok) {
-    showProblem("The server does not answer. Reload this page when it is running again.");
+    refuse("The server does not answer. Reload this page when it is running again.");
     return;
   }
   const settings = (await answer.json()) as Settings;
@@ -325,10 +334,9 @@ async function open(): Promise<void> {
   try {
     const { lesson, token } = await openLesson();
     const participant = await consent(lesson, token);
-    new LearnerPage({ ...settings, model: lesson.model }, { lesson, participant }).describe();
+    new LearnerPage({ ...settings, model: lesson.model }, { lesson, token, participant }).describe();
   } catch (error) {
-    element<HTMLButtonElement>("start").disabled = true;
-    showProblem((error as Error).message);
+    refuse((error as Error).message);
   }
 }
 

@@ -52,6 +52,16 @@ export class Panel {
     this.setBars(EMOTIONS.map(() => 0));
   }
 
+  /** Remove the numbers of a session that has ended. */
+  clear(): void {
+    this.setBars(EMOTIONS.map(() => 0));
+    this.trend.clear();
+    say("now-label", "-");
+    say("now-share", "");
+    element("swatch").style.background = "";
+    for (const id of ["facing", "valence", "arousal", "presence", "coverage", "elapsed", "fps", "captured-fps", "faces"]) say(id, "-");
+  }
+
   show(reading: Reading): void {
     this.setBars(reading.distribution);
     this.trend.show(reading.trend);

@@ -5,7 +5,7 @@ import { clock, download, element, say } from "./elements.js";
 import { bars, signed } from "./panel.js";
 
 /** The parts of `summary.json` that are shown. */
-interface Summary {
+export interface Summary {
   readonly duration_s: number;
   readonly frames: number;
   readonly frames_with_face: number;
@@ -42,6 +42,16 @@ function saveStatement(outcome: Outcome): void {
   download(`${outcome.id}-statement.json`, new Blob([text], { type: "application/json" }));
 }
 
+/** Return the dialog's tiles about frames and faces: captions and values. */
+export function frameTiles({ frames, frames_with_face, faces_max, dropped }: Summary): [string, string][] {
+  const inView = percent(frames > 0 ? frames_with_face / frames : 0);
+  const faces = faces_max === 0 ? "" : faces_max === 1 ? " · one face" : ` · up to ${faces_max} faces`;
+  return [
+    [`${dropped} frame${dropped === 1 ? "" : "s"} skipped`, `${frames} reading${frames === 1 ? "" : "s"}`],
+    ["face in view", `${inView}${faces}`],
+  ];
+}
+
 export class SummaryDialog {
   private readonly dialog = element<HTMLDialogElement>("summary-dialog");
   private readonly setBars = bars(element("summary-bars"));
@@ -57,11 +67,9 @@ export class SummaryDialog {
   show(outcome: Outcome, kept: string): void {
     this.outcome = outcome;
     const summary = outcome.summary as unknown as Summary;
-    const share = summary.frames > 0 ? summary.frames_with_face / summary.frames : 0;
     const tiles: [string, string][] = [
       ["duration", clock(summary.duration_s)],
-      ["readings", `${summary.frames}, ${summary.dropped} dropped`],
-      ["face in view", `${percent(share)}, at most ${summary.faces_max}`],
+      ...frameTiles(summary),
       ["facing the screen", summary.facing_share === null ? "-" : percent(summary.facing_share)],
       ["measured", percent(summary.coverage)],
     ];

@@ -18,6 +18,13 @@ export class TrendChart {
     new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
 
+  clear(): void {
+    this.points = [];
+    this.draw();
+    this.described_ms = -Infinity;
+    this.canvas.setAttribute("aria-label", "No readings yet");
+  }
+
   show(points: readonly TrendPoint[]): void {
     this.points = points;
     this.draw();

@@ -5,12 +5,40 @@ import { clock } from "../learner/elements.js";
 import type { ClassDocument, TimelineBin } from "./api.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 1000;
-const ROW = 62;
-const GAP = 12;
-const TOP = 34;
-const LEFT = 132;
-const RIGHT = 12;
+const MARKS = 34;
+const AXIS = 22;
+/** Space for half of the last label of the time axis. */
+export const RIGHT = 28;
+/** Least distance of two labels of the time axis in pixels. */
+const LABEL = 64;
+
+/** Measures of a chart in pixels. */
+export interface Layout {
+  readonly width: number;
+  /** Left edge of the plot. */
+  readonly left: number;
+  /** Upper edge of the first row. */
+  readonly top: number;
+  readonly row: number;
+  readonly gap: number;
+  /** Whether row names are above the rows instead of to their left. */
+  readonly isNarrow: boolean;
+}
+
+/** Return the measures of a chart of this width. */
+export function layoutFor(width: number): Layout {
+  const isNarrow = width < 640;
+  return isNarrow
+    ? { width, left: 42, top: MARKS + 22, row: 48, gap: 30, isNarrow }
+    : { width, left: 150, top: MARKS, row: 62, gap: 14, isNarrow };
+}
+
+/** Return the times with a label on the axis, in seconds. */
+export function axisTimes(length_s: number, plotWidth: number): number[] {
+  const most = Math.max(1, Math.min(9, Math.floor(plotWidth / LABEL)));
+  const step_s = [60, 120, 300, 600, 900, 1800, 3600].find((each) => length_s / each <= most) ?? 7200;
+  return Array.from({ length: Math.floor(length_s / step_s) + 1 }, (_, k) => k * step_s);
+}
 
 interface Row {
   readonly name: string;
@@ -48,13 +76,20 @@ export function rowsOf(shown: ClassDocument, all: boolean): readonly Row[] {
   return [...expressions, facing, ...signals];
 }
 
-/** Draw the timeline into a container; `choose` is called with the start of a selected bin in seconds. */
-export function drawTimeline(place: HTMLElement, shown: ClassDocument, all: boolean, choose: (at_s: number) => void): void {
+/**
+ * Draw the timeline into a container, in its width; return a function that moves the line of the current time.
+ *
+ * `choose` is called with the start of a selected bin in seconds.
+ */
+export function drawTimeline(place: HTMLElement, shown: ClassDocument, all: boolean, choose: (at_s: number) => void): (elapsed_s: number) => void {
   const rows = rowsOf(shown, all);
-  const height = TOP + rows.length * (ROW + GAP) + 22;
+  const { width, left, top, row: rowHeight, gap, isNarrow } = layoutFor(Math.max(240, place.clientWidth));
+  const plot = width - left - RIGHT;
+  const bottom = top + rows.length * (rowHeight + gap) - gap;
+  const height = bottom + AXIS + 6;
   const length_s = shown.bins * shown.bin_s;
-  const x = (at_s: number): number => LEFT + ((WIDTH - LEFT - RIGHT) * at_s) / length_s;
-  const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", class: "timeline" });
+  const x = (at_s: number): number => left + (plot * Math.min(at_s, length_s)) / length_s;
+  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: isNarrow ? "timeline narrow-rows" : "timeline" });
   svg.setAttribute("aria-label", describe(shown, rows));
   const pattern = make("pattern", { id: "gap", width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
   pattern.append(make("rect", { width: 3, height: 8, class: "hatch" }));
@@ -62,15 +97,15 @@ export function drawTimeline(place: HTMLElement, shown: ClassDocument, all: bool
   defs.append(pattern);
   svg.append(defs);
   rows.forEach((row, n) => {
-    const top = TOP + n * (ROW + GAP);
-    const y = (value: number): number => top + ROW * (1 - Math.min(1, Math.max(0, value)));
-    svg.append(make("rect", { x: LEFT, y: top, width: WIDTH - LEFT - RIGHT, height: ROW, rx: 6, class: "ground" }));
+    const upper = top + n * (rowHeight + gap);
+    const y = (value: number): number => upper + rowHeight * (1 - Math.min(1, Math.max(0, value)));
+    svg.append(make("rect", { x: left, y: upper, width: plot, height: rowHeight, rx: 6, class: "ground" }));
     for (const bin of shown.timeline) {
       const [from, to] = [x(bin.from_s), x(bin.to_s)];
-      if (bin.state === "gap") svg.append(make("rect", { x: from, y: top, width: to - from, height: ROW, fill: "url(#gap)" }));
+      if (bin.state === "gap") svg.append(make("rect", { x: from, y: upper, width: to - from, height: rowHeight, fill: "url(#gap)" }));
       const value = row.value(bin);
       if (value === null) {
-        if (n === 0) svg.append(label((from + to) / 2, top + ROW / 2 + 5, bin.state === "gap" ? "away" : "too few", "tick"));
+        if (n === 0) svg.append(label((from + to) / 2, upper + rowHeight / 2 + 5, bin.state === "gap" ? "away" : "too few", "tick"));
         continue;
       }
       const error = row.error(bin);
@@ -81,13 +116,11 @@ export function drawTimeline(place: HTMLElement, shown: ClassDocument, all: bool
       line.style.fill = row.colour;
       svg.append(band, line);
     }
-    svg.append(label(LEFT - 10, top + ROW / 2 + 5, row.name, "row-name"));
-    if (n === 0) svg.append(label(LEFT + 6, top + 13, "100%", "scale"));
+    svg.append(isNarrow ? label(left, upper - 6, row.name, "row-name") : label(left - 10, upper + rowHeight / 2 + 5, row.name, "row-name"));
+    if (n === 0) svg.append(label(left - 6, upper + 9, "100%", "scale"), label(left - 6, upper + rowHeight, "0%", "scale"));
   });
-  const bottom = TOP + rows.length * (ROW + GAP) - GAP;
-  const step_s = [60, 120, 300, 600, 900, 1800, 3600].find((each) => length_s / each <= 9) ?? 7200;
-  for (let at_s = 0; at_s <= length_s; at_s += step_s) {
-    svg.append(label(x(at_s), bottom + 20, clock(at_s), at_s === length_s ? "tick last" : "tick"));
+  for (const at_s of axisTimes(length_s, plot)) {
+    svg.append(label(x(at_s), bottom + 20, clock(at_s), "tick"));
   }
   let lastRight = -Infinity;
   let level = 0;
@@ -95,20 +128,21 @@ export function drawTimeline(place: HTMLElement, shown: ClassDocument, all: bool
     const at = x(mark.at_s);
     level = at < lastRight ? (level + 1) % 2 : 0;
     lastRight = at + 8 * Math.min(16, mark.text.length) + 12;
-    svg.append(make("line", { x1: at, x2: at, y1: TOP - 6, y2: bottom, class: mark.kind }));
+    svg.append(make("line", { x1: at, x2: at, y1: MARKS - 6, y2: bottom, class: mark.kind }));
     const text = mark.text.length > 16 ? `${mark.text.slice(0, 15)}…` : mark.text;
-    svg.append(label(Math.min(at + 3, WIDTH - 8 * text.length), 13 + 15 * level, text, `mark-name ${mark.kind}`));
+    svg.append(label(Math.min(at + 3, width - 8 * text.length), 13 + 15 * level, text, `mark-name ${mark.kind}`));
   }
-  if (shown.state === "running" && shown.elapsed_s !== null) {
-    const at = x(Math.min(shown.elapsed_s, length_s));
-    svg.append(make("line", { x1: at, x2: at, y1: TOP, y2: bottom, class: "now" }));
-  }
+  const now = make("line", { y1: top, y2: bottom, class: "now" });
+  if (shown.state === "running") svg.append(now);
   svg.addEventListener("click", (event) => {
     const box = svg.getBoundingClientRect();
-    const at_s = (((event.clientX - box.left) / box.width) * WIDTH - LEFT) / (WIDTH - LEFT - RIGHT) * length_s;
+    const at_s = (((event.clientX - box.left) / box.width) * width - left) / plot * length_s;
     if (at_s >= 0 && at_s <= length_s) choose(Math.floor(at_s / shown.bin_s) * shown.bin_s);
   });
   place.replaceChildren(svg);
+  return (elapsed_s) => {
+    for (const end of ["x1", "x2"]) now.setAttribute(end, String(x(elapsed_s)));
+  };
 }
 
 function describe(shown: ClassDocument, rows: readonly Row[]): string {

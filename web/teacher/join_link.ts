@@ -31,6 +31,12 @@ export function recallJoinLink(teach: string): JoinLink | null {
   return text === null ? null : (JSON.parse(text) as JoinLink);
 }
 
+/** Return whether a link's address is that of the computer itself, so that no other computer can open it. */
+export function isLocal(url: string): boolean {
+  const { hostname } = new URL(url);
+  return hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
+}
+
 function stored(name: string): string | null {
   try {
     return sessionStorage.getItem(name);

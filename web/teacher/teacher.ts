@@ -5,7 +5,7 @@ import { clock, download, element, say } from "../learner/elements.js";
 import { Alerts } from "./alerts.js";
 import { Api, type ClassDocument, type Links, type Mark, RefusedError, type SeriesLesson, type TimelineBin } from "./api.js";
 import { drawTimeline } from "./band_chart.js";
-import { type JoinLink, recallJoinLink, rememberJoinLink } from "./join_link.js";
+import { type JoinLink, isLocal, recallJoinLink, rememberJoinLink } from "./join_link.js";
 
 const TOAST_MS = 5000;
 
@@ -38,8 +38,11 @@ function showProblem(sentence: string): void {
 }
 
 function showJoinLink({ url, qr }: JoinLink): void {
-  element<HTMLImageElement>("qr").src = `data:image/svg+xml,${encodeURIComponent(qr)}`;
-  element<HTMLInputElement>("join-url").value = url;
+  for (const id of ["qr", "waits-qr"]) element<HTMLImageElement>(id).src = `data:image/svg+xml,${encodeURIComponent(qr)}`;
+  for (const id of ["join-url", "waits-url"]) element<HTMLInputElement>(id).value = url;
+  for (const each of document.querySelectorAll<HTMLElement>(".local-only")) each.hidden = !isLocal(url);
+  for (const id of ["waits-qr", "waits-field", "waits-copy"]) element(id).hidden = false;
+  element("waits-show").hidden = true;
 }
 
 class TeacherPage {
@@ -48,6 +51,8 @@ class TeacherPage {
   private alerts: Alerts | null = null;
   private readonly stop = new AbortController();
   private elapsed = { at_ms: 0, s: 0 };
+  private moveNow: (elapsed_s: number) => void = () => undefined;
+  private chartWidth = 0;
   private noteAt_s = 0;
   private refreshing = false;
   private stale = false;
@@ -87,10 +92,13 @@ class TeacherPage {
       if (element<HTMLInputElement>("join-url").value === "") await this.newJoinLink();
       element<HTMLDialogElement>("share-dialog").showModal();
     });
-    click("copy", async () => {
-      await navigator.clipboard.writeText(element<HTMLInputElement>("join-url").value);
-      toast("The link was copied.");
-    });
+    for (const id of ["copy", "waits-copy"]) {
+      click(id, async () => {
+        await navigator.clipboard.writeText(element<HTMLInputElement>("join-url").value);
+        toast("The link was copied.");
+      });
+    }
+    click("waits-show", () => this.newJoinLink());
     click("renew", async () => {
       const { revoked } = await api.json<{ revoked: number }>("DELETE", "class/links/join");
       await this.newJoinLink();
@@ -108,7 +116,8 @@ class TeacherPage {
     });
     click("collapse", () => {
       const is = document.body.classList.toggle("collapsed");
-      element("collapse").setAttribute("aria-pressed", String(is));
+      element("collapse").setAttribute("aria-expanded", String(!is));
+      say("collapse", is ? "Show details" : "Hide details");
     });
     click("csv", async () => download("class.csv", await api.blob("class/table.csv")));
     click("print", () => print());
@@ -134,6 +143,9 @@ class TeacherPage {
     });
     element("mean").addEventListener("change", () => void this.refresh());
     element("all").addEventListener("change", () => this.showTimeline());
+    new ResizeObserver(() => {
+      if (element("timeline").clientWidth !== this.chartWidth) this.showTimeline();
+    }).observe(element("timeline"));
     element("alerts").addEventListener("change", () => {
       const isOn = element<HTMLInputElement>("alerts").checked;
       this.alerts = isOn && this.shown !== null ? new Alerts(this.shown.signals) : null;
@@ -212,10 +224,11 @@ class TeacherPage {
     element("mark-form").hidden = shown.state !== "running";
     element("next").hidden = shown.state !== "ended";
     say("what", shown.level === "observables" ? "Presence, facing the screen and learners' signals. Expressions are not read in this class." : "Resemblance to seven expressions, not feelings. It says little about attention or understanding; ask your learners.");
-    say("rules", `Sums over everybody for each interval of ${words(shown.bin_s)}, with random noise of ${shown.noise} people; nothing is shown if fewer than ${shown.k} people seem to be taking part. Bands are 95% intervals of the noise.`);
-    this.showTime();
+    say("rules", `Sums over everybody for each interval of ${words(shown.bin_s)}, and each number contains random noise (standard deviation ${shown.noise.toFixed(1)} people). Nothing is shown if fewer than ${shown.k} people seem to be taking part. Bands are 95% intervals of the noise; grey numbers are too small to tell from it.`);
+    say("waits-note", `Mien does not show who or how many have joined. Ask the class, then press Start lesson. The first numbers appear after ${words(shown.bin_s)}.`);
     this.showNow(shown);
     this.showTimeline();
+    this.showTime();
     this.showTable(shown);
     this.showMarks(shown);
     this.showSeries();
@@ -227,13 +240,18 @@ class TeacherPage {
     }
   }
 
+  private elapsedNow(shown: ClassDocument): number {
+    return this.elapsed.s + (shown.state === "running" ? (performance.now() - this.elapsed.at_ms) / 1000 : 0);
+  }
+
   private showTime(): void {
     const { shown } = this;
     if (shown === null) return;
-    const elapsed_s = this.elapsed.s + (shown.state === "running" ? (performance.now() - this.elapsed.at_ms) / 1000 : 0);
+    const elapsed_s = this.elapsedNow(shown);
+    this.moveNow(elapsed_s);
     say("elapsed", shown.started_s === null ? "" : clock(Math.min(elapsed_s, shown.bins * shown.bin_s)));
     const left_s = Math.max(0, (shown.timeline.length + 1) * shown.bin_s - elapsed_s);
-    say("until", shown.state === "running" ? `next numbers in ${clock(left_s)}` : "");
+    say("until", shown.state === "running" ? `· next numbers in ${clock(left_s)}` : "");
   }
 
   /** Show the numbers of the latest bin, or of the whole lesson after its end. */
@@ -241,13 +259,14 @@ class TeacherPage {
     const isOver = shown.state === "ended";
     const last = shown.timeline.at(-1);
     const now = isOver ? shown.lesson : (last ?? null);
-    say("now-title", isOver ? "The whole lesson" : "Now");
+    say("now-title", isOver ? "The whole lesson: means of all its intervals" : "Now");
+    element("now-title").classList.toggle("unseen", !isOver);
     if (now === null || now.people === null) {
       const why = last?.state === "gap" ? "gap" : last === undefined ? "none" : "few";
       say("coverage", { gap: "no numbers", none: "–", few: "too few" }[why]);
       const sentences = {
         gap: "The server was down in this interval, so nothing was measured.",
-        none: shown.state === "waiting" ? "Start the lesson when your learners have joined." : `The first numbers appear after ${words(shown.bin_s)}.`,
+        none: isOver ? "The lesson ended before its first interval was over." : `The first numbers appear after ${words(shown.bin_s)}.`,
         few: `Fewer than ${shown.k} people seem to be taking part, so nothing is shown.`,
       };
       say("coverage-note", sentences[why]);
@@ -260,17 +279,22 @@ class TeacherPage {
     }
     const facing = now?.facing ?? null;
     say("facing", facing === null ? "–" : `${percent(facing)}`);
-    say("facing-note", facing === null ? "" : `± ${Math.round(100 * (now?.facing_error ?? 0))} points`);
+    const isFacingFaint = isFaint(facing, now?.facing_error);
+    element("facing").classList.toggle("faint", isFacingFaint);
+    const facingNote = `± ${Math.round(100 * (now?.facing_error ?? 0))} points${isFacingFaint ? `, ${FAINT}` : ""}`;
+    say("facing-note", facing === null ? "" : facingNote);
     const list = element("signals");
     list.replaceChildren(
       ...shown.signals.map((name, k) => {
         const item = make("div");
         const value = now?.signals?.[k];
-        item.append(make("dt", name), make("dd", value === undefined ? "–" : String(value)));
+        const kind = isFaint(value, now?.signal_error) ? "faint" : "";
+        item.append(make("dt", name), make("dd", value === undefined ? "–" : String(value), kind));
         return item;
       }),
     );
-    say("signals-note", now?.signals ? `people${isOver ? " in an interval, on average" : ""}, ± ${now.signal_error}` : "");
+    const areFaint = now?.signals?.some((value) => isFaint(value, now.signal_error)) ? `. Grey: ${FAINT}.` : "";
+    say("signals-note", now?.signals ? `${isOver ? "per interval on average, " : ""}± ${now.signal_error} people${areFaint}` : "");
     this.showShares(shown, now);
   }
 
@@ -293,22 +317,27 @@ class TeacherPage {
           point.style.left = `${100 * share}%`;
           track.append(spread, point);
         }
-        row.append(make("span", name), track, make("span", share === undefined ? "–" : percent(share), "share"));
+        const kind = isFaint(share, now?.error) ? "share faint" : "share";
+        row.append(make("span", name), track, make("span", share === undefined ? "–" : percent(share), kind));
         return row;
       }),
     );
-    say("shares-note", now?.error ? `± ${Math.round(100 * now.error)} points` : "");
+    const areFaint = now?.expressions.some((share) => isFaint(share, now.error)) ? `. Grey: ${FAINT}.` : "";
+    say("shares-note", now?.error ? `± ${Math.round(100 * now.error)} points${areFaint}` : "");
   }
 
   private showTimeline(): void {
     const { shown } = this;
     if (shown === null) return;
-    drawTimeline(element("timeline"), shown, element<HTMLInputElement>("all").checked, (at_s) => {
+    this.chartWidth = element("timeline").clientWidth;
+    if (this.chartWidth === 0) return; // hidden
+    this.moveNow = drawTimeline(element("timeline"), shown, element<HTMLInputElement>("all").checked, (at_s) => {
       this.noteAt_s = at_s;
       say("note-at", `What happened at ${clock(at_s)}?`);
       element("note-form").hidden = false;
       element("note-text").focus();
     });
+    this.moveNow(this.elapsedNow(shown));
     element("all-field").hidden = shown.categories.length === 0;
   }
 
@@ -318,20 +347,22 @@ class TeacherPage {
     head.append(...names.map((name) => make("th", name)));
     const rows = shown.timeline.map((bin) => {
       const row = make("tr");
-      const values =
+      const cell = (value: number | null | undefined, error: number | null, text: (value: number) => string): HTMLTableCellElement =>
+        make("td", value === null || value === undefined ? "–" : text(value), isFaint(value, error) ? "faint" : "");
+      const cells =
         bin.state === "gap"
-          ? ["server down"]
+          ? [make("td", "server down")]
           : bin.people === null
-            ? ["too few"]
+            ? [make("td", "too few")]
             : [
-                bin.measured === null ? `too few of ${bin.people}` : `${bin.measured} of ${bin.people}`,
-                bin.facing === null ? "–" : percent(bin.facing),
-                ...shown.categories.map((_, k) => (bin.expressions[k] === undefined ? "–" : percent(bin.expressions[k]))),
-                ...(bin.signals ?? []).map(String),
+                make("td", bin.measured === null ? `too few of ${bin.people}` : `${bin.measured} of ${bin.people}`),
+                cell(bin.facing, bin.facing_error, percent),
+                ...shown.categories.map((_, k) => cell(bin.expressions[k], bin.error, percent)),
+                ...(bin.signals ?? []).map((value) => cell(value, bin.signal_error, String)),
               ];
       const time = make("th", clock(bin.from_s));
       time.scope = "row";
-      row.append(time, ...values.map((value) => make("td", value)));
+      row.append(time, ...cells);
       return row;
     });
     element("table").replaceChildren(head, ...rows);
@@ -381,6 +412,13 @@ class TeacherPage {
     });
     element("series").replaceChildren(...rows);
   }
+}
+
+const FAINT = "too small to tell from noise";
+
+/** Return whether a number is smaller than its error. */
+function isFaint(value: number | null | undefined, error: number | null | undefined): boolean {
+  return value !== null && value !== undefined && Math.abs(value) < (error ?? 0);
 }
 
 /** Say how many links were revoked. */

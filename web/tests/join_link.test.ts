@@ -32,6 +32,12 @@ describe("the link to join", () => {
     expect((await opened()).recallJoinLink("teach-a")).toEqual(B);
   });
 
+  it("is known to work on this computer only if its address is the computer's own", async () => {
+    const { isLocal } = await opened();
+    for (const host of ["localhost:8732", "127.0.0.1:8732", "127.0.1.1", "[::1]:8732"]) expect(isLocal(`http://${host}/join#a`)).toBe(true);
+    for (const host of ["class.example.org", "127.example.org", "192.168.1.7:8732"]) expect(isLocal(`https://${host}/join#a`)).toBe(false);
+  });
+
   it("is remembered until the page is closed where storage is denied", async () => {
     const denied = (): never => {
       throw new DOMException("denied", "SecurityError");
