@@ -32,7 +32,8 @@ demo: $(VENV)/.live  ## start a live session on the built-in demo; needs no came
 
 test: $(VENV)/.dev  ## install everything for development and run all tests
 	@$(BIN)/python tools/build_web.py || true
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	# a thread for each worker: more would only wait for one another
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev  ## check style, types and import contracts
 	$(BIN)/ruff check .
