@@ -295,7 +295,7 @@ def test_a_recipe_of_ones_own_and_changes_on_the_command_line(tmp_path: Path) ->
         ('epochs = "three"\n', "line 1: epochs is 'three'; it must be a whole number"),
         ("epochs = 2.5\n", r"epochs is 2\.5; it must be a whole number"),
         ("peak_lr = nan\n", "peak_lr is nan; it must be a number"),
-        ("\ndropout = 2\n", "line 2: dropout is 2.0; it must be 0 to 1"),
+        ("\ndropout = 2\n", "line 2: dropout is 2.0; it must be 0 or more and below 1"),
         ("[augment]\nspin = 3\n", "line 2: augment, spin is not a key here"),
         ("[augment]\ncamera = 2\n", "line 2: augment, camera is 2.0; it must be 0 to 1"),
         ("augment = 3\n", "line 1: augment is 3; it must be a table"),
