@@ -453,12 +453,12 @@ def test_it_fits_and_is_accessible(
 
 
 def saved_picture(page: Page) -> Any:
-    """Return the picture that the key s saves; a browser on a busy machine may take several presses."""
+    """Return the picture that the key s saves; right after a pause there is none yet, so it is pressed again."""
     from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-    for _ in range(5):
+    for _ in range(60):
         with suppress(PlaywrightTimeout):
-            with page.expect_download(timeout=60_000) as download:
+            with page.expect_download(timeout=5_000) as download:
                 page.keyboard.press("s")
             picture = cv2.imread(str(download.value.path()))
             assert picture is not None
