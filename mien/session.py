@@ -141,15 +141,11 @@ class _Controls:
         """End the session with its next frame."""
         self.quit = True
 
-    def check_consent(self) -> None:
-        """About once a second, check whether consent was withdrawn; end or erase the session accordingly."""
-        if time.monotonic() - self._consent_checked_s < _CONSENT_EVERY_S:
+    def check_consent(self, at_once: bool = False) -> None:
+        """Check whether consent was withdrawn, about once a second or at once; end or erase the session accordingly."""
+        if not at_once and time.monotonic() - self._consent_checked_s < _CONSENT_EVERY_S:
             return
         self._consent_checked_s = time.monotonic()
-        self.heed_consent()
-
-    def heed_consent(self) -> None:
-        """Check whether consent was withdrawn; end or erase the session accordingly."""
         withdrawn = self._parts.oversight.withdrawn()
         if withdrawn == SHOW:
             self.withdrawn = self.quit = True
@@ -384,11 +380,11 @@ class Session:
         self._view.close()
         tally = self._recorder.tally
         self._unless_refused(lambda: self._oversight.end(tally.elapsed_s, tally.frames))
-        self._controls.heed_consent()
+        self._controls.check_consent(at_once=True)
         kept = KeptSession(self._parts.record)
         if not self._controls.withdrawn:
             kept = self._recorder.finish(state, self._facts())
-            self._controls.heed_consent()  # writing the summary takes time
+            self._controls.check_consent(at_once=True)  # writing the summary takes time
         if self._controls.withdrawn:
             self._controls.erase()
             self._missing += self._recorder.not_erased

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from analysing import analysed, rows, stop_after
+from writing import SESSION, kill, recorder
 
 from mien.cli import main
-from mien.errors import NotPermittedError
+from mien.destinations import open_recorder
+from mien.errors import DeviceError, NotPermittedError
 from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger
 from mien.privacy.notice import notice_for
+from mien.privacy.oversight import Oversight
 from mien.privacy.policy import decide
 from mien.recordings.analysis import Analysis
+from mien.recordings.assembly import assemble
 from mien.recordings.frame_times import frame_times
 from mien.recordings.settings import AnalyzeSettings
+from mien.recordings.work_folder import WorkFolder
 from mien.sessions.archive import Archive
 from mien.sessions.layout import SESSIONS
 from mien.sources.recorded import VideoSource
@@ -114,3 +120,33 @@ def test_the_rights_of_a_person_reach_recordings(clips: Path, yunet: Path, here:
     assert ended.value.code == 0, capsys.readouterr()
     assert [path.name for path in (here / "results/analyses").iterdir()] == ["no_face"]
     assert len(frame_times(ada).t_s) == 72  # the recording itself is not Mien's
+
+
+def test_consent_that_is_taken_back_after_the_last_segment_erases_everything(
+    clips: Path, yunet: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, notice = ConsentLedger(state_folder(SESSIONS)), notice_for(decide())
+    for purpose in ("show", "keep"):
+        ledger.record("Ada", purpose, "granted", notice)
+
+    def late(*arguments: Any) -> None:
+        assemble(*arguments)
+        ledger.record("Ada", "show", "withdrawn", notice)
+
+    monkeypatch.setattr("mien.recordings.recording.assemble", late)
+    settings = AnalyzeSettings((clips / "neutral_smile_neutral.mp4",), Path("out"), person="Ada", annotate=True)
+    with pytest.raises(NotPermittedError, match="withdrew consent"):
+        Analysis(settings).run()
+    assert not list((here / "out").rglob("*.*"))
+
+
+def test_a_folder_is_written_by_a_live_session_or_by_an_analysis(clips: Path, yunet: Path, here: Path) -> None:
+    recording = clips / "neutral_smile_neutral.mp4"
+    folder = here / "out" / "neutral_smile_neutral"
+    running = recorder(folder)
+    (report,) = analysed(Path("out"), recording).recordings
+    assert "a live session" in report.error
+    assert (folder / "observations.partial.csv").is_file()
+    kill(running)
+    with WorkFolder(here / "other").taken(), pytest.raises(DeviceError, match="another session or analysis"):
+        open_recorder(Oversight(None, here / SESSIONS), replace(SESSION, folder=str(here / "other")))

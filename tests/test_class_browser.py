@@ -322,7 +322,7 @@ def test_a_teacher_sees_what_noise_hides_and_a_chart_of_the_windows_width(
         for width in (390, 800, 1400):
             page.set_viewport_size({"width": width, "height": 844})
             drawn = "document.querySelector('svg').viewBox.baseVal.width === document.querySelector('#timeline').clientWidth"
-            until(page, lambda drawn=drawn: bool(page.evaluate(drawn)), "the chart is not drawn anew")
+            until(page, lambda drawn=drawn: bool(page.evaluate(drawn)), "the chart is not drawn again")
             chart, plot = (page.locator(name).first.bounding_box() for name in ("#timeline svg", "#timeline .ground"))
             assert chart is not None
             assert plot is not None

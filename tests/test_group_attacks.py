@@ -96,8 +96,8 @@ def forget(root: Path, seed: int) -> None:
 
 def ask(root: Path, groups: Mapping[str, frozenset[str]], number: int) -> tuple[int, np.ndarray]:
     """Return how many people count in the ``number``-th minute, 0 where that is suppressed, and by expression."""
-    wish = GroupRequest(START + number * BIN, START + (number + 1) * BIN, groups, 60.0)
-    (cell,) = publish_groups(root, decide(), wish)[1]
+    request = GroupRequest(START + number * BIN, START + (number + 1) * BIN, groups, 60.0)
+    (cell,) = publish_groups(root, decide(), request)[1]
     return cell.people, np.array(cell.shares or np.zeros(len(EMOTIONS))) * len(*groups.values())
 
 

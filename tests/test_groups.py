@@ -131,8 +131,8 @@ def test_who_did_not_agree_withdrew_or_shares_a_camera_is_not_counted(tmp_path: 
         attend(tmp_path, f"p{k}", "happy", faces=2 if k == 1 else 1)
     notice, root = notice_for(decide(LEARNING)), tmp_path / ROOT
     ConsentLedger(state_folder(root)).record("p2", "groups", "withdrawn", notice)
-    wish = GroupRequest(START, START + timedelta(minutes=2), {"some": frozenset({"p0", "p1", "p2", "stranger"})})
-    assert {moment[0] for moment in _shown(root, decide(LEARNING), wish, EMOTIONS)} == {"p0"}
+    request = GroupRequest(START, START + timedelta(minutes=2), {"some": frozenset({"p0", "p1", "p2", "stranger"})})
+    assert {moment[0] for moment in _shown(root, decide(LEARNING), request, EMOTIONS)} == {"p0"}
 
 
 def test_a_group_in_which_hardly_anybody_was_there_is_not_shown(tmp_path: Path) -> None:

@@ -19,7 +19,11 @@ from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.privacy.deployment import Deployment, deployment_text
 from mien.privacy.oversight import Oversight
+from mien.session import Session
+from mien.sessions.folder import SessionFolder
 from mien.sessions.layout import PARTIAL_NAME
+from mien.sessions.records import KeptSession
+from mien.settings import LiveSettings
 
 LEARNING = Deployment("learning-outside-institution", "EU", "feedback-to-the-learner", **OTHERS)
 LIVE = ("live", "--source", "demo", "--headless", "--deployment", "deployment.toml")
@@ -152,3 +156,28 @@ def test_own_use_needs_no_consent_and_is_not_logged(tmp_path: Path) -> None:
     ran = mien("live", "--source", "demo", "--headless", "--duration-s", "0.2", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert not (tmp_path / ROOT / "privacy").exists()
+
+
+def test_a_withdrawal_while_the_summary_is_written_erases_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for purpose in ("show", "keep"):
+        say(place, purpose, "granted")
+    monkeypatch.chdir(place)
+    finish = SessionFolder.finish
+
+    def late(folder: SessionFolder, kept: KeptSession) -> Sequence[str]:
+        names = finish(folder, kept)
+        say(place, "show", "withdrawn")
+        return names
+
+    monkeypatch.setattr(SessionFolder, "finish", late)
+    settings = LiveSettings(
+        source="demo",
+        out=ROOT / "2026-03-04_09-30-00-k3f9",
+        model="mien-xs",
+        view="none",
+        seconds=0.4,
+        deployment=Path("deployment.toml"),
+        person="ada-17",
+    )
+    assert Session(settings).run()["withdrawn"]
+    assert sessions(place) == []

@@ -355,6 +355,7 @@ def test_explain_accepts_a_crop_and_several_faces(yunet: Path, shared: Path, fer
     assert len(run("explain", crop, "--crop", "--out", tmp_path / "crop.png")["faces"]) == 1
     cv2.imwrite(str(tmp_path / "line.png"), np.zeros((2000, 1), np.uint8))
     assert len(run("explain", tmp_path / "line.png", "--crop", "--out", tmp_path / "thin.png")["faces"]) == 1
+    assert "the picture itself" in error_of("explain", tmp_path / "line.png", "--crop", "--out", tmp_path / "line.png")
     five = run("explain", shared / "media" / "five_faces.jpg", "--out", tmp_path / "five.png")
     assert len(five["faces"]) == 5
     left = [face["box"][0] for face in five["faces"]]

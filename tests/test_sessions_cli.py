@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -301,3 +302,11 @@ def test_what_goes_wrong_is_one_line_and_the_right_code(mien: Any, tmp_path: Pat
         assert said in err
         assert err.count("\n") == 1
         assert "secret" not in err
+
+
+def test_sessions_of_one_id_are_all_deleted(mien: Any, folders: list[Path]) -> None:
+    copy = folders[0].parent / "a copy"
+    shutil.copytree(folders[0], copy)
+    assert mien("delete", str(folders[0]), str(copy), "--yes")[0] == 0
+    assert not folders[0].exists()
+    assert not any((copy / name).exists() for name in ("summary.json", "observations.csv"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -176,3 +177,10 @@ def _written(path: Path, data: bytes) -> Path:
 def _folder(path: Path) -> Path:
     path.mkdir()
     return path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_no_source(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "y.jpg")
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        open_source(str(tmp_path / "y.jpg"))

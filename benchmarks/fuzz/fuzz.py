@@ -161,28 +161,32 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], help="kinds, or parts of their names")
     parser.add_argument("--seed", type=int, default=20260101)
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    wish = parser.parse_args()
-    if wish.child == _LIST:
+    options = parser.parse_args()
+    if options.child == _LIST:
         from fuzz_kinds import KINDS
 
         print(json.dumps([(kind.name, kind.slow) for kind in KINDS]))
         return 0
-    if wish.child:
+    if options.child:
         with tempfile.TemporaryDirectory() as place:
-            print(json.dumps(fuzz_kind(wish.child, wish.inputs, wish.seed, Path(place))))
+            print(json.dumps(fuzz_kind(options.child, options.inputs, options.seed, Path(place))))
         return 0
     # PyTorch and others are loaded by the processes that need them
     listing = subprocess.run([sys.executable, __file__, "--child", _LIST], capture_output=True, text=True, check=True)
     kinds = [
-        (name, slow) for name, slow in json.loads(listing.stdout) if not wish.only or any(part in name for part in wish.only)
+        (name, slow)
+        for name, slow in json.loads(listing.stdout)
+        if not options.only or any(p in name for p in options.only)
+        for name, slow in json.loads(listing.stdout)
+        if not options.only or any(part in name for part in options.only)
     ]
-    share = wish.inputs / sum(_WEIGHTS[slow] for _, slow in kinds)
+    share = options.inputs / sum(_WEIGHTS[slow] for _, slow in kinds)
     began, total, faulty = time.monotonic(), Counter[str](), 0
     print(f"{'kind':<26} {'inputs':>6} {'read':>6} {'refused':>7} {'faults':>6} {'MiB':>5} {'s':>6}")
     for name, slow in kinds:
-        inputs = wish.inputs if wish.only else round(share * _WEIGHTS[slow] + 0.5)
+        inputs = options.inputs if options.only else round(share * _WEIGHTS[slow] + 0.5)
         since = time.monotonic()
-        found = _in_a_process(name, inputs, wish.seed)
+        found = _in_a_process(name, inputs, options.seed)
         counts = {key: found.get(key, 0) for key in ("inputs", "read", "refused", "fault")}
         total.update(counts)
         faulty += len(found["faults"])
@@ -193,7 +197,7 @@ def main() -> int:
         )
         for key, said in found["faults"].items():
             print(f"  FAULT {key}: {said}", flush=True)
-    print(json.dumps({"seed": wish.seed, **total, "different_faults": faulty, "seconds": round(time.monotonic() - began, 1)}))
+    print(json.dumps({"seed": options.seed, **total, "different_faults": faulty, "seconds": round(time.monotonic() - began, 1)}))
     return int(faulty > 0)
 
 

@@ -536,24 +536,24 @@ def _use_ledger(folder: Path) -> None:
 
 
 _CLASS = frozenset({"Ada", "Ben", "Cem", "Dia", "Eva", "Fin"})
-WISH = GroupRequest(START, START.replace(hour=10), {"class": _CLASS}, k=5)
+REQUEST = GroupRequest(START, START.replace(hour=10), {"class": _CLASS}, k=5)
 
 
 def _make_groups(folder: Path) -> None:
     _make_sessions(folder)
     _make_ledger(folder)
-    publish_groups(folder / "sessions", decide(None), WISH)
+    publish_groups(folder / "sessions", decide(None), REQUEST)
     (folder / "class.csv").write_text("person,group\n" + "".join(f"{name},class\n" for name in sorted(_CLASS)), encoding="utf-8")
 
 
 def _on_day(day: int) -> GroupRequest:
-    return replace(WISH, start=START.replace(day=day), end=START.replace(day=day, hour=10))
+    return replace(REQUEST, start=START.replace(day=day), end=START.replace(day=day, hour=10))
 
 
 def _use_groups(folder: Path) -> None:
     root = folder / "sessions"
     with said():
-        _, cells = publish_groups(root, decide(None), WISH)
+        _, cells = publish_groups(root, decide(None), REQUEST)
         for cell in cells:
             assert f"{cell.group:<16} {cell.from_s:>6.0f} {cell.people}" + "".join(f"{each:>8.0%}" for each in cell.shares or ())
     with said():

@@ -42,8 +42,8 @@ def doctor(
     unusable = DataError("the model or the detector cannot be used; the lines above say why")
     warnings: list[str] = []
     try:
-        wish = model or default_bundle()
-        said, *warnings = model_lines(wish, bundle_path(wish))
+        chosen = model or default_bundle()
+        said, *warnings = model_lines(chosen, bundle_path(chosen))
         line(True, "model", said.removeprefix("model "))
     except DataError as error:
         failed = unusable

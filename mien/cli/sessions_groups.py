@@ -52,13 +52,13 @@ def groups(
     from mien.privacy.group_ledger import GroupLedger
     from mien.sessions.groups import GroupRequest, preview_groups, publish_groups, read_groups_file
 
-    wish = GroupRequest(_moment(start), _moment(end), read_groups_file(members), bin_s, k, noise)
+    request = GroupRequest(_moment(start), _moment(end), read_groups_file(members), bin_s, k, noise)
     policy = policy_for(deployment, needed=True)
-    people = frozenset().union(*wish.groups.values())
+    people = frozenset().union(*request.groups.values())
     if dry_run:
-        cut, new, price = preview_groups(sessions, policy, wish)
+        cut, new, price = preview_groups(sessions, policy, request)
         spent = GroupLedger(state_folder(sessions)).spent(people)
-        print(f"{len(wish.groups)} groups, {cut.bins} bins of {cut.bin_s:g} s from {wish.start.isoformat()}")
+        print(f"{len(request.groups)} groups, {cut.bins} bins of {cut.bin_s:g} s from {request.start.isoformat()}")
         print(f"To publish for the first time: {', '.join(new) or 'nothing; repeating is free'}")
         print(
             f"Cost: {price:.0%} of a person's budget for the course; at most {spent:.0%} is used. Nothing was published or spent."
@@ -66,7 +66,7 @@ def groups(
         print("A time that was published cannot be published again in other bins.")
         print_json_line({"bins": cut.bins, "new": list(new), "cost": round(price, 4), "budget_spent": round(spent, 4)}, json_line)
         return
-    categories, cells = publish_groups(sessions, policy, wish)
+    categories, cells = publish_groups(sessions, policy, request)
     print(f"{'group':<16} {'from':>7} {'to':>7} {'people':>7}  " + "  ".join(f"{name:>8}" for name in categories))
     for line in _lines(cells):
         print(line)
@@ -77,7 +77,7 @@ def groups(
     print(f"Privacy budget of the course: at most {spent:.0%} of a person's budget is used.")
     document = {
         "policy": policy.level.value,
-        "start": wish.start.isoformat(),
+        "start": request.start.isoformat(),
         "noise": noise,
         "budget_spent": round(spent, 4),
         "categories": list(categories),

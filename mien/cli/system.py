@@ -47,9 +47,9 @@ def system(
         doctor(data=data, model=model, deployment=deployment)
     print("\nStarting a live session …\n")
     view = "none" if headless else "auto"
-    wish = chosen_model(model)
+    chosen = chosen_model(model)
     run_session(
-        LiveSettings(source=source, out=out or new_folder(), model=wish, view=view, deployment=deployment, person=person),
+        LiveSettings(source=source, out=out or new_folder(), model=chosen, view=view, deployment=deployment, person=person),
         json_line,
         open_page,
     )

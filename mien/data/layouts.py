@@ -94,7 +94,7 @@ def list_images(tree: Tree, where: str, classes: Mapping[str, str | None] | None
             their own names. With it the set is a user's own.
 
     Raises:
-        DataError: a folder is unknown, or cannot be looked into; FER2013 lacks a class; there is no image.
+        DataError: a folder is unknown, or cannot be searched; FER2013 lacks a class; there is no image.
     """
     names = _Names({folder_key(name): emotion for name, emotion in (classes or {}).items()})
     root, splits = _find_homes(tree, where, names)

@@ -52,9 +52,9 @@ def open_source(spec: str, options: CameraOptions | None = None, patience_s: flo
     if "://" in spec:
         raise UsageError(f"source has an unsupported URL scheme; supported: {', '.join(_URL_SCHEMES)}")
     path = Path(spec)
-    if _exists(path) and not (path.is_file() or path.is_dir()):
-        raise DataError(f"{visible(spec)} is neither a file nor a folder. A video device is given by its number or name")
     if _exists(path):
+        if not (path.is_file() or path.is_dir()):
+            raise DataError(f"{visible(spec)} is neither a file nor a folder. A video device is given by its number or name")
         is_picture = path.is_dir() or (path.suffix.lower() in IMAGE_ENDINGS and not is_animated(path))
         source = PictureSource(path) if is_picture else VideoSource(path)
         return source, _ignored_options(options, path.name)

@@ -98,16 +98,17 @@ def _zip(kept: KeptSession, readings: Path | None, target: Path) -> None:
         EVENTS_NAME: "".join(json.dumps(event_document(event), ensure_ascii=False) + "\n" for event in kept.events),
         INTERVALS_NAME: intervals_csv(kept),
     }
-    with atomic_path(target, private=True) as temporary, _new_zip(temporary) as archive:
+    with (
+        atomic_path(target, private=True) as temporary,
+        zipfile.ZipFile(
+            temporary, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False
+        ) as archive,  # copied files may be dated 1970
+    ):
         for file_name, text in made.items():
             archive.writestr(f"{name}/{file_name}", text)
         for path in (readings.parent / each for each in ALL_NAMES) if readings is not None else ():
             if path.is_file() and path.name not in made:
                 archive.write(path, f"{name}/{path.name}")
-
-
-def _new_zip(path: Path) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False)  # copied files may be dated 1970
 
 
 FORMS: Final[dict[str, Callable[[KeptSession, Path | None, Path], None]]] = {
