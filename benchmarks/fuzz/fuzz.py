@@ -176,8 +176,6 @@ def main() -> int:
     kinds = [
         (name, slow)
         for name, slow in json.loads(listing.stdout)
-        if not options.only or any(p in name for p in options.only)
-        for name, slow in json.loads(listing.stdout)
         if not options.only or any(part in name for part in options.only)
     ]
     share = options.inputs / sum(_WEIGHTS[slow] for _, slow in kinds)

@@ -100,9 +100,8 @@ def _zip(kept: KeptSession, readings: Path | None, target: Path) -> None:
     }
     with (
         atomic_path(target, private=True) as temporary,
-        zipfile.ZipFile(
-            temporary, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False
-        ) as archive,  # copied files may be dated 1970
+        # copied files may be dated 1970, which only a relaxed archive takes
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive,
     ):
         for file_name, text in made.items():
             archive.writestr(f"{name}/{file_name}", text)
