@@ -56,7 +56,7 @@ def list_sessions(
     if not found:
         print(f"No sessions yet in {folder}" + (" or the database" if db else "") + ". Start one with: mien live")
         return
-    print(f"{'session':<26} {'state':<11} {'length':>12} {'frames':>8} {'faces':>5}  {'stored in':<15} source")
+    print(f"{'session':<26} {'state':<11} {'duration':>12} {'frames':>8} {'faces':>5}  {'stored in':<15} source")
     for item in found:
         print(_line(item))
     if page or open_page:
