@@ -30,7 +30,7 @@ npm: page  ## build the npm package for other pages into dist/ (not published)
 demo: $(VENV)/.live  ## start a live session on the built-in demo; needs no camera
 	$(BIN)/mien live --source demo
 
-# one thread for each worker: more would only wait for one another
+# one thread per worker; more would oversubscribe the cores
 test: $(VENV)/.dev  ## install everything for development and run all tests
 	@$(BIN)/python tools/build_web.py || true
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder

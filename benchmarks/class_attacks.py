@@ -136,9 +136,9 @@ class Attack:
 ATTACKS = (
     Attack("curious teacher who knows everybody else", curious_teacher, 7),
     Attack("two colluding teachers", colluding_teachers, 7),
-    Attack("teacher who joins 29 times to be alone with one learner", fakes, 7),
-    Attack("who watches somebody join or leave", joins_and_leaves, 2),
-    Attack("who wants to know whether somebody said lost", signal, 2),
+    Attack("teacher who joins 29 times to isolate one learner", fakes, 7),
+    Attack("observer who sees somebody join or leave", joins_and_leaves, 2),
+    Attack("attacker who wants to know whether somebody sent the signal `lost`", signal, 2),
 )
 
 

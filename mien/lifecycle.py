@@ -202,7 +202,7 @@ def export_model(
     for path, network in zip(checkpoints, networks, strict=True):
         if network.input_size != INPUT_SIZE:
             raise UsageError(
-                f"{path} was trained with input_size={network.input_size}; it can teach, but not be exported as a bundle"
+                f"{path} was trained with input_size={network.input_size}; it can be a teacher, but cannot be exported"
             )
     heads = networks[0].heads
     if PEOPLE in heads and votes is None and (parent is None or PEOPLE not in parent.heads):

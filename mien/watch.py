@@ -319,7 +319,7 @@ def reference_from_start(
             raise DataError(
                 f"no face in the first {minutes:g} minutes of {source}, so there is nothing to compare with"
             ) from error
-        raise DataError(f"{error}. Start from more minutes: a larger --first-minutes") from error
+        raise DataError(f"{error}. Use a larger --first-minutes") from error
 
 
 def _read_crop(path: Path) -> NDArray[np.uint8] | None:

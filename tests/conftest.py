@@ -1,4 +1,4 @@
-"""Shared fixtures: small data sets made on the spot, and the real data and clips where they stand."""
+"""Shared fixtures: small generated data sets, and the real data and clips if available."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def fer_zip(fer_folder: Path) -> Path:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user of this machine may look into; pytest's own are for one."""
+    """A folder that every user of this machine can read; pytest's temporary folders are private."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -100,7 +100,7 @@ def clips(shared: Path) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder of one's own: results name their folder, so runs that are compared are named alike."""
+    """A new working folder. Results contain the folder's name, so runs that are compared must use the same name."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -135,7 +135,7 @@ def school(here: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Tests live in a home of their own, so that none reads or writes the user's caches."""
+    """Use a temporary home folder, so that no test reads or writes the user's caches."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("MIEN_MODELS", raising=False)  # a test that wants YuNet says so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from mien.emotions import EMOTIONS
 from mien.privacy.policy import decide
 from mien.privacy.release import ReleasedResult, release
 from mien.records import Box, Detection, FaceReading, Frame, FrameResult, Snapshot
+from mien.sessions.records import KeptSession
 
 
 def probabilities(label: str, confidence: float) -> NDArray[np.float32]:
@@ -74,3 +76,7 @@ def snapshot(faces: Sequence[FaceReading] = (), size: tuple[int, int] = (640, 48
 def released(index: int, t_s: float, faces: Sequence[FaceReading], interval_s: float) -> ReleasedResult:
     """Return a frame of 640 x 480 pixels as own use on one's own machine releases it."""
     return release(decide(None), FrameResult(index, t_s, (640, 480), tuple(faces), interval_s))
+
+
+def no_views(folder: Path, kept: KeptSession) -> None:
+    """Write no pages and pictures, where a test needs the rows of many sessions only."""

@@ -79,7 +79,7 @@ def test_the_first_week_of_monitoring_has_nothing_to_compare_with(here: Path) ->
 def test_old_names_of_options_are_understood_and_noted(capsys: pytest.CaptureFixture[str]) -> None:
     known = {"--sessions", "--from", "--out"}
     assert with_new_names(["--root", "x", "--since=7d", "--out", "y"], known) == ["--sessions", "x", "--from=7d", "--out", "y"]
-    assert capsys.readouterr().err == "--root is called --sessions now\n--since is called --from now\n"
+    assert capsys.readouterr().err == "--root is now called --sessions\n--since is now called --from\n"
     assert with_new_names(["--root"], {"--root", "--sessions"}) == ["--root"]
 
 

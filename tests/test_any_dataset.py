@@ -101,7 +101,7 @@ def test_names_of_a_zip_from_macos_or_windows_are_understood(tmp_path: Path) -> 
         (("happy", "bored"), r"unknown class folder bored .*--classes TABLE.*'bored,-'"),
         (("wrap/happy", "wrap/bored", "wrap/tired"), r"wrap/bored .*; unknown class folder wrap/tired .*'bored,-'"),
         (("bored", "tired"), r"no class folder; it holds bored, tired\. .*--classes TABLE"),
-        (("anna/happy", "ben/happy"), r"class folders stand in 2 places: anna, ben\. .*--data"),
+        (("anna/happy", "ben/happy"), r"class folders were found in 2 places: anna, ben\. .*--data"),
         (("happy/anna", "happy"), r"2 images in happy/anna are not read: move them up"),
         (("happy", "more/train/happy"), r"unknown class folder more"),
         (("a/b/c/happy",), r"no class folder"),
@@ -113,7 +113,7 @@ def test_faults_of_ones_own_folders_are_named(tmp_path: Path, folders: tuple[str
         read_dataset(fill(tmp_path / "set", *folders))
 
 
-def test_a_folder_beside_the_splits_is_not_passed_over(tmp_path: Path) -> None:
+def test_a_folder_beside_the_splits_is_not_skipped_folders(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", "train/happy", "validate/happy")
     with pytest.raises(DataError, match="unknown class folder validate"):
         read_dataset(root, classes={})

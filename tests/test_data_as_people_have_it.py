@@ -1,4 +1,4 @@
-"""Data sets as people have them: other split names, CSV files saved again, archives, renamed images, no validation part."""
+"""Data sets as people have them: other split names, CSV files saved again, archives, renamed images, no validation split."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_common_name_of_a_validation_folder_is_read(tmp_path: Path, name: 
         place = packed(tmp_path / "set.zip", {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*.png")})
     result = read_dataset(place)
     assert result.dataset.split_counts() == {"Training": 14, "PublicTest": 14, "PrivateTest": 0}
-    assert result.passed_over == {}
+    assert result.skipped_folders == {}
     assert result.notice == ""
 
 
@@ -66,7 +66,7 @@ def test_every_folder_with_images_that_is_not_read_is_named(tmp_path: Path) -> N
     (root / "docs").mkdir()
     result = read_dataset(root)
     assert result.dataset.split_counts() == {"Training": 14, "PublicTest": 0, "PrivateTest": 14}
-    assert result.passed_over == {"": 1, "holdout": 6, "notes": 3, "train/happy/more": 3}
+    assert result.skipped_folders == {"": 1, "holdout": 6, "notes": 3, "train/happy/more": 3}
     assert "holdout (6 images)" in result.notice
     assert "valid" in result.notice
 
@@ -126,7 +126,7 @@ def test_what_is_wrong_with_the_rows_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"big\.csv:2 the first \(3 pixels, not 48 x 48\)"):
         read_dataset(tmp_path / "big.csv")
     (tmp_path / "code.csv").write_text(csv_text([("7", "Training", "")]))
-    with pytest.raises(DataError, match="'7' is no class from 0 to 6"):
+    with pytest.raises(DataError, match="'7' is not a class from 0 to 6"):
         read_dataset(tmp_path / "code.csv")
     (tmp_path / "use.csv").write_text(csv_text([("3", "extra", "")]))
     with pytest.raises(DataError, match="usage 'extra'"):
@@ -220,7 +220,7 @@ def test_a_split_that_was_unpacked_into_a_folder_of_its_own_is_read(tmp_path: Pa
         read_dataset(fill(tmp_path / "own", "train/bored"), classes={"sad": "sad"})
 
 
-# --- a validation part is held out
+# --- a validation split is held out
 def test_the_same_share_of_every_class_is_held_out_and_copies_stay_together() -> None:
     dataset = make_dataset((20, 0, 5))
     images = dataset.images.copy()
@@ -259,7 +259,7 @@ def test_a_split_that_is_written_down_is_the_same_for_every_command(tmp_path: Pa
     assert again.splits.tolist() == split.splits.tolist()
     assert again.content_hash() == split.content_hash() != dataset.content_hash()
     assert set(read_split_file(path, again).actions) == {"keep", "clean"}
-    assert apply_held_out(path, split) is split  # it has a validation part already
+    assert apply_held_out(path, split) is split  # it has a validation split already
 
 
 def run(*arguments: str) -> str:
@@ -274,7 +274,7 @@ def test_renamed_images_and_own_folders_lead_to_a_split_and_not_to_a_dead_end(he
     fill(here / "set", *(f"{split}/{name}" for split in ("train", "test") for name in EMOTIONS), count=10)
     fast = ("--label-model", "none", "--no-faces", "--out", "p")
     prepared = run("prepare", "--data", "set", *fast)
-    assert "has no validation part" in prepared
+    assert "has no validation split" in prepared
     assert "mien prepare --validation 0.1" in prepared
     assert "Next: mien train" not in prepared
     tiny = (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import reading, released
+from factories import no_views, reading, released
 from group_attacks import ATTACKS, Attack, allowed, epsilon, errors, one_hot, score
 
 from mien.emotions import EMOTIONS
@@ -27,7 +27,6 @@ from mien.sessions.folder import SessionFolder
 from mien.sessions.groups import GroupRequest, publish_groups
 from mien.sessions.recorder import SessionRecorder
 from mien.sessions.records import KeptSession, SessionRecord
-from mien.summaries.views import write_views
 
 ROUNDS = 100
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -78,7 +77,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
             ledger.record(person, purpose, "granted", notice)
         folder = root / f"2026-11-23_09-00-00-{person}"
         session = SessionRecord(folder.name, START, folder=str(folder), person=ledger.random_name(person))
-        sinks = [SessionFolder(folder, KeptSession(session), write_views)]
+        sinks = [SessionFolder(folder, KeptSession(session), no_views)]
         recorder = SessionRecorder(session, sinks.copy)
         for number, t_s in enumerate(range(0, 60 * BINS, STEP_S)):
             label = lasting.get(person) or changing[t_s // 60]

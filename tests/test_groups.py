@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from factories import reading, released
+from factories import no_views, reading, released
 from test_cli import mien
 from test_policy import OTHERS
 
@@ -26,7 +26,6 @@ from mien.sessions.folder import SessionFolder
 from mien.sessions.groups import GroupRequest, _shown
 from mien.sessions.recorder import SessionRecorder
 from mien.sessions.records import KeptSession, SessionRecord
-from mien.summaries.views import write_views
 
 LEARNING = Deployment("learning-outside-institution", "EU", "improving-material", **OTHERS)
 SCHOOL = Deployment("education-institution", "EU", "improving-material", **OTHERS)
@@ -42,7 +41,7 @@ def attend(place: Path, person: str, label: str, deployment: Deployment = LEARNI
         ledger.record(person, purpose, "granted", notice)
     folder = root / f"2026-11-23_09-00-00-{person}"
     session = SessionRecord(folder.name, START, folder=str(folder), person=ledger.random_name(person))
-    recorder = SessionRecorder(session, lambda: [SessionFolder(folder, KeptSession(session), write_views)])
+    recorder = SessionRecorder(session, lambda: [SessionFolder(folder, KeptSession(session), no_views)])
     for second in range(121):
         shown = [
             replace(reading(label, 0.9, (100.0 * k, 10, 80, 90), f"f{k}"), pose=HeadPose(yaw, 0.0, 0.0)) for k in range(faces)

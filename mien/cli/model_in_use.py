@@ -28,7 +28,7 @@ def print_model(model: str) -> None:
 def model_lines(model: str, bundle: Path) -> list[str]:
     """Return a sentence on a model, and a warning if it is a poor one.
 
-    The sentence has its name and its accuracy, and for a model of one's own how to use the packaged one instead.
+    The sentence has its name and its accuracy, and for a user's own model how to use the packaged one instead.
 
     Args:
         model: as a user names it.

@@ -88,8 +88,9 @@ def make(
     if reference.accuracy is not None:
         errors = reference.accuracy.errors
         print(
-            f"estimated accuracy: 9 of 10 errors below {100 * errors['new_photographs_p90']:.1f} points under known damage, "
-            f"{100 * errors['new_damage_p90']:.1f} under other damage (mean confidence: {100 * errors['confidence_p90']:.1f})"
+            f"accuracy estimate, 90th percentile of its error: {100 * errors['new_photographs_p90']:.1f} points on known "
+            f"corruptions, {100 * errors['new_damage_p90']:.1f} on unseen ones "
+            f"(mean confidence: {100 * errors['confidence_p90']:.1f})"
         )
 
 
@@ -128,7 +129,7 @@ def watch_images(
     Example:
       mien monitor images shots/ --every-s 10 --prometheus mien.prom
     """
-    from mien.cli.monitor_report import ReportWish, finish, parse_rule
+    from mien.cli.monitor_report import ReportOptions, finish, parse_rule
     from mien.cli.progress import progress_bar
     from mien.errors import require
     from mien.files import file_hash
@@ -167,5 +168,5 @@ def watch_images(
         "n": rule.n,
         "cooldown_h": cooldown_h,
     }
-    report = ReportWish(out, prometheus, json_line, open_page)
+    report = ReportOptions(out, prometheus, json_line, open_page)
     raise typer.Exit(finish(str(folder), held, monitoring, trigger, watched.verdicts, watched.counts, alarm_settings, report))

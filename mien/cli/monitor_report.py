@@ -34,7 +34,7 @@ Cooldown = Annotated[float, typer.Option("--cooldown-h", min=0, help="Pause betw
 
 
 @dataclass(frozen=True, slots=True)
-class ReportWish:
+class ReportOptions:
     """Where a report goes, and what is printed.
 
     Attributes:
@@ -72,7 +72,7 @@ def finish(
     verdicts: Sequence[WindowVerdict],
     counts: Mapping[str, int],
     alarm_settings: Mapping[str, float],
-    report: ReportWish,
+    report: ReportOptions,
     sessions: Sequence[tuple[str, float]] = (),
 ) -> int:
     """Write the report, print the result, and return the exit code.

@@ -62,7 +62,7 @@ def watch_sessions(
     Example:
       mien monitor sessions --from 7d
     """
-    from mien.cli.monitor_report import ReportWish, finish, parse_rule
+    from mien.cli.monitor_report import ReportOptions, finish, parse_rule
     from mien.errors import require
     from mien.files import file_hash
     from mien.monitoring.monitor import DriftMonitor
@@ -126,5 +126,5 @@ def watch_sessions(
         "faces": watched.faces,
     }
     told = f"{len(after)} sessions from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {sessions}"
-    report = ReportWish(out, prometheus, json_line, open_page)
+    report = ReportOptions(out, prometheus, json_line, open_page)
     raise typer.Exit(finish(told, own, monitor, trigger, watched.verdicts, counts, promise, report, watched.sessions))

@@ -169,7 +169,7 @@ def _next_step(dataset: FaceDataset, out: Path, has_split_file: bool) -> str:
     if not counts["PublicTest"]:
         held = ", ".join(f"{name} {n:,}" for name, n in counts.items() if n)
         return (
-            f"The data set has no validation part (PublicTest), which training needs; it holds {held}.\n"
+            f"The data set has no validation split (PublicTest), which training needs; it holds {held}.\n"
             "If the images were renamed, the prefixes that tell FER2013's test splits apart are lost (PublicTest_ and so on).\n"
             "Next: put images in val/CLASS, or hold out a tenth of Training by class: mien prepare --validation 0.1 "
             "with the same --data, then train with the split file that it writes"

@@ -99,7 +99,7 @@ def consent(
     if erased.sessions:
         print(f"erased: {', '.join(erased.sessions)} ({_count(erased.files, 'file')})")
     if consequences.recall:
-        print("to recall by hand: copies handed to a study")
+        print("recall manually: copies given to a study")
 
 
 @privacy.command("export", cls=HelpCommand)

@@ -39,7 +39,7 @@ def read_faces(
     heading: str = "reading images",
     shown: bool = True,
 ) -> FaceDataset:
-    """Return the images of a data set, with the validation part that a split file holds out; see ``read_result``."""
+    """Return the images of a data set, with the validation split that a split file holds out; see ``read_result``."""
     from mien.data.holdout import apply_held_out
 
     dataset = read_result(data, classes, heading, shown).dataset

@@ -33,7 +33,7 @@ def with_new_names(arguments: Sequence[str], known: Collection[str]) -> list[str
         name, sign, value = argument.partition("=")
         new = _NEW_NAMES.get(name)
         if new is not None and name not in known and new in known:
-            print(f"{name} is called {new} now", file=sys.stderr)
+            print(f"{name} is now called {new}", file=sys.stderr)
             argument = new + sign + value
         replaced.append(argument)
     return replaced

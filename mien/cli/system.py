@@ -1,4 +1,4 @@
-"""``mien system``: what is ready, then a live session; or the whole workflow, going on where it stopped."""
+"""``mien system``: check the setup and start a live session, or run the whole workflow and resume it where it stopped."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def system(
 
 
 def _workflow(data: Path, epochs: int | None) -> None:
-    """Prepare, train and test; what is done is passed over."""
+    """Prepare, train and test; finished steps are skipped."""
     from mien.cli.evaluate import evaluate
     from mien.cli.prepare import prepare
     from mien.cli.train import train

@@ -117,7 +117,9 @@ def train(
             if len(timed) == _TIMED_STEPS:
                 a_step = (timed[-1] - timed[_TIMED_STEPS // 2]) / (_TIMED_STEPS // 2 - 1)
                 left = _in_words(_remaining_s(settings, position, steps, a_step))
-                bar.console.print(f"about {left} on this computer, {a_step:.2f} s a step now; Ctrl-C saves, --resume continues")
+                bar.console.print(
+                    f"about {left} left on this computer (now {a_step:.2f} s per step); Ctrl-C saves, --resume continues"
+                )
             text = f"epoch {epoch}/{settings.epochs}  loss {loss:.3f}"
             bar.update(task, description=text, completed=position, total=settings.epochs * steps)
 
@@ -150,7 +152,10 @@ def train(
     if not first:
         return
     if settings.input_size != INPUT_SIZE:
-        print(f"{out / 'best.pt'} is a teacher: pass it with --teacher. With input_size={settings.input_size} it is not exported")
+        print(
+            f"{out / 'best.pt'} can only be used as a teacher: pass it with --teacher. "
+            f"Networks with input_size={settings.input_size} are not exported"
+        )
         return
     print("Exporting the best epoch …")
     card = export_model([out / "best.pt"], dataset, out / BUNDLE_FILE, out.name, votes=votes)
@@ -175,7 +180,7 @@ def _next_step(bundle: Path) -> str:
 def _with_held_out(
     dataset: FaceDataset, share: float, seed: int, split_file: Path | None, out: Path, first: bool
 ) -> tuple[FaceDataset, Path]:
-    """Return the data set with a validation part, and the file in the run's folder that says which images it has."""
+    """Return the data set with a validation split, and the file in the run's folder that says which images it has."""
     from mien.audit.exact import exact_groups
     from mien.data.holdout import hold_out, nothing_decided
     from mien.data.split_file import split_text
@@ -183,7 +188,9 @@ def _with_held_out(
     from mien.files import write_text
 
     if split_file is not None:
-        raise UsageError("--validation draws a new split and --split-file names one: use one of them")
+        raise UsageError(
+            "--validation and --split-file exclude each other: the first draws a new split, the second uses an existing one"
+        )
     dataset = hold_out(dataset, exact_groups(dataset.images), share, seed)
     written = out / "split.csv"
     counts = dataset.split_counts()

@@ -63,7 +63,7 @@ def train_detector(
         return
     teacher = find_yunet()
     if teacher is None:
-        raise DataError("YuNet teaches boxes and landmarks, and its file is missing. Download it with: mien doctor --fetch")
+        raise DataError("training needs YuNet as the teacher, but its file is missing. Download it with: mien doctor --fetch")
     with progress_bar("reading images") as progress:
         dataset = read_dataset(data, progress).dataset
     command = " ".join(

@@ -81,10 +81,10 @@ class FaceDataset:
         part = self.take(self.splits == SPLITS.index(name))
         if len(part) == 0:
             held = ", ".join(f"{split} {n:,}" for split, n in self.split_counts().items() if n) or "no image"
-            raise UsageError(f"the split {name} is empty in this data set, which holds {held}. {self._way_out(name)}")
+            raise UsageError(f"the split {name} is empty in this data set, which holds {held}. {self._advice(name)}")
         return part
 
-    def _way_out(self, name: str) -> str:
+    def _advice(self, name: str) -> str:
         """Return what a user can do about an empty split."""
         if name == "PublicTest" and self.training.any():
             return (
@@ -104,8 +104,8 @@ class FaceDataset:
             return WHOLE
         if held == ["Training"]:
             raise UsageError(
-                "this data set holds Training only, which a model may have learnt. Put images in val/CLASS or test/CLASS; "
-                "or score Training nevertheless with --split Training"
+                "this data set contains only Training images, on which the model may have been trained. "
+                "Put images in val/CLASS or test/CLASS, or pass --split Training to score them anyway"
             )
         return held[0] if len(held) == 1 else "PublicTest"
 

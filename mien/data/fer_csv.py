@@ -137,7 +137,7 @@ def _label(text: str) -> int:
     if named is None:
         code = float(text)
         if not code.is_integer() or not 0 <= code < len(FER2013_CODES):  # Python's negative indices must not pass
-            raise ValueError(f"{text[:20]!r} is no class from 0 to {len(FER2013_CODES) - 1}")
+            raise ValueError(f"{text[:20]!r} is not a class from 0 to {len(FER2013_CODES) - 1}")
         named = FER2013_CODES[int(code)]
     return EMOTIONS.index(named)
 

@@ -42,21 +42,21 @@ class ReadResult:
         dataset: the images that could be read.
         unreadable: names of the other images.
         sizes: number of images by their original (width, height) in pixels.
-        passed_over: folders whose images were not read, and the number of images in each; "" is the top folder.
+        skipped_folders: folders whose images were not read, and the number of images in each; "" is the top folder.
     """
 
     dataset: FaceDataset
     unreadable: tuple[str, ...]
     sizes: dict[tuple[int, int], int] = field(default_factory=dict)
-    passed_over: dict[str, int] = field(default_factory=dict)
+    skipped_folders: dict[str, int] = field(default_factory=dict)
 
     @property
     def notice(self) -> str:
         """What a user should know of the images that were not read, "" if all were."""
-        if not self.passed_over:
+        if not self.skipped_folders:
             return ""
-        named = [f"{folder or 'the top folder'} ({n:,} images)" for folder, n in list(self.passed_over.items())[:_NAMED]]
-        more = f" and {len(self.passed_over) - _NAMED} more folders" if len(self.passed_over) > _NAMED else ""
+        named = [f"{folder or 'the top folder'} ({n:,} images)" for folder, n in list(self.skipped_folders.items())[:_NAMED]]
+        more = f" and {len(self.skipped_folders) - _NAMED} more folders" if len(self.skipped_folders) > _NAMED else ""
         return (
             f"not read: {', '.join(named)}{more}. Splits are folders called train, val (or valid, validation, dev) and test, "
             "with the class folders in them"
@@ -81,7 +81,7 @@ def read_tree(
 
     Raises:
         DataError: the folders are not as they should be (see ``list_images``), no image can
-            be read, or more than 1% cannot; five may be broken in any set of one's own.
+            be read, or more than 1% cannot; five may be broken in any user's own data set.
     """
     listing = list_images(tree, where, classes)
     names = tuple(name for name, _, _ in listing.images)
@@ -98,7 +98,7 @@ def read_tree(
     )
     if unreadable:
         dataset = dataset.take(np.array([size is not None for size in sizes], np.bool_))
-    return ReadResult(dataset, unreadable, dict(Counter(size for size in sizes if size is not None)), listing.passed_over)
+    return ReadResult(dataset, unreadable, dict(Counter(size for size in sizes if size is not None)), listing.skipped_folders)
 
 
 def _decode_all(
@@ -134,4 +134,4 @@ def _check_unreadable(where: str, unreadable: Sequence[str], total: int, own: bo
         allowed = min(max(_MAX_UNREADABLE_OWN, allowed), total - 1)
     if len(unreadable) > allowed:
         advice = "Repair or remove them" if own else "Fetch the data set again"
-        raise DataError(f"{where}: {len(unreadable)} of {total} images cannot be read, {unreadable[0]} the first. {advice}")
+        raise DataError(f"{where}: {len(unreadable)} of {total} images cannot be read, starting with {unreadable[0]}. {advice}")

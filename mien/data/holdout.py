@@ -1,4 +1,4 @@
-"""Holding out a part of Training for validation, where a data set has no validation part of its own."""
+"""Holding out a part of Training for validation, where a data set has no validation split."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def hold_out(dataset: FaceDataset, groups: NDArray[np.int64], share: float, seed
     """Return the data set with a share of Training moved to PublicTest, by class.
 
     Args:
-        dataset: without a validation part.
+        dataset: without a validation split.
         groups: (N,) which images belong together and stay on one side.
         share: of Training, 0.01 to 0.5.
         seed: of the draw.
@@ -53,7 +53,7 @@ def hold_out(dataset: FaceDataset, groups: NDArray[np.int64], share: float, seed
         raise UsageError(f"--validation is {share:g}; use a share of Training from 0.01 to 0.5, such as 0.1")
     there = dataset.split_counts()["PublicTest"]
     if there:
-        raise UsageError(f"--validation is for data without a validation part; this data set has {there:,} images of PublicTest")
+        raise UsageError(f"--validation is for data without a validation split; this data set has {there:,} images of PublicTest")
     training = np.flatnonzero(dataset.training)
     moved = training[held_out(dataset.labels[training], groups[training], share, seed)]
     if not len(moved):

@@ -1,10 +1,9 @@
 """Class and split of the images in a tree, from names alone.
 
-FER2013 has ``train/CLASS/*.jpg`` and ``test/CLASS/*.jpg``, the test folder with two splits
-told apart by the file name's prefix, and must be whole. A set of one's own has the same
-folders and a class table, or ``CLASS/*.jpg`` and no split folder; it may lack classes. Every
-fault is named at once, so that a user fixes a folder in one go, and so is every folder with
-images that are not read.
+FER2013 has ``train/CLASS/*.jpg`` and ``test/CLASS/*.jpg``, where the test folder contains two
+splits, distinguished by the prefix of the file name. It must be complete. A user's own data set
+has the same folders and a class table, or ``CLASS/*.jpg`` without split folders; classes may be
+missing. All errors, and all folders with images that are not read, are reported at once.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ class Listing:
     Attributes:
         images: (name, class, split) of each, by split folder, then class.
         own: the set is a user's own and may lack classes; else it is compared with FER2013.
-        unsplit: class folders stand in no split folder; all images are listed as Training.
-        passed_over: folders whose images are not read, and how many images each holds.
+        unsplit: the class folders are in no split folder; all images are listed as Training.
+        skipped_folders: folders whose images are not read, and how many images each holds.
     """
 
     images: list[tuple[str, str, str]]
     own: bool
     unsplit: bool
-    passed_over: dict[str, int]
+    skipped_folders: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,9 @@ def list_images(tree: Tree, where: str, classes: Mapping[str, str | None] | None
         faults += [f"class folder empty: {_join(*place)}" for place in wanted if groups.get(place) == []]
     faults += [f"{folder} {tree.barred[folder]}" for folder in closed]
     if own and not faults and not any(groups.values()):
-        faults = ["no image in its class folders. Images end in .jpg, .png or the like and stand directly in a class folder"]
+        faults = [
+            "no images in the class folders. Images must be directly in a class folder, with an image suffix such as .jpg or .png"
+        ]
     if faults:
         _refuse(where, faults, unknown, own)
     images = [
@@ -161,7 +162,7 @@ def _find_homes(tree: Tree, where: str, names: _Names) -> tuple[str, dict[str, s
     """Return the root, and the split of each folder that holds class folders.
 
     The root is the shallowest folder that holds ``train``; or it holds class folders itself,
-    where they stand nearer to the top.
+    where they are nearer to the top.
     """
     by_depth = sorted((f for f in tree.folders if not names.left_out(f)), key=lambda folder: (folder.count("/"), folder))
     train = next((_parent(folder) for folder in by_depth if names.split(folder) == SPLITS[0]), None)
@@ -188,12 +189,12 @@ def _find_homes(tree: Tree, where: str, names: _Names) -> tuple[str, dict[str, s
         raise DataError(
             f"{where}: no folder 'train' in it, and no class folder; it holds {held}{closed}. "
             f"Expected train/CLASS/*.jpg and test/CLASS/*.jpg, or CLASS/*.jpg, with the classes {', '.join(EMOTIONS)}. "
-            f"Say what other folders are with {_TABLE} 'joyful,happy'"
+            f"Map other folder names to classes with {_TABLE} 'joyful,happy'"
         )
     if len(homes) > 1:
         raise DataError(
-            f"{where}: class folders stand in {len(homes)} places: {', '.join(homes[:4])}. "
-            "Put them together, or name one place with --data"
+            f"{where}: class folders were found in {len(homes)} places: {', '.join(homes[:4])}. "
+            "Move them into one folder, or pass one of these folders with --data"
         )
     return homes[0], {homes[0]: SPLITS[0]}
 
@@ -209,7 +210,7 @@ def _unwrapped(folder: str, folders: Sequence[str], names: _Names) -> str:
 
 
 def _beside(tree: Tree, names: _Names, root: str, splits: Mapping[str, str]) -> list[str]:
-    """Return the folders next to split folders that nobody asked for and nobody left out."""
+    """Return the folders next to the split folders that are neither class folders nor skipped by the class table."""
     if root in splits:
         return []
     return [
@@ -224,7 +225,7 @@ def _refuse(where: str, faults: list[str], unknown: list[str], own: bool) -> Non
     hint = ""
     if unknown:
         base = _base(unknown[0])
-        hint = f". Say what a folder is with {_TABLE} '{base},-' (leave it out) or '{base},happy'"
+        hint = f". Map the folder with {_TABLE} '{base},-' (skip it) or '{base},happy'"
     elif not own:
         hint = ". A set that is not FER2013 may lack classes: read it with --classes TABLE, which begins with 'folder,class'"
     more = f" (and {len(faults) - 8} more)" if len(faults) > 8 else ""

@@ -50,7 +50,7 @@ def read_dataset(
     Args:
         path: what a user named; see ``find_data``.
         progress: called now and then with (done, total).
-        classes: for folders of one's own, the class by folder name, None for a folder to
+        classes: for a user's own folders, the class by folder name, None for a folder to
             leave out (``mien.data.class_table``).
 
     Raises:
@@ -62,7 +62,7 @@ def read_dataset(
     if tree is not None:
         return read_tree(tree, str(place), progress, classes)
     if classes is not None:
-        raise UsageError(f"--classes says what folders are, and {place} is a CSV without any. Leave --classes out")
+        raise UsageError(f"--classes maps folders to classes, but {place} is a CSV. Remove --classes")
     return read_csv(place, progress)
 
 

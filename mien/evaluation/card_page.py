@@ -10,11 +10,11 @@ from mien.evaluation.truths import HEADS_IN_WORDS, MEANINGS, heading_of
 from mien.evaluation.views import VIEWS
 from mien.modelcard import FER2013, PEOPLE, ModelCard, results_by_truth
 
-HEAD_OUTPUTS: Final = {PEOPLE: "the expression that people see, shown by live", FER2013: "the label of FER2013"}
+HEAD_OUTPUTS: Final = {PEOPLE: "the expression that people see, shown by `mien live`", FER2013: "the label of FER2013"}
 LIMITS: Final = (
     "It classifies the expression a face shows, as labelled by strangers; that is not what a person feels.",
     "FER2013 consists of photographs from web searches, many of them posed. Webcam images, children, occluded faces and "
-    "profile views are rarer there than in use.",
+    "profile views are rarer there than in practice.",
     "FER2013 says nothing about age, sex or skin colour, so fairness across them has not been measured.",
     "Labels are noisy: people agree with them in 65 ± 5% of cases (Goodfellow et al. 2013), so some errors are label errors.",
     "`disgust` has 1.5% of the training images and is the least reliable; `fear`, `sad` and `neutral` are confused most often.",

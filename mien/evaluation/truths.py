@@ -28,7 +28,7 @@ TRUTHS: Final[dict[str, str]] = {
 MEANINGS: Final[dict[str, str]] = {
     PEOPLE: "the majority vote of ten raters (FER+), on images with a majority for one of the seven expressions",
     OWN: "the labels that came with the images",
-    FER2013: "the labels of the benchmark, derived from search words",
+    FER2013: "the labels of the benchmark, derived from search terms",
 }
 HEADS_IN_WORDS: Final[dict[str, str]] = {PEOPLE: "people head", FER2013: "label head"}
 
@@ -95,5 +95,7 @@ def truths_about(data: FaceDataset, votes: Votes | None, heads: Sequence[str], f
     """
     found = available_truths(data, votes, heads, fer2013_labels)
     if not found:
-        raise UsageError("this model predicts what people see, which FER2013's labels do not tell. Pass votes with --votes")
+        raise UsageError(
+            "this model predicts the raters' votes and cannot be scored against FER2013's labels. Pass the votes with --votes"
+        )
     return found

@@ -69,7 +69,7 @@ RULES: Final[tuple[PolicyRule, ...]] = (
         case="anywhere, for grading, discipline, hiring, proctoring or covert observation",
         matches=lambda d: d.purpose in EXCLUDED_PURPOSES,
         level=Level.REFUSED,
-        reason="an expression is no evidence about a person, and the model card excludes this use",
+        reason="an expression is not evidence about a person, and the model card excludes this use",
         articles=(OURS, _PROHIBITION, "AI Act Annex III 3 and 4", _DISCLOSURE),
     ),
     PolicyRule(
@@ -138,7 +138,7 @@ RULES: Final[tuple[PolicyRule, ...]] = (
     ),
     PolicyRule(
         name="own-use",
-        case="own use on oneself, and any use without a declaration",
+        case="use on oneself, and any use without a declaration",
         matches=lambda d: d.context == "own-use",
         level=Level.FULL,
         reason="private use on oneself is a personal activity",

@@ -150,7 +150,7 @@ class Database:
         In an SQLite file their bytes are overwritten; PostgreSQL frees them later (VACUUM).
 
         Raises:
-            DeviceError: another program holds the file. The rows are deleted, but their bytes may remain; run it again.
+            DeviceError: another program holds the file. The rows are deleted, but their bytes may remain; run the command again.
         """
         with self._writing() as connection:
             found = bool(connection.execute(delete(schema.sessions).where(_of(schema.sessions, session_id))).rowcount)

@@ -100,7 +100,9 @@ def _erase_tree(folder: Path) -> int:
                 files += 1
         folder.rmdir()
     except OSError as error:
-        raise DeviceError(f"cannot erase {error.filename} ({error.strerror}). Check its permissions, and run it again") from error
+        raise DeviceError(
+            f"cannot erase {error.filename} ({error.strerror}). Check its permissions, then run the command again"
+        ) from error
     return files
 
 
@@ -167,7 +169,7 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
     Raises:
         DataError: not an SQLite database, or a statement that does not fit it; nothing was changed.
         DeviceError: another program holds the database. Rows may be deleted and their bytes still
-            there; run it again.
+            there; run the command again.
     """
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", wait_s, isolation_level=None, uri=True)) as database:
@@ -199,10 +201,10 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
             sqlite3.SQLITE_READONLY,
         ):
             raise DeviceError(
-                f"cannot erase from {path} ({error}). Close other programs that use it, and run it again"
+                f"cannot erase from {path} ({error}). Close other programs that use it, then run the command again"
             ) from error
         if is_full(error):
-            raise StorageError(f"cannot erase from {path} ({error}). Free some space, and run it again") from error
+            raise StorageError(f"cannot erase from {path} ({error}). Free some space, then run the command again") from error
         raise DataError(f"cannot erase from {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise DataError(f"{path} is not a complete SQLite database ({error})") from error
@@ -212,4 +214,6 @@ def _empty_log(database: sqlite3.Connection, path: Path) -> None:
     """Checkpoint and truncate the write-ahead log, if there is one."""
     busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
-        raise DeviceError(f"another program reads {path}, so erased rows are still in its log. Close it, and run it again")
+        raise DeviceError(
+            f"another program reads {path}, so erased rows are still in its log. Close it, then run the command again"
+        )

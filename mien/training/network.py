@@ -14,7 +14,8 @@
 
 default: 1,738,641 parameters and 115,875,056 multiply-adds per face (convolutions and linear layers).
 tiny: 315,107 parameters and 29,561,520 multiply-adds per face.
-The bundle mien-s was trained with the recipes default and finetune, mien-xs with the recipe distil.
+The trunk of mien-s was trained with the recipes student and finetune, that of mien-xs with distil; both bundles were
+then fine-tuned with the recipe people.
 Residual blocks after He et al. 2016 (arXiv:1512.03385), squeeze-and-excitation after
 Hu et al. 2018 (arXiv:1709.01507).
 """

@@ -1,6 +1,6 @@
 """Synthetic scenes composed of backgrounds and heads, with labelled faces. A scene depends only on the seed and its number.
 
-Faces are 14 to 300 pixels wide, rotated by up to 45 degrees, single or in groups, and complete or partly outside the scene.
+Faces are 12 to 300 pixels wide, rotated by up to 45 degrees, single or in groups, and complete or partly outside the scene.
 The scene is then blurred, darkened, made noisy and compressed as by webcams. A quarter of the scenes contains no face.
 """
 
