@@ -83,6 +83,23 @@ def test_a_candidate_that_failed_a_gate_is_not_deployed(tmp_path: Path) -> None:
     assert history() == []
 
 
+def test_what_cannot_be_logged_is_not_done(tmp_path: Path) -> None:
+    change = promote_candidate(candidate(tmp_path / "a", "better"), tmp_path)
+    second = candidate(tmp_path / "b", "best", parent=change.sha256)
+    log = AuditLog(state_folder(tmp_path)).path
+    intact = log.read_bytes()
+    log.write_bytes(intact + b"garbage\n")
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"audit\.jsonl"):
+            promote_candidate(second, tmp_path)
+        with pytest.raises(DataError, match=r"audit\.jsonl"):
+            roll_back("mien-xs", tmp_path)
+    assert history() == [change]
+    log.write_bytes(intact)
+    promote_candidate(second, tmp_path)
+    assert roll_back("mien-xs", tmp_path).sha256 == change.sha256
+
+
 def tamper(folder: Path, kind: str) -> None:
     record = json.loads((folder / RECORD_NAME).read_text())
     bundle = folder / BUNDLE_NAME

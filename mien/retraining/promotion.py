@@ -1,4 +1,4 @@
-"""Promotion of a candidate and rollback, both recorded in the audit log."""
+"""Promotion of a candidate and rollback, both recorded in the audit log before they take effect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def promote_candidate(place: Path, root: Path) -> promoted.Change:
     Raises:
         UsageError: a gate failed, or the candidate was compared with another bundle than the deployed one.
         BundleError: the bundle is broken, or not the one that was evaluated.
-        DataError: there is no candidate.
+        DataError: there is no candidate, or the audit log is broken.
+        DeviceError: the bundle or the audit log cannot be written.
     """
     candidate = read_candidate(place)
     if not candidate.passed:
@@ -35,17 +36,27 @@ def promote_candidate(place: Path, root: Path) -> promoted.Change:
             "promoted. Use it with --model"
         )
     Predictor(candidate.bundle)  # raises if the bundle is broken or incompatible
-    change = promoted.promote(candidate.parent, candidate.bundle, candidate.parent_sha256, _packaged(candidate.parent))
-    AuditLog(state_folder(root)).record("model-promoted", model=change.sha256, before=candidate.parent_sha256)
-    return change
+    log, packaged = AuditLog(state_folder(root)), _packaged(candidate.parent)
+
+    def record(change: promoted.Change) -> None:
+        log.record("model-promoted", model=change.sha256, before=candidate.parent_sha256)
+
+    return promoted.promote(candidate.parent, candidate.bundle, candidate.parent_sha256, packaged, record)
 
 
 def roll_back(name: str, root: Path) -> promoted.Change:
-    """Undo the last promotion of ``name`` (the default bundle if empty); see ``promoted.roll_back``."""
-    change = promoted.roll_back(name or DEFAULT_BUNDLE)
-    now = change.sha256 or _packaged(change.name)
-    AuditLog(state_folder(root)).record("model-rolled-back", model=now, before=change.before)
-    return change
+    """Undo the last promotion of ``name`` (the default bundle if empty); see ``promoted.roll_back``.
+
+    Raises:
+        DataError: the audit log is broken.
+        DeviceError: the audit log cannot be written.
+    """
+    log = AuditLog(state_folder(root))
+
+    def record(change: promoted.Change) -> None:
+        log.record("model-rolled-back", model=change.sha256 or _packaged(change.name), before=change.before)
+
+    return promoted.roll_back(name or DEFAULT_BUNDLE, record)
 
 
 def _packaged(name: str) -> str:

@@ -8,7 +8,7 @@ or the new state.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -95,7 +95,7 @@ def promoted_bundle(name: str) -> Path | None:
     return path
 
 
-def promote(name: str, bundle: Path, expected_sha256: str, packaged: str) -> Change:
+def promote(name: str, bundle: Path, expected_sha256: str, packaged: str, record: Callable[[Change], object]) -> Change:
     """Deploy a bundle under ``name``; the bundle, its record and its drift reference are copied.
 
     Args:
@@ -103,6 +103,7 @@ def promote(name: str, bundle: Path, expected_sha256: str, packaged: str) -> Cha
         bundle: the file to deploy.
         expected_sha256: SHA-256 of the bundle that the caller believes to be deployed.
         packaged: SHA-256 of the packaged bundle.
+        record: called with the change before it takes effect; if it raises, nothing is deployed.
 
     Raises:
         UsageError: another bundle than expected is deployed, or this one already is.
@@ -124,11 +125,15 @@ def promote(name: str, bundle: Path, expected_sha256: str, packaged: str) -> Cha
             if bundle.with_suffix(ending).is_file():
                 copy_file(bundle.with_suffix(ending), target.with_suffix(ending))
         copy_file(bundle, target)
-        return _append(changes, PROMOTE, name, sha256, before)
+        return _append(changes, PROMOTE, name, sha256, before, record)
 
 
-def roll_back(name: str) -> Change:
+def roll_back(name: str, record: Callable[[Change], object]) -> Change:
     """Undo the last promotion of ``name``.
+
+    Args:
+        name: name of a packaged bundle.
+        record: called with the change before it takes effect; if it raises, nothing is undone.
 
     Raises:
         UsageError: the packaged bundle is deployed, so there is nothing to undo.
@@ -139,7 +144,7 @@ def roll_back(name: str) -> Change:
         if not current:
             raise UsageError(f"{name} is the packaged bundle; there is no promotion to undo")
         promotions = [row for row in changes if (row.name, row.action, row.sha256) == (name, PROMOTE, current)]
-        return _append(changes, ROLL_BACK, name, promotions[-1].before if promotions else "", current)
+        return _append(changes, ROLL_BACK, name, promotions[-1].before if promotions else "", current, record)
 
 
 def _current(name: str, changes: list[Change]) -> str:
@@ -150,8 +155,11 @@ def _copy_of(sha256: str) -> Path:
     return data_folder() / "models" / f"{sha256}.onnx"
 
 
-def _append(changes: list[Change], action: Action, name: str, sha256: str, before: str) -> Change:
+def _append(
+    changes: list[Change], action: Action, name: str, sha256: str, before: str, record: Callable[[Change], object]
+) -> Change:
     change = Change(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), action, name, sha256, before)
+    record(change)
     write_json(promoted_file(), [asdict(row) for row in (*changes, change)])
     return change
 
