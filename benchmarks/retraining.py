@@ -121,7 +121,7 @@ def main() -> None:
             where,
             *("retrain", "--request", str(request.relative_to(where)), "--new-data", "new_faces", "--model", arguments.model),
             *("--data", "old.csv", *by_votes, "--epochs", str(arguments.epochs)),
-            *("--replay", str(arguments.replay), "--out", "candidate"),
+            *("--replay", str(arguments.replay), "--no-reference", "--out", "candidate"),
             codes=(0, 11),
         )
         outcome = json.loads(said.splitlines()[-1])

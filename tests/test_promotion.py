@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from test_cli import mien
 from test_training import with_card
+from typer.testing import CliRunner
 
+from mien.cli import app
 from mien.errors import BundleError, DataError, UsageError
 from mien.files import file_hash
+from mien.monitoring.reference_file import reference_path
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.retraining.candidate import BUNDLE_NAME, RECORD_NAME, read_candidate, write_candidate
@@ -74,6 +77,19 @@ def test_promotions_are_undone_one_by_one(tmp_path: Path) -> None:
     log = AuditLog(state_folder(tmp_path))
     assert [event["event"] for event in log.events()] == [*["model-promoted"] * 2, *["model-rolled-back"] * 2]
     assert not log.verify().fault
+
+
+def test_the_drift_reference_is_promoted_with_the_bundle(tmp_path: Path) -> None:
+    first = candidate(tmp_path / "a", "better")
+    shutil.copy(packaged_bundle("mien-xs").with_suffix(".reference.npz"), reference_path(first / BUNDLE_NAME))
+    with_one = CliRunner().invoke(app, ["models", "promote", str(first), "--sessions", str(tmp_path)])
+    assert with_one.exit_code == 0
+    assert "no drift reference" not in with_one.output
+    assert reference_path(bundle_path("mien-xs")).is_file()
+    second = candidate(tmp_path / "b", "best", parent=file_hash(first / BUNDLE_NAME))
+    without = CliRunner().invoke(app, ["models", "promote", str(second), "--sessions", str(tmp_path)])
+    assert "no drift reference" in without.output
+    assert "mien monitor reference --model mien-xs" in without.output
 
 
 def test_a_candidate_that_failed_a_gate_is_not_deployed(tmp_path: Path) -> None:

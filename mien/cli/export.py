@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Classes, Data, SplitFileOption, VotesOption
-
-if TYPE_CHECKING:
-    from mien.data.dataset import FaceDataset
+from mien.cli.options import DATA_DEFAULT, Classes, Data, ReferenceOption, SplitFileOption, VotesOption
 
 
 def export(
@@ -22,9 +19,7 @@ def export(
     classes: Classes = None,
     split_file: SplitFileOption = None,
     votes: VotesOption = None,
-    reference: Annotated[
-        bool, typer.Option(help="Also make the drift reference, NAME.reference.npz (minutes; extra monitor).")
-    ] = True,
+    reference: ReferenceOption = True,
 ) -> None:
     """Export a checkpoint as a calibrated ONNX bundle.
 
@@ -36,6 +31,7 @@ def export(
     Example:
       mien export models/default/best.pt --votes ferplus_votes.csv
     """
+    from mien.cli.drift_reference import reference_beside
     from mien.cli.reading import read_faces
     from mien.errors import UsageError
     from mien.evaluation.truths import TRUTHS
@@ -58,22 +54,4 @@ def export(
         f"same prediction {parity['same_answer']:.2%}, accuracy {100 * parity['accuracy_change']:+.2f} points"
     )
     if reference:
-        print(_reference_beside(out, dataset, votes))
-
-
-def _reference_beside(bundle: Path, dataset: FaceDataset, votes: Path | None) -> str:
-    """Make the drift reference of a bundle and return a message; failing to make it is not an error."""
-    from mien.cli.progress import progress_bar
-    from mien.errors import DataError, DeviceError, require
-    from mien.monitoring.reference_file import reference_path, write_reference
-    from mien.vision.weights import find_yunet
-    from mien.watch import make_reference
-
-    target = reference_path(bundle)
-    try:
-        require(("scipy",), "monitor", "The reference for drift")
-        with progress_bar("reading faces for the drift reference") as progress:
-            write_reference(target, make_reference(bundle, dataset, "PublicTest", find_yunet(), votes=votes, progress=progress))
-    except (DataError, DeviceError) as error:
-        return f"no drift reference: {error}"
-    return f"{target}: drift reference, {target.stat().st_size / 1000:.0f} kB"
+        print(reference_beside(out, dataset, votes))

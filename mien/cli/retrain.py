@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, MODEL_DEFAULT, Classes, Data, Declaration, JsonLine, OpenPage, VotesOption, policy_for
+from mien.cli.options import (
+    DATA_DEFAULT,
+    MODEL_DEFAULT,
+    Classes,
+    Data,
+    Declaration,
+    JsonLine,
+    OpenPage,
+    ReferenceOption,
+    VotesOption,
+    policy_for,
+)
 
 NOT_PASSED = 11
 """Exit code if the candidate fails a gate."""
@@ -35,20 +46,23 @@ def retrain(
         int | None, typer.Option(help="Number of epochs.", show_default="the recipe's", rich_help_panel="Training")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.", rich_help_panel="Training")] = 0,
+    reference: ReferenceOption = True,
     json_line: JsonLine = False,
     open_page: OpenPage = False,
 ) -> None:
     """Fine-tune a bundle on new faces and test the result.
 
     Drops new faces that are in the old data and holds out a part. The candidate must be better on
-    that part, not worse on PublicTest, as well calibrated, and keep every class. Nothing is
-    deployed; see mien models promote. Ctrl-C saves; the same command resumes. Exit code 11 if a gate fails.
+    that part, not worse on PublicTest, as well calibrated, and keep every class. A candidate that
+    passes gets a drift reference. Nothing is deployed; see mien models promote. Ctrl-C saves; the
+    same command resumes. Exit code 11 if a gate fails.
 
     Example:
       mien retrain --request drift/retrain_request.json --new-data new_faces
     """
     from dataclasses import replace
 
+    from mien.cli.drift_reference import reference_beside
     from mien.cli.output import print_json_line, report_ready
     from mien.cli.progress import progress_bar
     from mien.cli.reading import read_faces, table_for
@@ -81,10 +95,13 @@ def retrain(
     new = read_faces(new_data, classes, heading="reading new faces")
     with only_writer(out):
         candidate = run(options, new, old, out, progress_bar)
+        about_reference = reference_beside(candidate.bundle, old, votes) if reference and candidate.passed else ""
     record = load_json(out / RECORD_NAME)
     for gate in record["gates"]:
         print(f"{'passed    ' if gate['passed'] else 'FAILED    '}  {gate['sentence'].rsplit('. ', 1)[0]}")
     print(f"\nWritten to {out}: {candidate.bundle.name}, {RECORD_NAME}, {PAGE_NAME}")
+    if about_reference:
+        print(about_reference)
     print(f"Deploy it with: mien models promote {out}" if candidate.passed else "Not deployable; the reasons are in " + PAGE_NAME)
     numbers = {gate["name"]: [round(gate["before"], 4), round(gate["after"], 4)] for gate in record["gates"]}
     report_ready(out / PAGE_NAME, open_page)
