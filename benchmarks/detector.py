@@ -283,9 +283,10 @@ def main() -> None:
     if hasattr(cv2, "CascadeClassifier"):
         detectors.append(HaarDetector())
     predictor = Predictor(bundle_path(DEFAULT_BUNDLE), threads=1)
-    whole = read_dataset(arguments.data).dataset.split("PublicTest")
+    data = read_dataset(arguments.data).dataset
+    whole = data.split("PublicTest")
     votes = read_votes(arguments.votes, whole) if arguments.votes else None
-    test = labelled(whole, truths_about(whole, votes, predictor.card.heads, has_fer2013_labels(whole))[0])
+    test = labelled(whole, truths_about(whole, votes, predictor.card.heads, has_fer2013_labels(data))[0])
     test = test.take(np.arange(min(arguments.limit or len(test), len(test))))
     pictures = faceless(arguments.pictures, yunet)
     sections: dict[str, Callable[[Detector], dict[str, float]]] = {

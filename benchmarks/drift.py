@@ -230,10 +230,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     started = time.perf_counter()
-    dataset = read_dataset(arguments.data).dataset.split("PublicTest")
+    whole = read_dataset(arguments.data).dataset
+    dataset = whole.split("PublicTest")
     predictor = Predictor(bundle_path(arguments.model), 1)
     votes = read_votes(arguments.votes, dataset) if arguments.votes else None
-    truth = truths_about(dataset, votes, predictor.card.heads, has_fer2013_labels(dataset))[0]
+    truth = truths_about(dataset, votes, predictor.card.heads, has_fer2013_labels(whole))[0]
     if truth.head != predictor.card.heads[0]:
         raise SystemExit("this bundle has a people head, which is scored against votes. Pass --votes")
     dataset = labelled(dataset, truth)

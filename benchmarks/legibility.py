@@ -53,9 +53,10 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     predictor = Predictor(bundle_path(arguments.model))
-    test = read_dataset(arguments.data).dataset.split("PublicTest")
+    data = read_dataset(arguments.data).dataset
+    test = data.split("PublicTest")
     votes = read_votes(arguments.votes, test) if arguments.votes else None
-    truth = truths_about(test, votes, predictor.card.heads, has_fer2013_labels(test))[0]
+    truth = truths_about(test, votes, predictor.card.heads, has_fer2013_labels(data))[0]
     if truth.head != predictor.card.heads[0]:
         raise SystemExit("this bundle has a people head, which is scored against votes. Pass --votes")
     test = labelled(test, truth)

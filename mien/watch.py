@@ -83,7 +83,7 @@ def make_reference(
     predictor = Predictor(bundle)
     part = dataset.split(split)
     part = part.take(np.random.default_rng(seed).permutation(len(part)))  # data sets may be sorted by class
-    part = replace(part, labels=_true_labels(part, votes, predictor.card))
+    part = replace(part, labels=_true_labels(part, votes, predictor.card, has_fer2013_labels(dataset)))
     judged = np.flatnonzero(part.labels >= 0)
     spoilt = min(suite_faces, len(judged))
     total = len(part) + spoilt * len(CORRUPTIONS) * len(SEVERITIES)
@@ -116,9 +116,9 @@ def make_reference(
     return replace(reference, accuracy=fit_accuracy(counted()))
 
 
-def _true_labels(part: FaceDataset, votes: Path | None, card: ModelCard) -> NDArray[np.int64]:
+def _true_labels(part: FaceDataset, votes: Path | None, card: ModelCard, fer2013_labels: bool) -> NDArray[np.int64]:
     """Return (N,) true classes for the first head of a bundle; -1 if unknown."""
-    truths = available_truths(part, read_votes(votes, part) if votes else None, card.heads, has_fer2013_labels(part))
+    truths = available_truths(part, read_votes(votes, part) if votes else None, card.heads, fer2013_labels)
     of_first = [truth.labels for truth in truths if truth.head == card.heads[0]]
     return of_first[0] if of_first else np.full(len(part), -1, np.int64)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from datasets import pattern
+from datasets import make_dataset, pattern
 from photos import photo
 from typer.testing import CliRunner
 
@@ -173,6 +173,14 @@ def test_references_are_reproducible_by_seed_and_need_faces(model: Path) -> None
     assert np.array_equal(first.features.grid, second.features.grid)
     with pytest.raises(DataError, match=r"\b100\b"):
         make_reference(model, data.take(np.arange(100)), "PublicTest", suite_faces=0)
+
+
+def test_fer2013_is_recognised_by_all_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_dataset((1, 2, 0))
+    monkeypatch.setattr("mien.data.fer2013.FER2013_HASH", data.content_hash())
+    monkeypatch.setattr("mien.watch.Reference.from_faces", lambda faces, labels, **facts: labels)
+    labels = make_reference(bundle_path("mien-xs"), data, "PublicTest", suite_faces=0)
+    assert np.array_equal(labels, np.full(14, -1))  # FER2013's labels are no truth of the people head
 
 
 def test_the_reference_beside_the_bundle_belongs_to_it(model: Path) -> None:

@@ -28,7 +28,10 @@ def is_fer2013_name(name: str) -> bool:
 
 
 def has_fer2013_labels(dataset: FaceDataset) -> bool:
-    """Return whether the labels of ``dataset`` are FER2013's, by the names of most images or by the content hash."""
+    """Return whether the labels of ``dataset``, with all its splits, are FER2013's.
+
+    It goes by the names of most images, or by the content hash of the whole data set, which a split does not have.
+    """
     named = sum(map(is_fer2013_name, dataset.names))
     return named > len(dataset) / 2 or dataset.content_hash() == FER2013_HASH
 

@@ -111,7 +111,7 @@ def retrain(options: RetrainOptions, new: FaceDataset, old: FaceDataset, folder:
         bundle = folder / BUNDLE_NAME
         parent = Predictor(options.bundle).card
         export_model(checkpoints, old, bundle, f"{options.name}-{plan['plan'][:8]}", votes=options.votes, parent=parent)
-        gates = _evaluate(options, bundle, old.split("PublicTest"), faces.held_out)
+        gates = _evaluate(options, bundle, old, faces.held_out)
     return write_candidate(folder, _lineage(options, request, plan, faces, replayed), gates)
 
 
@@ -251,14 +251,15 @@ def _fine_tune(
     return checkpoints
 
 
-def _evaluate(options: RetrainOptions, candidate: Path, test: FaceDataset, new: FaceDataset) -> list[Gate]:
+def _evaluate(options: RetrainOptions, candidate: Path, old: FaceDataset, new: FaceDataset) -> list[Gate]:
     """Return the gates: on PublicTest against every available truth, on the held-out new faces against their labels."""
+    test = old.split("PublicTest")
     before, after = Predictor(options.bundle), Predictor(candidate)
     heads = before.card.heads
     votes = read_votes(options.votes, test) if options.votes else None
     first, second = predict_heads(before, test), predict_heads(after, test)
     tests = []
-    for truth in truths_about(test, votes, heads, has_fer2013_labels(test)):
+    for truth in truths_about(test, votes, heads, has_fer2013_labels(old)):
         both = (outputs.scores(truth) for outputs in (first, second))
         tests.append((truth.name, _paired_predictions(truth.labels[truth.known], *both)))
     agreement = None
