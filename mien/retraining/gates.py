@@ -2,7 +2,8 @@
 
 The gates were fixed before any candidate was seen and are not configurable. Noise is that of
 paired predictions: images on which both bundles are correct or both are wrong carry no
-information (McNemar 1947). PrivateTest is not used.
+information (McNemar 1947; in its exact form, which also holds for few images). PrivateTest is not
+used.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -101,17 +102,13 @@ def evaluate_gates(
 
 
 def _not_worse(truth: str, test: PairedPredictions) -> Gate:
-    before, after, noise = _paired(*test.correct, CONFIDENCE)
-    passed = after - before >= -noise
-    sentence = _sentence(f"{TRUTHS[truth]} on PublicTest", before, after, noise, passed)
-    return Gate(name=f"PublicTest not worse, {truth}", passed=passed, before=before, after=after, noise=noise, sentence=sentence)
+    found = _Difference.of(*test.correct, CONFIDENCE)
+    return found.gate(f"PublicTest not worse, {truth}", f"{TRUTHS[truth]} on PublicTest", passed=not found.is_loss)
 
 
 def _better(new_faces: PairedPredictions) -> Gate:
-    before, after, noise = _paired(*new_faces.correct, CONFIDENCE)
-    passed = after - before > noise
-    sentence = _sentence("accuracy on the held-out new faces", before, after, noise, passed)
-    return Gate(name="new faces better", passed=passed, before=before, after=after, noise=noise, sentence=sentence)
+    found = _Difference.of(*new_faces.correct, CONFIDENCE)
+    return found.gate("new faces better", "accuracy on the held-out new faces", passed=found.is_gain)
 
 
 def _calibrated(truth: str, test: PairedPredictions) -> Gate:
@@ -137,33 +134,68 @@ def _classes(truth: str, test: PairedPredictions) -> list[Gate]:
     present = [label for label in range(len(EMOTIONS)) if (test.labels == label).any()]
     for label in present:
         of_class = test.labels == label
-        before, after, noise = _paired(correct_before[of_class], correct_after[of_class], 1 - (1 - CONFIDENCE) / len(present))
-        passed = after - before >= -noise
-        sentence = _sentence(f"recall of {EMOTIONS[label]} on PublicTest, {TRUTHS[truth]}", before, after, noise, passed)
-        gates.append(
-            Gate(
-                name=f"recall of {EMOTIONS[label]} kept, {truth}",
-                passed=passed,
-                before=before,
-                after=after,
-                noise=noise,
-                sentence=sentence,
-            )
-        )
+        confidence = 1 - (1 - CONFIDENCE) / len(present)
+        found = _Difference.of(correct_before[of_class], correct_after[of_class], confidence)
+        what = f"recall of {EMOTIONS[label]} on PublicTest, {TRUTHS[truth]}"
+        gates.append(found.gate(f"recall of {EMOTIONS[label]} kept, {truth}", what, passed=not found.is_loss))
     return gates
 
 
-def _paired(before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float) -> tuple[float, float, float]:
-    """Return both accuracies and the one-sided noise of their difference on the same images.
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """Numbers of correct predictions of two bundles for the same images.
 
-    >>> first, second = np.array([True] * 90 + [False] * 10), np.array([True] * 80 + [False] * 20)
-    >>> [round(value, 3) for value in _paired(first, second, 0.95)]
-    [0.9, 0.8, 0.052]
+    Attributes:
+        images: number of images.
+        before: images on which the deployed bundle is correct.
+        after: images on which the candidate is correct.
+        noise: largest difference that chance alone explains, in images.
     """
-    n = len(before)
-    differing = int((before != after).sum())
-    noise = NormalDist().inv_cdf(confidence) * math.sqrt(differing) / n
-    return float(before.mean()), float(after.mean()), noise
+
+    images: int
+    before: int
+    after: int
+    noise: int
+
+    @classmethod
+    def of(cls, before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float) -> _Difference:
+        """Return the difference from (N,) bool, where each bundle is correct."""
+        noise = _largest_by_chance(int((before != after).sum()), confidence)
+        return cls(len(before), int(before.sum()), int(after.sum()), noise)
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether the candidate is better by more than the noise."""
+        return self.after - self.before > self.noise
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the candidate is worse by more than the noise."""
+        return self.before - self.after > self.noise
+
+    def gate(self, name: str, what: str, *, passed: bool) -> Gate:
+        """Return the gate, with shares instead of numbers of images."""
+        before, after, noise = (number / self.images for number in (self.before, self.after, self.noise))
+        sentence = _sentence(what, before, after, noise, passed)
+        return Gate(name=name, passed=passed, before=before, after=after, noise=noise, sentence=sentence)
+
+
+def _largest_by_chance(differing: int, confidence: float) -> int:
+    """Return the largest gain, in images, that chance alone explains (one-sided exact McNemar test).
+
+    Args:
+        differing: number of images on which only one bundle is correct. By chance, that is either with equal probability.
+        confidence: one-sided confidence that a larger gain must have.
+
+    >>> [_largest_by_chance(differing, 0.95) for differing in (0, 4, 5, 9, 100)]
+    [0, 4, 3, 5, 16]
+    """
+    limit = Fraction(1 - confidence) * 2**differing
+    gained, ways = differing, 1  # at least ``gained`` gains can occur in ``ways`` of 2**differing ways
+    while ways <= limit:
+        gained -= 1
+        ways += math.comb(differing, gained)
+    return 2 * gained - differing
 
 
 def _sentence(what: str, before: float, after: float, noise: float, passed: bool) -> str:
