@@ -25,7 +25,7 @@ from factories import reading
 from videos import animation, matroska, presented, transport_stream, video
 
 from mien.errors import DataError, MienError
-from mien.recordings.analysis import Analysis
+from mien.recordings.analysis import Analysis, RunReport
 from mien.recordings.frame_times import frame_times
 from mien.recordings.segment_rows import read_segment_text, segment_text
 from mien.recordings.segments import segment_frames, split
@@ -46,8 +46,10 @@ from pathlib import Path
 from mien.recordings.analysis import Analysis
 from mien.recordings.settings import AnalyzeSettings
 if __name__ == "__main__":
-    Analysis(AnalyzeSettings((Path(sys.argv[1]),), Path("out"), segment_s=2.0, workers=int(sys.argv[2]))).run()
+    Analysis(AnalyzeSettings((Path(sys.argv[1]),), Path("out"), segment_s=float(sys.argv[3]), workers=int(sys.argv[2]))).run()
 """
+SHORT, LENGTH_S, SEGMENT_S = "neutral_smile_neutral.mp4", 2.4, 0.2
+"""A short clip, its length, and the length of the twelve segments in which it is analysed."""
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -100,8 +102,17 @@ def test_every_kind_of_recording_is_read_the_same_in_segments(kind: str, tmp_pat
     assert len(whole) >= 7
 
 
-def test_the_clips_are_read_whole(clips: Path, yunet: Path, here: Path) -> None:
-    report = analysed(Path("out"), clips, clips / "five_faces.jpg")
+@pytest.fixture(scope="module")
+def whole(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> RunReport:
+    """An analysis of all clips and a picture as the command makes it."""
+    clips = shared / "media"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIEN_MODELS", str(shared / "models"))
+        return analysed(tmp_path_factory.mktemp("whole") / "out", clips, clips / "five_faces.jpg")
+
+
+def test_the_clips_are_read_whole(clips: Path, whole: RunReport) -> None:
+    report, out = whole, whole.recordings[0].folder.parent
     frames = {recording.path.name: recording.frames for recording in report.recordings}
     assert frames == {"sad_to_happy.mp4": 472, "neutral_smile_neutral.mp4": 72, "no_face.mp4": 95, "five_faces.jpg": 1}
     assert report.failed == ()
@@ -110,9 +121,9 @@ def test_the_clips_are_read_whole(clips: Path, yunet: Path, here: Path) -> None:
         summary = json.loads((recording.folder / "summary.json").read_text())
         assert (summary["frames"], summary["dropped"]) == (recording.frames, 0)
         assert not (recording.folder / "segments").exists()
-    assert json.loads((here / "out/no_face/summary.json").read_text())["faces_max"] == 0
-    assert len({row["track_id"] for row in rows(here / "out/five_faces")}) == 5
-    found = rows(here / "out/sad_to_happy")
+    assert json.loads((out / "no_face/summary.json").read_text())["faces_max"] == 0
+    assert len({row["track_id"] for row in rows(out / "five_faces")}) == 5
+    found = rows(out / "sad_to_happy")
     assert [int(row["frame"]) for row in found] == list(range(472))
     times = presented(clips / "sad_to_happy.mp4")
     assert [float(row["t_s"]) for row in found] == pytest.approx([t - times[0] for t in times], abs=1e-3)
@@ -146,11 +157,8 @@ def unbroken(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return analysed(Path("out"), shared / "media" / "sad_to_happy.mp4", segment_s=2.0).recordings[0].folder.resolve()
 
 
-def test_a_face_keeps_its_name_over_segments_and_little_changes_where_they_meet(
-    clips: Path, yunet: Path, place: Any, unbroken: Path
-) -> None:
-    whole = analysed(place("whole"), clips / "sad_to_happy.mp4").recordings[0].folder
-    one, many = rows(whole), rows(unbroken)
+def test_a_face_keeps_its_name_over_segments_and_little_changes_where_they_meet(whole: RunReport, unbroken: Path) -> None:
+    one, many = rows(whole.recordings[0].folder.parent / "sad_to_happy"), rows(unbroken)
     assert len({row["track_id"] for row in one}) == len({row["track_id"] for row in many}) == 1
     same = [a["label"] == b["label"] for a, b in zip(one, many, strict=True)]
     assert sum(same) / len(same) > 0.9  # smoothing restarts at nine seams, each in the middle of a doubtful expression
@@ -174,6 +182,15 @@ def test_names_are_handed_on_by_place_and_never_given_twice() -> None:
     assert late[0].faces[0].track_id == "ccc"  # another frame than where the last segment ended: nobody is known
 
 
+@pytest.fixture(scope="module")
+def unbroken_short(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of an uninterrupted analysis of the short clip."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("unbroken"))
+        patch.setenv("MIEN_MODELS", str(shared / "models"))
+        return contents(analysed(Path("out"), shared / "media" / SHORT, segment_s=SEGMENT_S).recordings[0].folder)
+
+
 @pytest.mark.parametrize("workers", [2])
 def test_more_workers_write_the_same_bytes(workers: int, clips: Path, yunet: Path, place: Any, unbroken: Path) -> None:
     others = [clips / name for name in CLIPS[1:]]
@@ -187,33 +204,30 @@ def test_more_workers_write_the_same_bytes(workers: int, clips: Path, yunet: Pat
 
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGINT, 1), (signal.SIGKILL, 1), (signal.SIGINT, 2), (signal.SIGKILL, 2)])
 def test_a_stop_in_the_middle_goes_on_to_the_same_bytes(
-    stop: signal.Signals, workers: int, clips: Path, yunet: Path, place: Any, unbroken: Path
+    stop: signal.Signals, workers: int, clips: Path, yunet: Path, place: Any, unbroken_short: dict[str, bytes]
 ) -> None:
-    recording = clips / "sad_to_happy.mp4"
-    wanted = contents(unbroken)
+    recording = clips / SHORT
     out = place("broken")
     Path("run.py").write_text(RUN)
-    command = [sys.executable, "run.py", str(recording), str(workers)]
+    command = [sys.executable, "run.py", str(recording), str(workers), str(SEGMENT_S)]
     run = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.PIPE)
-    segments = out / "sad_to_happy" / "segments"
+    segments = out / recording.stem / "segments"
     while len(list(segments.glob("0*.csv"))) < 3:
         assert run.poll() is None, run.stderr and run.stderr.read().decode()
         time.sleep(0.02)
     run.send_signal(stop)
     run.communicate(timeout=900)
     there = {path.name: path.stat().st_mtime_ns for path in segments.glob("0*.csv")}
-    assert 3 <= len(there) < 10
-    assert not (out / "sad_to_happy" / "summary.json").exists()
-    reports = []
-    watched = Analysis(AnalyzeSettings((recording,), out, segment_s=2.0, workers=workers))
-    reports.append(watched.run())
-    assert contents(out / "sad_to_happy") == wanted
-    assert reports[0].recordings[0].read_s == pytest.approx(19.686 - 2.0 * len(there), abs=0.1)  # nothing finished is read again
+    assert 3 <= len(there) < 12
+    assert not (out / recording.stem / "summary.json").exists()
+    report = Analysis(AnalyzeSettings((recording,), out, segment_s=SEGMENT_S, workers=workers)).run()
+    assert contents(out / recording.stem) == unbroken_short
+    # nothing finished is read again
+    assert report.recordings[0].read_s == pytest.approx(LENGTH_S - SEGMENT_S * len(there), abs=0.1)
 
 
-def test_a_worker_that_is_killed_costs_nothing(clips: Path, yunet: Path, place: Any, unbroken: Path) -> None:
-    recording = clips / "sad_to_happy.mp4"
-    wanted = contents(unbroken)
+def test_a_worker_that_is_killed_costs_nothing(clips: Path, yunet: Path, place: Any, unbroken_short: dict[str, bytes]) -> None:
+    recording = clips / SHORT
     killed: list[int] = []
 
     def kill(done: int, total: int) -> None:
@@ -221,11 +235,11 @@ def test_a_worker_that_is_killed_costs_nothing(clips: Path, yunet: Path, place: 
             killed.append(multiprocessing.active_children()[0].pid or 0)
             os.kill(killed[0], signal.SIGKILL)
 
-    report = Analysis(AnalyzeSettings((recording,), place("harmed"), segment_s=2.0, workers=2)).run(kill)
+    report = Analysis(AnalyzeSettings((recording,), place("harmed"), segment_s=SEGMENT_S, workers=2)).run(kill)
     assert killed
     assert report.failed == ()
-    assert report.recordings[0].read_s == pytest.approx(19.686, abs=0.01)
-    assert contents(report.recordings[0].folder) == wanted
+    assert report.recordings[0].read_s == pytest.approx(LENGTH_S, abs=0.01)
+    assert contents(report.recordings[0].folder) == unbroken_short
 
 
 def test_a_task_that_kills_every_worker_is_given_up_and_named() -> None:
@@ -241,12 +255,13 @@ def test_a_task_that_kills_every_worker_is_given_up_and_named() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Dask's own sockets, when a worker is killed
-def test_a_cluster_that_loses_a_worker_gives_the_same_rows(clips: Path, yunet: Path, place: Any, unbroken: Path) -> None:
+def test_a_cluster_that_loses_a_worker_gives_the_same_rows(
+    clips: Path, yunet: Path, place: Any, unbroken_short: dict[str, bytes]
+) -> None:
     """Nothing is lost and nothing doubled: two worker processes, one of them killed in the middle."""
     from distributed import Client, LocalCluster
 
-    recording = clips / "sad_to_happy.mp4"
-    wanted = contents(unbroken)
+    recording = clips / SHORT
     out = place("cluster")
     killed: list[int] = []
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
@@ -257,13 +272,13 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_rows(clips: Path, yunet: P
                     killed.append(min(client.run(os.getpid).values()))
                 os.kill(killed[0], signal.SIGKILL)
 
-        run = Analysis(AnalyzeSettings((recording,), out, segment_s=2.0, dask=cluster.scheduler_address, annotate=True))
+        run = Analysis(AnalyzeSettings((recording,), out, segment_s=SEGMENT_S, dask=cluster.scheduler_address, annotate=True))
         report = run.run(kill)
     assert killed
     assert report.failed == ()
-    assert report.recordings[0].read_s == pytest.approx(19.686, abs=0.01)  # a task that was done twice counts once
-    assert contents(out / "sad_to_happy") == wanted
-    assert len(frame_times(out / "sad_to_happy/annotated.mp4").t_s) == 472
+    assert report.recordings[0].read_s == pytest.approx(LENGTH_S, abs=0.01)  # a task that was done twice counts once
+    assert contents(out / recording.stem) == unbroken_short
+    assert len(frame_times(out / recording.stem / "annotated.mp4").t_s) == 72
 
 
 def test_a_kill_while_the_files_are_written_leaves_no_trace(clips: Path, yunet: Path, place: Any, monkeypatch: Any) -> None:
