@@ -88,7 +88,9 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=1500, help="number of images of the new camera")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--replay", type=int, default=0)
-    parser.add_argument("--test", type=int, default=0, help="number of PublicTest images for the gates (0: all)")
+    parser.add_argument(
+        "--test", type=int, default=0, help="number of PublicTest images for the gates, and of PrivateTest images (0: all)"
+    )
     parser.add_argument("--old", type=int, default=0, help="number of Training images to keep (0: all)")
     arguments = parser.parse_args()
     old = read_dataset(arguments.data).dataset
@@ -96,7 +98,7 @@ def main() -> None:
     labels = read_votes(arguments.votes, old).majority if arguments.votes else old.labels
     taken = random.permutation(np.flatnonzero(old.training & (labels >= 0)))[: arguments.faces]
     rest = old.take(np.setdiff1d(np.arange(len(old)), taken))
-    for split, count in (("Training", arguments.old), ("PublicTest", arguments.test)):
+    for split, count in (("Training", arguments.old), ("PublicTest", arguments.test), ("PrivateTest", arguments.test)):
         if count:
             places = np.flatnonzero(rest.splits == SPLITS.index(split))
             rest = rest.take(np.setdiff1d(np.arange(len(rest)), random.permutation(places)[count:]))
