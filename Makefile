@@ -4,9 +4,12 @@ VENV   ?= .venv
 # the CPU build of PyTorch is small; with a GPU on Linux: make test TORCH='torch==2.13.0+cu130'
 TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
+# several extras at once install faster than one after the other: make lint EXTRAS=dev,docs,supply
+EXTRAS ?= dev
+comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help live web page npm demo test lint check docs bench supply lrs clean
+.PHONY: help live web page npm demo test lint style types benchmark-types contracts check docs bench supply lrs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -35,11 +38,19 @@ test: $(VENV)/.dev  ## install everything for development and run all tests
 	@$(BIN)/python tools/build_web.py || true
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-lint: $(VENV)/.dev  ## check style, types and import contracts
+lint: style types benchmark-types contracts  ## check style, types and import contracts
+
+style: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
+
+benchmark-types: $(VENV)/.dev
 	$(BIN)/mypy --config-file tools/benchmarks_mypy.ini
+
+contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 check: lint test  ## lint and test; must pass before a commit
@@ -87,5 +98,5 @@ $(VENV)/.supply: pyproject.toml | $(BIN)/python
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing Mien, PyTorch and the tools for development into $(VENV) (a few minutes) …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@touch $@ $(patsubst %,$(VENV)/.%,$(subst $(comma), ,$(EXTRAS)))

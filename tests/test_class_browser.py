@@ -121,7 +121,7 @@ def join(page: Page, is_seen: bool = True) -> None:
 def test_fifteen_pages_join_the_band_appears_and_when_five_leave_there_are_too_few(
     here: Path, yunet: Path, open_page: Callable[..., Page]
 ) -> None:
-    plan = LessonPlan(bin_s=60, bins=60, k=12)
+    plan = LessonPlan(bin_s=30, bins=60, k=12)
     with Running(here) as server:
         opened = server.web.store.open_class("Algebra", plan=plan)
         learners = [open_page(f"{server.url}/join#{opened.join}", 360, 480)]

@@ -45,6 +45,8 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # between two frames, waiting threads would spin for longer than a call takes
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")  # the only format checked by read_model
     options.log_severity_level = 4  # errors are raised, not logged
     try:
