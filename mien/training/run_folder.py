@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,10 +19,12 @@ with warnings.catch_warnings():
 
 EVERY_STEPS: Final = 20
 """Interval of the loss in TensorBoard, in steps."""
+CURVES_EVERY_S: Final = 5.0
+"""Least time between two drawings of the curves, which may take longer than a short epoch."""
 
 
 class RunFolder:
-    """Writes the files of a training run after every epoch.
+    """Writes the files of a training run after every epoch, the curves at most every five seconds and at the end.
 
     Args:
         folder: the run's folder.
@@ -33,6 +36,8 @@ class RunFolder:
 
     def __init__(self, folder: Path, logs: Path, facts: Mapping[str, Any], first_step: int, history: Sequence[EpochRow]) -> None:
         self._folder, self._facts = folder, dict(facts)
+        self._undrawn: list[EpochRow] = []
+        self._drawn_at = time.monotonic()
         self._write_json(history)
         self._board = SummaryWriter(logs / folder.name, purge_step=first_step)
 
@@ -50,7 +55,9 @@ class RunFolder:
         if not (self._folder / "run.json").is_file():
             raise StorageError(f"{self._folder} was removed during the run. Start again")
         write_history(self._folder / "history.csv", history)
-        draw_curves(self._folder / "curves.png", history_columns([asdict(row) for row in history]))
+        self._undrawn = list(history)
+        if time.monotonic() >= self._drawn_at + CURVES_EVERY_S:
+            self._draw_curves()
         self._write_json(history)
         row = history[-1]
         for name, value in (
@@ -69,8 +76,14 @@ class RunFolder:
         self._board.flush()
 
     def close(self) -> None:
-        """Close the TensorBoard log."""
+        """Draw the last curves and close the TensorBoard log."""
         self._board.close()
+        if self._undrawn and self._folder.is_dir():
+            self._draw_curves()
+
+    def _draw_curves(self) -> None:
+        draw_curves(self._folder / "curves.png", history_columns([asdict(row) for row in self._undrawn]))
+        self._undrawn, self._drawn_at = [], time.monotonic()
 
     def _write_json(self, history: Sequence[EpochRow]) -> None:
         write_json(self._folder / "run.json", {**self._facts, "history": [asdict(row) for row in history]})
