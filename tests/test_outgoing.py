@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mien.messaging import xapi
 from mien.messaging.delivery import DeliveryStatus, DeliveryWorker, Outcome
 from mien.messaging.http import check_url
 from mien.messaging.lrs import LrsSettings, StatementSender
-from mien.messaging.outbox import Outbox
+from mien.messaging.outbox import Message, Outbox
 from mien.messaging.sinks import XapiSink, outgoing_sinks
 from mien.messaging.webhook import WebhookSettings
 from mien.messaging.xapi import XapiSession
@@ -214,6 +215,24 @@ def test_a_message_is_leased_to_one_process_at_a_time(tmp_path: Path) -> None:
     assert count(tmp_path / "outbox.db", destination="y") == 0
     first.close()
     second.close()
+
+
+def test_a_message_that_another_process_deletes_is_not_sent(tmp_path: Path) -> None:
+    queue, sent = tmp_path / "outbox.db", []
+    with closing(Outbox(queue, "x", session="s1")) as first:
+        for k in range(3):
+            first.put(str(k), "{}")
+
+    def deliver(message: Message) -> Outcome:
+        sent.append(message.message_id)
+        with closing(Outbox(queue, "")) as eraser:
+            eraser.drop_sessions(["s1"])
+        return Outcome(DeliveryStatus.DELIVERED)
+
+    delivery = DeliveryWorker(Outbox(queue, "x", session="s2"), deliver, "x")
+    until(lambda: bool(sent) and count(queue) == 0, "messages are still queued")
+    assert delivery.close() == 0
+    assert sent == ["0"]
 
 
 def test_a_message_postponed_by_a_wrong_clock_is_due_after_correction(tmp_path: Path) -> None:

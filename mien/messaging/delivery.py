@@ -151,7 +151,7 @@ class DeliveryWorker:
             try:
                 wait_s = self._deliver_due()
             except MienError as error:
-                wait_s = self._mark_unavailable([], Outcome(DeliveryStatus.UNAVAILABLE, str(error)))
+                wait_s = self._mark_unavailable(None, Outcome(DeliveryStatus.UNAVAILABLE, str(error)))
             if is_ending:
                 pause_s = max(wait_s, _MIN_PAUSE_S)
             elif wait_s:
@@ -178,17 +178,16 @@ class DeliveryWorker:
     def _deliver_due(self) -> float:
         """Attempt all due messages; return how long to wait in seconds, 0 without a failure."""
         while True:
-            messages = self._outbox.take()
+            if self._stop.is_set() and time.monotonic() >= self._deadline_s:
+                return 0.0
+            # one at a time: another process may have deleted the others when their turn comes
+            messages = self._outbox.take(1)
             if not messages:
                 return 0.0
-            for k, message in enumerate(messages):
-                if self._stop.is_set() and time.monotonic() >= self._deadline_s:
-                    self._release(messages[k:], "")
-                    return 0.0
-                outcome = self._attempt(message)
-                if outcome.status is DeliveryStatus.UNAVAILABLE:
-                    return self._mark_unavailable(messages[k:], outcome)
-                self._record(message, outcome)
+            outcome = self._attempt(messages[0])
+            if outcome.status is DeliveryStatus.UNAVAILABLE:
+                return self._mark_unavailable(messages[0], outcome)
+            self._record(messages[0], outcome)
 
     def _attempt(self, message: Message) -> Outcome:
         """Attempt one message; an unexpected exception postpones that message only."""
@@ -213,19 +212,16 @@ class DeliveryWorker:
         else:
             self._outbox.postpone(message, max(outcome.wait_s, self._backoff_s(message.attempts)), outcome.reason)
 
-    def _mark_unavailable(self, messages: list[Message], outcome: Outcome) -> float:
-        """Release messages while the server is unavailable; return how long to wait in seconds."""
+    def _mark_unavailable(self, message: Message | None, outcome: Outcome) -> float:
+        """Release a message while the server is unavailable; return how long to wait in seconds."""
         wait_s = max(outcome.wait_s, self._backoff_s(self._failures_in_a_row))
         self._retry_after_s = time.monotonic() + outcome.wait_s
-        self._release(messages, outcome.reason)
+        if message is not None:
+            self._outbox.postpone(message, 0.0, outcome.reason, tried=False)
         if not self._failures_in_a_row:
             self._notify(f"{self._name} is unavailable ({outcome.reason}); messages are queued on disk and sent later")
         self._failures_in_a_row += 1
         return wait_s
-
-    def _release(self, messages: list[Message], reason: str) -> None:
-        for message in messages:
-            self._outbox.postpone(message, 0.0, reason, tried=False)
 
     def _backoff_s(self, failures: int) -> float:
         """Return the wait in seconds after a number of failures: exponential backoff with jitter."""
