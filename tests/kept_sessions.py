@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from mien.emotions import EMOTIONS
 from mien.sessions.records import EventRecord, IntervalRecord, KeptSession, SessionRecord, TrackRecord, TransitionRecord
 
 START = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
+FOLDER = str(Path("results/s1").absolute())
 
 
 def seconds(**by_name: float) -> tuple[float, ...]:
@@ -20,7 +22,7 @@ def seconds(**by_name: float) -> tuple[float, ...]:
 def kept(session_id: str = "s1", events: int = 2, **changes: Any) -> KeptSession:
     """Return a session of two faces in 12.5 seconds, with ``changes`` to any field of its ``SessionRecord``."""
     session = SessionRecord(
-        session_id, START, "running", "camera 0", "mien-s", "yunet", "0.4", "results/s1", 12.5, 300, 290, 2, 320, 20, 285, 12,
+        session_id, START, "running", "camera 0", "mien-s", "yunet", "0.4", FOLDER, 12.5, 300, 290, 2, 320, 20, 285, 12,
         {"too small": 4},
     )  # fmt: skip
     return KeptSession(

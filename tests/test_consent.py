@@ -171,3 +171,10 @@ def test_a_full_disk_leaves_no_half_of_a_line(ledger: ConsentLedger, tmp_path: P
             ledger.record("Ada", "show", "withdrawn", NOTICE)
     assert path.read_bytes() == whole
     ledger.record("Ada", "show", "withdrawn", NOTICE)
+
+
+def test_an_unknown_participant_cannot_withdraw(ledger: ConsentLedger) -> None:
+    ledger.record("p-17", "keep", "granted", NOTICE)
+    with pytest.raises(UsageError, match="no participant 'p-71'"):
+        ledger.record("p-71", "keep", "withdrawn", NOTICE)
+    assert list(ledger.people()) == ["p-17"]

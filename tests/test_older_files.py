@@ -69,7 +69,7 @@ def test_a_database(old: Path) -> None:
     database = Database(f"sqlite:///{old / 'sessions.db'}")
     assert [session.session_id for session in database.sessions()] == ["2026-03-04_09-30-00-data", "2026-03-05_09-30-00-data"]
     found, observed = (database.load(session.session_id) for session in database.sessions())
-    assert found == kept("2026-03-04_09-30-00-data")
+    assert found == kept("2026-03-04_09-30-00-data", folder="results/s1")
     assert observed is not None
     assert (observed.session.person, observed.face_s, observed.session.has_expressions) == ("p-1", 0.0, False)
     database.close()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import sqlite3
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 from kept_sessions import kept
 from test_cli import mien
 
-from mien.errors import DataError, DeviceError, UsageError
+from mien.cli.output import say_what_is_left
+from mien.errors import DataError, DeviceError, StorageError, UsageError
 from mien.locks import take
 from mien.messaging.outbox import Outbox
 from mien.messaging.sinks import drop_messages, outbox_file
@@ -29,7 +32,7 @@ from mien.sessions.database import Database
 from mien.sessions.database_url import database_url
 from mien.sessions.erasure import erase_folder, erase_rows
 from mien.sessions.folder import mark_session
-from mien.sessions.layout import index_path, refuse_own_file, session_id_of
+from mien.sessions.layout import check_folder, index_path, person_of, refuse_own_file, session_id_of
 from mien.sessions.rights import Rights
 from mien.summaries.index import index_page
 
@@ -404,9 +407,16 @@ def test_an_erasure_whose_queue_is_busy_can_be_repeated(root: Path) -> None:
         raise DeviceError("the queue is locked")
 
     archive = Archive(root, drop_messages=busy)
-    with pytest.raises(DeviceError, match="locked"):
+    archive.log.path.parent.mkdir(parents=True)
+    archive.log.path.write_text("garbage\n")  # does not hide the first error
+    with pytest.raises(DeviceError, match="the queue is locked"):
         archive.erase(archive.sessions())
-    assert folder.is_dir()  # so that the session is found again, and its messages with it
+    left = [path.name for path in folder.rglob("*") if path.is_file()]
+    assert sorted(left) == ["privacy.json", "summary.json"]  # a full disk has room again
+    assert [each.record.session_id for each in archive.sessions()] == [folder.name]  # its messages are found again
+    archive = Archive(root, drop_messages=len)
+    assert archive.erase(archive.sessions()).files == 3
+    assert not folder.exists()
 
 
 def test_pages_of_all_sessions_go_with_an_erased_session_and_no_other_file_does(root: Path, tmp_path: Path) -> None:
@@ -448,3 +458,167 @@ def test_a_running_analysis_is_a_running_session(root: Path) -> None:
     with pytest.raises(DeviceError, match="still running"):
         archive.erase(archive.sessions())
     os.close(lock)
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path | None], None]:
+    """Return a function that makes one path impossible to unlink, or none."""
+    unlink = Path.unlink
+
+    def use(refused: Path | None) -> None:
+        def replacement(self: Path, missing_ok: bool = False) -> None:
+            if self == refused:
+                raise PermissionError(13, "Permission denied", str(self))
+            unlink(self, missing_ok)
+
+        monkeypatch.setattr(Path, "unlink", replacement)
+
+    return use
+
+
+def with_earlier(folder: Path, secret: str = "", age_days: float = 0.0) -> Path:
+    """Add an earlier session of the same participant to a session's folder, and return its folder."""
+    earlier = make_session(folder, "earlier-1", person_of(folder), secret, age_days)
+    (earlier / "summary.json").write_text(json.dumps({"session_id": f"{folder.name}-before", "source": secret}))
+    then = (datetime.now(UTC) - timedelta(days=age_days)).timestamp()
+    os.utime(earlier / "summary.json", (then, then))
+    (earlier / "more" / "screenshot.png").unlink()
+    (earlier / "more").rmdir()
+    return earlier
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("name", ["annotated.mp4", "observations.csv", "earlier-1/observations.csv", "earlier-1/summary.json"])
+def test_an_erasure_that_failed_can_be_repeated(
+    name: str, elsewhere: bool, rights: Rights, root: Path, tmp_path: Path, refuse: Callable[[Path | None], None]
+) -> None:
+    random_name = rights.ledger.random_name(ADA)
+    folder = make_session(tmp_path / "lessons" if elsewhere else root, "lesson", random_name, "ada-lesson")
+    with_earlier(folder, "ada-earlier")
+    (folder / "annotated.mp4").write_bytes(b"face of ada")
+    database = Database(f"sqlite:///{tmp_path / 's.db'}")
+    if elsewhere:
+        database.save(kept("lesson", person=random_name, folder=str(folder)))
+    rights = Rights(Archive(root, database))
+    refuse(folder / name)
+    with pytest.raises(DeviceError, match=f"lesson was not erased: cannot erase .*{Path(name).name}"):
+        rights.erase_person(ADA)
+    assert [each.record.session_id for each in rights.sessions(ADA)] == ["lesson"]
+    assert not (root / "first").exists()  # one that cannot be erased does not stop the others
+    assert not (root / "third").exists()
+    refuse(None)
+    assert rights.erase_person(ADA).sessions == ("lesson",)
+    database.close()
+    assert ADA not in rights.ledger.people()
+    assert b"ada-" not in bytes_below(root)
+    assert not elsewhere or [path.name for path in folder.rglob("*") if path.is_file()] == ["screenshot.png"]
+
+
+def test_all_that_cannot_be_erased_is_named_and_only_erasures_are_logged(
+    rights: Rights, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        with pytest.raises(DeviceError) as raised:
+            rights.erase(["first", "second"])
+    assert [line.split(":")[0] for line in str(raised.value).splitlines()] == ["first was not erased", "second was not erased"]
+    assert "erased" not in [event["event"] for event in rights._archive.log.events()]
+
+
+def test_a_folder_with_earlier_sessions_only_is_still_a_persons(rights: Rights, root: Path) -> None:
+    folder = make_session(root, "room", rights.ledger.random_name(BOB))
+    with_earlier(folder, "bob-earlier")
+    shutil.rmtree(folder / "more")
+    erase_folder(folder, earlier=False)
+    assert [each.name for each in rights.sessions(BOB)] == ["second", "room/earlier-1"]
+    assert Archive(root).strangers() == []
+    with pytest.raises(UsageError, match="another participant"):
+        check_folder(folder, "")
+    with pytest.raises(UsageError, match="earlier sessions only"):
+        Archive(root).find(str(folder))
+    assert Archive(root).find(str(folder / "earlier-1")).record.source == "bob-earlier"
+    assert rights.erase(["room/earlier-1"]).files == 3
+    assert not folder.exists()
+
+
+def test_retention_erases_earlier_sessions_by_their_own_age(rights: Rights, root: Path) -> None:
+    folder = make_session(root, "room")
+    earlier = with_earlier(folder, "long ago", 31)
+    assert [session.name for session in rights.expired(30)] == ["room/earlier-1"]
+    assert rights.erase_expired(30).files == 3
+    assert (folder / "observations.csv").is_file()
+    assert not earlier.exists()
+    with_earlier(make_session(root, "old", age_days=40), "older", 50)
+    assert [session.name for session in rights.expired(30)] == ["old"]  # which includes the earlier one
+
+
+def test_erasing_a_folder_erases_messages_and_rows_of_its_earlier_sessions(root: Path, tmp_path: Path) -> None:
+    folder = make_session(root, "room")
+    with_earlier(folder)
+    dropped: list[str] = []
+    database = Database(f"sqlite:///{tmp_path / 's.db'}")
+    database.save(kept("room-before"))
+
+    def drop(session_ids: Sequence[str]) -> int:
+        dropped.extend(session_ids)
+        return 0
+
+    archive = Archive(root, database, drop_messages=drop)
+    archive.erase([archive.find("room")])
+    assert sorted(dropped) == ["room", "room-before"]
+    assert database.sessions() == []
+    database.close()
+
+
+def test_a_row_whose_session_was_moved_aside_erases_that_session(root: Path, tmp_path: Path) -> None:
+    folder = make_session(tmp_path / "lessons", "room")
+    earlier = with_earlier(folder)
+    database = Database(f"sqlite:///{tmp_path / 's.db'}")
+    database.save(kept("room-before", folder=str(folder)))
+    archive = Archive(root, database)
+    archive.erase(archive.sessions())
+    database.close()
+    assert not earlier.exists()
+    assert (folder / "observations.csv").is_file()
+
+
+def test_a_damaged_audit_log_does_not_stop_an_erasure(rights: Rights, root: Path) -> None:
+    (root / "privacy" / "audit.jsonl").write_text("garbage\n")
+    _, erased = rights.record_consent(BOB, "keep", "withdrawn", NOTICE)
+    assert erased.sessions == ("second",)
+    assert "audit.jsonl" in erased.audit_error
+    assert not (root / "second").exists()
+    erased = rights.erase_person(ADA)
+    assert "audit.jsonl" in erased.audit_error
+    assert ADA not in rights.ledger.people()
+    with pytest.raises(StorageError, match=r"audit\.jsonl"):
+        say_what_is_left(erased)
+
+
+def test_a_withdrawal_erases_earlier_sessions_in_the_folder_of_a_running_one(rights: Rights, root: Path) -> None:
+    folder = make_session(root, "room", rights.ledger.random_name(BOB))
+    earlier = with_earlier(folder)
+    file = AppendFile(folder / "observations.partial.csv")
+    assert rights.record_consent(BOB, "keep", "withdrawn", NOTICE)[1].sessions == ("second", "room/earlier-1")
+    assert not earlier.exists()
+    assert (folder / "observations.csv").is_file()  # the running session erases itself
+    file.close()
+
+
+def test_a_session_that_runs_on_another_computer_is_not_erased_and_does_not_come_back(root: Path, tmp_path: Path) -> None:
+    there, here = (Database(f"sqlite:///{tmp_path / 's.db'}") for _ in range(2))
+    archive = Archive(root, here)
+    running = kept("s1", started_at=datetime.now(UTC) - timedelta(seconds=15))
+    there.save(running)
+    with pytest.raises(DeviceError, match="still running"):
+        archive.erase(archive.sessions())
+    there.save(kept("s1"))  # last saved long ago, and paused since
+    archive.erase(archive.sessions())
+    with pytest.raises(StorageError, match="deleted"):
+        there.save(running, must_exist=True)
+    assert here.sessions() == []
+    there.close()
+    here.close()

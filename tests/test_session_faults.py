@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from postgres import running_postgres
-from writing import Clock, frames, recorder, rows
+from writing import SESSION, Clock, frames, recorder, rows
 
 from mien.errors import DeviceError, StorageError
 from mien.locks import is_in_use
@@ -26,6 +26,7 @@ from mien.sessions.database import Database
 from mien.sessions.database_sink import DatabaseSink
 from mien.sessions.erasure import erase_rows
 from mien.sessions.events import read_events
+from mien.sessions.recorder import SessionRecorder
 from mien.sessions.records import EventRecord
 from mien.sessions.recovery import recover
 from mien.summaries.views import write_views
@@ -179,6 +180,33 @@ def test_a_database_that_is_gone_does_not_end_the_session(tmp_path: Path) -> Non
     (notice,) = running.take_notices()
     assert "sessions.db was removed while it was in use" in notice
     assert len(rows(tmp_path / "s" / "observations.csv")) == 210
+
+
+def test_a_session_that_is_deleted_while_it_runs_does_not_come_back(tmp_path: Path) -> None:
+    database, other = (Database(f"sqlite:///{tmp_path / 'sessions.db'}") for _ in range(2))
+    running = recorder(tmp_path / "s", DatabaseSink(database, Clock()))
+    for result in frames(10):
+        running.update(result)
+    deadline = time.monotonic() + 60
+    while not other.sessions() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert other.delete(SESSION.session_id)
+    running.finish("ended")
+    (failure,) = running.failures
+    assert "deleted" in failure.reason
+    assert other.sessions() == []
+    other.close()
+
+
+def test_a_session_of_less_than_a_second_is_erased_from_the_database(tmp_path: Path) -> None:
+    database, other = (Database(f"sqlite:///{tmp_path / 'sessions.db'}") for _ in range(2))
+    running = SessionRecorder(SESSION, lambda: [DatabaseSink(database)])
+    running.update(next(frames(1)))
+    running.finish("ended")
+    assert len(other.sessions()) == 1
+    assert running.erase() == 1
+    assert other.sessions() == []
+    other.close()
 
 
 def test_a_database_server_that_stops_does_not_end_the_session(tmp_path: Path) -> None:

@@ -226,3 +226,19 @@ def test_a_rule_of_an_older_summary_may_lack_a_time() -> None:
     rule = {"kind": "observable", "text": "Away.", "holds_s": 0.0, "no_evidence_s": 0.0, "times": 0, "confidence_highest": None}
     more = {"states": {"rules": {"away": rule}}}
     assert "Away." in summary_page(replace(kept(), more=more))
+
+
+def test_a_session_that_is_erased_leaves_the_earlier_ones_in_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "lesson"
+    monday = recorder(folder)
+    for result in frames(10):
+        monday.update(result)
+    monday.finish("ended")
+    (folder / "screenshot-00001.000s.png").write_bytes(b"monday")
+    (folder / "notes.txt").write_text("mine")
+    before = sorted(path.name for path in folder.iterdir())
+    tuesday = recorder(folder)
+    (folder / "screenshot-00002.000s.png").write_bytes(b"tuesday")
+    assert tuesday.erase() == 3
+    assert sorted(path.name for path in folder.rglob("*")) == sorted(["earlier-1", *before])
+    assert load_folder(folder / "earlier-1").session.frames == 10

@@ -220,7 +220,7 @@ def test_deleting_takes_the_folder_and_the_rows_and_leaves_what_is_not_ours(
     left = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert not [name for name in (*IDS, "k3f9") if name.encode() in left]  # no page of the database holds them either
     events = list(AuditLog(tmp_path / "results" / "sessions" / "privacy").events())
-    assert [(event["event"], event["sessions"], event["cause"]) for event in events] == [("erased", 1, "asked")] * 2
+    assert [(event["event"], event["sessions"], event["cause"]) for event in events] == [("erased", 2, "asked")]
     assert all(event["files"] > 1 for event in events)
 
 
@@ -310,3 +310,38 @@ def test_sessions_of_one_id_are_all_deleted(mien: Any, folders: list[Path]) -> N
     assert mien("delete", str(folders[0]), str(copy), "--yes")[0] == 0
     assert not folders[0].exists()
     assert not any((copy / name).exists() for name in ("summary.json", "observations.csv"))
+
+
+def test_a_row_from_another_working_folder_leads_to_its_session(
+    mien: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder(Path("lessons"), IDS[0])
+    database = Database(f"sqlite:///{tmp_path / 's.db'}")
+    database.save(kept(IDS[0], state="ended", folder=f"lessons/{IDS[0]}"))
+    database.save(kept(IDS[1], state="ended", folder="gone"))
+    database.close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, _ = mien("delete", *IDS, "--db", str(tmp_path / "s.db"), "--yes")
+    assert code == 0
+    assert not (tmp_path / "lessons" / IDS[0]).exists()
+    assert out.endswith(f"not erased, because it was not found: {tmp_path / 'gone'}\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_a_link_is_not_followed(mien: Any, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "archive", IDS[0])
+    Path("mylink").symlink_to(folder)
+    code, _, err = mien("delete", "mylink", "--yes")
+    assert (code, "mylink is a link" in err, str(folder) in err) == (2, True, True)
+    assert (folder / "observations.csv").is_file()
+
+
+def test_a_zip_holds_screenshots_and_no_earlier_session(mien: Any, tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        folder = make_folder(tmp_path / "results" / "sessions", IDS[0])
+        (folder / f"screenshot-{name}.png").write_bytes(b"")
+    assert mien("export", IDS[0], "--out", "x.zip")[0] == 0
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        names = archive.namelist()
+    assert [name for name in names if "screenshot" in name or "earlier" in name] == [f"{IDS[0]}/screenshot-after.png"]

@@ -9,7 +9,10 @@ import shutil
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mien.sessions.archive import Erased
 
 _LEAST_WIDTH: Final = 24
 _PLAIN: Final = {"█": "#", "─": "-", "·": "-", "…": "...", "–": "-", "—": "-", "→": "->", "●": "*", "’": "'", "“": '"', "”": '"'}
@@ -31,6 +34,20 @@ def report_ready(page: Path, open_page: bool) -> None:
 
         if not webbrowser.open(address):
             print("No browser could be started; open the address yourself", file=sys.stderr)
+
+
+def say_what_is_left(erased: Erased) -> None:
+    """Print what an erasure could not reach.
+
+    Raises:
+        StorageError: the audit log could not be written.
+    """
+    from mien.errors import StorageError
+
+    for folder in erased.not_found:
+        print(f"not erased, because it was not found: {folder}")
+    if erased.audit_error:
+        raise StorageError(f"this was not written to the audit log: {erased.audit_error}")
 
 
 def stop_text(checkpoint: Path) -> str:

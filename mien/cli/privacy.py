@@ -11,6 +11,7 @@ import typer
 
 from mien.cli.help import Group, HelpCommand
 from mien.cli.options import SESSIONS_DEFAULT, Db, Declaration, Overwrite, SessionsFolder, archive_in, policy_for
+from mien.cli.output import say_what_is_left
 from mien.cli.privacy_log import log
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def status(
     days = _days(retention_days, deployment)
     with _rights(sessions, db) as rights:
         people = {name: person for person, name in rights.ledger.people().items()}
-        kept, due = rights.sessions(), {session.name for session in rights.expired(days)}
+        kept, due = rights.sessions(), rights.expired(days)
     size = sum(session.size_bytes for session in kept) / 1e6
     print(f"{_count(len(kept), 'session')} in {sessions}, {size:.1f} MB, {len(due)} older than {days} days")
-    for session in kept:
+    for session in kept + [each for each in due if each not in kept]:  # earlier sessions are not listed by themselves
         who = people.get(session.person, "unknown participant" if session.person else "no participant")
-        late = "  due for erasure" if session.name in due else ""
+        late = "  due for erasure" if session in due else ""
         print(f"  {session.name:<24} ended {session.ended:%Y-%m-%d}  {session.size_bytes / 1e6:6.1f} MB  {who}{late}")
     for person in people.values():
         said = ", ".join(f"{purpose} {state}" for purpose, (state, _) in rights.ledger.states(person).items())
@@ -100,6 +101,7 @@ def consent(
         print(f"erased: {', '.join(erased.sessions)} ({_count(erased.files, 'file')})")
     if consequences.recall:
         print("recall manually: copies given to a study")
+    say_what_is_left(erased)
 
 
 @privacy.command("export", cls=HelpCommand)
@@ -161,6 +163,7 @@ def erase(
                 raise UsageError("nothing was erased. Answer y or pass --yes") from error
         erased = rights.erase_person(person) if person else rights.erase(chosen)
     print(f"erased {_count(len(erased.sessions), 'session')}, {_count(erased.files, 'file')}")
+    say_what_is_left(erased)
 
 
 @privacy.command("retention", cls=HelpCommand)
@@ -187,6 +190,7 @@ def retention(
             return
         erased = rights.erase_expired(days)
     print(f"erased {_count(len(erased.sessions), 'session')} older than {days} days, {_count(erased.files, 'file')}")
+    say_what_is_left(erased)
 
 
 @contextmanager

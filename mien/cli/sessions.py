@@ -10,6 +10,7 @@ import typer
 
 from mien.cli.help import Group, HelpCommand
 from mien.cli.options import SESSIONS_DEFAULT, Db, Json, Overwrite, SessionsFolder, archive_in
+from mien.cli.output import say_what_is_left
 from mien.cli.sessions_groups import groups
 from mien.visible import visible
 
@@ -97,7 +98,7 @@ def show(name: Name, folder: SessionsFolder = SESSIONS_DEFAULT, db: Db = "", as_
 def export(
     name: Name,
     form: Annotated[
-        str, typer.Option("--format", help="csv or parquet (readings), json or html (summary), zip (all files).")
+        str, typer.Option("--format", help="csv or parquet (readings), json or html (summary), zip (all its files).")
     ] = "zip",
     out: Annotated[Path | None, typer.Option(help="File to write.", show_default="NAME.FORMAT")] = None,
     overwrite: Overwrite = False,
@@ -161,11 +162,13 @@ def delete(
             if not typer.confirm(f"Delete {len(found)} session{'s' if len(found) > 1 else ''}? This cannot be undone."):
                 print("nothing was deleted")
                 return
-        for item in found.values():
-            left = archive.erase([item], spare_foreign=True).left
-            print(f"deleted: {item.record.session_id}")
-            if left:
-                print(f"  kept in {item.folder}, not written by Mien: {', '.join(path.name for path in left)}")
+        erased = archive.erase(list(found.values()), spare_foreign=True)
+    for item in found.values():
+        print(f"deleted: {item.record.session_id}")
+        left = [path.name for path in erased.left if path.parent == item.folder]
+        if left:
+            print(f"  kept in {item.folder}, not written by Mien: {', '.join(left)}")
+    say_what_is_left(erased)
 
 
 sessions.command("groups", cls=HelpCommand)(groups)

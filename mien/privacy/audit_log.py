@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from mien.errors import MienError
 from mien.privacy import consent
 from mien.privacy.chain import Chain, ChainReport, Head
 from mien.privacy.deployment import CONTEXTS, EXCLUDED_PURPOSES, JURISDICTIONS, PURPOSES
@@ -86,6 +87,17 @@ class AuditLog:
                 raise ValueError(f"{event}: {name} is {value!r}; it takes {wanted[name]}")
         when = (at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return self._chain.append({"at": when, "event": event, **{name: fields[name] for name in wanted}})
+
+    def try_record(self, event: str, **fields: int | str) -> str:
+        """Add an event as ``record`` does; if the log is broken or cannot be written, return the error message, else "".
+
+        For events that have happened already, such as an erasure.
+        """
+        try:
+            self.record(event, None, **fields)
+        except MienError as error:
+            return str(error)
+        return ""
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events, oldest first, with the keys ``n``, ``at``, ``event`` and the event's fields.

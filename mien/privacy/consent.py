@@ -89,7 +89,7 @@ class ConsentLedger:
             at: time of the decision, default now.
 
         Raises:
-            UsageError: unknown purpose or state, or an invalid participant ID.
+            UsageError: unknown purpose or state, an invalid participant ID, or an unknown participant withdraws.
             DataError: the ledger is broken.
             DeviceError: the ledger cannot be written.
         """
@@ -97,6 +97,10 @@ class ConsentLedger:
             raise UsageError(f"purpose is {purpose!r}; it must be one of {', '.join(PURPOSES)}")
         if state not in STATES:
             raise UsageError(f"consent is {state!r}; it must be one of {', '.join(STATES)}")
+        if state == "withdrawn" and not self.random_name(person):
+            raise UsageError(
+                f"no participant {person!r} in the consent ledger, so no consent to withdraw. List all with: mien privacy status"
+            )
         in_study = self.states(person).get("research", ("", ""))[0] == "granted"
         name = self.random_name(person) or self._enrol(person)
         when = (at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -19,14 +19,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mien.documents import parse_json
-from mien.errors import DataError, DeviceError, UsageError
+from mien.errors import DataError, DeviceError, MienError, UsageError
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import STATE_NAME, state_folder
 from mien.sessions.database_url import DATABASE_VARIABLE, database_file, open_database
 from mien.sessions.document import session_document
 from mien.sessions.erasure import delete_index, erase_folder
 from mien.sessions.folder import ViewWriter
-from mien.sessions.layout import holds_session, is_finished, is_running, person_of, start_of
+from mien.sessions.layout import (
+    EARLIER,
+    earlier_folders,
+    holds_session,
+    is_finished,
+    is_running,
+    person_of,
+    session_folders,
+    start_of,
+)
 from mien.sessions.records import KeptSession, SessionRecord
 from mien.sessions.recovery import folder_record, load_folder, recover
 
@@ -37,6 +46,8 @@ MessageDropper = Callable[[Sequence[str]], int]
 LAST: Final = "last"
 """Name of the session that started last."""
 _MAX_CONTENT_BYTES: Final = 1 << 30
+_SAVED_LATELY: Final = timedelta(minutes=1)
+"""A database row of a running session ends about now: it is saved every few seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +55,7 @@ class StoredSession:
     """A session and where it is stored.
 
     Attributes:
-        name: name of its folder, or its id if it is listed by the database only.
+        name: its folder below the sessions folder, or its id if it is listed by the database only.
         record: its record, from small files or one row.
         folder: its folder; None if it has none.
         in_database: whether the database holds it.
@@ -76,11 +87,15 @@ class Erased:
         sessions: their names.
         files: number of files, database rows and queued messages.
         left: paths that were kept because they are not Mien's.
+        not_found: folders that the database names and that are not here, so that they were not erased.
+        audit_error: why the erasure could not be written to the audit log, or "".
     """
 
     sessions: tuple[str, ...] = ()
     files: int = 0
     left: tuple[Path, ...] = ()
+    not_found: tuple[str, ...] = ()
+    audit_error: str = ""
 
 
 class Archive:
@@ -118,7 +133,11 @@ class Archive:
         """
         rows = {record.session_id: record for record in self._database.sessions()} if self._database is not None else {}
         try:
-            found = [self._in_folder(folder) for root in self._roots for folder in _session_folders(root)]
+            found = [
+                self._in_folder(folder, folder.relative_to(root).as_posix())
+                for root in self._roots
+                for folder in _session_folders(root)
+            ]
         except OSError as error:
             raise DeviceError(f"cannot read {error.filename} ({error.strerror}). Check its permissions") from error
         found = [self._with_row(item, rows.get(item.record.session_id)) for item in found]
@@ -126,9 +145,20 @@ class Archive:
         found += [self._from_row(record) for session_id, record in rows.items() if session_id not in listed]
         return sorted(found, key=lambda item: (item.record.started_at, item.record.session_id))
 
+    def earlier(self, session: StoredSession) -> list[StoredSession]:
+        """Return the earlier sessions in a session's folder, which ``sessions`` does not list and ``erase`` erases with it."""
+        folder = session.folder
+        if folder is None:
+            return []
+        return [
+            self._in_folder(each, f"{session.name}/{each.relative_to(folder).as_posix()}")
+            for each in earlier_folders(folder)
+            if holds_session(each)
+        ]
+
     def strangers(self) -> list[str]:
         """Return the names of files and folders in ``root`` that are not sessions. They are never touched."""
-        known = {folder.name for folder in _session_folders(self.root)} | {STATE_NAME}
+        known = {folder.relative_to(self.root).parts[0] for folder in _session_folders(self.root)} | {STATE_NAME}
         return sorted(entry.name for entry in _entries(self.root) if entry.name not in known)
 
     def find(self, name: str) -> StoredSession:
@@ -136,13 +166,17 @@ class Archive:
 
         Raises:
             DataError: there is none.
-            UsageError: several ids begin with ``name``.
+            UsageError: several ids begin with ``name``, or it is a link.
         """
         folder = Path(name)
-        is_path = False
+        there: list[Path] = []
         with suppress(OSError):  # a name may be too long for a path
-            is_path = folder.is_dir() and holds_session(folder)
-        if is_path:
+            there = session_folders(folder) if folder.is_dir() else []
+        if there and folder.is_symlink():
+            raise UsageError(f"{name} is a link, and links are not followed. Name the folder itself: {folder.resolve()}")
+        if there and there[-1] != folder:
+            raise UsageError(f"{name} holds earlier sessions only. Name one of them: {', '.join(map(str, there))}")
+        if there:
             found = self._in_folder(folder)
             in_database = self._database is not None and self._database.has(found.record.session_id)
             return replace(found, in_database=in_database)
@@ -177,7 +211,7 @@ class Archive:
             with suppress(DeviceError):  # a folder that cannot be written can still be read
                 recover(folder, write_views)
                 if self._database is not None and stored.in_database and not stored.ended_in_database:
-                    self._database.save(kept)
+                    self._database.save(kept, must_exist=True)
         is_truncated = kept.session.state == "recovered" and stored.ended_in_database
         return self._load_rows(stored) if is_truncated else kept
 
@@ -201,40 +235,70 @@ class Archive:
 
         Nothing remains in an SQLite file; PostgreSQL frees the bytes later (VACUUM).
         Folders outside the sessions folders keep the files that are not Mien's.
+        A session that cannot be erased does not stop the erasure of the others.
 
         Args:
-            sessions: from ``sessions`` or ``find``.
+            sessions: from ``sessions``, ``earlier`` or ``find``.
             cause: for the audit log: asked, withdrawn or retention.
             spare_foreign: keep files that are not Mien's in folders whose name is not a session id, too.
 
         Raises:
-            DeviceError: a session is running and nothing was erased; or something cannot be removed, and what was
-                erased before is logged.
+            DeviceError: a session is running and nothing was erased.
+            MienError: some sessions could not be erased; the message has one line for each. The others are erased and logged.
         """
         for item in sessions:
             if item.running:
                 raise DeviceError(f"the session {item.name} is still running. End it first")
-        names: list[str] = []
-        left: list[Path] = []
-        files = 0
+        done: list[Erased] = []
+        faults: list[MienError] = []
+        audit_error = ""
         try:
             for item in sessions:
-                names.append(item.name)
-                files += self._drop_messages([item.record.session_id])  # first: without its folder nobody would look for them
-                if item.folder is not None:
-                    whole = not spare_foreign and any(item.folder.resolve().parent == root.resolve() for root in self._roots)
-                    erased, kept = erase_folder(item.folder, self.root, whole=whole)
-                    files, left = files + erased, left + kept
-                if self._database is not None:
-                    files += self._database.delete(item.record.session_id)
-        finally:
-            if names:
-                for root in self._roots:
-                    delete_index(root)
-                self.log.record("erased", sessions=len(names), files=files, cause=cause)
-        return Erased(tuple(names), files, tuple(left))
+                try:
+                    done.append(self._erase(item, spare_foreign))
+                except MienError as error:
+                    faults.append(error if len(sessions) == 1 else type(error)(f"{item.name} was not erased: {error}"))
+        finally:  # also after Ctrl-C
+            for root in self._roots if sessions else ():
+                delete_index(root)
+            files = sum(each.files for each in done)
+            if done:
+                audit_error = self.log.try_record("erased", sessions=len(done), files=files, cause=cause)
+        if faults:
+            raise type(faults[0])("\n".join([*map(str, faults), *([audit_error] if audit_error else [])]))
+        return Erased(
+            tuple(name for each in done for name in each.sessions),
+            files,
+            tuple(path for each in done for path in each.left),
+            tuple(folder for each in done for folder in each.not_found),
+            audit_error,
+        )
 
-    def _in_folder(self, folder: Path) -> StoredSession:
+    def _erase(self, item: StoredSession, spare_foreign: bool) -> Erased:
+        """Erase one session. A failure leaves enough of it to be found again."""
+        folders = [] if item.folder is None else session_folders(item.folder)
+        ids = list(dict.fromkeys([item.record.session_id, *(folder_record(folder).session_id for folder in folders)]))
+        messages, files = 0, 0
+        left: list[Path] = []
+
+        def drop_messages() -> None:
+            nonlocal messages
+            messages = self._drop_messages(ids)
+
+        if item.folder is not None:
+            whole = not spare_foreign and any(item.folder.resolve().parent == root.resolve() for root in self._roots)
+            files, left = erase_folder(item.folder, self.root, whole=whole, before_last=drop_messages)
+            if item.folder.match(EARLIER):
+                with suppress(OSError):  # other files are there
+                    item.folder.parent.rmdir()
+        else:
+            drop_messages()
+        # rows come last: they may be all that leads to a folder
+        rows = sum(self._database.delete(session_id) for session_id in ids) if self._database is not None else 0
+        not_found = (item.record.folder,) if item.folder is None and item.record.folder else ()
+        return Erased((item.name,), files + messages + rows, tuple(left), not_found)
+
+    def _in_folder(self, folder: Path, name: str = "") -> StoredSession:
         files = list(_files(folder))
         facts = []
         for path in files:
@@ -243,7 +307,7 @@ class Archive:
         record, named = folder_record(folder), start_of(folder.name)
         newest = datetime.fromtimestamp(max((fact.st_mtime for fact in facts), default=0.0), UTC)
         return StoredSession(
-            name=folder.name,
+            name=name or folder.name,
             record=record,
             folder=folder,
             in_database=False,
@@ -286,7 +350,7 @@ class Archive:
             person=row.person,
             size_bytes=0,
             parts=(self._database.place,),
-            running=False,
+            running=row.state == "running" and abs(datetime.now(UTC) - _end_of(row)) < _SAVED_LATELY,
         )
 
     def _load_rows(self, stored: StoredSession) -> KeptSession:
@@ -323,9 +387,10 @@ def open_archive(
 
 
 def _session_folders(root: Path) -> Iterator[Path]:
+    """Yield the session folders below a folder. Earlier sessions belong to the later one in their folder, if there is one."""
     for entry in _entries(root):
-        if entry.name != STATE_NAME and entry.is_dir() and not entry.is_symlink() and holds_session(entry):
-            yield entry
+        if entry.name != STATE_NAME and entry.is_dir() and not entry.is_symlink():
+            yield from [entry] if holds_session(entry) else session_folders(entry)
 
 
 def _entries(root: Path) -> list[Path]:
@@ -338,11 +403,14 @@ def _entries(root: Path) -> list[Path]:
 
 
 def _folder_of(record: SessionRecord) -> Path | None:
-    """Return the folder that a database row names, if it is this session's; the path may be from another computer."""
+    """Return the folder of a session that a database row names; None if it is not there: the path may be from another computer.
+
+    A later session in the folder has moved its files into one for earlier sessions.
+    """
     folder = Path(record.folder)
     if not record.folder or not folder.is_dir():
         return None
-    return folder if folder_record(folder).session_id == record.session_id else None
+    return next((each for each in session_folders(folder) if folder_record(each).session_id == record.session_id), None)
 
 
 def _end_of(record: SessionRecord) -> datetime:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from mien.documents import conform, parse_json, record_from
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, DeviceError, write_error
+from mien.errors import DataError, DeviceError, StorageError, write_error
 from mien.files import close_to_others, make_private, private_folder
 from mien.sessions import schema
 from mien.sessions.erasure import erase_rows
@@ -83,12 +83,25 @@ class Database:
         if self._engine.dialect.name == "sqlite":
             self._file = Path(self.place)
 
-    def save(self, kept: KeptSession) -> None:
-        """Insert or update a session: events are added, all else is replaced."""
-        session_id = kept.session.session_id
-        row = asdict(kept.session) | {"started_at": _as_text(kept.session.started_at)}
+    def save(self, kept: KeptSession, *, must_exist: bool = False) -> None:
+        """Insert or update a session: events are added, all else is replaced. The path of its folder becomes absolute.
+
+        Args:
+            kept: the session.
+            must_exist: only update it, so that a session that another program has deleted does not come back.
+
+        Raises:
+            StorageError: ``must_exist``, and the session is not stored.
+        """
+        session_id, folder = kept.session.session_id, kept.session.folder
+        row = asdict(kept.session) | {
+            "started_at": _as_text(kept.session.started_at),
+            "folder": str(Path(folder).absolute()) if folder else "",
+        }
         with self._writing() as connection:
             changed = connection.execute(update(schema.sessions).where(_of(schema.sessions, session_id)).values(row))
+            if must_exist and not changed.rowcount:
+                raise StorageError(f"the session was deleted from {self.place} by another program")
             if not changed.rowcount:
                 connection.execute(insert(schema.sessions), row)
             for table, records in _sums(kept):

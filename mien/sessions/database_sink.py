@@ -30,7 +30,7 @@ class DatabaseSink(Sink):
         self._database = database
         self._clock = clock
         self._saved: float | None = None
-        self._session_id = ""  # before the first tick there is nothing to erase
+        self._session_id = ""  # before the first state there is nothing to erase
         self._changed = threading.Condition()
         self._waiting: KeptSession | None = None
         self._over = False
@@ -39,7 +39,6 @@ class DatabaseSink(Sink):
         self._thread.start()
 
     def tick(self, kept: KeptSession) -> None:
-        self._session_id = kept.session.session_id
         self._check()
         if self._saved is None or self._clock() - self._saved >= _SAVE_EVERY_S:
             self._saved = self._clock()
@@ -76,12 +75,14 @@ class DatabaseSink(Sink):
             raise self._error
 
     def _hand_over(self, kept: KeptSession, over: bool = False) -> None:
+        self._session_id = kept.session.session_id
         with self._changed:
             self._waiting, self._over = kept, over
             self._changed.notify()
 
     def _save(self) -> None:
-        """Save each new state until the session ends or the database fails."""
+        """Save each new state until the session ends, the database fails, or another program deletes the session."""
+        is_stored = False
         while True:
             with self._changed:
                 while self._waiting is None and not self._over:
@@ -90,7 +91,8 @@ class DatabaseSink(Sink):
             if kept is None:
                 return
             try:
-                self._database.save(kept)
+                self._database.save(kept, must_exist=is_stored)
+                is_stored = True
             except MienError as error:
                 self._error = error
                 return

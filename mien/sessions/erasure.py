@@ -12,27 +12,50 @@ the file is rebuilt (``VACUUM``).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from mien.errors import DataError, DeviceError, StorageError, is_full
 from mien.files import half_written
-from mien.sessions.layout import ALL_NAMES, ANALYSES, INDEX_TITLE, SEGMENTS_NAME, SESSIONS, index_path, start_of
+from mien.sessions.layout import (
+    ALL_NAMES,
+    ANALYSES,
+    EARLIER,
+    IDENTIFYING_NAMES,
+    INDEX_TITLE,
+    SCREENSHOTS,
+    SEGMENTS_NAME,
+    SESSIONS,
+    earlier_folders,
+    index_path,
+    start_of,
+)
 
 WAIT_S: Final = 10.0
 """How long other programs may hold the database before erasing gives up."""
 _WORK_ENDINGS: Final = frozenset({".csv", ".json", ".npz", ".lock"})
 
 
-def erase_folder(folder: Path, root: Path | None = None, *, whole: bool = False) -> tuple[int, list[Path]]:
+def erase_folder(
+    folder: Path,
+    root: Path | None = None,
+    *,
+    whole: bool = False,
+    earlier: bool = True,
+    before_last: Callable[[], object] = lambda: None,
+) -> tuple[int, list[Path]]:
     """Erase the folder of a session.
 
+    The files that say which session it is, and whose, are deleted last: an erasure that failed can be repeated.
+
     Args:
-        folder: the session's folder; nothing happens if it does not exist.
+        folder: the session's folder; nothing of it is erased if it does not exist.
         root: the sessions folder, if it is not one of the default ones.
         whole: erase everything in the folder, wherever it is.
+        earlier: erase the earlier sessions in the folder as well.
+        before_last: called before these last files are deleted.
 
     Returns:
         the number of files erased, and the paths that were kept because they are not Mien's.
@@ -41,14 +64,17 @@ def erase_folder(folder: Path, root: Path | None = None, *, whole: bool = False)
         DeviceError: something cannot be removed; it is named.
     """
     if not folder.is_dir():
+        before_last()
         return 0, []
     for parent in {folder.resolve().parent, SESSIONS}:  # the page of the default folder lists analyses as well
         delete_index(parent)
-    if (whole and not folder.is_symlink()) or is_made_for_session(folder, root):
-        return _erase_tree(folder), []
-    before = sum(path.is_file() for path in folder.rglob("*"))
-    kept = _erase_own_files(folder)
-    return before - sum(sum(each.is_file() for each in path.rglob("*")) if path.is_dir() else 1 for path in kept), kept
+    before = _count(folder)
+    spared = () if earlier else earlier_folders(folder)
+    if not spared and ((whole and not folder.is_symlink()) or is_made_for_session(folder, root)):
+        _erase_tree(folder, before_last)
+        return before, []
+    kept = _erase_own_files(folder, before_last, earlier)
+    return before - sum(map(_count, kept)), [path for path in kept if path not in spared]
 
 
 def delete_index(root: Path) -> None:
@@ -78,50 +104,66 @@ def foreign_files(folder: Path) -> list[str]:
     return sorted(
         path.name
         for path in folder.iterdir()
-        if path.name not in own and not path.match("screenshot-*.png") and not (path.is_dir() and path.match("earlier-*"))
+        if path.name not in own and not path.match(SCREENSHOTS) and not (path.is_dir() and path.match(EARLIER))
     )
 
 
-def _erase_tree(folder: Path) -> int:
-    """Unlink every file in a folder and below, and the folder itself; return the number of files.
+def _count(path: Path) -> int:
+    """Return the number of files and links at a path and below."""
+    if path.is_dir() and not path.is_symlink():
+        return sum(each.is_symlink() or not each.is_dir() for each in path.rglob("*"))
+    return 1
 
-    Links are removed and not followed.
+
+def _erase_tree(folder: Path, before_last: Callable[[], object]) -> None:
+    """Unlink every file in a folder and below, and the folder itself. Links are removed and not followed.
 
     Raises:
         DeviceError: something cannot be removed; it is named.
     """
-    files = 0
+    paths = sorted(folder.rglob("*"), reverse=True)  # the content of a folder comes before the folder
+    folders = [path for path in paths if path.is_dir() and not path.is_symlink()]
+    identifying = [each / name for each in (*earlier_folders(folder), folder) for name in IDENTIFYING_NAMES]
+    last = [path for path in identifying if path not in folders]
     try:
-        for path in sorted(folder.rglob("*"), reverse=True):  # the content of a folder comes before the folder
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()
-            else:
+        for path in paths:
+            if path not in last and path not in folders:
                 path.unlink()
-                files += 1
-        folder.rmdir()
-    except OSError as error:
-        raise DeviceError(
-            f"cannot erase {error.filename} ({error.strerror}). Check its permissions, then run the command again"
-        ) from error
-    return files
-
-
-def _erase_own_files(folder: Path) -> list[Path]:
-    """Erase the files of a session and of earlier sessions in its folder; return the paths that were kept."""
-    try:
-        for path in sorted(folder.glob("earlier-*")):
-            if path.is_dir() and not path.is_symlink():
-                _erase_own_files(path)
-        delete_segments(folder)
-        delete_half_written(folder)
-        for path in (*(folder / name for name in ALL_NAMES), *folder.glob("screenshot-*.png")):
+        before_last()
+        for path in last:
             path.unlink(missing_ok=True)
-        kept = sorted(folder.iterdir())
-        if not kept:
-            folder.rmdir()
+        for path in (*folders, folder):
+            path.rmdir()
     except OSError as error:
-        raise DeviceError(f"cannot delete {error.filename or folder}: {error.strerror}") from error
+        raise _refused(error, folder) from error
+
+
+def _erase_own_files(folder: Path, before_last: Callable[[], object], earlier: bool) -> list[Path]:
+    """Erase the files of a session, and of earlier sessions in its folder; return the paths that were kept."""
+    folders = [*(earlier_folders(folder) if earlier else ()), folder]
+    names = [name for name in ALL_NAMES if name not in IDENTIFYING_NAMES]
+    try:
+        for each in folders:
+            delete_segments(each)
+            delete_half_written(each)
+            for path in (*(each / name for name in names), *each.glob(SCREENSHOTS)):
+                path.unlink(missing_ok=True)
+        before_last()
+        for each in folders:
+            for name in IDENTIFYING_NAMES:
+                (each / name).unlink(missing_ok=True)
+            kept = sorted(each.iterdir())
+            if not kept:
+                each.rmdir()
+    except OSError as error:
+        raise _refused(error, folder) from error
     return kept
+
+
+def _refused(error: OSError, folder: Path) -> DeviceError:
+    return DeviceError(
+        f"cannot erase {error.filename or folder} ({error.strerror}). Check its permissions, then run the command again"
+    )
 
 
 def delete_segments(folder: Path, keep: str = "") -> None:

@@ -95,7 +95,7 @@ class SessionFolder(Sink):
 
     def erase(self) -> int:
         self.abandon()
-        return erase_folder(self._folder)[0]
+        return erase_folder(self._folder, earlier=False)[0]
 
     def abandon(self) -> None:
         self._end_thread()

@@ -53,6 +53,12 @@ ALL_NAMES: Final = (
     ANNOTATED_NAME,
     *("drift.html", "drift.json", "retrain_request.json"),
 )
+IDENTIFYING_NAMES: Final = (MARK_NAME, FACTS_NAME, SUMMARY_NAME)
+"""Files that say which session a folder holds, and whose it is. An erasure deletes them last, so that it can be repeated."""
+SCREENSHOTS: Final = "screenshot-*.png"
+"""Pattern of the names of screenshots."""
+EARLIER: Final = "earlier-*"
+"""Pattern of the names of folders that hold an earlier session of the folder they are in."""
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -68,7 +74,7 @@ def new_session_id(start: datetime) -> str:
 
 def session_id_of(folder: Path, start: datetime) -> str:
     """Return the id of a new session in a folder: the folder's name if that is a free session id, else a new one."""
-    is_free = start_of(folder.name) is not None and is_file_name(folder.name) and not holds_session(folder)
+    is_free = start_of(folder.name) is not None and is_file_name(folder.name) and not session_folders(folder)
     return folder.name if is_free else new_session_id(start)
 
 
@@ -106,6 +112,20 @@ def index_path(root: Path) -> Path:
 def holds_session(folder: Path) -> bool:
     """Return whether a folder has a file of a session."""
     return any((folder / name).is_file() for name in ALL_NAMES)
+
+
+def earlier_folders(folder: Path) -> list[Path]:
+    """Return the folders of the earlier sessions in a session's folder (see ``set_aside``); links are left out."""
+    found = []
+    for path in sorted(folder.glob(EARLIER)):
+        if path.is_dir() and not path.is_symlink():
+            found += [*earlier_folders(path), path]
+    return found
+
+
+def session_folders(folder: Path) -> list[Path]:
+    """Return the folders of all sessions in a session's folder: of the earlier ones, then the folder itself if it holds one."""
+    return [path for path in (*earlier_folders(folder), folder) if holds_session(path)]
 
 
 def is_running(folder: Path) -> bool:
@@ -152,7 +172,7 @@ def check_folder(folder: Path, person: str) -> None:
     """
     if folder.name.casefold() == STATE_NAME:
         raise UsageError(f"{folder} is where consent ledger and audit log are kept. Choose another folder with --out")
-    if holds_session(folder) and person_of(folder) != person:
+    if any(person_of(each) != person for each in session_folders(folder)):
         raise UsageError(f"{folder} holds a session of another participant. Choose another folder with --out")
 
 
@@ -168,7 +188,7 @@ def refuse_own_file(target: Path) -> None:
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Move the files of a session in ``folder`` into a new folder ``earlier-N`` below it.
+    """Move the files and screenshots of a session in ``folder`` into a new folder ``earlier-N`` below it.
 
     Returns:
         the new folder; None if there was no session.
@@ -179,6 +199,7 @@ def set_aside(folder: Path) -> Path | None:
     there = [folder / name for name in ALL_NAMES if (folder / name).is_file()]
     if not there:
         return None
+    there += (path for path in folder.glob(SCREENSHOTS) if path.is_file())
     number = 1
     while (target := folder / f"earlier-{number}").exists():
         number += 1

@@ -6,6 +6,7 @@ Each operation is written to the audit log, without the participant's name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -74,7 +75,7 @@ class Rights:
 
         Raises:
             UsageError: no such session; nothing was erased.
-            DeviceError: a session is running, or something cannot be removed.
+            MienError: a session is running, or something cannot be removed.
         """
         return self._archive.erase(self._named(names), cause)
 
@@ -83,7 +84,7 @@ class Rights:
 
         Raises:
             UsageError: no such participant.
-            DeviceError: as for ``erase``.
+            MienError: as for ``erase``; the name stays, so that the command can be repeated.
         """
         erased = self._archive.erase(self.sessions(person))
         self.ledger.forget(person)
@@ -97,14 +98,21 @@ class Rights:
 
         Returns:
             the consequences of the decision, and the erased sessions.
+
+        Raises:
+            UsageError: the decision is invalid, or an unknown participant withdraws.
+            MienError: the ledger is broken or cannot be written; or the decision was recorded, and something cannot be removed.
         """
         consequences = self.ledger.record(person, purpose, state, notice)
-        self._archive.log.record("consent", purpose=purpose, state=state, notice=notice.hash)
+        audit_error = self._archive.log.try_record("consent", purpose=purpose, state=state, notice=notice.hash)
         sessions = self.sessions(person) if consequences.erase_sessions else []
-        return consequences, self._archive.erase([each for each in sessions if not each.running], "withdrawn")
+        ended = [each for each in sessions if not each.running]
+        ended += [earlier for each in sessions if each.running for earlier in self._archive.earlier(each)]
+        erased = self._archive.erase(ended, "withdrawn")
+        return consequences, replace(erased, audit_error=audit_error or erased.audit_error)
 
     def expired(self, days: int, now: datetime | None = None) -> list[StoredSession]:
-        """Return the sessions that ended more than ``days`` days ago.
+        """Return the sessions that ended more than ``days`` days ago, and the earlier ones in the folders of others.
 
         Raises:
             UsageError: days is negative.
@@ -112,14 +120,18 @@ class Rights:
         if days < 0:
             raise UsageError(f"days is {days}; it must be 0 (all that ended) or more")
         limit = (now or datetime.now(UTC)) - timedelta(days=days)
-        return [session for session in self.sessions() if session.ended < limit and not session.running]
+        sessions = self.sessions()
+        due = [session for session in sessions if session.ended < limit and not session.running]
+        folders = {session.folder for session in due}
+        earlier = [each for session in sessions if session.folder not in folders for each in self._archive.earlier(session)]
+        return due + [each for each in earlier if each.ended < limit and each.folder not in folders]
 
     def erase_expired(self, days: int) -> Erased:
         """Erase the sessions that ``expired`` returns.
 
         Raises:
             UsageError: days is negative.
-            DeviceError: something cannot be removed.
+            MienError: something cannot be removed.
         """
         return self._archive.erase(self.expired(days), "retention")
 

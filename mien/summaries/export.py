@@ -15,7 +15,7 @@ from mien.errors import DataError, UsageError, require
 from mien.files import atomic_path, write_json, write_text
 from mien.sessions.document import session_document, summary_document
 from mien.sessions.events import event_document
-from mien.sessions.layout import ALL_NAMES, EVENTS_NAME, OBSERVATIONS_NAME, PAGE_NAME, SUMMARY_NAME
+from mien.sessions.layout import ALL_NAMES, EVENTS_NAME, OBSERVATIONS_NAME, PAGE_NAME, SCREENSHOTS, SUMMARY_NAME
 from mien.sessions.observations import OBSERVABLE_COLUMNS
 from mien.sessions.records import KeptSession
 from mien.summaries.page import summary_page
@@ -90,7 +90,7 @@ def _html(kept: KeptSession, readings: Path | None, target: Path) -> None:
 
 
 def _zip(kept: KeptSession, readings: Path | None, target: Path) -> None:
-    """Write all files of the session's folder, or create them from the database."""
+    """Write all files of the session, or create them from the database; earlier sessions in its folder are left out."""
     name = kept.session.session_id
     made = {
         SUMMARY_NAME: json.dumps(summary_document(kept), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
@@ -105,8 +105,9 @@ def _zip(kept: KeptSession, readings: Path | None, target: Path) -> None:
     ):
         for file_name, text in made.items():
             archive.writestr(f"{name}/{file_name}", text)
-        for path in (readings.parent / each for each in ALL_NAMES) if readings is not None else ():
-            if path.is_file() and path.name not in made:
+        folder = readings.parent if readings is not None else None
+        for path in (*(folder / each for each in ALL_NAMES), *sorted(folder.glob(SCREENSHOTS))) if folder is not None else ():
+            if path.is_file() and not path.is_symlink() and path.name not in made:
                 archive.write(path, f"{name}/{path.name}")
 
 
