@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from mien.destinations import open_recorder
-from mien.errors import DeviceError, StorageError
+from mien.errors import DeviceError, MienError, StorageError
 from mien.files import file_hash
 from mien.insight import Insight, suggestion
 from mien.pipeline import Pipeline, model_name, open_reader
@@ -120,10 +120,13 @@ class _Controls:
         paused: whether frames are skipped.
         quit: whether the session is to end.
         withdrawn: whether it is also to be erased.
+        missing: why something could not be stored, erased or logged.
     """
 
     def __init__(self, settings: LiveSettings, parts: _Parts, lock: threading.Lock, facts: Callable[[], dict[str, Any]]) -> None:
         self.paused = self.quit = self.withdrawn = False
+        self.missing: list[str] = []
+        self._withdraws = False  # the person asked here, so that it is to be recorded
         self._settings, self._parts, self._lock, self._facts = settings, parts, lock, facts
         self._asked_to_withdraw_s = self._consent_checked_s = -math.inf
         self._notice, self._notice_until = "", 0.0
@@ -155,8 +158,15 @@ class _Controls:
             self.say("consent to storage was withdrawn; " + (left[0] if left else "the data of this session has been erased"))
 
     def erase(self) -> None:
-        """Erase the session and store nothing from now on."""
-        self._parts.oversight.erased(self._parts.recorder.erase())
+        """Erase the session and store nothing from now on; then record the withdrawal, if it was made here."""
+        recorder, oversight = self._parts.recorder, self._parts.oversight
+        if recorder.keeps:
+            files = recorder.erase()
+            self.missing += recorder.not_erased
+            if files and not recorder.not_erased and (said := oversight.erased(files)):
+                self.missing.append(said)
+        if self._withdraws:
+            self.missing += oversight.withdraw()
 
     def carry_out(self, command: Command, frame: Frame, faces: tuple[FaceReading, ...], snapshot: Snapshot) -> None:
         """Carry out a command.
@@ -201,8 +211,7 @@ class _Controls:
             self._asked_to_withdraw_s = time.monotonic()
             self.say("press w again to end this session and erase its data")
             return
-        self._parts.oversight.withdraw()
-        self.withdrawn = self.quit = True
+        self._withdraws = self.withdrawn = self.quit = True
 
 
 class Session:
@@ -233,7 +242,7 @@ class Session:
         self._lock = threading.Lock()  # guards state shared by the threads
         self._controls = _Controls(settings, parts, self._lock, self._facts)
         self._health_notices = HealthNotices(self._source.name)
-        self._missing: list[str] = []
+        self._missing = self._controls.missing
         self._started = self._zero = time.monotonic()
         self._ended = 0.0
         self._time_is_up = self._source_ended = False
@@ -380,26 +389,26 @@ class Session:
         self._view.close()
         tally = self._recorder.tally
         self._unless_refused(lambda: self._oversight.end(tally.elapsed_s, tally.frames))
-        self._controls.check_consent(at_once=True)
         kept = KeptSession(self._parts.record)
+        if not self._controls.withdrawn:
+            self._controls.check_consent(at_once=True)
         if not self._controls.withdrawn:
             kept = self._recorder.finish(state, self._facts())
             self._controls.check_consent(at_once=True)  # writing the summary takes time
         if self._controls.withdrawn:
             self._controls.erase()
-            self._missing += self._recorder.not_erased
             return {**summary_document(KeptSession(self._parts.record)), "files": [], "withdrawn": True, "missing": self._missing}
         if self._recorder.files:
             write = self._insight.write
             self._unless_refused(lambda: self._recorder.files.extend(write(self._settings.out, self._source.name)))
         for sentence in self._recorder.take_notices():
             (self._tell or self.notices.append)(sentence)
-        self._missing += [failure.reason for failure in self._recorder.failures]
+        self._missing += [failure.reason for failure in self._recorder.failures if not failure.erasing]
         return {**summary_document(kept), "files": self._recorder.files, "missing": self._missing}
 
     def _unless_refused(self, keep: Callable[[], object]) -> None:
         """Run ``keep``; if it fails, add the error to ``missing`` and continue."""
         try:
             keep()
-        except DeviceError as error:
+        except MienError as error:
             self._missing.append(str(error))

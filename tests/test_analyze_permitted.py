@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from writing import SESSION, kill, recorder
 
 from mien.cli import main
 from mien.destinations import open_recorder
-from mien.errors import DeviceError, NotPermittedError
+from mien.errors import DeviceError, NotPermittedError, StorageError
+from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger
 from mien.privacy.notice import notice_for
@@ -24,6 +26,7 @@ from mien.privacy.policy import decide
 from mien.recordings.analysis import Analysis
 from mien.recordings.assembly import assemble
 from mien.recordings.frame_times import frame_times
+from mien.recordings.recording import Recording
 from mien.recordings.settings import AnalyzeSettings
 from mien.recordings.work_folder import WorkFolder
 from mien.sessions.archive import Archive
@@ -138,6 +141,32 @@ def test_consent_that_is_taken_back_after_the_last_segment_erases_everything(
     with pytest.raises(NotPermittedError, match="withdrew consent"):
         Analysis(settings).run()
     assert not list((here / "out").rglob("*.*"))
+
+
+def test_a_recording_that_cannot_be_erased_does_not_keep_the_others(
+    clips: Path, yunet: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, notice = ConsentLedger(state_folder(SESSIONS)), notice_for(decide())
+    for purpose in ("show", "keep"):
+        ledger.record("Ada", purpose, "granted", notice)
+    recordings = tuple(shutil.copy(clips / "no_face.mp4", here / f"{name}.mp4") for name in "abc")
+    erase = Recording.erase
+
+    def refuse_the_first(recording: Recording) -> int:
+        if recording.report.path.name == "a.mp4":
+            raise DeviceError("cannot erase a/observations.csv")
+        return erase(recording)
+
+    def withdraw(done: int, total: int) -> None:
+        if done > total / 2:
+            ledger.record("Ada", "show", "withdrawn", notice)
+
+    monkeypatch.setattr(Recording, "erase", refuse_the_first)
+    with pytest.raises(StorageError, match="Not erased: cannot erase a/observations"):
+        Analysis(AnalyzeSettings(recordings, Path("out"), person="Ada")).run(withdraw)
+    assert {path.parts[-2] for path in (here / "out").rglob("*.csv")} == {"a"}
+    events = [event for event in AuditLog(state_folder(SESSIONS)).events() if event["event"] == "erased"]
+    assert [event["sessions"] for event in events] == [1]  # b; c had not begun
 
 
 def test_a_folder_is_written_by_a_live_session_or_by_an_analysis(clips: Path, yunet: Path, here: Path) -> None:

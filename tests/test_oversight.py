@@ -14,16 +14,22 @@ import pytest
 from test_cli import mien
 from test_policy import OTHERS
 
-from mien.errors import NotPermittedError
+from mien.errors import DeviceError, NotPermittedError
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
+from mien.privacy.consent import ConsentLedger
 from mien.privacy.deployment import Deployment, deployment_text
+from mien.privacy.notice import notice_for
 from mien.privacy.oversight import Oversight
+from mien.privacy.policy import policy_here
+from mien.records import Frame, Snapshot
 from mien.session import Session
 from mien.sessions.folder import SessionFolder
 from mien.sessions.layout import PARTIAL_NAME
 from mien.sessions.records import KeptSession
 from mien.settings import LiveSettings
+from mien.summaries.text import summary_text
+from mien.views.view import Command
 
 LEARNING = Deployment("learning-outside-institution", "EU", "feedback-to-the-learner", **OTHERS)
 LIVE = ("live", "--source", "demo", "--headless", "--deployment", "deployment.toml")
@@ -181,3 +187,66 @@ def test_a_withdrawal_while_the_summary_is_written_erases_it(place: Path, monkey
     )
     assert Session(settings).run()["withdrawn"]
     assert sessions(place) == []
+
+
+class WithdrawingView:
+    """A view in which the person presses ``w`` twice; the consent ledger has been damaged before."""
+
+    stays = False
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+
+    def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
+        if not snapshot.frames:
+            return ()
+        self._ledger.write_text("garbage\n")
+        return Command.WITHDRAW, Command.WITHDRAW
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_withdrawal_that_cannot_be_recorded_still_erases_the_session(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    ledger = ConsentLedger(state_folder(ROOT))
+    for purpose in ("show", "keep"):
+        ledger.record("ada-17", purpose, "granted", notice_for(policy_here(Path("deployment.toml"))[0]))
+    path = state_folder(ROOT) / "consents.jsonl"
+    monkeypatch.setattr("mien.session.open_view", lambda name: WithdrawingView(path))
+    monkeypatch.setattr(Oversight, "withdrawn", lambda oversight: "")  # the damage is met by the withdrawal only
+    settings = LiveSettings(
+        source="demo",
+        out=ROOT / "2026-03-04_09-30-00-k3f9",
+        model="mien-xs",
+        view="terminal",
+        seconds=5.0,
+        deployment=Path("deployment.toml"),
+        person="ada-17",
+    )
+    summary = Session(settings).run()
+    assert summary["withdrawn"]
+    assert sessions(place) == []
+    assert ["the withdrawal was not recorded" in reason for reason in summary["missing"]] == [True]
+    assert "the withdrawal was not recorded" in summary_text(summary)
+    assert logged(place)[-2:] == ["erased", "consent"]
+
+
+def test_an_erasure_that_failed_is_not_logged_as_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    ledger, notice = ConsentLedger(state_folder(ROOT)), notice_for(policy_here(Path("deployment.toml"))[0])
+    for purpose in ("show", "keep"):
+        ledger.record("ada-17", purpose, "granted", notice)
+
+    def refused(folder: SessionFolder) -> int:
+        ledger.record("ada-17", "show", "withdrawn", notice)
+        raise DeviceError("cannot erase observations.csv")
+
+    monkeypatch.setattr("mien.session.open_view", lambda name: WithdrawingView(place / "unused"))
+    monkeypatch.setattr(SessionFolder, "erase", refused)
+    settings = LiveSettings(
+        source="demo", out=ROOT / "s", model="mien-xs", view="terminal", deployment=Path("deployment.toml"), person="ada-17"
+    )
+    summary = Session(settings).run()
+    assert summary["missing"] == ["cannot erase observations.csv"]
+    assert "erased" not in logged(place)

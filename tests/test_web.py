@@ -16,6 +16,10 @@ from starlette.testclient import TestClient
 
 from mien.emotions import EMOTIONS
 from mien.errors import NotPermittedError
+from mien.privacy.chain import state_folder
+from mien.privacy.consent import ConsentLedger
+from mien.privacy.notice import notice_for
+from mien.privacy.policy import decide
 from mien.sessions.observations import COLUMNS, OBSERVABLE_COLUMNS
 from mien.vision.bundles import PACKAGED_DETECTOR, packaged_bundle
 from mien.web import assets, networks
@@ -224,6 +228,20 @@ def test_a_session_can_be_erased(client: Callable[..., TestClient], here: Path) 
     answer = page.post(f"/{begun['address']}/frames", json=batch(5))
     assert answer.status_code == 400
     assert "not running" in answer.json()["error"]
+
+
+def test_a_session_is_erased_even_if_the_withdrawal_cannot_be_recorded(client: Callable[..., TestClient], here: Path) -> None:
+    root = here / "results" / "sessions"
+    for purpose in ("show", "keep"):
+        ConsentLedger(state_folder(root)).record("ada", purpose, "granted", notice_for(decide()))
+    page = client(keep=True, person="ada")
+    begun = page.post("/sessions", json={"source": "camera"}).json()
+    page.post(f"/{begun['address']}/frames", json=batch(5))
+    (state_folder(root) / "consents.jsonl").write_text("garbage\n")
+    answer = page.delete(f"/{begun['address']}")
+    assert answer.status_code == 400
+    assert "the withdrawal was not recorded" in answer.json()["error"]
+    assert not (here / begun["folder"]).exists()
 
 
 def test_two_pages_do_not_record_at_once(client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from mien.errors import NotPermittedError
+from mien.errors import MienError, NotPermittedError
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger
@@ -110,16 +110,30 @@ class Oversight:
             return SHOW
         return KEEP if self.keeps and not self._agreed(KEEP) else ""
 
-    def withdraw(self) -> None:
-        """Record that the participant withdraws all consent during the session."""
-        if self._participant:
-            self._ledger.record(self._participant, SHOW, "withdrawn", self.notice)
-        if self._log is not None:
-            self._log.record("consent", purpose=SHOW, state="withdrawn", notice=self.notice.hash)
+    def withdraw(self) -> list[str]:
+        """Record that the participant withdraws all consent during the session, which must have been erased before.
 
-    def erased(self, files: int) -> None:
-        """Log that the session was erased after a withdrawal; this is logged without a declaration as well."""
-        AuditLog(state_folder(self._root)).record("erased", sessions=1, files=files, cause="withdrawn")
+        Returns:
+            why ledger or log could not be written; empty if both were.
+        """
+        faults = []
+        if self._participant:
+            try:
+                self._ledger.record(self._participant, SHOW, "withdrawn", self.notice)
+            except MienError as error:
+                faults.append(f"the withdrawal was not recorded: {error}")
+        if self._log is not None:
+            said = self._log.try_record("consent", purpose=SHOW, state="withdrawn", notice=self.notice.hash)
+            faults += [said] if said else []
+        return faults
+
+    def erased(self, files: int, sessions: int = 1) -> str:
+        """Log that sessions were erased after a withdrawal; this is logged without a declaration as well.
+
+        Returns:
+            why the log could not be written, or "".
+        """
+        return AuditLog(state_folder(self._root)).try_record("erased", sessions=sessions, files=files, cause="withdrawn")
 
     def end(self, seconds: float, frames: int) -> None:
         """Log the end of the session."""

@@ -106,6 +106,8 @@ class Analysis:
         self._jobs: deque[Job] = deque()
         self._waiting = deque(self._recordings)
         self._withdrawn = False
+        self._not_erased: list[str] = []
+        self._erasure_error = ""  # why it was not logged
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> RunReport:
         """Analyse all recordings. A recording that cannot be read does not stop the others.
@@ -116,10 +118,11 @@ class Analysis:
         Raises:
             DeviceError: the cluster cannot be reached, or the connection to it was lost.
             NotPermittedError: consent was withdrawn during the run; the results of these recordings have been erased.
+            StorageError: as before, but some results could not be erased, or the erasure could not be logged.
             KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP; finished segments and recordings are kept.
         """
         self._progress = progress
-        started, audit_error = time.monotonic(), ""
+        started = time.monotonic()
         self._oversight.begin(self._options.model_hash)
         try:
             with open_workers(self._settings.workers, self._settings.dask) as workers:
@@ -130,10 +133,15 @@ class Analysis:
             for recording in self._recordings:
                 recording.close()
             reports = tuple(recording.report for recording in self._recordings)
+            audit_error = self._erasure_error
             try:
                 self._oversight.end(sum(report.read_s for report in reports), sum(report.frames for report in reports))
-            except StorageError as error:
+            except MienError as error:
                 audit_error = str(error)
+        if self._not_erased:
+            raise StorageError(f"{self._settings.person} withdrew consent. Not erased: {'; '.join(self._not_erased)}")
+        if self._withdrawn and audit_error:
+            raise StorageError(f"{self._settings.person} withdrew consent; the results have been erased. {audit_error}")
         if self._withdrawn:
             raise NotPermittedError(f"{self._settings.person} withdrew consent; the results of these recordings have been erased")
         return RunReport(reports, time.monotonic() - started, self._oversight.policy.level.value, audit_error)
@@ -162,9 +170,17 @@ class Analysis:
         self._check_consent()
 
     def _check_consent(self) -> None:
-        """Stop and erase everything if consent was withdrawn."""
+        """Stop and erase everything if consent was withdrawn; a recording that cannot be erased does not stop the others."""
         if not self._withdrawn and self._oversight.withdrawn():
             self._withdrawn = True
             self._jobs.clear()
             self._waiting.clear()
-            self._oversight.erased(sum(recording.erase() for recording in self._recordings))
+            erased = []
+            for recording in self._recordings:
+                try:
+                    erased.append(recording.erase())
+                except MienError as error:
+                    self._not_erased.append(str(error))
+            sessions = sum(files > 0 for files in erased)
+            if sessions:
+                self._erasure_error = self._oversight.erased(sum(erased), sessions)

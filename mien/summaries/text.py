@@ -30,6 +30,10 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     Args:
         summary: the result of ``Session.run``.
     """
+    if summary.get("withdrawn") and summary["missing"]:
+        return "\n".join(
+            ["Consent was withdrawn: the session has ended. Not everything was erased or recorded:", *summary["missing"]]
+        )
     if summary.get("withdrawn"):
         return "Consent was withdrawn: the session has ended and its data has been erased."
     files = summary["files"]

@@ -19,7 +19,7 @@ import numpy as np
 from mien.destinations import open_recorder
 from mien.documents import parse_json, record_from
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, UsageError
+from mien.errors import DataError, MienError, StorageError, UsageError
 from mien.insight import Insight, suggestion
 from mien.privacy.oversight import KEEP, SHOW, Oversight
 from mien.privacy.release import release
@@ -201,6 +201,7 @@ class KeptSessions:
 
         Raises:
             DataError: there is no such session.
+            StorageError: something could not be erased or recorded; all else was. The session has ended.
         """
         with self._lock:
             running = self._session(session_id)
@@ -244,7 +245,7 @@ class _Running:
         notices += self._recorder.take_notices()
         withdrawn = self._oversight.withdrawn()
         if withdrawn == SHOW or (withdrawn == KEEP and self._recorder.keeps):
-            self._oversight.erased(self._recorder.erase())
+            notices += self._erase()
         return {"withdrawn": withdrawn, "notices": notices}
 
     def finish(self, state: str) -> None:
@@ -256,9 +257,21 @@ class _Running:
 
     def erase(self) -> None:
         tally = self._recorder.tally
-        self._oversight.withdraw()
-        self._oversight.end(tally.elapsed_s, tally.frames)
-        self._oversight.erased(self._recorder.erase())
+        faults = [*self._erase(), *self._oversight.withdraw()]
+        try:
+            self._oversight.end(tally.elapsed_s, tally.frames)
+        except MienError as error:
+            faults.append(str(error))
+        if faults:
+            raise StorageError("; ".join(dict.fromkeys(faults)))
+
+    def _erase(self) -> list[str]:
+        """Erase the session, unless it was erased before; return why something could not be erased or logged."""
+        files = self._recorder.erase() if self._recorder.keeps else 0
+        if not files or self._recorder.not_erased:
+            return self._recorder.not_erased
+        said = self._oversight.erased(files)
+        return [said] if said else []
 
 
 def _are_shares(row: tuple[float, ...]) -> bool:
