@@ -27,7 +27,7 @@ def web(
 
     The page is served on this computer (127.0.0.1). Pictures never leave it: the browser lets it
     connect to this server only. Without --keep nothing is kept; with it, sessions appear in
-    mien sessions.
+    mien sessions and go where MIEN_DB, MIEN_LRS and MIEN_WEBHOOK say, as those of mien live do.
 
     Examples:
       mien web
