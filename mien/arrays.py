@@ -24,10 +24,11 @@ from mien.documents import read_limited
 _ENDING: Final = ".npy"
 _KINDS: Final = frozenset("biuf")
 """Accepted dtype kinds: bool, integer and float."""
-_BROKEN: Final = (
+BROKEN: Final = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error),
     *(KeyError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, OverflowError, MemoryError),
 )
+"""Exceptions besides OSError and ValueError that damaged archives raise."""
 
 
 def read_arrays(path: Path, max_bytes: int, max_unpacked_bytes: int) -> dict[str, NDArray[Any]]:
@@ -50,7 +51,7 @@ def read_arrays(path: Path, max_bytes: int, max_unpacked_bytes: int) -> dict[str
             if claimed > max_unpacked_bytes:
                 raise ValueError(f"it unpacks to {claimed:,} bytes, at most {max_unpacked_bytes:,} are read")
             return {info.filename.removesuffix(_ENDING): _array(_content(archive, info)) for info in infos}
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError(f"cut short or damaged ({type(error).__name__})") from error
 
 

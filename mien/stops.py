@@ -79,6 +79,20 @@ def leave_signals_to_parent() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
+def end_with_parent() -> None:
+    """In a worker process: exit when the parent process ends in any way."""
+    threading.Thread(target=_wait_for_parent, name="mien-parent", daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    import multiprocessing  # only worker processes need it
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
     if not _Stops.ending:
         _Stops.ending = True

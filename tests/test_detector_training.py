@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import signal
+import sys
+import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +18,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from datasets import make_dataset
 from typer.testing import CliRunner
 
 from mien.cli import app
-from mien.errors import BundleError, DataError, DeviceError, UsageError
+from mien.errors import BundleError, DataError, DeviceError, StorageError, UsageError
+from mien.files import write_text
 from mien.locks import only_writer
 from mien.preprocess import CANONICAL_LANDMARKS
 from mien.records import Box
@@ -25,15 +33,25 @@ from mien.training.detector.faces import TaughtFaces, teach_faces
 from mien.training.detector.loop import DetectorTrainer, load_detector_checkpoint, varied
 from mien.training.detector.losses import ANSWERS, cells, decoded, distance_iou, losses, targets_of
 from mien.training.detector.network import LANDMARK_UNIT, STRIDES, USUAL_LANDMARKS, DetectorNet, count_weights
+from mien.training.detector.run import _prepared, _scenes_key
 from mien.training.detector.scenes import SCENE, Composer, Scene, is_faceless, moved_box
 from mien.training.detector.settings import DetectorSettings, changed
-from mien.training.detector.stock import Stock, delete_rounds, write_round
+from mien.training.detector.stock import _LEAD, Stock, delete_rounds, read_round, round_path, write_round
 from mien.training.stopping import StopRequest, stop_on_signal
 from mien.vision.bundles import newest_own_bundle
 from mien.vision.own_detector import OwnDetector
 from mien.vision.yunet import YuNetDetector
 
 SHORT = {"rounds": 2, "round_scenes": 12, "batch_size": 6, "again": 2, "hard": 1, "window": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Stop OpenCV's threads, as the command does: a forked process would wait for them forever."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(before)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +126,7 @@ def test_backgrounds_with_faces_and_icons_are_left_out(yunet: Path, shared: Path
     (tmp_path / "in" / "c.png").write_bytes(b"no picture")
     files = [path for path in picture_files([tmp_path / "in"]) if tmp_path in path.parents]
     assert [path.name for path in files] == ["a.png", "b.jpg", "c.png", "icon.png"]
-    found = read_backgrounds(files, YuNetDetector(yunet))
+    found = read_backgrounds([*files, tmp_path / "gone.png", tmp_path], YuNetDetector(yunet))
     assert [picture.shape for picture in found] == [(MIN_SIDE, 300)]
     with pytest.raises(DataError, match="is not a folder"):
         picture_files([tmp_path / "nowhere"])
@@ -216,7 +234,7 @@ def test_settings_are_checked() -> None:
 def test_scenes_of_a_run_that_left_no_checkpoint_are_not_used_again(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
     folder = tmp_path / "scenes"
     folder.mkdir()
-    write_round(folder, 0, 2, Composer(drawn_faces, [], 1))
+    write_round(round_path(folder, 0, "key"), 0, 2, Composer(drawn_faces, [], 1))
     (folder / ".DS_Store").write_text("x")
     delete_rounds(folder)
     assert [path.name for path in folder.iterdir()] == [".DS_Store"]
@@ -227,7 +245,8 @@ def test_scenes_of_a_run_that_left_no_checkpoint_are_not_used_again(drawn_faces:
 
 
 def run_short(shared: Path, folder: Path, *more: str, rounds: int = 2) -> str:
-    changes = [f"--set={key}={value}" for key, value in (SHORT | {"rounds": rounds}).items()]
+    settings = SHORT | {"rounds": rounds, "decay_from": 1.0}  # so that a resumed run may have more rounds
+    changes = [f"--set={key}={value}" for key, value in settings.items()]
     data = str(shared / "data" / "fer2013.zip")
     answer = CliRunner().invoke(
         app, ["train-detector", "--data", data, "--limit", "24", "--out", str(folder), *changes, *more], catch_exceptions=False
@@ -272,7 +291,7 @@ def test_a_missing_package_is_said_before_anything_is_read(monkeypatch: pytest.M
 
 def test_the_composing_process_ends_when_it_is_told_to(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
     with stop_on_signal():  # whose handlers a forked process inherits
-        stock = Stock(tmp_path / "scenes", range(10**6), 2, drawn_faces, [], 0, None)
+        stock = Stock(tmp_path / "scenes", "key", range(10**6), 2, 1, Composer(drawn_faces, [], 0))
     try:
         assert len(stock.round(1, StopRequest())) == 2
         stock._process.terminate()
@@ -280,6 +299,136 @@ def test_the_composing_process_ends_when_it_is_told_to(drawn_faces: TaughtFaces,
         assert stock._process.exitcode == -signal.SIGTERM
     finally:
         stock._process.kill()
+
+
+def test_scenes_are_composed_a_few_rounds_ahead_and_deleted_behind_the_window(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    stock = Stock(folder, "key", range(12), 2, 1, Composer(drawn_faces, [], 0))
+    try:
+        for number in range(4):
+            stock.round(number, StopRequest())
+        last = round_path(folder, 3 + _LEAD, "key")
+        while not last.is_file():
+            time.sleep(0.02)
+        time.sleep(0.2)
+        assert sorted(folder.glob("0*.npz")) == [round_path(folder, number, "key") for number in range(2, 4 + _LEAD)]
+        assert stock._process.is_alive()
+    finally:
+        stock.close()
+
+
+def test_scenes_of_other_settings_are_not_used(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
+    composer = Composer(drawn_faces, [], 0)
+    facts = {"dataset_hash": "d", "backgrounds": "b"}
+    ours, other = (_scenes_key(facts, changed(DetectorSettings(), {"seed": seed})) for seed in (0, 1))
+    write_round(round_path(tmp_path, 0, other), 0, 2, Composer(drawn_faces, [], 1))
+    stock = Stock(tmp_path, ours, range(1), 2, 1, composer)
+    try:
+        assert np.array_equal(stock.round(0, StopRequest())[0].grey, composer.compose(0).grey)
+    finally:
+        stock.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_the_composing_process_ends_with_a_killed_run(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
+    run = multiprocessing.get_context("fork").Process(target=_start_stock, args=(drawn_faces, tmp_path))
+    run.start()
+    while not (tmp_path / "pid").is_file():
+        time.sleep(0.02)
+    run.kill()
+    run.join()
+    composer = int((tmp_path / "pid").read_text())
+    try:
+        for _ in range(500):
+            if _has_ended(composer):
+                break
+            time.sleep(0.02)
+        assert _has_ended(composer)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(composer, signal.SIGKILL)
+
+
+def _start_stock(faces: TaughtFaces, folder: Path) -> None:
+    stock = Stock(folder / "scenes", "key", range(1), 10**6, 1, Composer(faces, [], 0))
+    write_text(folder / "pid", str(stock._process.pid))
+    time.sleep(600)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    status = Path(f"/proc/{pid}/stat")
+    return status.is_file() and status.read_text().rpartition(")")[2].split()[0] == "Z"  # nobody waits for it
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_an_error_of_the_composing_process_is_the_runs(
+    drawn_faces: TaughtFaces, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        stock = Stock(tmp_path / "scenes", "key", range(1), 12, 1, Composer(drawn_faces, [], 0))
+        with pytest.raises(StorageError, match=r"cannot write .*00000-key\.npz"):
+            stock.round(0, StopRequest())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    stock.close()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "no labels", "other shape"])
+def test_a_broken_round_is_refused(damage: str, drawn_faces: TaughtFaces, tmp_path: Path) -> None:
+    path = round_path(tmp_path, 0, "key")
+    write_round(path, 0, 2, Composer(drawn_faces, [], 0))
+    assert len(read_round(path, 2)) == 2
+    if damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    else:
+        with np.load(path) as stored:
+            values = dict(stored)
+        values["landmarks"] = values["landmarks"][:, :4]
+        if damage == "no labels":
+            del values["landmarks"]
+        np.savez(path, **values)
+    with pytest.raises(DataError, match=r"00000-key\.npz is broken"):
+        read_round(path, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04broken", b"no archive"])
+def test_broken_material_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "material.npz").write_bytes(content)
+    facts = {"dataset_hash": "d", "backgrounds": "b"}
+    with pytest.raises(DataError, match=r"material\.npz is broken"):
+        _prepared(make_dataset(), [], tmp_path / "yunet.onnx", tmp_path, facts, lambda what, done, total: None)
+
+
+def test_the_number_of_rounds_is_kept_once_the_rate_falls(tmp_path: Path) -> None:
+    facts = {"dataset_hash": "d", "backgrounds": "b", "command": ""}
+
+    trainer = DetectorTrainer(DetectorSettings(rounds=10), tmp_path, facts)
+
+    def resume(done: int, rounds: int) -> None:
+        trainer.rounds_done = done
+        trainer._save()
+        trainer.settings = DetectorSettings(rounds=rounds)
+        try:
+            trainer.resume()
+        finally:
+            trainer.settings = DetectorSettings(rounds=10)
+
+    for done, rounds in ((6, 20), (9, 10), (9, 9), (9, 5)):  # the rate has not fallen, is the same, or there is none
+        resume(done, rounds)
+    for done, rounds in ((7, 20), (6, 8)):
+        with pytest.raises(UsageError, match=f"with {rounds} rounds"):
+            resume(done, rounds)
 
 
 class _Stopping:
@@ -296,7 +445,7 @@ class _Stopping:
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(drawn_faces: TaughtFaces, tmp_path: Path) -> None:
     settings = changed(DetectorSettings(), SHORT | {"rounds": 3})
-    facts = {"dataset_hash": "d", "backgrounds": "b"}
+    facts = {"dataset_hash": "d", "backgrounds": "b", "command": ""}
 
     def stock(stop_at: int = -1) -> Any:
         return _Stopping(Composer(drawn_faces, [], 0), settings.round_scenes, stop_at)
@@ -334,6 +483,18 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
             packed.writestr(name, stored.read(name))
     with pytest.raises(BundleError, match="not a complete checkpoint"):  # it could unpack to more than fits into memory
         load_detector_checkpoint(tmp_path / "detector.pt")
+    torch.save({"format": "mien-detector-1"}, tmp_path / "detector.pt")
+    with pytest.raises(BundleError, match="without settings"):
+        load_detector_checkpoint(tmp_path / "detector.pt")
+    facts = {"dataset_hash": "d", "backgrounds": "b", "command": ""}
+    whole = DetectorTrainer(DetectorSettings(), tmp_path, facts)
+    whole._save()
+    state = load_detector_checkpoint(tmp_path / "detector.pt")
+    values = {"network": {}, "average": None, "optimiser": {}, "hard": (), "facts": {}, "settings": {}}
+    for key, value in values.items():
+        torch.save(state | {key: value}, tmp_path / "detector.pt")
+        with pytest.raises(BundleError, match=r"wrong values|does not match"):
+            DetectorTrainer(DetectorSettings(), tmp_path, facts).resume()
     torch.save({"format": "another"}, tmp_path / "detector.pt")
     with pytest.raises(BundleError, match="not a checkpoint of mien train-detector"):
         load_detector_checkpoint(tmp_path / "detector.pt")

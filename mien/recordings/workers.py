@@ -7,9 +7,7 @@ task whose workers die repeatedly fails.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, wait
@@ -19,7 +17,7 @@ from multiprocessing import resource_tracker
 from typing import Any, Final
 
 from mien.errors import DeviceError, MienError, require
-from mien.stops import block_signals, leave_signals_to_parent
+from mien.stops import block_signals, end_with_parent, leave_signals_to_parent
 
 _CHANCES: Final = 4
 """Number of workers that a task is given to before it is assumed to kill them."""
@@ -204,14 +202,7 @@ def _pool(count: int) -> ProcessPoolExecutor:
 def _begin_worker() -> None:
     """Leave signals to the parent, and exit when it ends in any way."""
     leave_signals_to_parent()
-    threading.Thread(target=_end_with_parent, name="mien-parent", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 @contextmanager

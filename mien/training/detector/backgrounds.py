@@ -36,7 +36,7 @@ def picture_files(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder of pictures")
-        here = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        here = sorted(path for path in folder.rglob("*") if _is_picture_file(path))
         if not here:
             raise DataError(f"{folder} contains no picture ({', '.join(sorted(SUFFIXES))})")
         found += here
@@ -52,7 +52,7 @@ def read_backgrounds(
 ) -> list[NDArray[np.uint8]]:
     """Return the pictures as (H, W) uint8 grey, with sides of at most ``MAX_SIDE``, without small ones and those with faces.
 
-    Files that are not pictures are skipped.
+    Files that are not pictures or cannot be read are skipped.
     """
     found = []
     for number, path in enumerate(files):
@@ -70,12 +70,19 @@ def has_face(grey: NDArray[np.uint8], teacher: Detector) -> bool:
     return any(detection.score > _FACE_SCORE for detection in teacher.detect(np.repeat(grey[..., None], 3, axis=2)))
 
 
-def _read(path: Path) -> NDArray[np.uint8] | None:
-    data = np.fromfile(path, np.uint8)
-    reduced = cv2.IMREAD_REDUCED_GRAYSCALE_2 if len(data) > 1_000_000 else cv2.IMREAD_GRAYSCALE
+def _is_picture_file(path: Path) -> bool:
     try:
+        return path.suffix.lower() in SUFFIXES and path.is_file()
+    except OSError:  # its folder may be listed, but not entered
+        return False
+
+
+def _read(path: Path) -> NDArray[np.uint8] | None:
+    try:
+        data = np.fromfile(path, np.uint8)
+        reduced = cv2.IMREAD_REDUCED_GRAYSCALE_2 if len(data) > 1_000_000 else cv2.IMREAD_GRAYSCALE
         grey = cv2.imdecode(data, reduced) if len(data) else None
-    except cv2.error:
+    except (OSError, cv2.error):
         return None
     if grey is None:
         return None

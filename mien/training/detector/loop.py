@@ -8,6 +8,7 @@ the number of rounds, so a run may be resumed with another number.
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.documents import parse_json, record_from
 from mien.errors import BundleError, DeviceError, UsageError
 from mien.files import atomic_path
 from mien.training.checkpoint import read_state
@@ -33,10 +35,37 @@ _FORMAT: Final = "mien-detector-1"
 _WARM_UP_STEPS: Final = 200
 _REMEMBERED: Final = 1024
 """Number of hard negatives kept: scenes without faces and with a high loss."""
+_PLAIN_KEYS: Final = ("settings", "facts", "rounds_done")
+_KEYS: Final = (*_PLAIN_KEYS, "network", "average", "optimiser", "hard")
 _SWAPPED: Final = (1, 0, 2, 4, 3)
 
 OnRound = Callable[[int, float], None]
 """Called with the number of the finished round, from 1, and its mean loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The facts of a checkpoint that a run is resumed or exported with."""
+
+    dataset_hash: str
+    backgrounds: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    """The setting of a checkpoint that a resumed run may change."""
+
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """Plain values of a checkpoint."""
+
+    settings: _Schedule
+    facts: _Facts
+    rounds_done: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +102,8 @@ class DetectorTrainer:
         """Load the checkpoint.
 
         Raises:
-            UsageError: there is no checkpoint, or it has other settings or data.
+            UsageError: there is no checkpoint, it has other settings or data, or it has another number of rounds and the
+                learning rate has begun to fall.
             BundleError: the checkpoint is broken.
         """
         state = load_detector_checkpoint(self._path)
@@ -82,15 +112,38 @@ class DetectorTrainer:
         if other:
             changes = "; ".join(f"{key} was {state['settings'].get(key)}, now {ours[key]}" for key in other)
             raise UsageError(f"cannot resume {self._path} with other settings ({changes}). Use the same, or another --out")
+        self._check_rounds(int(state["settings"]["rounds"]), int(state["rounds_done"]))
         different = [key for key in ("dataset_hash", "backgrounds") if state["facts"].get(key) != self._facts.get(key)]
         if different:
             raise UsageError(f"cannot resume {self._path} on other {' and '.join(different)}. Use the same, or another --out")
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        none = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
+        try:
+            self.network.load_state_dict(state["network"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            averaged(state["average"])
+            greys, hard = state["hard"]
+            self._hard = [_Hard(Scene(grey.numpy(), *none), float(loss)) for grey, loss in zip(greys, hard, strict=True)]
+        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise BundleError(
+                f"{self._path} is a checkpoint with wrong values ({type(error).__name__}). Train again, or use a copy"
+            ) from error
         self._average, self.rounds_done = state["average"], state["rounds_done"]
         self._steps = self.rounds_done * self.settings.steps_a_round
-        none = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
-        self._hard = [_Hard(Scene(grey.numpy(), *none), loss) for grey, loss in zip(*state["hard"], strict=True)]
+
+    def _check_rounds(self, before: int, done: int) -> None:
+        """Check that the learning rate of the rounds that are ``done`` does not depend on the number of rounds.
+
+        Raises:
+            UsageError: the number of rounds was ``before`` and is another one now, and the rate depends on it.
+        """
+        now = self.settings.rounds
+        if now == before or now <= done:  # the same rates, or no round left
+            return
+        if done > self.settings.decay_from * min(now, before):
+            raise UsageError(
+                f"cannot resume {self._path} with {now} rounds: it was started with {before}, and after {done} rounds its "
+                f"learning rate would jump. Use --rounds {before}, or another --out"
+            )
 
     def run(self, stock: Stock, on_round: OnRound) -> None:
         """Train until the last round. Ctrl-C and SIGTERM stop at the next step; only finished rounds are saved.
@@ -204,11 +257,20 @@ def load_detector_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: there is no such file.
-        BundleError: the file is broken or not a detector checkpoint.
+        BundleError: the file is broken or not a detector checkpoint, or lacks values.
     """
     if not path.is_file():
         raise UsageError(f"there is no run to resume at {path}. Leave --resume out to start one")
-    return read_state(path, _FORMAT, "mien train-detector")
+    state = read_state(path, _FORMAT, "mien train-detector")
+    missing = [key for key in _KEYS if key not in state]
+    if missing:
+        raise BundleError(f"{path} is a checkpoint without {', '.join(missing)}. Train again, or use a copy")
+    try:
+        plain: dict[str, Any] = parse_json(json.dumps({key: state[key] for key in _PLAIN_KEYS}, allow_nan=False))
+        record_from(_Plain, plain, "the checkpoint")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path} is a checkpoint with wrong values ({error}). Train again, or use a copy") from error
+    return state | plain
 
 
 def averaged(state: dict[str, Tensor]) -> DetectorNet:

@@ -15,15 +15,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.arrays import BROKEN
 from mien.data.dataset import FaceDataset
 from mien.errors import DataError, UsageError
 from mien.files import atomic_path, file_hash, write_json
+from mien.preprocess import INPUT_SIZE
 from mien.training.detector.backgrounds import picture_files, read_backgrounds
 from mien.training.detector.export import export_detector
 from mien.training.detector.faces import TaughtFaces, teach_faces
 from mien.training.detector.loop import CHECKPOINT, DetectorTrainer, OnRound, averaged, load_detector_checkpoint
 from mien.training.detector.network import count_weights
-from mien.training.detector.scenes import SCENE
+from mien.training.detector.scenes import SCENE, Composer
 from mien.training.detector.settings import DetectorSettings
 from mien.training.detector.stock import Stock, delete_rounds
 from mien.version import git_revision
@@ -112,12 +114,11 @@ def train_detector(
     first = max(0, trainer.rounds_done - settings.window)
     stock = Stock(
         scenes,
+        _scenes_key(facts, settings),
         range(first, settings.rounds),
         settings.round_scenes,
-        material.faces,
-        material.backgrounds,
-        settings.seed,
-        scene_teacher,
+        settings.window,
+        Composer(material.faces, material.backgrounds, settings.seed, scene_teacher),
     )
     try:
         trainer.run(stock, on_round)
@@ -171,12 +172,11 @@ def _prepared(
     key = f"{facts['dataset_hash']} {facts['backgrounds']}"
     if kept.is_file():
         try:
-            with np.load(kept) as stored:
-                if str(stored["key"]) == key:
-                    faces = TaughtFaces(stored["images"], stored["boxes"], stored["landmarks"])
-                    return Material(faces, [stored[name] for name in stored.files if name.startswith("background")])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+            found = _read_material(kept, key)
+        except (OSError, ValueError, AttributeError, *BROKEN) as error:
             raise DataError(f"{kept} is broken ({error}). Delete it; it will be created again") from error
+        if found is not None:
+            return found
     looking = YuNetDetector(teacher, min_score=_TEACHER_SCORE)
     faces = teach_faces(training.images, looking, lambda done, total: on_progress("finding landmarks", done, total))
     pictures = read_backgrounds(files, looking, lambda done, total: on_progress("reading backgrounds", done, total))
@@ -190,6 +190,31 @@ def _prepared(
             **{f"background{k:05d}": picture for k, picture in enumerate(pictures)},  # type: ignore[arg-type]
         )
     return Material(faces, pictures)
+
+
+def _read_material(path: Path, key: str) -> Material | None:
+    """Return the stored material; None if it was prepared from other data.
+
+    Raises:
+        OSError, ValueError, AttributeError: the file is damaged or holds something else; likewise ``BROKEN``.
+    """
+    with path.open("rb") as handle, np.load(handle) as stored:
+        if str(stored["key"]) != key:
+            return None
+        faces = TaughtFaces(stored["images"], stored["boxes"], stored["landmarks"])
+        pictures = [stored[name] for name in stored.files if name.startswith("background")]
+    n = len(faces)
+    if (faces.images.shape, faces.boxes.shape, faces.landmarks.shape) != ((n, INPUT_SIZE, INPUT_SIZE), (n, 4), (n, 5, 2)):
+        raise ValueError("the shapes of faces, boxes and landmarks do not match")
+    if any(picture.ndim != 2 or picture.dtype != np.uint8 for picture in (*pictures, *faces.images)):
+        raise ValueError("a picture is not grey")
+    return Material(faces, pictures)
+
+
+def _scenes_key(facts: dict[str, Any], settings: DetectorSettings) -> str:
+    """Return a short hash of everything that the scenes of a round depend on."""
+    text = f"{facts['dataset_hash']} {facts['backgrounds']} {settings.seed} {settings.round_scenes}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _hash_of(files: Sequence[Path]) -> str:
