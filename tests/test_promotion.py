@@ -15,12 +15,12 @@ from test_training import with_card
 from typer.testing import CliRunner
 
 from mien.cli import app
-from mien.errors import BundleError, DataError, UsageError
+from mien.errors import BundleError, DataError, DeviceError, UsageError
 from mien.files import file_hash
 from mien.monitoring.reference_file import reference_path
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
-from mien.retraining.candidate import BUNDLE_NAME, RECORD_NAME, read_candidate, write_candidate
+from mien.retraining.candidate import BUNDLE_NAME, PAGE_NAME, RECORD_NAME, read_candidate, write_candidate
 from mien.retraining.gates import Gate
 from mien.retraining.promotion import promote_candidate, roll_back
 from mien.vision.bundles import bundle_path, packaged_bundle
@@ -90,6 +90,16 @@ def test_the_drift_reference_is_promoted_with_the_bundle(tmp_path: Path) -> None
     without = CliRunner().invoke(app, ["models", "promote", str(second), "--sessions", str(tmp_path)])
     assert "no drift reference" in without.output
     assert "mien monitor reference --model mien-xs" in without.output
+
+
+def test_a_candidate_is_finished_once_its_page_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a" / PAGE_NAME).mkdir(parents=True)  # so that the page cannot be written
+    (tmp_path / "a" / BUNDLE_NAME).touch()
+    data = {"to_learn": 70, "to_judge": 30, "replayed": 100, "problems": []}
+    lineage = {"parent": {"name": "mien-xs", "sha256": ""}, "request": None, "data": data}
+    with pytest.raises(DeviceError, match=PAGE_NAME):
+        write_candidate(tmp_path / "a", lineage, [PASSED])
+    assert not (tmp_path / "a" / RECORD_NAME).exists()
 
 
 def test_a_candidate_that_failed_a_gate_is_not_deployed(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class _Record:
 
 
 def write_candidate(folder: Path, lineage: Mapping[str, Any], gates: Sequence[Gate]) -> Candidate:
-    """Write the lineage of ``candidate.onnx`` beside it, as JSON and as a page.
+    """Write the lineage of ``candidate.onnx`` beside it, as a page and as JSON, which makes the candidate complete.
 
     Args:
         folder: folder of the bundle.
@@ -85,8 +85,8 @@ def write_candidate(folder: Path, lineage: Mapping[str, Any], gates: Sequence[Ga
         "gates": [gate.as_dict() for gate in gates],
         **lineage,
     }
-    write_json(folder / RECORD_NAME, record)
     write_text(folder / PAGE_NAME, _page(record))
+    write_json(folder / RECORD_NAME, record)
     return read_candidate(folder)
 
 
