@@ -17,12 +17,13 @@ from mien.cli import app
 from mien.data.dataset import FaceDataset
 from mien.errors import BundleError, UsageError
 from mien.evaluation.card_page import card_page
+from mien.files import file_hash
 from mien.lifecycle import export_model, train_model
 from mien.modelcard import FER2013, ModelCard, results_by_truth
 from mien.training.checkpoint import load_checkpoint
 from mien.training.export import Parity, card_of, check_parity, measure_parity
 from mien.training.network import count_parameters, network_from
-from mien.vision.bundles import bundle_names, bundle_path, read_record, record_evaluation
+from mien.vision.bundles import accuracies, bundle_names, bundle_path, read_record, record_evaluation
 from mien.vision.predictor import Predictor
 
 
@@ -128,6 +129,17 @@ def test_the_record_beside_a_bundle_belongs_to_it(cards: dict[str, ModelCard], r
     (tmp_path / "copy.json").write_text("[]")
     with pytest.raises(BundleError, match=r"copy\.json"):
         read_record(copy)
+
+
+@pytest.mark.parametrize("metrics", [[], {"PublicTest": {"truths": {"people": {}}}}])
+def test_the_metrics_in_a_record_are_checked(metrics: object, tmp_path: Path) -> None:
+    bundle = tmp_path / "copy.onnx"
+    bundle.write_bytes(bundle_path("mien-xs").read_bytes())
+    record = {"sha256": file_hash(bundle), "card": {"metrics": metrics}, "evaluations": {}}
+    (tmp_path / "copy.json").write_text(json.dumps(record))
+    for read in (read_record, accuracies):
+        with pytest.raises(BundleError, match=r"copy\.json is not the record of a bundle"):
+            read(bundle)
 
 
 def test_models_lists_shows_verifies_and_finds(tmp_path: Path, cards: dict[str, ModelCard], run: Path) -> None:

@@ -37,6 +37,7 @@ class _Record:
 
     def __post_init__(self) -> None:
         check_evaluations(self.evaluations, "evaluations")
+        check_evaluations(self.card.get("metrics", {}), "card.metrics")
 
 
 def bundle_names() -> list[str]:
