@@ -284,12 +284,20 @@ def test_backoff_is_exponential_with_jitter_and_a_limit(tmp_path: Path) -> None:
         ("https://user:geheim@lrs.school.example", "the store"),
         ("https://[::1", "the store"),
         ("https://", "https://"),
+        ("https://lrs.school.example/xAPI#a", "fragment"),
+        ("https://lrs.school.example/xAPI#", "fragment"),
     ],
 )
 def test_only_encrypted_or_local_urls_are_accepted(url: str, named: str) -> None:
     with pytest.raises(UsageError, match=named) as caught:
         check_url(url, "the store")
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["?tenant=1", "?"])
+def test_a_record_store_has_no_query(end: str) -> None:
+    with pytest.raises(UsageError, match="query"):
+        LrsSettings(f"https://lrs.school.example/xAPI{end}")
 
 
 def test_nothing_is_sent_unless_a_server_is_configured(monkeypatch: pytest.MonkeyPatch, no_home: Path) -> None:

@@ -60,7 +60,7 @@ class Response:
 
 
 def check_url(url: str, name: str) -> str:
-    """Return a URL after checking it: https, or http to this computer.
+    """Return a URL after checking it: https, or http to this computer, without a fragment, which is never sent.
 
     Args:
         url: URL from the user; errors do not quote it, since it may contain a password.
@@ -81,6 +81,8 @@ def check_url(url: str, name: str) -> str:
         raise UsageError(f"{name} must begin with https:// and a host. Its value is not shown, as it may contain a password")
     if re.search(r"[\x00-\x20\x7f]", url):
         raise UsageError(f"{name} contains a space or control character; percent-encode it, for example as %20")
+    if "#" in url:
+        raise UsageError(f"{name} contains a fragment (#), which is never sent. Remove it, or percent-encode it as %23")
     if parts.scheme == "http" and not is_local_url(url):
         raise UsageError(f"{name} is on {host}; servers on other computers must use https://")
     return url

@@ -33,7 +33,7 @@ class LrsSettings:
     """Settings of a learning record store.
 
     Attributes:
-        endpoint: xAPI URL, without ``statements``.
+        endpoint: xAPI URL, without ``statements`` and without a query.
         user: user name for HTTP basic authentication, "" for none.
         password: password for HTTP basic authentication; never shown.
         period_s: period summarised by a statement, in seconds, at least ``MIN_PERIOD_S``.
@@ -49,6 +49,8 @@ class LrsSettings:
 
     def __post_init__(self) -> None:
         check_url(self.endpoint, "the learning record store (MIEN_LRS)")
+        if "?" in self.endpoint:
+            raise UsageError("the learning record store (MIEN_LRS) contains a query (?); its URL ends before statements")
         if not self.period_s >= MIN_PERIOD_S:
             raise UsageError(f"the statement period is {self.period_s:g} s; it must be {MIN_PERIOD_S:g} s or more")
 
