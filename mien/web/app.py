@@ -156,8 +156,7 @@ def _keeping_routes(kept: KeptSessions) -> list[Route]:
 
     async def erase(request: Request) -> Response:
         async def answer() -> dict[str, Any]:
-            await run_in_threadpool(kept.erase, request.path_params["session_id"])
-            return {}
+            return {"notices": await run_in_threadpool(kept.erase, request.path_params["session_id"])}
 
         return await _answered(answer)
 

@@ -196,17 +196,20 @@ class KeptSessions:
             self._running = None
             running.finish("ended")
 
-    def erase(self, session_id: str) -> None:
-        """End the session and erase its data.
+    def erase(self, session_id: str) -> list[str]:
+        """End the session, erase its data and record the withdrawal.
+
+        Returns:
+            why consent ledger or audit log could not be written; empty if they were.
 
         Raises:
             DataError: there is no such session.
-            StorageError: something could not be erased or recorded; all else was. The session has ended.
+            StorageError: something could not be erased; all else was. The session has ended.
         """
         with self._lock:
             running = self._session(session_id)
             self._running = None
-            running.erase()
+            return running.erase()
 
     def close(self) -> None:
         """End the running session, if any, when the server stops."""
@@ -255,15 +258,16 @@ class _Running:
         health = health_counts(SourceHealth())
         self._recorder.finish(state, {"fps": round(tally.frames / wall_s, 2), "source_health": health, **self._insight.facts()})
 
-    def erase(self) -> None:
+    def erase(self) -> list[str]:
         tally = self._recorder.tally
         faults = [*self._erase(), *self._oversight.withdraw()]
         try:
             self._oversight.end(tally.elapsed_s, tally.frames)
         except MienError as error:
             faults.append(str(error))
-        if faults:
-            raise StorageError("; ".join(dict.fromkeys(faults)))
+        if self._recorder.not_erased:
+            raise StorageError("; ".join(faults))
+        return faults
 
     def _erase(self) -> list[str]:
         """Erase the session, unless it was erased before; return why something could not be erased or logged."""

@@ -100,8 +100,8 @@ class KeptSession {
     this.address = null;
     if (address === null) return "This session was not stored, so there is nothing to erase.";
     const answer = await insist((signal) => fetch(address, { method: "DELETE", signal }));
-    if (answer?.ok) return "This session has been erased.";
-    const said = (await answer?.json().catch(() => null)) as { error?: string } | null | undefined;
+    const said = (await answer?.json().catch(() => null)) as { notices?: string[]; error?: string } | null | undefined;
+    if (answer?.ok) return ["This session has been erased", ...(said?.notices ?? [])].join(", but ") + ".";
     const why = said?.error ?? "the server does not answer";
     return `This session could not be erased: ${why}. Erase it with: mien privacy erase ${address.split("/").at(-1)}`;
   }

@@ -14,6 +14,7 @@ function frame(index: number): FrameResult {
 class FakeServer {
   readonly stored: Record<string, number[]> = {};
   readonly erased: string[] = [];
+  readonly unrecorded: string[] = [];
   running: string | null = null;
   hold = "";
   down = 0;
@@ -37,7 +38,7 @@ class FakeServer {
     if (method === "DELETE") this.erased.push(id);
     else this.stored[id]!.push(...(JSON.parse(body) as { frames: FrameResult[] }).frames.map(({ index }) => index));
     if (method === "DELETE" || action === "end") this.running = null;
-    return Response.json({});
+    return Response.json(method === "DELETE" ? { notices: this.unrecorded } : {});
   };
 
   release(): void {
@@ -111,6 +112,12 @@ describe("keeper", () => {
     await vi.advanceTimersByTimeAsync(10_000);
     expect(await erased).toBe("This session has been erased.");
     expect(server.erased).toEqual(["s2"]);
+  });
+
+  it("says that a session was erased and what could not be recorded", async () => {
+    keeper.begin("camera");
+    server.unrecorded.push("the withdrawal was not recorded: no space left");
+    expect(await keeper.erase()).toBe("This session has been erased, but the withdrawal was not recorded: no space left.");
   });
 
   it("says how to erase a session if the server is gone, and that nothing was stored", async () => {
