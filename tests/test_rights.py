@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from kept_sessions import kept
 from test_cli import mien
+from typer.testing import CliRunner
 
+from mien.cli import app
 from mien.cli.output import say_what_is_left
 from mien.errors import DataError, DeviceError, StorageError, UsageError
 from mien.locks import take
@@ -390,6 +392,56 @@ def test_erasing_a_session_drops_its_queued_messages(tmp_path: Path, monkeypatch
     assert f"secret of {names[1]}".encode() in left
 
 
+def test_queued_messages_are_listed_exported_and_erased_by_retention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "results" / "sessions"
+    fresh, other = "2026-03-04_09-30-00-k3f9", "2026-03-04_09-30-01-k3f9"
+    for name in (fresh, other):
+        make_session(root, name)
+    old_s = datetime(2026, 1, 2, tzinfo=UTC).timestamp()
+    with closing(Outbox(outbox_file(), "webhook https://hooks.school.example/secret", lambda: old_s, "gone")) as hook:
+        hook.put("m-old", "an old body")
+        hook.refused(hook.take(1)[0], "HTTP 400 Bad Request")
+    with closing(Outbox(outbox_file(), "lrs https://lrs.school.example/xAPI", session=fresh)) as store:
+        store.put("m-1", "a new body")
+        store.postpone(store.take(1)[0], 60.0, "HTTP 500 Internal Server Error")
+        store.put("m-2", "another")
+    status = run("status")
+    assert "webhook at hooks.school.example: 1 message rejected, since 2026-01-02; last error: HTTP 400 Bad Request" in status
+    assert "secret" not in status
+    assert "learning record store at lrs.school.example: 2 messages waiting, since " in status
+    assert "; last error: HTTP 500 Internal Server Error" in status
+    run("export", "--out", "all.json")
+    exported = json.loads((tmp_path / "all.json").read_text())["sessions"]
+    assert [(each["message_id"], each["body"]) for each in exported[fresh]["queued messages"]] == [
+        ("m-1", "a new body"),
+        ("m-2", "another"),
+    ]
+    assert "queued messages" not in exported[other]
+    assert "would erase 1 queued message older" in run("retention", "--dry-run")
+    assert "erased 1 queued message older" in run("retention")
+    assert "hooks.school.example" not in run("status")
+    assert b"an old body" not in b"".join(path.read_bytes() for path in outbox_file().parent.glob("outbox.db*"))
+    assert list(AuditLog(state_folder(root)).events())[-1]["files"] == 1
+
+
+def test_retention_keeps_the_messages_of_running_sessions(tmp_path: Path) -> None:
+    for session in ("running", "ended"):
+        with closing(Outbox(tmp_path / "outbox.db", "lrs", lambda: 100.0, session)) as outbox:
+            outbox.put(session, "body")
+    with closing(Outbox(tmp_path / "outbox.db", "")) as outbox:
+        assert outbox.drop_older(200.0, ["running"]) == 1
+        assert [each["message_id"] for each in outbox.unsent(["running", "ended"])] == ["running"]
+
+
+def run(*arguments: str) -> str:
+    """Run a command of ``mien privacy`` and return its output."""
+    answer = CliRunner().invoke(app, ["privacy", *arguments])
+    assert answer.exit_code == 0, answer.output
+    return answer.output
+
+
 def test_a_name_too_long_for_a_path_is_no_session(root: Path) -> None:
     with pytest.raises(DataError, match="no session"):
         Archive(root).find("x" * 300)
@@ -539,7 +591,8 @@ def test_a_folder_with_earlier_sessions_only_is_still_a_persons(rights: Rights, 
         check_folder(folder, "")
     with pytest.raises(UsageError, match="earlier sessions only"):
         Archive(root).find(str(folder))
-    assert Archive(root).find(str(folder / "earlier-1")).record.source == "bob-earlier"
+    for name in ("room/earlier-1", str(folder / "earlier-1")):
+        assert Archive(root).find(name).record.source == "bob-earlier"
     assert rights.erase(["room/earlier-1"]).files == 3
     assert not folder.exists()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from mien.sessions.database import Database
 
 MessageDropper = Callable[[Sequence[str]], int]
+MessageReader = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
 LAST: Final = "last"
 """Name of the session that started last."""
+QUEUED: Final = "queued messages"
+"""Name under which the queued messages of a session are exported."""
 _MAX_CONTENT_BYTES: Final = 1 << 30
 _SAVED_LATELY: Final = timedelta(minutes=1)
 """A database row of a running session ends about now: it is saved every few seconds."""
@@ -106,6 +109,7 @@ class Archive:
         database: an open database, or None.
         more_roots: further sessions folders.
         drop_messages: deletes the queued messages of sessions, by their ids, and returns their number.
+        read_messages: returns the queued messages of sessions, by their ids, as plain values.
 
     Attributes:
         root: as given.
@@ -118,12 +122,13 @@ class Archive:
         database: Database | None = None,
         more_roots: Sequence[Path] = (),
         drop_messages: MessageDropper = lambda session_ids: 0,
+        read_messages: MessageReader = lambda session_ids: (),
     ) -> None:
         self.root = root
         self.log = AuditLog(state_folder(root))
         self._roots = (root, *more_roots)
         self._database = database
-        self._drop_messages = drop_messages
+        self._drop_messages, self._read_messages = drop_messages, read_messages
 
     def sessions(self) -> list[StoredSession]:
         """Return all sessions, oldest first. For a session in both places, a finished folder precedes the database.
@@ -183,7 +188,7 @@ class Archive:
         sessions = self.sessions()
         if name == LAST and sessions:
             return sessions[-1]
-        same = [item for item in sessions if name in (item.record.session_id, item.folder.name if item.folder else "")]
+        same = [item for item in sessions if name in (item.record.session_id, item.name, item.folder.name if item.folder else "")]
         matching = same or [item for item in sessions if item.record.session_id.startswith(name)]
         if not matching:
             raise DataError(f"no session {name!r}. List them with: mien sessions list")
@@ -218,6 +223,8 @@ class Archive:
     def content(self, stored: StoredSession) -> dict[str, Any]:
         """Return everything stored of a session, by file and database: tables as rows, JSON as is, anything else as Base64.
 
+        Messages that wait to be sent, or were rejected, are under ``QUEUED``.
+
         Raises:
             DataError: a file cannot be read, or the folder is larger than 1 GiB.
         """
@@ -228,6 +235,8 @@ class Archive:
             found = {path.relative_to(stored.folder).as_posix(): _content(path) for path in _files(stored.folder)}
         if self._database is not None and stored.in_database:
             found[self._database.place] = json.loads(json.dumps(session_document(self._load_rows(stored))))
+        if messages := self._read_messages(_ids(stored)):
+            found[QUEUED] = [dict(message) for message in messages]
         return found
 
     def erase(self, sessions: Sequence[StoredSession], cause: str = "asked", *, spare_foreign: bool = False) -> Erased:
@@ -276,8 +285,7 @@ class Archive:
 
     def _erase(self, item: StoredSession, spare_foreign: bool) -> Erased:
         """Erase one session. A failure leaves enough of it to be found again."""
-        folders = [] if item.folder is None else session_folders(item.folder)
-        ids = list(dict.fromkeys([item.record.session_id, *(folder_record(folder).session_id for folder in folders)]))
+        ids = _ids(item)
         messages, files = 0, 0
         left: list[Path] = []
 
@@ -366,6 +374,7 @@ def open_archive(
     database: str = "",
     more_roots: Sequence[Path] = (),
     drop_messages: MessageDropper = lambda session_ids: 0,
+    read_messages: MessageReader = lambda session_ids: (),
 ) -> Iterator[Archive]:
     """Yield the archive of a sessions folder, with the database that was named or else the user's own if it exists.
 
@@ -374,14 +383,15 @@ def open_archive(
         database: path or URL as the user gave it, or "".
         more_roots: further sessions folders.
         drop_messages: see ``Archive``.
+        read_messages: see ``Archive``.
     """
     named = bool(database or environ.get(DATABASE_VARIABLE))
     if not named and not (database_file().is_file() and find_spec("sqlalchemy")):
-        yield Archive(root, None, more_roots, drop_messages)
+        yield Archive(root, None, more_roots, drop_messages, read_messages)
         return
     opened = open_database(database)
     try:
-        yield Archive(root, opened, more_roots, drop_messages)
+        yield Archive(root, opened, more_roots, drop_messages, read_messages)
     finally:
         opened.close()
 
@@ -411,6 +421,12 @@ def _folder_of(record: SessionRecord) -> Path | None:
     if not record.folder or not folder.is_dir():
         return None
     return next((each for each in session_folders(folder) if folder_record(each).session_id == record.session_id), None)
+
+
+def _ids(stored: StoredSession) -> list[str]:
+    """Return the ids of a session and of the earlier ones in its folder."""
+    folders = [] if stored.folder is None else session_folders(stored.folder)
+    return list(dict.fromkeys([stored.record.session_id, *(folder_record(folder).session_id for folder in folders)]))
 
 
 def _end_of(record: SessionRecord) -> datetime:
