@@ -235,6 +235,23 @@ def test_a_message_that_another_process_deletes_is_not_sent(tmp_path: Path) -> N
     assert sent == ["0"]
 
 
+def test_a_message_that_the_server_fails_on_is_reported_once(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", "x")
+    attempts: list[Message] = []
+
+    def deliver(message: Message) -> Outcome:
+        attempts.append(message)
+        return Outcome(DeliveryStatus.RETRY, "HTTP 500 Internal Server Error")
+
+    delivery = DeliveryWorker(outbox, deliver, "store", 0.01, 0.01)
+    delivery.put("m", "body")
+    until(lambda: len(attempts) > 2, "the message was not retried")
+    delivery.close(0.0)
+    (notice,) = delivery.take_notices()
+    assert "HTTP 500 Internal Server Error" in notice
+    assert "queued on disk" in notice
+
+
 def test_a_message_postponed_by_a_wrong_clock_is_due_after_correction(tmp_path: Path) -> None:
     now = [1000.0]
     outbox = Outbox(tmp_path / "outbox.db", "x", lambda: now[0])

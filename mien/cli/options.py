@@ -130,11 +130,11 @@ def whose_labels(value: str) -> bool | None:
 
 def archive_in(folder: Path, db: str) -> AbstractContextManager[Archive]:
     """Return the archive of a sessions folder, with database and message queue; the default one has analyses as well."""
-    from mien.messaging.sinks import drop_messages
+    from mien.messaging.sinks import drop_messages, unsent_messages
     from mien.sessions.archive import open_archive
     from mien.sessions.layout import ANALYSES
 
-    return open_archive(folder, db, [ANALYSES] if folder == SESSIONS_DEFAULT else [], drop_messages)
+    return open_archive(folder, db, [ANALYSES] if folder == SESSIONS_DEFAULT else [], drop_messages, unsent_messages)
 
 
 def policy_for(declaration: Path | None, needed: bool = False) -> Policy:

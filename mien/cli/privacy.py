@@ -38,11 +38,14 @@ RetentionDays = Annotated[
 def status(
     sessions: SessionsFolder = SESSIONS_DEFAULT, retention_days: RetentionDays = None, deployment: Declaration = None, db: Db = ""
 ) -> None:
-    """List stored sessions and recorded consent.
+    """List stored sessions, recorded consent, and messages to servers that wait or were rejected.
 
     Example:
       mien privacy status
     """
+    from datetime import UTC, datetime
+
+    from mien.messaging.sinks import open_queue, server_of
     from mien.sessions.archive import Archive
 
     days = _days(retention_days, deployment)
@@ -61,6 +64,13 @@ def status(
     strangers = Archive(sessions).strangers()
     if strangers:
         print(f"not sessions, ignored: {', '.join(strangers)}")
+    with open_queue() as queue:
+        backlog = queue.backlog() if queue else []
+    for each in backlog:
+        said = {"waiting": "waiting", "refused": "rejected"}.get(each.state, each.state)
+        since = datetime.fromtimestamp(each.since_s, UTC)
+        reason = f"; last error: {each.reason}" if each.reason else ""
+        print(f"{server_of(each.destination)}: {_count(each.messages, 'message')} {said}, since {since:%Y-%m-%d}{reason}")
 
 
 @privacy.command("notice", cls=HelpCommand)
@@ -174,22 +184,38 @@ def retention(
     sessions: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Erase sessions that are older than the retention period.
+    """Erase sessions and queued messages that are older than the retention period.
 
     Run it once a day, for example with cron.
 
     Example:
       mien privacy retention --dry-run
     """
+    import time
+    from dataclasses import replace
+
+    from mien.messaging.sinks import open_queue
+    from mien.privacy.audit_log import AuditLog
+    from mien.privacy.chain import state_folder
+
     days = _days(retention_days, deployment)
-    with _rights(sessions, db) as rights:
+    limit_s = time.time() - 86400 * days
+    with _rights(sessions, db) as rights, open_queue() as queue:
+        running = [session.record.session_id for session in rights.sessions() if session.running]
         if dry_run:
             due = rights.expired(days)
             names = "".join(f"\n  {session.name}" for session in due)
             print(f"would erase {_count(len(due), 'session')} older than {days} days{names}")
+            if messages := queue.count_older(limit_s, running) if queue else 0:
+                print(f"would erase {_count(messages, 'queued message')} older than {days} days")
             return
         erased = rights.erase_expired(days)
+        messages = queue.drop_older(limit_s, running) if queue else 0
     print(f"erased {_count(len(erased.sessions), 'session')} older than {days} days, {_count(erased.files, 'file')}")
+    if messages:
+        print(f"erased {_count(messages, 'queued message')} older than {days} days")
+        log_error = AuditLog(state_folder(sessions)).try_record("erased", sessions=0, files=messages, cause="retention")
+        erased = replace(erased, audit_error=erased.audit_error or log_error)
     say_what_is_left(erased)
 
 

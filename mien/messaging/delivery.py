@@ -194,10 +194,7 @@ class DeliveryWorker:
         try:
             return self._deliver(message)
         except Exception as fault:  # noqa: BLE001  the thread must survive any error
-            reason = f"unexpected {type(fault).__name__}"
-            if not message.attempts:
-                self._notify(f"{self._name}: a message could not be sent ({reason}); it is queued on disk and will be retried")
-            return Outcome(DeliveryStatus.RETRY, reason)
+            return Outcome(DeliveryStatus.RETRY, f"unexpected {type(fault).__name__}")
 
     def _record(self, message: Message, outcome: Outcome) -> None:
         """Record the outcome of a message."""
@@ -211,6 +208,10 @@ class DeliveryWorker:
             self._notify(f"{self._name} rejected a message permanently: {outcome.reason}")
         else:
             self._outbox.postpone(message, max(outcome.wait_s, self._backoff_s(message.attempts)), outcome.reason)
+            if not message.attempts:
+                self._notify(
+                    f"{self._name}: a message could not be sent ({outcome.reason}); it is queued on disk and will be retried"
+                )
 
     def _mark_unavailable(self, message: Message | None, outcome: Outcome) -> float:
         """Release a message while the server is unavailable; return how long to wait in seconds."""

@@ -40,6 +40,7 @@ CREATE INDEX IF NOT EXISTS due ON messages (destination, state, next_s);
 _IS_MESSAGE: Final = (
     "typeof(message_id) = 'text' AND length(message_id) BETWEEN 1 AND 100 AND message_id NOT GLOB '*[^-_a-zA-Z0-9]*' "
     "AND typeof(body) = 'text' AND typeof(reason) = 'text' AND typeof(queued_s) IN ('real', 'integer') "
+    "AND queued_s BETWEEN 0 AND 1e11 "
     "AND typeof(attempts) = 'integer' AND attempts >= 0 AND typeof(next_s) IN ('real', 'integer') AND typeof(session) = 'text'"
 )
 """Valid rows; SQLite accepts any type in any column. The message id becomes a header."""
@@ -60,6 +61,25 @@ class Message:
     body: str
     queued_s: float
     attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Messages to one destination that were not sent.
+
+    Attributes:
+        destination: as given to ``Outbox``.
+        state: ``waiting`` or ``refused``.
+        messages: their number.
+        since_s: time at which the oldest was queued, in seconds since 1970.
+        reason: why the latest attempt failed; "" before the first.
+    """
+
+    destination: str
+    state: str
+    messages: int
+    since_s: float
+    reason: str
 
 
 class Outbox:
@@ -149,7 +169,25 @@ class Outbox:
         """Delete messages of sessions that were not sent, to any destination; otherwise as ``drop``."""
         return self._delete("session = ?", [(session_id,) for session_id in session_ids if session_id])
 
-    def _delete(self, condition: str, parameters: Sequence[tuple[str, ...]]) -> int:
+    def drop_older(self, queued_before_s: float, spared_sessions: Sequence[str] = ()) -> int:
+        """Delete messages to any destination that were queued earlier and not sent; otherwise as ``drop``.
+
+        Args:
+            queued_before_s: seconds since 1970.
+            spared_sessions: ids of sessions whose messages are kept.
+        """
+        return self._delete(_older(spared_sessions), [(queued_before_s, *spared_sessions)])
+
+    def count_older(self, queued_before_s: float, spared_sessions: Sequence[str] = ()) -> int:
+        """Return the number of messages that ``drop_older`` would delete."""
+        with self._open() as connection:
+            row = connection.execute(
+                f"SELECT count(*) FROM messages WHERE {_older(spared_sessions)} AND state <> 'sent'",  # noqa: S608  placeholders
+                (queued_before_s, *spared_sessions),
+            ).fetchone()
+        return int(row[0])
+
+    def _delete(self, condition: str, parameters: Sequence[tuple[str | float, ...]]) -> int:
         with self._open() as connection:
             before = connection.total_changes
             connection.executemany(f"DELETE FROM messages WHERE {condition} AND state <> 'sent'", parameters)  # noqa: S608  a constant
@@ -163,6 +201,29 @@ class Outbox:
         """Return the number of messages in a state: ``waiting``, ``sent`` or ``refused``."""
         with self._open() as connection:
             return self._count(connection, state)
+
+    def backlog(self) -> list[Backlog]:
+        """Return the messages to all destinations that were not sent, by destination and state."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT destination, state, count(*), min(queued_s), coalesce((SELECT reason FROM messages AS latest "
+                "WHERE latest.destination = messages.destination AND latest.state = messages.state AND reason <> '' "
+                "ORDER BY next_s DESC LIMIT 1), '') FROM messages WHERE state <> 'sent' "
+                "GROUP BY destination, state ORDER BY destination, state"
+            ).fetchall()
+        return [Backlog(*row) for row in rows]
+
+    def unsent(self, session_ids: Sequence[str]) -> list[dict[str, str | float]]:
+        """Return the messages of sessions that were not sent, to any destination, oldest first, by the names of the columns."""
+        names = ("destination", "message_id", "body", "queued_s", "state", "reason")
+        sessions = ", ".join("?" * len(session_ids))
+        with self._open() as connection:
+            rows = connection.execute(
+                f"SELECT {', '.join(names)} FROM messages WHERE state <> 'sent' AND session <> '' "  # noqa: S608  constants
+                f"AND session IN ({sessions}) ORDER BY queued_s, rowid",
+                tuple(session_ids),
+            ).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def reasons(self) -> list[str]:
         """Return the distinct reasons of rejected messages, sorted."""
@@ -213,6 +274,11 @@ class Outbox:
             if "not a database" in str(error):
                 raise DataError(f"{self.path} is not a message queue. Delete or move it") from error
             raise write_error(f"cannot use the message queue {self.path}: {error}", error) from error
+
+
+def _older(spared_sessions: Sequence[str]) -> str:
+    """Return the condition of messages that were queued before a time, without those of some sessions."""
+    return f"queued_s < ? AND session NOT IN ({', '.join('?' * len(spared_sessions))})"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

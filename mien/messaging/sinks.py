@@ -8,11 +8,13 @@ wait for delivery.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from mien.messaging.delivery import DeliveryWorker
 from mien.messaging.lrs import LrsSettings, StatementSender
@@ -25,6 +27,10 @@ from mien.sessions.records import NO_SECONDS, EventRecord, IntervalRecord, KeptS
 
 INTERVENTION: Final = "intervention"
 """Prefix of the kinds of events that are sent; all others stay on this computer."""
+_LRS: Final = "lrs"
+_WEBHOOK: Final = "webhook"
+_KINDS: Final = {_LRS: "learning record store", _WEBHOOK: "webhook"}
+"""Display names of the kinds of servers, by the first word of a destination."""
 
 
 def outgoing_sinks(session: SessionRecord, environment: Mapping[str, str] = os.environ) -> list[Sink]:
@@ -53,13 +59,43 @@ def drop_messages(session_ids: Sequence[str]) -> int:
     Raises:
         DeviceError: the queue cannot be written.
     """
+    with open_queue() as queue:
+        return queue.drop_sessions(session_ids) if queue else 0
+
+
+def unsent_messages(session_ids: Sequence[str]) -> list[dict[str, str | float]]:
+    """Return the messages of sessions that were not sent; see ``Outbox.unsent``.
+
+    Raises:
+        DeviceError: the queue cannot be read.
+    """
+    with open_queue() as queue:
+        return queue.unsent(session_ids) if queue else []
+
+
+@contextmanager
+def open_queue() -> Iterator[Outbox | None]:
+    """Yield the message queue of all destinations, None if there is none.
+
+    Raises:
+        DeviceError: the queue cannot be read or written.
+        DataError: it is not an SQLite database.
+    """
     if not outbox_file().is_file():
-        return 0
-    outbox = Outbox(outbox_file(), "")
-    try:
-        return outbox.drop_sessions(session_ids)
-    finally:
-        outbox.close()
+        yield None
+        return
+    with closing(Outbox(outbox_file(), "")) as outbox:
+        yield outbox
+
+
+def server_of(destination: str) -> str:
+    """Return the display name of a destination: the kind of server and its host, since the rest of a URL may be a secret.
+
+    >>> server_of("webhook https://hooks.school.example/secret")
+    'webhook at hooks.school.example'
+    """
+    kind, _, url = destination.partition(" ")
+    return f"{_KINDS.get(kind, kind)} at {urlsplit(url).hostname or 'an unknown host'}"
 
 
 def outbox_file() -> Path:
@@ -99,9 +135,9 @@ class XapiSink(_QueuedSink):
     """
 
     def __init__(self, session: SessionRecord, settings: LrsSettings, queue: Path, worker: DeliveryWorker | None = None) -> None:
-        name = "learning record store"
+        name = _KINDS[_LRS]
         if worker is None:
-            outbox = Outbox(queue, f"lrs {settings.endpoint}", session=session.session_id)
+            outbox = Outbox(queue, f"{_LRS} {settings.endpoint}", session=session.session_id)
             worker = DeliveryWorker(outbox, StatementSender(settings), name)
         super().__init__(name, worker)
         self._period_s = settings.period_s
@@ -164,9 +200,9 @@ class WebhookSink(_QueuedSink):
     def __init__(
         self, session: SessionRecord, settings: WebhookSettings, queue: Path, worker: DeliveryWorker | None = None
     ) -> None:
-        name = "webhook"
+        name = _KINDS[_WEBHOOK]
         if worker is None:
-            outbox = Outbox(queue, f"webhook {settings.url}", session=session.session_id)
+            outbox = Outbox(queue, f"{_WEBHOOK} {settings.url}", session=session.session_id)
             worker = DeliveryWorker(outbox, WebhookSender(settings), name)
         super().__init__(name, worker)
         self._session = session
