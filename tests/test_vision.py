@@ -26,6 +26,7 @@ from mien.vision.bundles import PACKAGED_DETECTOR, bundle_names, packaged_bundle
 from mien.vision.detector_choice import detector_notice, open_detector
 from mien.vision.legibility import MIN_SHARPNESS, picture_measures, unread_reasons
 from mien.vision.own_detector import OwnDetector
+from mien.vision.predictor import Predictor
 from mien.vision.smoother import Smoother
 from mien.vision.tracker import Tracker
 from mien.vision.yunet import YuNetDetector
@@ -345,3 +346,9 @@ def test_after_a_gap_the_old_label_has_no_lead() -> None:
         smoother = Smoother(tau_s=0.4)
         smoother.update("a", 0.0, rows[0])
         assert smoother.update("a", gap_s, rows[1])[1] == label
+
+
+def test_waiting_threads_of_a_model_do_not_spin() -> None:
+    options = Predictor(packaged_bundle("mien-xs"))._session.get_session_options()
+    assert options.intra_op_num_threads == 2
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
