@@ -56,6 +56,17 @@ def fer2013(shared: Path) -> FaceDataset:
 
 
 @pytest.fixture(scope="session")
+def part_of_fer2013(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zip of every fourth image of PublicTest and every fortieth of the other splits."""
+    path = tmp_path_factory.mktemp("part") / "part.zip"
+    with zipfile.ZipFile(shared / "data" / "fer2013.zip") as whole, zipfile.ZipFile(path, "w") as part:
+        for split, step in (("Training", 40), ("PublicTest", 4), ("PrivateTest", 40)):
+            for name in sorted(name for name in whole.namelist() if split in name)[::step]:
+                part.writestr(name, whole.read(name))
+    return path
+
+
+@pytest.fixture(scope="session")
 def votes_file(shared: Path) -> Path:
     """What ten people saw in each image of FER2013."""
     return shared / "data" / "ferplus_votes.csv"

@@ -244,24 +244,27 @@ def test_scenes_of_a_run_that_left_no_checkpoint_are_not_used_again(drawn_faces:
     assert not folder.exists()
 
 
-def run_short(shared: Path, folder: Path, *more: str, rounds: int = 2) -> str:
+def run_short(data: Path, folder: Path, *more: str, rounds: int = 2) -> str:
     settings = SHORT | {"rounds": rounds, "decay_from": 1.0}  # so that a resumed run may have more rounds
     changes = [f"--set={key}={value}" for key, value in settings.items()]
-    data = str(shared / "data" / "fer2013.zip")
     answer = CliRunner().invoke(
-        app, ["train-detector", "--data", data, "--limit", "24", "--out", str(folder), *changes, *more], catch_exceptions=False
+        app,
+        ["train-detector", "--data", str(data), "--limit", "24", "--out", str(folder), *changes, *more],
+        catch_exceptions=False,
     )
     return answer.output
 
 
 @pytest.mark.slow
-def test_the_recipe_runs_from_data_to_detector_and_resumes_as_if_never_stopped(shared: Path, yunet: Path, tmp_path: Path) -> None:
+def test_the_recipe_runs_from_data_to_detector_and_resumes_as_if_never_stopped(
+    part_of_fer2013: Path, yunet: Path, tmp_path: Path
+) -> None:
     wallpapers = tmp_path / "wallpapers"
     wallpapers.mkdir()
     for k in range(3):
         cv2.imwrite(str(wallpapers / f"{k}.png"), procedural(np.random.default_rng(k), 240))
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    said = run_short(shared, whole, "--backgrounds", str(wallpapers))
+    said = run_short(part_of_fer2013, whole, "--backgrounds", str(wallpapers))
     assert " faces, " in said
     detector = OwnDetector(whole / "mien-detect.onnx")
     detector.detect(np.full((240, 320, 3), 80, np.uint8))
@@ -270,16 +273,16 @@ def test_the_recipe_runs_from_data_to_detector_and_resumes_as_if_never_stopped(s
     assert detector.card["rounds_done"] == 2
     assert str(tmp_path) not in json.dumps(record)
     assert not (whole / "scenes").exists()
-    run_short(shared, parts, "--backgrounds", str(wallpapers), rounds=1)
-    assert "with other settings" in _refused(shared, parts, "--resume", "--set=lr=0.1", "--backgrounds", str(wallpapers))
-    assert "Continue it with --resume" in _refused(shared, parts, "--backgrounds", str(wallpapers))
-    assert "on other backgrounds" in _refused(shared, parts, "--resume")
+    run_short(part_of_fer2013, parts, "--backgrounds", str(wallpapers), rounds=1)
+    assert "with other settings" in _refused(part_of_fer2013, parts, "--resume", "--set=lr=0.1", "--backgrounds", str(wallpapers))
+    assert "Continue it with --resume" in _refused(part_of_fer2013, parts, "--backgrounds", str(wallpapers))
+    assert "on other backgrounds" in _refused(part_of_fer2013, parts, "--resume")
     with only_writer(parts):
-        assert "another process" in _refused(shared, parts, "--resume", "--backgrounds", str(wallpapers))
-    run_short(shared, parts, "--resume", "--backgrounds", str(wallpapers))
+        assert "another process" in _refused(part_of_fer2013, parts, "--resume", "--backgrounds", str(wallpapers))
+    run_short(part_of_fer2013, parts, "--resume", "--backgrounds", str(wallpapers))
     assert load_detector_checkpoint(parts / "detector.pt")["rounds_done"] == 2
     (parts / "mien-detect.onnx").unlink()
-    run_short(shared, parts, "--resume", "--backgrounds", str(wallpapers), rounds=1)  # fewer rounds than are done
+    run_short(part_of_fer2013, parts, "--resume", "--backgrounds", str(wallpapers), rounds=1)  # fewer rounds than are done
     assert (parts / "mien-detect.onnx").is_file()
 
 
@@ -500,9 +503,9 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
         load_detector_checkpoint(tmp_path / "detector.pt")
 
 
-def _refused(shared: Path, folder: Path, *more: str) -> str:
+def _refused(data: Path, folder: Path, *more: str) -> str:
     with pytest.raises(UsageError) as caught:
-        run_short(shared, folder, *more)
+        run_short(data, folder, *more)
     return str(caught.value)
 
 
