@@ -229,14 +229,14 @@ def test_new_labels_are_checked(fer_folder: Path, tmp_path: Path) -> None:
 def test_an_export_without_enough_faces_or_scipy_reports_it_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.cli.export import _reference_beside
+    from mien.cli.drift_reference import reference_beside
 
     bundle = tmp_path / "mine.onnx"
     shutil.copy(bundle_path("mien-xs"), bundle)
     few_faces = FaceDataset(
         np.stack([face(k) for k in range(20)]), np.arange(20) % 7, np.ones(20, np.int64), tuple(str(k) for k in range(20))
     )
-    assert "20 faces" in _reference_beside(bundle, few_faces, None)
+    assert "20 faces" in reference_beside(bundle, few_faces, None)
     monkeypatch.setitem(sys.modules, "scipy", None)
-    assert "[monitor]'" in _reference_beside(bundle, few_faces, None)
+    assert "[monitor]'" in reference_beside(bundle, few_faces, None)
     assert list(tmp_path.iterdir()) == [bundle]
