@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import DATA_DEFAULT, Classes, Data, ReferenceOption, SplitFileOption, VotesOption
+from mien.cli.options import DATA_DEFAULT, Classes, Data, SplitFileOption, VotesOption
 
 
 def export(
@@ -19,7 +19,9 @@ def export(
     classes: Classes = None,
     split_file: SplitFileOption = None,
     votes: VotesOption = None,
-    reference: ReferenceOption = True,
+    reference: Annotated[
+        bool, typer.Option(help="Also make the drift reference, NAME.reference.npz (minutes; extra monitor).")
+    ] = True,
 ) -> None:
     """Export a checkpoint as a calibrated ONNX bundle.
 

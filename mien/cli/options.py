@@ -50,12 +50,6 @@ Validation = Annotated[
         "--validation", metavar="SHARE", help="Hold out this share of Training.", show_default=False, rich_help_panel="Data"
     ),
 ]
-ReferenceOption = Annotated[
-    bool,
-    typer.Option(
-        "--reference/--no-reference", help="Also make the drift reference, NAME.reference.npz (minutes; extra monitor)."
-    ),
-]
 VotesOption = Annotated[
     Path | None,
     typer.Option("--votes", help="FER+ votes: CSV with a path column, or fer2013new.csv.", rich_help_panel="Data"),

@@ -38,7 +38,9 @@ RetentionDays = Annotated[
 def status(
     sessions: SessionsFolder = SESSIONS_DEFAULT, retention_days: RetentionDays = None, deployment: Declaration = None, db: Db = ""
 ) -> None:
-    """List stored sessions, recorded consent, and messages to servers that wait or were rejected.
+    """List stored sessions, recorded consent and unsent messages.
+
+    Messages to a server wait until it accepts them; those that it rejected are kept for inspection.
 
     Example:
       mien privacy status
@@ -184,9 +186,9 @@ def retention(
     sessions: SessionsFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
-    """Erase sessions and queued messages that are older than the retention period.
+    """Erase sessions that are older than the retention period.
 
-    Run it once a day, for example with cron.
+    Unsent messages of that age are erased as well. Run it once a day, for example with cron.
 
     Example:
       mien privacy retention --dry-run

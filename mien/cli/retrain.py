@@ -15,7 +15,6 @@ from mien.cli.options import (
     Declaration,
     JsonLine,
     OpenPage,
-    ReferenceOption,
     VotesOption,
     policy_for,
 )
@@ -46,16 +45,15 @@ def retrain(
         int | None, typer.Option(help="Number of epochs.", show_default="the recipe's", rich_help_panel="Training")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.", rich_help_panel="Training")] = 0,
-    reference: ReferenceOption = True,
+    no_reference: Annotated[bool, typer.Option("--no-reference", help="Make no drift reference (takes minutes).")] = False,
     json_line: JsonLine = False,
     open_page: OpenPage = False,
 ) -> None:
     """Fine-tune a bundle on new faces and test the result.
 
-    Drops new faces that are in the old data and holds out a part. The candidate must be better on
-    that part, not worse on PublicTest, as well calibrated, and keep every class. A candidate that
-    passes gets a drift reference. Nothing is deployed; see mien models promote. Ctrl-C saves; the
-    same command resumes. Exit code 11 if a gate fails.
+    The candidate must be better on held-out new faces, not worse on PublicTest, as well calibrated,
+    and keep every class. Nothing is deployed. Ctrl-C saves; the same command resumes. Exit code 11
+    if a gate fails.
 
     Example:
       mien retrain --request drift/retrain_request.json --new-data new_faces
@@ -95,7 +93,7 @@ def retrain(
     new = read_faces(new_data, classes, heading="reading new faces")
     with only_writer(out):
         candidate = run(options, new, old, out, progress_bar)
-        about_reference = reference_beside(candidate.bundle, old, votes) if reference and candidate.passed else ""
+        about_reference = reference_beside(candidate.bundle, old, votes) if candidate.passed and not no_reference else ""
     record = load_json(out / RECORD_NAME)
     for gate in record["gates"]:
         print(f"{'passed    ' if gate['passed'] else 'FAILED    '}  {gate['sentence'].rsplit('. ', 1)[0]}")
