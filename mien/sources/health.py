@@ -93,7 +93,7 @@ def health_message(name: str, health: SourceHealth) -> str:
         name: display name of the source.
         health: its health.
 
-    >>> health_message("camera 0", SourceHealth("lost", since_s=4.2))
+    >>> health_message("camera 0", SourceHealth(state="lost", since_s=4.2))
     'camera 0: no signal for 4 s, reconnecting'
     """
     match health.state:
