@@ -541,7 +541,7 @@ def test_half_an_hour_leaves_the_heap_as_it_was(
     for k in range(1800):
         writer.write(faces[k % len(faces)])
     writer.release()
-    page = open_page(server[0], camera=False)
+    page = open_page(server[0], camera=False, width=360, height=240)
     page.set_input_files("#file-input", clip)
     session = page.context.new_cdp_session(page)
 
