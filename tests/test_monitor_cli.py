@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -237,6 +238,7 @@ def test_an_export_without_enough_faces_or_scipy_reports_it_and_leaves_no_file(
         np.stack([face(k) for k in range(20)]), np.arange(20) % 7, np.ones(20, np.int64), tuple(str(k) for k in range(20))
     )
     assert "20 faces" in reference_beside(bundle, few_faces, None)
+    assert "PublicTest" in reference_beside(bundle, replace(few_faces, splits=few_faces.splits - 1), None)  # it is empty
     monkeypatch.setitem(sys.modules, "scipy", None)
     assert "[monitor]'" in reference_beside(bundle, few_faces, None)
     assert list(tmp_path.iterdir()) == [bundle]

@@ -28,7 +28,7 @@ from mien.lifecycle import export_model, train_model
 from mien.locks import only_writer
 from mien.monitoring.reference_file import read_reference, reference_path
 from mien.retraining.candidate import BUNDLE_NAME, RECORD_NAME, Candidate, write_candidate
-from mien.retraining.gates import Gate, PairedPredictions, evaluate_gates
+from mien.retraining.gates import Gate, PairedPredictions, _largest_by_chance, evaluate_gates
 from mien.retraining.new_data import prepare_new_faces
 from mien.retraining.retrain import RetrainOptions, _evaluate, retrain
 from mien.training.export import logits_of, people_probabilities
@@ -122,8 +122,12 @@ def test_a_candidate_that_passes_gets_a_drift_reference(
     reference = packaged_bundle("mien-xs").with_suffix(".reference.npz")
     known = read_reference(reference, file_hash(packaged_bundle("mien-xs")))
 
-    def candidate(options: RetrainOptions, new: FaceDataset, old: FaceDataset, folder: Path, bars: object) -> Candidate:
+    def candidate(
+        options: RetrainOptions, new: FaceDataset, old: FaceDataset, folder: Path, bars: object, on_passed: Callable[[Path], None]
+    ) -> Candidate:
         shutil.copy(packaged_bundle("mien-xs"), folder / BUNDLE_NAME)
+        if passed:
+            on_passed(folder / BUNDLE_NAME)
         gate = Gate(name="new faces better", passed=passed, before=0.5, after=0.7, noise=0.02, sentence="better. Passed")
         data = {"to_learn": 70, "to_judge": 30, "replayed": 100, "problems": []}
         return write_candidate(folder, {"parent": {"name": "mien-xs", "sha256": "0" * 64}, "request": None, "data": data}, [gate])
@@ -175,6 +179,34 @@ def test_a_stopped_run_resumes_to_the_same_candidate(parent: Path, tmp_path: Pat
         retrain(options(parent, seed=1), data, make_dataset(), tmp_path / "cut", no_bars)
     again = retrain(options(parent), data, make_dataset(), tmp_path / "cut", no_bars)
     assert again.sha256 == whole.sha256
+
+
+def test_a_run_stopped_after_its_gates_passed_is_not_finished(
+    parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(name="new faces better", passed=True, before=0.5, after=0.7, noise=0.02, sentence="better. Passed")
+    monkeypatch.setattr("mien.retraining.retrain._fine_tune", lambda *rest: [])
+    monkeypatch.setattr("mien.retraining.retrain.export_model", lambda nets, data, out, *rest, **more: shutil.copy(parent, out))
+    monkeypatch.setattr("mien.retraining.retrain._evaluate", lambda *rest: [gate])
+
+    def stop(bundle: Path) -> None:
+        assert bundle.is_file()
+        raise KeyboardInterrupt
+
+    run = (options(parent), new_faces(), make_dataset(), tmp_path / "out", no_bars)
+    with pytest.raises(KeyboardInterrupt):
+        retrain(*run, stop)
+    told: list[Path] = []
+    assert retrain(*run, told.append).passed
+    assert told == [tmp_path / "out" / BUNDLE_NAME]
+
+
+@pytest.mark.timeout(15)
+def test_noise_of_many_differing_predictions_is_exact_and_quick() -> None:
+    binomial = pytest.importorskip("scipy.stats").binom
+    for differing in (20, 1_000, 20_000):
+        gained = (_largest_by_chance(differing, 0.95) + differing) // 2
+        assert binomial.sf(gained, differing, 0.5) <= 0.05 < binomial.sf(gained - 1, differing, 0.5)
 
 
 def test_copies_of_test_images_are_removed(parent: Path) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def reference_beside(bundle: Path, dataset: FaceDataset, votes: Path | None) -> str:
     """Make the drift reference of a bundle and return a message; failing to make it is not an error."""
     from mien.cli.progress import progress_bar
-    from mien.errors import DataError, DeviceError, require
+    from mien.errors import MienError, require
     from mien.monitoring.reference_file import reference_path, write_reference
     from mien.vision.weights import find_yunet
     from mien.watch import make_reference
@@ -22,6 +22,6 @@ def reference_beside(bundle: Path, dataset: FaceDataset, votes: Path | None) -> 
         require(("scipy",), "monitor", "The reference for drift")
         with progress_bar("reading faces for the drift reference") as progress:
             write_reference(target, make_reference(bundle, dataset, "PublicTest", find_yunet(), votes=votes, progress=progress))
-    except (DataError, DeviceError) as error:
+    except MienError as error:
         return f"no drift reference: {error}"
     return f"{target}: drift reference, {target.stat().st_size / 1000:.0f} kB"

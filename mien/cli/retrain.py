@@ -91,9 +91,15 @@ def retrain(
     )
     old = read_faces(data, table_for(data, classes))
     new = read_faces(new_data, classes, heading="reading new faces")
+    about_reference = ""
+
+    def add_reference(bundle: Path) -> None:
+        nonlocal about_reference
+        if not no_reference:
+            about_reference = reference_beside(bundle, old, votes)
+
     with only_writer(out):
-        candidate = run(options, new, old, out, progress_bar)
-        about_reference = reference_beside(candidate.bundle, old, votes) if candidate.passed and not no_reference else ""
+        candidate = run(options, new, old, out, progress_bar, add_reference)
     record = load_json(out / RECORD_NAME)
     for gate in record["gates"]:
         print(f"{'passed    ' if gate['passed'] else 'FAILED    '}  {gate['sentence'].rsplit('. ', 1)[0]}")

@@ -8,7 +8,6 @@ used.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -190,11 +189,13 @@ def _largest_by_chance(differing: int, confidence: float) -> int:
     >>> [_largest_by_chance(differing, 0.95) for differing in (0, 4, 5, 9, 100)]
     [0, 4, 3, 5, 16]
     """
-    limit = Fraction(1 - confidence) * 2**differing
-    gained, ways = differing, 1  # at least ``gained`` gains can occur in ``ways`` of 2**differing ways
-    while ways <= limit:
+    limit = int(Fraction(1 - confidence) * 2**differing)
+    gained, exactly = differing, 1  # exactly ``gained`` gains can occur in ``exactly`` of 2**differing ways
+    at_least = exactly
+    while at_least <= limit:
+        exactly = exactly * gained // (differing - gained + 1)
         gained -= 1
-        ways += math.comb(differing, gained)
+        at_least += exactly
     return 2 * gained - differing
 
 

@@ -79,7 +79,14 @@ class RetrainOptions:
             raise UsageError(f"replay is {self.replay}; it must be 0 (all of Training) or more")
 
 
-def retrain(options: RetrainOptions, new: FaceDataset, old: FaceDataset, folder: Path, bars: Bars) -> Candidate:
+def retrain(
+    options: RetrainOptions,
+    new: FaceDataset,
+    old: FaceDataset,
+    folder: Path,
+    bars: Bars,
+    on_passed: Callable[[Path], None] = lambda bundle: None,
+) -> Candidate:
     """Fine-tune a bundle and return the evaluated candidate. A stopped run resumes if called with the same options.
 
     Args:
@@ -88,6 +95,8 @@ def retrain(options: RetrainOptions, new: FaceDataset, old: FaceDataset, folder:
         old: FER2013: Training is replayed, the gates use PublicTest, and copies of any split are removed from ``new``.
         folder: output folder.
         bars: opens progress bars.
+        on_passed: called with the bundle if it passes every gate, before the candidate is finished; if this is stopped, the
+            run resumes here.
 
     Raises:
         UsageError: ``folder`` holds a finished run, or one with other options.
@@ -112,6 +121,8 @@ def retrain(options: RetrainOptions, new: FaceDataset, old: FaceDataset, folder:
         parent = Predictor(options.bundle).card
         export_model(checkpoints, old, bundle, f"{options.name}-{plan['plan'][:8]}", votes=options.votes, parent=parent)
         gates = _evaluate(options, bundle, old, faces.held_out)
+    if all(gate.passed for gate in gates):
+        on_passed(bundle)
     return write_candidate(folder, _lineage(options, request, plan, faces, replayed), gates)
 
 
