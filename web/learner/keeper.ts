@@ -13,9 +13,9 @@ const MOST_WAITING = 20_000;
 
 /** Callbacks of the keeper. */
 export interface KeeperListener {
-  /** Shows a message to the user. */
-  notice(sentence: string): void;
-  /** Consent was withdrawn elsewhere: the session must end. */
+  /** Shows a message to the user, in place of an earlier one. */
+  notice(text: string): void;
+  /** Consent was withdrawn elsewhere: the session must end. The notice about this comes first. */
   withdrawn(): void;
 }
 
@@ -31,7 +31,10 @@ class KeptSession {
   folder = "";
   private waiting: unknown[] = [];
   private counts: Counts = { captured: 0, dropped: 0 };
+  /** Address of the session; null if the server has none, or has ended it. */
   private address: string | null = null;
+  /** Whether the server refused readings. Nothing more is sent, but what was stored can be erased. */
+  private isRefused = false;
   private readonly opening: Promise<void>;
   private sending: Promise<void> = Promise.resolve();
   private isTroubled = false;
@@ -52,26 +55,27 @@ class KeptSession {
   }
 
   send(): void {
-    if (this.address === null || this.waiting.length === 0) return;
+    if (this.address === null || this.isRefused || this.waiting.length === 0) return;
     this.sending = this.sending.then(async () => {
       const { address, waiting: frames } = this;
-      if (address === null || frames.length === 0) return;
+      if (address === null || this.isRefused || frames.length === 0) return;
       this.waiting = [];
       try {
         const answer = await post(`${address}/frames`, { ...this.counts, frames });
         if (answer.status >= 500) throw new Error("again");
         const said = (await answer.json()) as { withdrawn?: string; notices?: string[]; error?: string };
-        for (const sentence of said.notices ?? []) this.listener.notice(sentence);
+        const notices = [...(said.notices ?? [])];
         if (!answer.ok) {
-          this.address = null;
-          this.listener.notice(`Nothing is stored from now on: ${said.error ?? answer.status}.`);
-        }
+          this.isRefused = true;
+          notices.push(`Nothing is stored from now on: ${said.error ?? answer.status}`);
+        } else if (this.isTroubled) notices.push("The server answers again; all waiting readings were stored");
+        if (said.withdrawn) notices.unshift("Consent was withdrawn: this session has ended");
+        this.isTroubled = false;
+        if (notices.length > 0) this.listener.notice(text(notices));
         if (said.withdrawn) {
           this.folder = ""; // erased by the server
           this.listener.withdrawn();
         }
-        if (this.isTroubled) this.listener.notice("The server answers again; all waiting readings were stored.");
-        this.isTroubled = false;
       } catch {
         this.waiting = [...frames, ...this.waiting].slice(-MOST_WAITING);
         if (!this.isTroubled) this.listener.notice("The server does not answer. Readings wait in this page until it does.");
@@ -86,7 +90,7 @@ class KeptSession {
     this.send();
     await this.sending;
     const { address, waiting: frames } = this;
-    if (address === null) return;
+    if (address === null || this.isRefused) return;
     const answer = await post(`${address}/end`, { ...this.counts, frames }).catch(() => null);
     this.address = null;
     if (answer === null || !answer.ok) this.listener.notice("The end of this session could not be stored: the server does not answer.");
@@ -108,7 +112,7 @@ class KeptSession {
 
   /** Send the queued rows when the page is closed. */
   leave(): void {
-    if (this.address === null) return;
+    if (this.address === null || this.isRefused) return;
     const body = JSON.stringify({ ...this.counts, frames: this.waiting.slice(-100) });
     navigator.sendBeacon(`${this.address}/end`, new Blob([body], { type: "application/json" }));
     this.address = null;
@@ -179,6 +183,11 @@ export class Keeper {
     clearInterval(this.timer);
     for (const session of this.unfinished) session.leave();
   }
+}
+
+/** Return sentences as one text, each with its full stop. */
+function text(sentences: readonly string[]): string {
+  return sentences.map((sentence) => (/[.!?]$/.test(sentence) ? sentence : `${sentence}.`)).join(" ");
 }
 
 function post(address: string, body: unknown): Promise<Response> {

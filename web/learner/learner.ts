@@ -57,11 +57,8 @@ class LearnerPage {
       settings.keeps === ""
         ? null
         : new Keeper({
-            notice: (sentence) => this.toast(sentence),
-            withdrawn: () => {
-              this.toast("Consent was withdrawn: this session has ended.");
-              this.camera.stop();
-            },
+            notice: (text) => this.toast(text),
+            withdrawn: () => this.camera.stop(),
           });
     this.classroom =
       membership === null

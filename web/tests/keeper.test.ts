@@ -16,6 +16,8 @@ class FakeServer {
   readonly erased: string[] = [];
   readonly unrecorded: string[] = [];
   running: string | null = null;
+  /** Answers to readings, before any others. */
+  readonly answers: Response[] = [];
   hold = "";
   down = 0;
   private begun = 0;
@@ -35,6 +37,7 @@ class FakeServer {
     }
     const [, id, action] = address.split("/");
     if (id === undefined || id !== this.running) return Response.json({ error: "this session is not running" }, { status: 400 });
+    if (action === "frames" && this.answers.length > 0) return this.answers.shift()!;
     if (method === "DELETE") this.erased.push(id);
     else this.stored[id]!.push(...(JSON.parse(body) as { frames: FrameResult[] }).frames.map(({ index }) => index));
     if (method === "DELETE" || action === "end") this.running = null;
@@ -53,17 +56,19 @@ describe("keeper", () => {
   let notices: string[];
   let page: EventTarget;
   let beacons: string[];
+  let ended: number;
 
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ["setInterval", "setTimeout"] });
     server = new FakeServer();
     notices = [];
     beacons = [];
+    ended = 0;
     page = new EventTarget();
     vi.stubGlobal("fetch", server.fetch);
     vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
     vi.stubGlobal("navigator", { sendBeacon: (address: string) => beacons.push(address) });
-    keeper = new Keeper({ notice: (sentence) => notices.push(sentence), withdrawn: () => undefined });
+    keeper = new Keeper({ notice: (sentence) => notices.push(sentence), withdrawn: () => ended++ });
     return () => vi.useRealTimers();
   });
 
@@ -129,6 +134,30 @@ describe("keeper", () => {
     expect(await erased).toContain("could not be erased: the server does not answer. Erase it with: mien privacy erase s1");
     keeper.begin("camera");
     expect(await keeper.erase()).toContain("not stored");
+  });
+
+  it("erases a session whose readings the server refused, and sends no more of them", async () => {
+    keeper.begin("camera");
+    keeper.add(frame(0), COUNTS);
+    await run();
+    server.answers.push(Response.json({ error: "the consent ledger is damaged" }, { status: 400 }));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(notices).toEqual(["Nothing is stored from now on: the consent ledger is damaged."]);
+    keeper.add(frame(1), COUNTS);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(server.stored).toEqual({ s1: [] });
+    expect(await keeper.erase()).toBe("This session has been erased.");
+    expect([server.erased, notices.length]).toEqual([["s1"], 1]);
+  });
+
+  it("says in one notice that consent was withdrawn and what could not be erased", async () => {
+    keeper.begin("camera");
+    keeper.add(frame(0), COUNTS);
+    await run();
+    server.answers.push(Response.json({ withdrawn: "show", notices: ["folder: the session was not erased. No space left"] }));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(notices).toEqual(["Consent was withdrawn: this session has ended. folder: the session was not erased. No space left."]);
+    expect(ended).toBe(1);
   });
 
   it("ends all sessions when the page is closed", async () => {
