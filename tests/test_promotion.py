@@ -89,7 +89,7 @@ def test_the_drift_reference_is_promoted_with_the_bundle(tmp_path: Path) -> None
     second = candidate(tmp_path / "b", "best", parent=file_hash(first / BUNDLE_NAME))
     without = CliRunner().invoke(app, ["models", "promote", str(second), "--sessions", str(tmp_path)])
     assert "no drift reference" in without.output
-    assert "mien monitor reference --model mien-xs" in without.output
+    assert "mien monitor reference --model mien-xs --votes ferplus_votes.csv\n" in without.output
 
 
 def test_a_candidate_is_finished_once_its_page_is_written(tmp_path: Path) -> None:

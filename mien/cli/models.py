@@ -129,16 +129,19 @@ def promote(
     Example:
       mien models promote results/retraining
     """
+    from mien.modelcard import PEOPLE
     from mien.monitoring.reference_file import reference_path
     from mien.retraining.promotion import promote_candidate
     from mien.vision.bundles import bundle_path
+    from mien.vision.predictor import Predictor
 
     change = promote_candidate(candidate, sessions)
     print(f"{change.name} is now {change.sha256[:12]} (before: {change.before[:12] or 'the packaged bundle'})")
-    if not reference_path(bundle_path(change.name)).is_file():
-        print(
-            f"It has no drift reference, so drift detection is off. Make one with: mien monitor reference --model {change.name}"
-        )
+    bundle = bundle_path(change.name)
+    if not reference_path(bundle).is_file():
+        votes = " --votes ferplus_votes.csv" if PEOPLE in Predictor(bundle).card.heads else ""
+        command = f"mien monitor reference --model {change.name}{votes}"
+        print(f"It has no drift reference, so drift detection is off. Make one with: {command}")
     print(f"To undo: mien models rollback {change.name}")
 
 
