@@ -113,7 +113,7 @@ def test_faults_of_ones_own_folders_are_named(tmp_path: Path, folders: tuple[str
         read_dataset(fill(tmp_path / "set", *folders))
 
 
-def test_a_folder_beside_the_splits_is_not_skipped_folders(tmp_path: Path) -> None:
+def test_a_folder_beside_the_splits_is_not_skipped(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", "train/happy", "validate/happy")
     with pytest.raises(DataError, match="unknown class folder validate"):
         read_dataset(root, classes={})

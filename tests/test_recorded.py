@@ -93,7 +93,7 @@ def test_a_recording_may_change_its_size(tmp_path: Path) -> None:
     assert source.health.resolution_changes == 2
 
 
-def test_a_broken_picture_in_a_film_is_skipped_folders(tmp_path: Path) -> None:
+def test_a_broken_picture_in_a_film_is_skipped(tmp_path: Path) -> None:
     whole = [cv2.imencode(".jpg", grey(60 + 10 * k))[1].tobytes() for k in range(6)]
     broken = whole[3][:20] + bytes(len(whole[3]) - 22) + whole[3][-2:]
     (tmp_path / "a.mjpeg").write_bytes(b"".join([*whole[:3], broken, *whole[4:]]))
