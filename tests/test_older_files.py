@@ -80,7 +80,7 @@ def test_an_outbox(old: Path) -> None:
     states = ("waiting", "sent", "refused")
     assert {state: outbox.count(state) for state in states} == dict.fromkeys(states, 1)
     assert outbox.reasons() == ["400 Bad Request"]
-    (message,) = outbox.take()
+    (message,) = outbox.take(5)
     assert (message.message_id, message.body, message.attempts) == ("m-waiting", '{"n": "m-waiting"}', 1)
     outbox.put("m-sent", "a second time")
     assert {state: outbox.count(state) for state in states} == dict.fromkeys(states, 1)

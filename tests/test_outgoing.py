@@ -203,14 +203,14 @@ def test_a_message_is_leased_to_one_process_at_a_time(tmp_path: Path) -> None:
     first.put("0", "another body")  # known id
     taken = first.take(2) + second.take(10)
     assert [(message.message_id, message.body) for message in taken] == [(str(k), f"body {k}") for k in range(5)]
-    assert second.take() == []
+    assert second.take(5) == []
     first.sent(taken[0])
     first.refused(taken[1], "no")
     first.postpone(taken[2], 30.0, "busy")
     now[0] += 31
-    assert [(message.message_id, message.attempts) for message in second.take()] == [("2", 1)]
+    assert [(message.message_id, message.attempts) for message in second.take(5)] == [("2", 1)]
     now[0] += outbox_module.LEASE_S
-    assert {message.message_id for message in second.take()} == {"2", "3", "4"}  # leases have expired
+    assert {message.message_id for message in second.take(5)} == {"2", "3", "4"}  # leases have expired
     assert [first.count(state) for state in ("waiting", "sent", "refused")] == [3, 1, 1]
     assert count(tmp_path / "outbox.db", destination="y") == 0
     first.close()
@@ -257,10 +257,10 @@ def test_a_message_postponed_by_a_wrong_clock_is_due_after_correction(tmp_path: 
     outbox = Outbox(tmp_path / "outbox.db", "x", lambda: now[0])
     outbox.put("1", "body")
     now[0] += 10 * 365 * 86400
-    outbox.postpone(*outbox.take(), 300.0, "busy")
-    assert outbox.take() == []
+    outbox.postpone(*outbox.take(5), 300.0, "busy")
+    assert outbox.take(5) == []
     now[0] = 1010.0
-    assert [message.message_id for message in outbox.take()] == ["1"]
+    assert [message.message_id for message in outbox.take(5)] == ["1"]
     outbox.close()
 
 
@@ -360,7 +360,7 @@ def test_drop_keeps_the_ids_of_sent_messages(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db", "lrs")
     for name in ("gone", "waits", "never", "others"):
         outbox.put(name, f"the body of {name}")
-    messages = {message.message_id: message for message in outbox.take()}
+    messages = {message.message_id: message for message in outbox.take(5)}
     outbox.sent(messages["gone"])
     outbox.refused(messages["never"], "400 Bad Request")
     assert outbox.drop(["gone", "waits", "never"]) == 2

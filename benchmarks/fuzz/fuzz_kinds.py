@@ -472,7 +472,7 @@ def _make_outbox(folder: Path) -> None:
 def _use_outbox(folder: Path) -> None:
     outbox = Outbox(folder / "o.db", "lrs http://x", clock=lambda: 2e9)
     with closing(outbox):
-        for message in outbox.take():
+        for message in outbox.take(5):
             message.body.encode()
             message.message_id.encode("ascii")
             assert "\n" not in message.message_id

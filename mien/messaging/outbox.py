@@ -130,7 +130,7 @@ class Outbox:
                 (self.destination, message_id, body, self._clock(), self._session),
             )
 
-    def take(self, limit: int = 5) -> list[Message]:
+    def take(self, limit: int) -> list[Message]:
         """Lease and return at most ``limit`` due messages, oldest first."""
         now = self._clock()
         with self._open() as connection:
