@@ -27,7 +27,7 @@ from mien.messaging.delivery import DeliveryStatus, DeliveryWorker, Outcome
 from mien.messaging.http import check_url
 from mien.messaging.lrs import LrsSettings, StatementSender
 from mien.messaging.outbox import Message, Outbox
-from mien.messaging.sinks import XapiSink, outgoing_sinks
+from mien.messaging.sinks import XapiSink, outgoing_sinks, server_of
 from mien.messaging.webhook import WebhookSettings
 from mien.messaging.xapi import XapiSession
 
@@ -250,6 +250,11 @@ def test_a_message_that_the_server_fails_on_is_reported_once(tmp_path: Path) -> 
     (notice,) = delivery.take_notices()
     assert "HTTP 500 Internal Server Error" in notice
     assert "queued on disk" in notice
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://[x]/", "", "not a URL"])
+def test_a_damaged_destination_has_an_unknown_host(url: str) -> None:
+    assert server_of(f"lrs {url}") == "learning record store at an unknown host"
 
 
 def test_a_message_postponed_by_a_wrong_clock_is_due_after_correction(tmp_path: Path) -> None:

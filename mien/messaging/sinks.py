@@ -95,12 +95,32 @@ def server_of(destination: str) -> str:
     'webhook at hooks.school.example'
     """
     kind, _, url = destination.partition(" ")
-    return f"{_KINDS.get(kind, kind)} at {urlsplit(url).hostname or 'an unknown host'}"
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:  # a damaged row of the queue, such as "lrs https://[::1"
+        host = None
+    return f"{_KINDS.get(kind, kind)} at {host or 'an unknown host'}"
 
 
 def outbox_file() -> Path:
     """Return the path of the message queue."""
     return data_folder() / "outbox.db"
+
+
+def lrs_worker(settings: LrsSettings, queue: Path, session: str = "") -> DeliveryWorker:
+    """Return a worker that delivers queued statements to a learning record store.
+
+    Args:
+        settings: settings of the store.
+        queue: path of the message queue.
+        session: id of the session that the statements are about; "" for none.
+
+    Raises:
+        DeviceError: the queue cannot be read or written.
+        DataError: it is not an SQLite database.
+    """
+    outbox = Outbox(queue, f"{_LRS} {settings.endpoint}", session=session)
+    return DeliveryWorker(outbox, StatementSender(settings), _KINDS[_LRS])
 
 
 class _QueuedSink(Sink):
@@ -135,11 +155,7 @@ class XapiSink(_QueuedSink):
     """
 
     def __init__(self, session: SessionRecord, settings: LrsSettings, queue: Path, worker: DeliveryWorker | None = None) -> None:
-        name = _KINDS[_LRS]
-        if worker is None:
-            outbox = Outbox(queue, f"{_LRS} {settings.endpoint}", session=session.session_id)
-            worker = DeliveryWorker(outbox, StatementSender(settings), name)
-        super().__init__(name, worker)
+        super().__init__(_KINDS[_LRS], worker or lrs_worker(settings, queue, session.session_id))
         self._period_s = settings.period_s
         self._reported = KeptSession(session)
         self._periods = self._interventions = 0

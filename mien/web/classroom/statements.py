@@ -13,11 +13,9 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from mien.errors import NotPermittedError
-from mien.messaging.delivery import DeliveryWorker
 from mien.messaging.http import is_local_url
-from mien.messaging.lrs import LrsSettings, StatementSender
-from mien.messaging.outbox import Outbox
-from mien.messaging.sinks import outbox_file
+from mien.messaging.lrs import LrsSettings
+from mien.messaging.sinks import lrs_worker, outbox_file
 from mien.messaging.xapi import ACCOUNTS, BASE, EXTENSIONS, PROFILE, Statement, duration, encoded
 from mien.privacy.lesson_bins import SIGNALS, view
 from mien.version import VERSION
@@ -83,7 +81,7 @@ def statement_sender(database: ClassDatabase, settings: ClassSettings) -> Iterat
             "one. Use a local one, or declare a deployment that permits it: mien policy init"
         )
     store = ClassStore(database)
-    worker = DeliveryWorker(Outbox(outbox_file(), f"lrs {lrs.endpoint}"), StatementSender(lrs), "learning record store")
+    worker = lrs_worker(lrs, outbox_file())
 
     def send(class_id: str) -> None:
         record = store.get(class_id)
