@@ -38,7 +38,8 @@ class Notes(Sink):
         self.calls.append(f"finish {kept.session.state}")
         return [self.name]
 
-    def erase(self) -> int:
+    def erase(self, *, findable: bool = False) -> int:
+        self.calls.append("erase, findable" if findable else "erase")
         return 2
 
     def abandon(self) -> None:
@@ -111,15 +112,17 @@ def test_after_erasing_nothing_is_stored_any_more() -> None:
 
 def test_a_session_is_erased_in_sinks_that_failed_earlier_too() -> None:
     class Stubborn(Notes):
-        def erase(self) -> int:
+        def erase(self, *, findable: bool = False) -> int:
             raise DeviceError("cannot erase x")
 
-    stored = SessionRecorder(SESSION, lambda: [Notes("full", fails_at=2), Notes("whole"), Stubborn("stubborn")])
+    first, last = Notes("full", fails_at=2), Notes("whole")
+    stored = SessionRecorder(SESSION, lambda: [first, Stubborn("stubborn"), last])
     for result in frames(5):
         stored.update(result)
     assert stored.not_erased == []
     assert stored.erase() == 4
     assert stored.not_erased == ["cannot erase x"]
+    assert (last.calls[-1], first.calls[-1]) == ("erase", "erase, findable")  # the folder comes last and can be found again
     assert "stubborn: the session was not erased. cannot erase x" in stored.take_notices()
 
 

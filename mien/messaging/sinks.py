@@ -134,7 +134,7 @@ class _QueuedSink(Sink):
     def __init__(self, name: str, worker: DeliveryWorker) -> None:
         self.name, self._worker = name, worker
 
-    def erase(self) -> int:
+    def erase(self, *, findable: bool = False) -> int:
         return self._worker.drop()
 
     def abandon(self) -> None:

@@ -53,7 +53,7 @@ class DatabaseSink(Sink):
         self._database.close()
         return ()
 
-    def erase(self) -> int:
+    def erase(self, *, findable: bool = False) -> int:
         with self._changed:
             self._waiting, self._over = None, True
             self._changed.notify()

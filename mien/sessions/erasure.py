@@ -44,6 +44,7 @@ def erase_folder(
     *,
     whole: bool = False,
     earlier: bool = True,
+    findable: bool = False,
     before_last: Callable[[], object] = lambda: None,
 ) -> tuple[int, list[Path]]:
     """Erase the folder of a session.
@@ -55,6 +56,7 @@ def erase_folder(
         root: the sessions folder, if it is not one of the default ones.
         whole: erase everything in the folder, wherever it is.
         earlier: erase the earlier sessions in the folder as well.
+        findable: keep these last files.
         before_last: called before these last files are deleted.
 
     Returns:
@@ -71,9 +73,9 @@ def erase_folder(
     before = _count(folder)
     spared = () if earlier else earlier_folders(folder)
     if not spared and ((whole and not folder.is_symlink()) or is_made_for_session(folder, root)):
-        _erase_tree(folder, before_last)
-        return before, []
-    kept = _erase_own_files(folder, before_last, earlier)
+        _erase_tree(folder, findable, before_last)
+        return before - (_count(folder) if findable else 0), []
+    kept = _erase_own_files(folder, earlier, findable, before_last)
     return before - sum(map(_count, kept)), [path for path in kept if path not in spared]
 
 
@@ -115,13 +117,16 @@ def _count(path: Path) -> int:
     return 1
 
 
-def _erase_tree(folder: Path, before_last: Callable[[], object]) -> None:
+def _erase_tree(folder: Path, findable: bool, before_last: Callable[[], object]) -> None:
     """Unlink every file in a folder and below, and the folder itself. Links are removed and not followed.
 
     Raises:
-        DeviceError: something cannot be removed; it is named.
+        DeviceError: something cannot be read or removed; it is named.
     """
-    paths = sorted(folder.rglob("*"), reverse=True)  # the content of a folder comes before the folder
+    try:
+        paths = _paths_below(folder)
+    except OSError as error:
+        raise _refused(error, folder) from error
     folders = [path for path in paths if path.is_dir() and not path.is_symlink()]
     identifying = [each / name for each in (*earlier_folders(folder), folder) for name in IDENTIFYING_NAMES]
     last = [path for path in identifying if path not in folders]
@@ -130,6 +135,8 @@ def _erase_tree(folder: Path, before_last: Callable[[], object]) -> None:
             if path not in last and path not in folders:
                 path.unlink()
         before_last()
+        if findable:
+            return
         for path in last:
             path.unlink(missing_ok=True)
         for path in (*folders, folder):
@@ -138,7 +145,21 @@ def _erase_tree(folder: Path, before_last: Callable[[], object]) -> None:
         raise _refused(error, folder) from error
 
 
-def _erase_own_files(folder: Path, before_last: Callable[[], object], earlier: bool) -> list[Path]:
+def _paths_below(folder: Path) -> list[Path]:
+    """Return all paths below a folder; the content of a folder comes before the folder.
+
+    Raises:
+        OSError: a folder cannot be read (``Path.rglob`` would leave it out).
+    """
+    found: list[Path] = []
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            found += _paths_below(path)
+        found.append(path)
+    return found
+
+
+def _erase_own_files(folder: Path, earlier: bool, findable: bool, before_last: Callable[[], object]) -> list[Path]:
     """Erase the files of a session, and of earlier sessions in its folder; return the paths that were kept."""
     folders = [*(earlier_folders(folder) if earlier else ()), folder]
     names = [name for name in ALL_NAMES if name not in IDENTIFYING_NAMES]
@@ -150,7 +171,7 @@ def _erase_own_files(folder: Path, before_last: Callable[[], object], earlier: b
                 path.unlink(missing_ok=True)
         before_last()
         for each in folders:
-            for name in IDENTIFYING_NAMES:
+            for name in () if findable else IDENTIFYING_NAMES:
                 (each / name).unlink(missing_ok=True)
             kept = sorted(each.iterdir())
             if not kept:

@@ -93,9 +93,9 @@ class SessionFolder(Sink):
         self._observations.close()
         return finish_folder(self._folder, kept, self._write_views)
 
-    def erase(self) -> int:
+    def erase(self, *, findable: bool = False) -> int:
         self.abandon()
-        return erase_folder(self._folder, earlier=False)[0]
+        return erase_folder(self._folder, earlier=False, findable=findable)[0]
 
     def abandon(self) -> None:
         self._end_thread()

@@ -50,8 +50,12 @@ class Sink:
         """Return the notices for the user since the last call."""
         return []
 
-    def erase(self) -> int:
-        """Release all resources, erase the session, and return the number of files or rows erased."""
+    def erase(self, *, findable: bool = False) -> int:
+        """Release all resources, erase the session, and return the number of files or rows erased.
+
+        Args:
+            findable: keep what is needed to find the session and to erase it again, because another sink could not erase it.
+        """
         self.abandon()
         return 0
 
@@ -115,7 +119,7 @@ class SessionRecorder:
         self._open_sinks = open_sinks
         self._clock = clock
         self._sinks: list[Sink] | None = None
-        self._released: list[Sink] = []  # switched off, or finished
+        self._opened: list[Sink] = []  # also those that were switched off or have finished
         self._ticked_s = self._t_s = 0.0
         self._notices: list[str] = []
         self._lock = threading.RLock()
@@ -128,7 +132,8 @@ class SessionRecorder:
         """
         with self._lock:
             if self._sinks is None:
-                self._sinks = list(self._open_sinks()) if self.keeps else []
+                self._opened = list(self._open_sinks()) if self.keeps else []
+                self._sinks = list(self._opened)
                 self._ticked_s = self._clock()
 
     def update(self, result: ReleasedResult, captured: int = 0, dropped: int = 0) -> None:
@@ -184,7 +189,6 @@ class SessionRecorder:
             self._session = replace(self._session, state=state)
             kept = self.kept(more)
             self.files = self._for_each(lambda sink: sink.finish(kept))
-            self._released += self._sinks or ()
             self._close()
             return kept
 
@@ -192,18 +196,19 @@ class SessionRecorder:
         """Erase the session in every sink, store nothing from now on, and return the number of files and rows erased.
 
         Sinks that failed earlier or have finished erase what they had stored. Messages that were delivered cannot be
-        recalled from here; undelivered ones are dropped.
+        recalled from here; undelivered ones are dropped. The sink opened first, which holds the session's folder, erases
+        last: if another one fails, the session stays listed, so that ``mien privacy erase`` can repeat the erasure.
         """
         with self._lock:
             self.keeps = False
             erased = 0
-            for sink in (*(self._sinks or ()), *self._released):
+            for sink in reversed(self._opened):
                 try:
-                    erased += sink.erase()
+                    erased += sink.erase(findable=bool(self.not_erased))
                 except MienError as error:
                     self._note(SinkFailure(sink.name, self._t_s, str(error), erasing=True))
             self._close()
-            self._released, self.files = [], []
+            self._opened, self.files = [], []
             return erased
 
     @property
@@ -241,7 +246,6 @@ class SessionRecorder:
             except MienError as error:
                 assert self._sinks is not None
                 self._sinks.remove(sink)
-                self._released.append(sink)
                 sink.abandon()
                 self._note(SinkFailure(sink.name, self._t_s, str(error)))
         return names
