@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -120,12 +121,14 @@ class _Controls:
         paused: whether frames are skipped.
         quit: whether the session is to end.
         withdrawn: whether it is also to be erased.
-        missing: why something could not be stored, erased or logged.
+        missing: why something could not be stored or logged.
+        not_erased: why something could not be erased, or a withdrawal not recorded.
     """
 
     def __init__(self, settings: LiveSettings, parts: _Parts, lock: threading.Lock, facts: Callable[[], dict[str, Any]]) -> None:
         self.paused = self.quit = self.withdrawn = False
         self.missing: list[str] = []
+        self.not_erased: list[str] = []
         self._withdraws = False  # the person asked here, so that it is to be recorded
         self._settings, self._parts, self._lock, self._facts = settings, parts, lock, facts
         self._asked_to_withdraw_s = self._consent_checked_s = -math.inf
@@ -162,11 +165,11 @@ class _Controls:
         recorder, oversight = self._parts.recorder, self._parts.oversight
         if recorder.keeps:
             files = recorder.erase()
-            self.missing += recorder.not_erased
+            self.not_erased += recorder.not_erased
             if files and not recorder.not_erased and (said := oversight.erased(files)):
-                self.missing.append(said)
+                self.not_erased.append(said)
         if self._withdraws:
-            self.missing += oversight.withdraw()
+            self.not_erased += oversight.withdraw()
 
     def carry_out(self, command: Command, frame: Frame, faces: tuple[FaceReading, ...], snapshot: Snapshot) -> None:
         """Carry out a command.
@@ -256,7 +259,8 @@ class Session:
         """Run to the end of the source, the time limit, ``q``, Ctrl-C, SIGTERM or SIGHUP; return the summary.
 
         Whatever ends the run, all readings are saved; a source without frames leaves no file. A sink that fails
-        later is switched off with a notice, and the run continues; ``missing`` lists what was not stored.
+        later is switched off with a notice, and the run continues; ``missing`` lists what was not stored,
+        ``not_erased`` what a withdrawal could not erase or record.
 
         Args:
             progress: called with the number of processed frames and the total, if the source knows it.
@@ -390,25 +394,28 @@ class Session:
         tally = self._recorder.tally
         self._unless_refused(lambda: self._oversight.end(tally.elapsed_s, tally.frames))
         kept = KeptSession(self._parts.record)
+        check = partial(self._controls.check_consent, at_once=True)
         if not self._controls.withdrawn:
-            self._controls.check_consent(at_once=True)
+            self._unless_refused(check)
         if not self._controls.withdrawn:
             kept = self._recorder.finish(state, self._facts())
-            self._controls.check_consent(at_once=True)  # writing the summary takes time
+            self._unless_refused(check)  # writing the summary takes time
+        ended = {"missing": self._missing, "not_erased": self._controls.not_erased}
         if self._controls.withdrawn:
             self._controls.erase()
-            return {**summary_document(KeptSession(self._parts.record)), "files": [], "withdrawn": True, "missing": self._missing}
+            return {**summary_document(KeptSession(self._parts.record)), "files": [], "withdrawn": True, **ended}
         if self._recorder.files:
             write = self._insight.write
             self._unless_refused(lambda: self._recorder.files.extend(write(self._settings.out, self._source.name)))
         for sentence in self._recorder.take_notices():
             (self._tell or self.notices.append)(sentence)
         self._missing += [failure.reason for failure in self._recorder.failures if not failure.erasing]
-        return {**summary_document(kept), "files": self._recorder.files, "missing": self._missing}
+        return {**summary_document(kept), "files": self._recorder.files, **ended}
 
     def _unless_refused(self, keep: Callable[[], object]) -> None:
-        """Run ``keep``; if it fails, add the error to ``missing`` and continue."""
+        """Run ``keep``; if it fails, add the error to ``missing``, unless it is there, and continue."""
         try:
             keep()
         except MienError as error:
-            self._missing.append(str(error))
+            if str(error) not in self._missing:
+                self._missing.append(str(error))

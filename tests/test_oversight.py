@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_cli import mien
@@ -189,32 +190,28 @@ def test_a_withdrawal_while_the_summary_is_written_erases_it(place: Path, monkey
     assert sessions(place) == []
 
 
-class WithdrawingView:
-    """A view in which the person presses ``w`` twice; the consent ledger has been damaged before."""
+class PressingView:
+    """A view in which commands are given with the first frame; the consent ledger is damaged when the view is closed."""
 
     stays = False
 
-    def __init__(self, ledger: Path) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Path, *commands: Command) -> None:
+        self._ledger, self._commands = ledger, commands
 
     def show(self, frame: Frame, snapshot: Snapshot) -> tuple[Command, ...]:
-        if not snapshot.frames:
-            return ()
-        self._ledger.write_text("garbage\n")
-        return Command.WITHDRAW, Command.WITHDRAW
+        return self._commands if snapshot.frames else ()
 
     def close(self) -> None:
-        pass
+        self._ledger.write_text("garbage\n")
 
 
-def test_a_withdrawal_that_cannot_be_recorded_still_erases_the_session(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(place)
+def run_until(commands: Sequence[Command], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Run a session that is stored, with a ledger that is damaged at its end, and return its summary."""
     ledger = ConsentLedger(state_folder(ROOT))
     for purpose in ("show", "keep"):
         ledger.record("ada-17", purpose, "granted", notice_for(policy_here(Path("deployment.toml"))[0]))
     path = state_folder(ROOT) / "consents.jsonl"
-    monkeypatch.setattr("mien.session.open_view", lambda name: WithdrawingView(path))
-    monkeypatch.setattr(Oversight, "withdrawn", lambda oversight: "")  # the damage is met by the withdrawal only
+    monkeypatch.setattr("mien.session.open_view", lambda name: PressingView(path, *commands))
     settings = LiveSettings(
         source="demo",
         out=ROOT / "2026-03-04_09-30-00-k3f9",
@@ -224,12 +221,25 @@ def test_a_withdrawal_that_cannot_be_recorded_still_erases_the_session(place: Pa
         deployment=Path("deployment.toml"),
         person="ada-17",
     )
-    summary = Session(settings).run()
+    return Session(settings).run()
+
+
+def test_a_withdrawal_that_cannot_be_recorded_still_erases_the_session(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    summary = run_until([Command.WITHDRAW, Command.WITHDRAW], monkeypatch)
     assert summary["withdrawn"]
     assert sessions(place) == []
-    assert ["the withdrawal was not recorded" in reason for reason in summary["missing"]] == [True]
+    assert ["the withdrawal was not recorded" in reason for reason in summary["not_erased"]] == [True]
     assert "the withdrawal was not recorded" in summary_text(summary)
     assert logged(place)[-2:] == ["erased", "consent"]
+
+
+def test_a_session_whose_ledger_is_damaged_at_its_end_is_stored(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    summary = run_until([Command.QUIT], monkeypatch)
+    assert ["consents.jsonl" in reason for reason in summary["missing"]] == [True]
+    assert "summary.json" in summary["files"]
+    assert not (sessions(place)[0] / PARTIAL_NAME).exists()
 
 
 def test_an_erasure_that_failed_is_not_logged_as_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,15 +248,16 @@ def test_an_erasure_that_failed_is_not_logged_as_one(place: Path, monkeypatch: p
     for purpose in ("show", "keep"):
         ledger.record("ada-17", purpose, "granted", notice)
 
-    def refused(folder: SessionFolder) -> int:
+    def refused(folder: SessionFolder, *, findable: bool = False) -> int:
         ledger.record("ada-17", "show", "withdrawn", notice)
         raise DeviceError("cannot erase observations.csv")
 
-    monkeypatch.setattr("mien.session.open_view", lambda name: WithdrawingView(place / "unused"))
+    monkeypatch.setattr("mien.session.open_view", lambda name: PressingView(place / "unused", Command.WITHDRAW, Command.WITHDRAW))
     monkeypatch.setattr(SessionFolder, "erase", refused)
     settings = LiveSettings(
         source="demo", out=ROOT / "s", model="mien-xs", view="terminal", deployment=Path("deployment.toml"), person="ada-17"
     )
     summary = Session(settings).run()
-    assert summary["missing"] == ["cannot erase observations.csv"]
+    assert (summary["missing"], summary["not_erased"]) == ([], ["cannot erase observations.csv"])
+    assert "Not everything was erased or recorded:\ncannot erase observations.csv" in summary_text(summary)
     assert "erased" not in logged(place)

@@ -30,10 +30,9 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     Args:
         summary: the result of ``Session.run``.
     """
-    if summary.get("withdrawn") and summary["missing"]:
-        return "\n".join(
-            ["Consent was withdrawn: the session has ended. Not everything was erased or recorded:", *summary["missing"]]
-        )
+    not_erased = summary.get("not_erased", ())
+    if summary.get("withdrawn") and not_erased:
+        return "\n".join(["Consent was withdrawn: the session has ended. Not everything was erased or recorded:", *not_erased])
     if summary.get("withdrawn"):
         return "Consent was withdrawn: the session has ended and its data has been erased."
     files = summary["files"]
@@ -59,6 +58,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         lines.append("  (no face was seen)")
     if summary["missing"]:
         lines += ["", "NOT EVERYTHING WAS SAVED", *(f"  {reason}" for reason in summary["missing"])]
+    if not_erased:
+        lines += ["", "NOT EVERYTHING WAS ERASED OR RECORDED", *(f"  {reason}" for reason in not_erased)]
     saved = f"saved in {summary['out']}: {', '.join(files)}" if files else f"nothing was saved in {summary['out']}"
     return "\n".join([*lines, "", saved, _DISCLAIMER])
 
