@@ -18,7 +18,7 @@ from test_cli import mien
 from typer.testing import CliRunner
 
 from mien.cli import app
-from mien.cli.output import say_what_is_left
+from mien.cli.output import raise_faults
 from mien.errors import DataError, DeviceError, StorageError, UsageError
 from mien.locks import take
 from mien.messaging.outbox import Outbox
@@ -462,7 +462,7 @@ def test_an_erasure_whose_queue_is_busy_can_be_repeated(root: Path) -> None:
     archive.log.path.parent.mkdir(parents=True)
     archive.log.path.write_text("garbage\n")  # does not hide the first error
     with pytest.raises(DeviceError, match="the queue is locked"):
-        archive.erase(archive.sessions())
+        raise_faults(archive.erase(archive.sessions()))
     left = [path.name for path in folder.rglob("*") if path.is_file()]
     assert sorted(left) == ["privacy.json", "summary.json"]  # a full disk has room again
     assert [each.record.session_id for each in archive.sessions()] == [folder.name]  # its messages are found again
@@ -553,10 +553,12 @@ def test_an_erasure_that_failed_can_be_repeated(
         database.save(kept("lesson", person=random_name, folder=str(folder)))
     rights = Rights(Archive(root, database))
     refuse(folder / name)
+    erased = rights.erase_person(ADA)
+    assert set(erased.sessions) == {"first", "third"}  # one that cannot be erased does not stop the others
     with pytest.raises(DeviceError, match=f"lesson was not erased: cannot erase .*{Path(name).name}"):
-        rights.erase_person(ADA)
+        raise_faults(erased)
     assert [each.record.session_id for each in rights.sessions(ADA)] == ["lesson"]
-    assert not (root / "first").exists()  # one that cannot be erased does not stop the others
+    assert not (root / "first").exists()
     assert not (root / "third").exists()
     refuse(None)
     assert rights.erase_person(ADA).sessions == ("lesson",)
@@ -574,9 +576,8 @@ def test_all_that_cannot_be_erased_is_named_and_only_erasures_are_logged(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refused)
-        with pytest.raises(DeviceError) as raised:
-            rights.erase(["first", "second"])
-    assert [line.split(":")[0] for line in str(raised.value).splitlines()] == ["first was not erased", "second was not erased"]
+        faults = rights.erase(["first", "second"]).faults
+    assert [str(fault).split(":")[0] for fault in faults] == ["first was not erased", "second was not erased"]
     assert "erased" not in [event["event"] for event in rights._archive.log.events()]
 
 
@@ -648,7 +649,7 @@ def test_a_damaged_audit_log_does_not_stop_an_erasure(rights: Rights, root: Path
     assert "audit.jsonl" in erased.audit_error
     assert ADA not in rights.ledger.people()
     with pytest.raises(StorageError, match=r"audit\.jsonl"):
-        say_what_is_left(erased)
+        raise_faults(erased)
 
 
 def test_a_withdrawal_erases_earlier_sessions_in_the_folder_of_a_running_one(rights: Rights, root: Path) -> None:
@@ -669,9 +670,150 @@ def test_a_session_that_runs_on_another_computer_is_not_erased_and_does_not_come
     with pytest.raises(DeviceError, match="still running"):
         archive.erase(archive.sessions())
     there.save(kept("s1"))  # last saved long ago, and paused since
-    archive.erase(archive.sessions())
+    archive.erase(archive.sessions(), forget_lost=True)
     with pytest.raises(StorageError, match="deleted"):
         there.save(running, must_exist=True)
     assert here.sessions() == []
     there.close()
     here.close()
+
+
+def test_erasing_a_named_session_keeps_the_earlier_ones_in_its_folder(root: Path, tmp_path: Path) -> None:
+    folder = make_session(tmp_path / "lessons", "room")
+    earlier = with_earlier(folder, "monday")
+    with closing(Database(f"sqlite:///{tmp_path / 's.db'}")) as database:
+        database.save(kept("room-before", folder=str(folder)))
+        database.save(kept("room", folder=str(folder)))
+        rights = Rights(Archive(root, database))
+        assert rights.erase(["room"]).sessions == ("room",)
+        assert (earlier / "observations.csv").is_file()
+        assert [each.record.session_id for each in rights.sessions()] == ["room-before"]
+        assert rights.erase_all().sessions == ("room-before",)
+    assert not earlier.exists()
+
+
+def test_an_earlier_session_is_exported_and_erased_by_the_name_in_the_status(rights: Rights, root: Path) -> None:
+    earlier = with_earlier(make_session(root, "room"), "long ago", 31)
+    assert "observations.csv" in rights.export(["room/earlier-1"])["sessions"]["room/earlier-1"]
+    assert rights.erase(["room/earlier-1"]).sessions == ("room/earlier-1",)
+    assert not earlier.exists()
+    assert (root / "room" / "observations.csv").is_file()
+
+
+def test_an_earlier_session_with_a_database_row_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = make_session(Path("sessions"), "room")
+    with_earlier(folder, age_days=31)
+    with closing(Database(f"sqlite:///{tmp_path / 's.db'}")) as database:
+        database.save(kept("room-before", folder=str(folder.resolve())))
+        rights = Rights(Archive(Path("sessions"), database))
+        assert [each.name for each in rights.expired(30)] == ["room-before"]
+        assert rights.erase_expired(30).sessions == ("room-before",)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_folder_erased_in_part_can_be_found_again(elsewhere: bool, root: Path, tmp_path: Path) -> None:
+    folder = make_session(tmp_path / "lessons" if elsewhere else root, "2026-03-04_09-30-00-k3f9", "random-name")
+    assert erase_folder(folder, root, findable=True)[0] == (1 if elsewhere else 2)
+    left = [path.name for path in folder.rglob("*") if path.is_file() and path.name != "screenshot.png"]
+    assert sorted(left) == ["privacy.json", "summary.json"]
+    assert person_of(folder) == "random-name"
+    assert erase_folder(folder, root)[0] == 2
+
+
+def test_a_row_and_its_person_stay_while_the_folder_is_not_here(rights: Rights, root: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    folder = make_session(disk, "lesson", rights.ledger.random_name(ADA), "ada-lesson")
+    dropped: list[str] = []
+    with closing(Database(f"sqlite:///{tmp_path / 's.db'}")) as database:
+        database.save(kept("lesson", person=rights.ledger.random_name(ADA), folder=str(folder)))
+        rights = Rights(Archive(root, database, drop_messages=lambda names: dropped.extend(names) or 0))
+        disk.rename(tmp_path / "unplugged")
+        erased = rights.erase_person(ADA)
+        assert set(erased.sessions) == {"first", "third"}
+        with pytest.raises(
+            DeviceError, match=r"lesson was not erased: its folder .*lesson was not found.*mien sessions delete lesson"
+        ):
+            raise_faults(erased)
+        assert "lesson" in dropped  # its messages are here
+        assert ADA in rights.ledger.people()
+        assert rights.erase_expired(0).faults
+        (tmp_path / "unplugged").rename(disk)
+        assert rights.erase_person(ADA).sessions == ("lesson",)
+    assert ADA not in rights.ledger.people()
+    assert not (folder / "observations.csv").exists()
+
+
+def test_a_withdrawal_tells_what_stops_even_if_a_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuse: Callable[[Path | None], None]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    root = Path("results/sessions")
+    for purpose in ("show", "keep", "research"):
+        run("consent", "learner-17", purpose, "granted")
+    person = Rights(Archive(root)).ledger.random_name("learner-17")
+    for name in ("one", "two", "live"):
+        make_session(root, name, person)
+    refuse(root / "one" / "observations.csv")
+    file = AppendFile(root / "live" / "observations.partial.csv")
+    answer = CliRunner().invoke(app, ["privacy", "consent", "learner-17", "keep", "withdrawn"])
+    file.close()
+    assert "must stop now: keep, research\nerased: two (4 files)\n" in answer.output
+    assert "still running, erased by the session itself: live\nrecall manually" in answer.output
+    assert isinstance(answer.exception, DeviceError)
+    assert "one was not erased" in str(answer.exception)
+
+
+def test_a_withdrawal_names_sessions_that_run_on_another_computer(rights: Rights, root: Path, tmp_path: Path) -> None:
+    with closing(Database(f"sqlite:///{tmp_path / 's.db'}")) as database:
+        now = datetime.now(UTC) - timedelta(seconds=15)
+        database.save(kept("far", person=rights.ledger.random_name(BOB), started_at=now, state="running"))
+        _, erased = Rights(Archive(root, database)).record_consent(BOB, "show", "withdrawn", NOTICE)
+    assert (erased.sessions, erased.running) == (("second",), ())
+    assert ["far runs on another computer" in str(fault) for fault in erased.faults] == [True]
+
+
+def test_retention_erases_messages_although_a_session_stays_and_conversely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuse: Callable[[Path | None], None]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    old = make_session(Path("results/sessions"), "old", age_days=40)
+    with closing(Outbox(outbox_file(), "webhook", lambda: 1e9, "gone")) as hook:
+        hook.put("m-old", "an old body")
+    refuse(old / "observations.csv")
+    answer = CliRunner().invoke(app, ["privacy", "retention"])
+    assert "erased 1 queued message" in answer.output
+    assert "old was not erased" in str(answer.exception)
+    refuse(None)
+
+    def locked(*arguments: object) -> int:
+        raise DeviceError("the queue is locked")
+
+    monkeypatch.setattr(Outbox, "drop_older", locked)
+    answer = CliRunner().invoke(app, ["privacy", "retention"])
+    assert "erased 1 session older" in answer.output
+    assert str(answer.exception) == "the queue is locked"
+    assert not old.exists()
+
+
+def test_a_folder_that_cannot_be_read_keeps_its_session_listed(
+    rights: Rights, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = root / "first" / "more"
+
+    def closed(act: Callable[[Path], object]) -> Callable[[Path], object]:
+        def replacement(path: Path) -> object:
+            if Path(path) == more:
+                raise PermissionError(13, "Permission denied", str(path))
+            return act(path)
+
+        return replacement
+
+    with monkeypatch.context() as patch:
+        for name in ("listdir", "scandir"):
+            patch.setattr(os, name, closed(getattr(os, name)))
+        assert "Permission denied" in str(rights.erase(["first"]).faults[0])
+    assert "first" in [each.name for each in rights.sessions(ADA)]
+    assert rights.erase(["first"]).files == 4

@@ -224,6 +224,30 @@ def test_deleting_takes_the_folder_and_the_rows_and_leaves_what_is_not_ours(
     assert all(event["files"] > 1 for event in events)
 
 
+def test_what_was_deleted_is_said_even_if_another_session_stays(
+    mien: Any, folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def replacement(path: Path, missing_ok: bool = False) -> None:
+        if path.parent.name == IDS[1]:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", replacement)
+    code, out, err = mien("delete", *IDS, "--yes")
+    assert (code, out.splitlines()[2:]) == (4, [f"deleted: {IDS[0]}"])
+    assert err.startswith(f"error: {IDS[1]} was not erased: cannot erase ")
+
+
+def test_deleting_keeps_earlier_sessions_in_the_folder(mien: Any, tmp_path: Path) -> None:
+    earlier = make_folder(tmp_path / "lessons", "earlier-1")
+    folder = make_folder(tmp_path, "lessons")
+    assert mien("delete", "lessons", "--yes")[0] == 0
+    assert [path.name for path in folder.iterdir()] == [earlier.name]
+    assert (earlier / "summary.json").is_file()
+
+
 def test_a_folder_elsewhere_keeps_what_is_not_miens(mien: Any, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "documents", IDS[0])
     (folder / "notes.txt").write_text("mine")

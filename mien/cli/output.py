@@ -36,18 +36,20 @@ def report_ready(page: Path, open_page: bool) -> None:
             print("No browser could be started; open the address yourself", file=sys.stderr)
 
 
-def say_what_is_left(erased: Erased) -> None:
-    """Print what an erasure could not reach.
+def raise_faults(erased: Erased) -> None:
+    """Raise an error if an erasure is not complete or not logged; call it after all output.
 
     Raises:
-        StorageError: the audit log could not be written.
+        MienError: of the type of the first fault; it names all faults.
+        StorageError: only the audit log could not be written.
     """
     from mien.errors import StorageError
 
-    for folder in erased.not_found:
-        print(f"not erased, because it was not found: {folder}")
-    if erased.audit_error:
-        raise StorageError(f"this was not written to the audit log: {erased.audit_error}")
+    unlogged = [f"this was not written to the audit log: {erased.audit_error}"] if erased.audit_error else []
+    if erased.faults:
+        raise type(erased.faults[0])("; ".join([*map(str, erased.faults), *unlogged]))
+    if unlogged:
+        raise StorageError(unlogged[0])
 
 
 def stop_text(checkpoint: Path) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from mien.cli.help import Group, HelpCommand
 from mien.cli.options import SESSIONS_DEFAULT, Db, Declaration, Overwrite, SessionsFolder, archive_in, policy_for
-from mien.cli.output import say_what_is_left
+from mien.cli.output import raise_faults
 from mien.cli.privacy_log import log
 
 if TYPE_CHECKING:
@@ -111,9 +111,11 @@ def consent(
         print(f"must stop now: {', '.join(consequences.stop)}")
     if erased.sessions:
         print(f"erased: {', '.join(erased.sessions)} ({_count(erased.files, 'file')})")
+    if erased.running:
+        print(f"still running, erased by the session itself: {', '.join(erased.running)}")
     if consequences.recall:
         print("recall manually: copies given to a study")
-    say_what_is_left(erased)
+    raise_faults(erased)
 
 
 @privacy.command("export", cls=HelpCommand)
@@ -155,6 +157,8 @@ def erase(
 ) -> None:
     """Erase sessions, or all data of a participant. This cannot be undone.
 
+    Earlier sessions in the folder of a named session stay; --person and --all erase them, too.
+
     Example:
       mien privacy erase --person learner-17
     """
@@ -173,9 +177,9 @@ def erase(
                 )
             except typer.Abort as error:
                 raise UsageError("nothing was erased. Answer y or pass --yes") from error
-        erased = rights.erase_person(person) if person else rights.erase(chosen)
+        erased = rights.erase_person(person) if person else rights.erase(names) if names else rights.erase_all()
     print(f"erased {_count(len(erased.sessions), 'session')}, {_count(erased.files, 'file')}")
-    say_what_is_left(erased)
+    raise_faults(erased)
 
 
 @privacy.command("retention", cls=HelpCommand)
@@ -196,29 +200,40 @@ def retention(
     import time
     from dataclasses import replace
 
+    from mien.errors import MienError
     from mien.messaging.sinks import open_queue
     from mien.privacy.audit_log import AuditLog
     from mien.privacy.chain import state_folder
+    from mien.sessions.archive import Erased
 
     days = _days(retention_days, deployment)
     limit_s = time.time() - 86400 * days
-    with _rights(sessions, db) as rights, open_queue() as queue:
+    with _rights(sessions, db) as rights:
         running = [session.record.session_id for session in rights.sessions() if session.running]
         if dry_run:
             due = rights.expired(days)
             names = "".join(f"\n  {session.name}" for session in due)
             print(f"would erase {_count(len(due), 'session')} older than {days} days{names}")
-            if messages := queue.count_older(limit_s, running) if queue else 0:
-                print(f"would erase {_count(messages, 'queued message')} older than {days} days")
+            with open_queue() as queue:
+                if messages := queue.count_older(limit_s, running) if queue else 0:
+                    print(f"would erase {_count(messages, 'queued message')} older than {days} days")
             return
-        erased = rights.erase_expired(days)
-        messages = queue.drop_older(limit_s, running) if queue else 0
+        try:
+            erased = rights.erase_expired(days)
+        except MienError as error:  # the messages are erased all the same
+            erased = Erased(faults=(error,))
+    messages = 0
+    try:
+        with open_queue() as queue:
+            messages = queue.drop_older(limit_s, running) if queue else 0
+    except MienError as error:
+        erased = replace(erased, faults=(*erased.faults, error))
     print(f"erased {_count(len(erased.sessions), 'session')} older than {days} days, {_count(erased.files, 'file')}")
     if messages:
         print(f"erased {_count(messages, 'queued message')} older than {days} days")
         log_error = AuditLog(state_folder(sessions)).try_record("erased", sessions=0, files=messages, cause="retention")
         erased = replace(erased, audit_error=erased.audit_error or log_error)
-    say_what_is_left(erased)
+    raise_faults(erased)
 
 
 @contextmanager

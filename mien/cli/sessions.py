@@ -10,7 +10,7 @@ import typer
 
 from mien.cli.help import Group, HelpCommand
 from mien.cli.options import SESSIONS_DEFAULT, Db, Json, Overwrite, SessionsFolder, archive_in
-from mien.cli.output import say_what_is_left
+from mien.cli.output import raise_faults
 from mien.cli.sessions_groups import groups
 from mien.visible import visible
 
@@ -140,6 +140,8 @@ def delete(
 ) -> None:
     """Erase sessions permanently, after confirmation. The audit log records it.
 
+    Earlier sessions in their folders stay. Database rows are deleted even if their folder is not found.
+
     Example:
       mien sessions delete 2026-03-04_09-30-00-k3f9
     """
@@ -147,13 +149,15 @@ def delete(
 
     from mien.errors import UsageError
     from mien.sessions.erasure import foreign_files, is_made_for_session
+    from mien.sessions.layout import earlier_folders
 
     with archive_in(folder, db) as archive:
         # copies of a recording may have the same session id
         found = {item.folder or item.record.session_id: item for item in map(archive.find, names)}
         for item in found.values():
             print(_line(item))
-            others = foreign_files(item.folder) if item.folder and is_made_for_session(item.folder, folder) else []
+            alone = item.folder is not None and is_made_for_session(item.folder, folder) and not earlier_folders(item.folder)
+            others = foreign_files(item.folder) if item.folder and alone else []
             if others:
                 print(f"  erased with it, not written by Mien: {', '.join(others)}")
         if not yes:
@@ -162,13 +166,17 @@ def delete(
             if not typer.confirm(f"Delete {len(found)} session{'s' if len(found) > 1 else ''}? This cannot be undone."):
                 print("nothing was deleted")
                 return
-        erased = archive.erase(list(found.values()), spare_foreign=True)
+        erased = archive.erase(list(found.values()), earlier=False, spare_foreign=True, forget_lost=True)
     for item in found.values():
+        if item.name not in erased.sessions:
+            continue
         print(f"deleted: {item.record.session_id}")
         left = [path.name for path in erased.left if path.parent == item.folder]
         if left:
             print(f"  kept in {item.folder}, not written by Mien: {', '.join(left)}")
-    say_what_is_left(erased)
+    for lost in erased.not_found:
+        print(f"not erased, because it was not found: {lost}")
+    raise_faults(erased)
 
 
 sessions.command("groups", cls=HelpCommand)(groups)

@@ -91,6 +91,8 @@ class Erased:
         files: number of files, database rows and queued messages.
         left: paths that were kept because they are not Mien's.
         not_found: folders that the database names and that are not here, so that they were not erased.
+        running: names of sessions that run here and erase themselves.
+        faults: why other sessions, or messages, were not erased.
         audit_error: why the erasure could not be written to the audit log, or "".
     """
 
@@ -98,6 +100,8 @@ class Erased:
     files: int = 0
     left: tuple[Path, ...] = ()
     not_found: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
+    faults: tuple[MienError, ...] = ()
     audit_error: str = ""
 
 
@@ -151,7 +155,7 @@ class Archive:
         return sorted(found, key=lambda item: (item.record.started_at, item.record.session_id))
 
     def earlier(self, session: StoredSession) -> list[StoredSession]:
-        """Return the earlier sessions in a session's folder, which ``sessions`` does not list and ``erase`` erases with it."""
+        """Return the earlier sessions in a session's folder. ``sessions`` lists those that have a database row only."""
         folder = session.folder
         if folder is None:
             return []
@@ -239,21 +243,31 @@ class Archive:
             found[QUEUED] = [dict(message) for message in messages]
         return found
 
-    def erase(self, sessions: Sequence[StoredSession], cause: str = "asked", *, spare_foreign: bool = False) -> Erased:
+    def erase(
+        self,
+        sessions: Sequence[StoredSession],
+        cause: str = "asked",
+        *,
+        earlier: bool = True,
+        spare_foreign: bool = False,
+        forget_lost: bool = False,
+    ) -> Erased:
         """Erase sessions wherever they are stored so that their bytes are gone, and log it.
 
         Nothing remains in an SQLite file; PostgreSQL frees the bytes later (VACUUM).
         Folders outside the sessions folders keep the files that are not Mien's.
-        A session that cannot be erased does not stop the erasure of the others.
+        A session that cannot be erased does not stop the erasure of the others; ``Erased.faults`` says why.
+        A database row stays while the folder that it names is not here, for example on a disk that is not connected.
 
         Args:
             sessions: from ``sessions``, ``earlier`` or ``find``.
             cause: for the audit log: asked, withdrawn or retention.
+            earlier: erase the earlier sessions in their folders as well.
             spare_foreign: keep files that are not Mien's in folders whose name is not a session id, too.
+            forget_lost: delete rows whose folder is not here, too; ``Erased.not_found`` names the folders.
 
         Raises:
             DeviceError: a session is running and nothing was erased.
-            MienError: some sessions could not be erased; the message has one line for each. The others are erased and logged.
         """
         for item in sessions:
             if item.running:
@@ -264,28 +278,27 @@ class Archive:
         try:
             for item in sessions:
                 try:
-                    done.append(self._erase(item, spare_foreign))
+                    done.append(self._erase(item, earlier, spare_foreign, forget_lost))
                 except MienError as error:
-                    faults.append(error if len(sessions) == 1 else type(error)(f"{item.name} was not erased: {error}"))
+                    faults.append(type(error)(f"{item.name} was not erased: {error}"))
         finally:  # also after Ctrl-C
             for root in self._roots if sessions else ():
                 delete_index(root)
             files = sum(each.files for each in done)
             if done:
                 audit_error = self.log.try_record("erased", sessions=len(done), files=files, cause=cause)
-        if faults:
-            raise type(faults[0])("\n".join([*map(str, faults), *([audit_error] if audit_error else [])]))
         return Erased(
-            tuple(name for each in done for name in each.sessions),
-            files,
-            tuple(path for each in done for path in each.left),
-            tuple(folder for each in done for folder in each.not_found),
-            audit_error,
+            sessions=tuple(name for each in done for name in each.sessions),
+            files=files,
+            left=tuple(path for each in done for path in each.left),
+            not_found=tuple(folder for each in done for folder in each.not_found),
+            faults=tuple(faults),
+            audit_error=audit_error,
         )
 
-    def _erase(self, item: StoredSession, spare_foreign: bool) -> Erased:
+    def _erase(self, item: StoredSession, earlier: bool, spare_foreign: bool, forget_lost: bool) -> Erased:
         """Erase one session. A failure leaves enough of it to be found again."""
-        ids = _ids(item)
+        ids = _ids(item) if earlier else [item.record.session_id]
         messages, files = 0, 0
         left: list[Path] = []
 
@@ -295,15 +308,20 @@ class Archive:
 
         if item.folder is not None:
             whole = not spare_foreign and any(item.folder.resolve().parent == root.resolve() for root in self._roots)
-            files, left = erase_folder(item.folder, self.root, whole=whole, before_last=drop_messages)
+            files, left = erase_folder(item.folder, self.root, whole=whole, earlier=earlier, before_last=drop_messages)
             if item.folder.match(EARLIER):
                 with suppress(OSError):  # other files are there
                     item.folder.parent.rmdir()
         else:
             drop_messages()
+        not_found = (item.record.folder,) if _is_lost(item) else ()
+        if not_found and not forget_lost:
+            raise DeviceError(
+                f"its folder {item.record.folder} was not found. Connect the disk, or run the command on the session's computer; "
+                f"to delete only its database row: mien sessions delete {item.record.session_id}"
+            )
         # rows come last: they may be all that leads to a folder
         rows = sum(self._database.delete(session_id) for session_id in ids) if self._database is not None else 0
-        not_found = (item.record.folder,) if item.folder is None and item.record.folder else ()
         return Erased((item.name,), files + messages + rows, tuple(left), not_found)
 
     def _in_folder(self, folder: Path, name: str = "") -> StoredSession:
@@ -394,6 +412,11 @@ def open_archive(
         yield Archive(root, opened, more_roots, drop_messages, read_messages)
     finally:
         opened.close()
+
+
+def _is_lost(session: StoredSession) -> bool:
+    """Return whether the database names a folder of a session that is not here."""
+    return session.folder is None and session.record.folder != "" and not Path(session.record.folder).is_dir()
 
 
 def _session_folders(root: Path) -> Iterator[Path]:

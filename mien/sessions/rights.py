@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from mien.errors import UsageError
+from mien.errors import DeviceError, MienError, UsageError
 from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger, Consequences
 from mien.privacy.group_ledger import GroupLedger
@@ -37,7 +37,7 @@ class Rights:
         self._groups = GroupLedger(state)
 
     def sessions(self, person: str = "") -> list[StoredSession]:
-        """Return all sessions, or those of one participant, sorted by their end.
+        """Return all sessions, or those of one participant, sorted by their end; see ``Archive.sessions``.
 
         Raises:
             UsageError: no such participant.
@@ -66,50 +66,74 @@ class Rights:
         self._archive.log.record("exported", sessions=len(sessions))
         return document
 
-    def erase(self, names: Sequence[str], cause: str = "asked") -> Erased:
-        """Erase sessions wherever they are stored; see ``Archive.erase``.
+    def erase(self, names: Sequence[str]) -> Erased:
+        """Erase sessions wherever they are stored, but not the earlier ones in their folders; see ``Archive.erase``.
 
         Args:
             names: names of the sessions.
-            cause: asked, withdrawn or retention.
 
         Raises:
             UsageError: no such session; nothing was erased.
-            MienError: a session is running, or something cannot be removed.
+            DeviceError: a session is running; nothing was erased.
         """
-        return self._archive.erase(self._named(names), cause)
+        return self._archive.erase(self._named(names), earlier=False)
+
+    def erase_all(self) -> Erased:
+        """Erase all sessions.
+
+        Raises:
+            DeviceError: as for ``erase``.
+        """
+        return self._archive.erase(self.sessions())
 
     def erase_person(self, person: str) -> Erased:
         """Erase all sessions of a participant, and the participant's name from the ledger.
 
+        The name stays if a session was not erased, so that the erasure can be repeated.
+
         Raises:
             UsageError: no such participant.
-            MienError: as for ``erase``; the name stays, so that the command can be repeated.
+            DeviceError: as for ``erase``.
         """
         erased = self._archive.erase(self.sessions(person))
-        self.ledger.forget(person)
-        self._groups.drop_names()
+        if not erased.faults:
+            self.ledger.forget(person)
+            self._groups.drop_names()
         return erased
 
     def record_consent(self, person: str, purpose: str, state: str, notice: Notice) -> tuple[Consequences, Erased]:
         """Record a participant's decision. If consent was withdrawn, erase the sessions that may no longer be stored.
 
-        A running session reads the ledger and erases itself.
+        A session that runs here reads the ledger and erases itself. One that runs on another computer may not.
 
         Returns:
-            the consequences of the decision, and the erased sessions.
+            the consequences of the decision, and what was erased. Once the decision is recorded, errors are in ``Erased``.
 
         Raises:
             UsageError: the decision is invalid, or an unknown participant withdraws.
-            MienError: the ledger is broken or cannot be written; or the decision was recorded, and something cannot be removed.
+            MienError: the ledger is broken or cannot be written.
         """
         consequences = self.ledger.record(person, purpose, state, notice)
         audit_error = self._archive.log.try_record("consent", purpose=purpose, state=state, notice=notice.hash)
-        sessions = self.sessions(person) if consequences.erase_sessions else []
-        ended = [each for each in sessions if not each.running]
-        ended += [earlier for each in sessions if each.running for earlier in self._archive.earlier(each)]
-        erased = self._archive.erase(ended, "withdrawn")
+        erased = self._erase_withdrawn(person) if consequences.erase_sessions else Erased()
         return consequences, replace(erased, audit_error=audit_error or erased.audit_error)
+
+    def _erase_withdrawn(self, person: str) -> Erased:
+        """Erase the sessions of a participant that have ended, and the earlier ones in the folders of running ones."""
+        try:
+            sessions = self.sessions(person)
+            running = [each for each in sessions if each.running]
+            ended = [each for each in sessions if not each.running]
+            erased = self._archive.erase(ended + self._earlier(running, sessions), "withdrawn")
+        except MienError as error:
+            return Erased(faults=(error,))
+        here = tuple(each.name for each in running if each.folder is not None)
+        elsewhere = tuple(
+            DeviceError(f"{each.name} runs on another computer and was not erased. End it there, then erase it")
+            for each in running
+            if each.folder is None
+        )
+        return replace(erased, running=here, faults=(*erased.faults, *elsewhere))
 
     def expired(self, days: int, now: datetime | None = None) -> list[StoredSession]:
         """Return the sessions that ended more than ``days`` days ago, and the earlier ones in the folders of others.
@@ -122,16 +146,15 @@ class Rights:
         limit = (now or datetime.now(UTC)) - timedelta(days=days)
         sessions = self.sessions()
         due = [session for session in sessions if session.ended < limit and not session.running]
-        folders = {session.folder for session in due}
-        earlier = [each for session in sessions if session.folder not in folders for each in self._archive.earlier(session)]
-        return due + [each for each in earlier if each.ended < limit and each.folder not in folders]
+        others = [session for session in sessions if session not in due]
+        return due + [each for each in self._earlier(others, sessions) if each.ended < limit]
 
     def erase_expired(self, days: int) -> Erased:
         """Erase the sessions that ``expired`` returns.
 
         Raises:
             UsageError: days is negative.
-            MienError: something cannot be removed.
+            DeviceError: as for ``erase``.
         """
         return self._archive.erase(self.expired(days), "retention")
 
@@ -144,7 +167,14 @@ class Rights:
     def _named(self, names: Sequence[str]) -> list[StoredSession]:
         """Return the sessions with these names; two sessions folders may each hold one of the same name."""
         sessions = self.sessions()
+        sessions += self._earlier(sessions, sessions)
         for name in names:
             if not any(session.name == name for session in sessions):
                 raise UsageError(f"no session {name!r}. List sessions with: mien privacy status")
         return [session for session in sessions if session.name in names]
+
+    def _earlier(self, sessions: Sequence[StoredSession], listed: Sequence[StoredSession]) -> list[StoredSession]:
+        """Return the earlier sessions in the folders of ``sessions``; those with a database row may be in ``listed`` already."""
+        places = {each.folder.resolve() for each in listed if each.folder is not None}
+        earlier = [each for session in sessions for each in self._archive.earlier(session)]
+        return [each for each in earlier if each.folder is not None and each.folder.resolve() not in places]
