@@ -75,7 +75,7 @@ def browser(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     if path is None:
         missing("Chromium (Debian: apt-get install chromium)")
     clip = tmp_path_factory.mktemp("camera") / "camera.y4m"
-    write_y4m(clip, clip_frames(shared / "media" / "neutral_smile_neutral.mp4", (320, 180), every=15), 2)
+    write_y4m(clip, clip_frames(shared / "media" / "neutral_smile_neutral.mp4", (160, 90), every=15), 2)
     fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]
     with playwright.sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=path, headless=True, args=["--no-sandbox", *fake])
