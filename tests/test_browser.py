@@ -100,7 +100,7 @@ def server(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
 
-    def make(url: str, camera: bool = True, width: int = 1280, height: int = 800, **more: Any) -> Page:
+    def make(url: str, camera: bool = True, width: int = 800, height: int = 600, **more: Any) -> Page:
         permissions = ["camera"] if camera else []
         context = browser.new_context(viewport={"width": width, "height": height}, permissions=permissions, **more)
         contexts.append(context)
