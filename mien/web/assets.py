@@ -61,21 +61,24 @@ class Assets:
 
 
 class PackedFiles:
-    """Serves files from memory, gzip-compressed.
+    """Serves files from memory, gzip-compressed at the first request.
 
     Args:
         files: content by name.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self._packed = {name: gzip.compress(content, 9) for name, content in files.items()}
+        self._files = dict(files)
+        self._packed: dict[str, bytes] = {}
 
     def deliver(self, request: Request) -> Response:
         """Return the file named in the path."""
-        content = self._packed.get(request.path_params["name"])
-        if content is None:
+        name = str(request.path_params["name"])
+        if name not in self._files:
             return PlainTextResponse("no such file", status_code=404)
-        return _packed(content, request, "application/octet-stream")
+        if name not in self._packed:  # two requests at once may both compress it
+            self._packed[name] = gzip.compress(self._files[name], 9)
+        return _packed(self._packed[name], request, "application/octet-stream")
 
 
 def _packed(content: bytes, request: Request, content_type: str) -> Response:
