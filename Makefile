@@ -71,7 +71,7 @@ clean:  ## remove virtual environments and caches, but no data, models or result
 
 $(VENV)-lrs/.ready:
 	$(PYTHON) -m venv $(VENV)-lrs
-	$(VENV)-lrs/bin/python -m pip install --quiet --disable-pip-version-check 'ralph-malph[cli,lrs]' requests
+	$(VENV)-lrs/bin/python -m pip install --quiet --disable-pip-version-check --no-compile 'ralph-malph[cli,lrs]' requests
 	@touch $@
 
 $(BIN)/python:

@@ -187,7 +187,7 @@ def test_the_page_reads_what_the_desktop_reads(
     assert max(gaps) <= 3.0
     for name in EMOTIONS:
         assert abs(our_summary["distribution"][name] - their_summary["distribution"][name]) <= 0.02
-    assert set(their_summary) - {"missing", "files", "states", "drift", "source_health"} <= set(our_summary)
+    assert set(their_summary) - {"missing", "not_erased", "files", "states", "drift", "source_health"} <= set(our_summary)
 
 
 @pytest.mark.slow

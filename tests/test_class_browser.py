@@ -149,7 +149,7 @@ def test_fifteen_pages_join_the_band_appears_and_when_five_leave_there_are_too_f
 
         for page in learners[:5]:
             page.click("#leave")
-            until(page, lambda page=page: "erased" in page.inner_text("#class-status"), "a page cannot leave")
+            until(page, lambda page=page: "were erased" in page.inner_text("#class-status"), "a page cannot leave")
         until(teacher, lambda: teacher.inner_text("#coverage") == "too few", "five left, and the band is still there")
         assert "Fewer than 12" in teacher.inner_text("#coverage-note")
         assert teacher.inner_text("#facing") == "–"
@@ -195,7 +195,7 @@ def test_what_a_page_sends_is_what_it_shows_and_leaving_ends_it(here: Path, yune
         until(page, lambda: "arrived" in page.inner_text("#class-status"), "messages do not go on")
 
         page.click("#leave")
-        until(page, lambda: "erased" in page.inner_text("#class-status"), "leaving fails")
+        until(page, lambda: "were erased" in page.inner_text("#class-status"), "leaving fails")
         assert page.inner_text("#signals-left") == ""
         with server.database.reading() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM class_participants").scalar() == 0

@@ -208,7 +208,17 @@ def test_a_headless_run_ends_in_one_json_document(tmp_path: Path) -> None:
     answer = mien("live", "--source", "demo", "--duration-s", "0.4", "--headless", "--out", "out", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     last = json.loads(answer.stdout.splitlines()[-1])
-    assert set(last) == {"frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy", "missing"}
+    assert set(last) == {
+        "frames",
+        "frames_with_face",
+        "faces_max",
+        "fps",
+        "distribution",
+        "out",
+        "policy",
+        "missing",
+        "not_erased",
+    }
     assert (last["frames"], last["out"]) == (10, "out")
     assert "SESSION SUMMARY" in answer.stdout
     assert "mien doctor --fetch" in answer.stderr  # the fallback detector is said, not hidden

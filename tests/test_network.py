@@ -78,8 +78,10 @@ def supply_chain(cwd: Path, *arguments: str, path: str = "") -> tuple[int, dict[
 
 
 def test_a_known_vulnerability_ends_with_1_and_what_was_not_checked_is_said(tmp_path: Path) -> None:
-    (tmp_path / "pip_audit").mkdir()
-    (tmp_path / "pip_audit" / "__init__.py").touch()  # so that it comes before an installed one
+    for name in ("pip_audit", "cyclonedx_py"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()  # so that it comes before an installed one
+    (tmp_path / "cyclonedx_py" / "__main__.py").write_text("import sys; sys.exit('no bill')")
     (tmp_path / "pip_audit" / "__main__.py").write_text(PRETENDED)
     code, summary = supply_chain(tmp_path, path=str(tmp_path))
     assert (code, summary["vulnerable"], summary["checked"], summary["unchecked"]) == (1, 1, 2, 1)
