@@ -536,9 +536,9 @@ def test_half_an_hour_leaves_the_heap_as_it_was(
 ) -> None:
     clip = tmp_path / "lesson.webm"
     faces = list(clip_frames(shared / "media" / "neutral_smile_neutral.mp4", (320, 180)))
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"VP80"), 1, (320, 180))
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"VP80"), 0.5, (320, 180))
     assert writer.isOpened()
-    for k in range(1800):
+    for k in range(900):
         writer.write(faces[k % len(faces)])
     writer.release()
     page = open_page(server[0], camera=False, width=360, height=240)
@@ -557,9 +557,9 @@ def test_half_an_hour_leaves_the_heap_as_it_was(
     after = heap_mb()
     page.wait_for_selector("#summary-dialog[open]")
     summary = json.loads(saved(page, "#save-summary"))
-    assert summary["frames"] == 1800
-    assert summary["duration_s"] == pytest.approx(1799.5, abs=1)
-    assert after - before < 5.0
+    assert summary["frames"] == 900
+    assert summary["duration_s"] == pytest.approx(1799, abs=2)
+    assert after - before < 2.5
 
 
 def test_a_kept_session_is_listed_with_the_others(

@@ -63,7 +63,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         csv.writer(handle).writerows([["path", *EMOTIONS, *OTHER_ANSWERS], *votes])
     bundle = root / "mine.onnx"
     shutil.copy(bundle_path("mien-xs"), bundle)
-    given = ["--data", str(root / "data"), "--votes", str(root / "votes.csv"), "--suite-faces", "12"]
+    given = ["--data", str(root / "data"), "--votes", str(root / "votes.csv"), "--suite-faces", "7"]
     answer = CliRunner().invoke(app, ["monitor", "reference", "--model", str(bundle), *given])
     assert answer.exit_code == 0, answer.output
     assert "PublicTest, 420 faces" in answer.output
@@ -194,7 +194,7 @@ def test_the_reference_beside_the_bundle_belongs_to_it(model: Path) -> None:
 def test_without_votes_a_reference_has_no_accuracy_model(model: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "mine.onnx"
     shutil.copy(model, bundle)
-    given = ["--data", str(model.parent / "data"), "--suite-faces", "12"]
+    given = ["--data", str(model.parent / "data"), "--suite-faces", "7"]
     answer = CliRunner().invoke(app, ["monitor", "reference", "--model", str(bundle), *given])
     assert answer.exit_code == 0, answer.output
     assert "--votes" in answer.output

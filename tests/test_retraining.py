@@ -90,7 +90,7 @@ def test_an_int8_bundle_cannot_be_fine_tuned(parent: Path, tmp_path: Path) -> No
 
 
 def test_fine_tuning_improves_new_faces_and_writes_the_lineage(parent: Path, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, epochs=15, peak_lr=0.1)
+    settings = replace(SETTINGS, epochs=10, peak_lr=0.1)
     found = retrain(options(parent, settings=settings, new_share=0.5), new_faces(40), make_dataset(), tmp_path / "out", no_bars)
     record = json.loads((tmp_path / "out" / RECORD_NAME).read_text())
     gates = {gate["name"]: gate for gate in record["gates"]}
