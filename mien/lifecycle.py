@@ -155,8 +155,8 @@ def train_model(
     try:
         return trainer.run(after_step, after_epoch)
     finally:
+        processes.leave()  # first: drawing the last curves fails on a full disk
         records.close()
-        processes.leave()
 
 
 def export_model(

@@ -1,8 +1,8 @@
 """The tool's own keys: the signing key and the next one, both of which are published.
 
 Platforms cache the published keys. The next key has been published for the whole life of the signing key when it takes
-over, so a rotation never breaks a launch, not even an immediate one. After a leak, both are replaced, because whoever read
-one has read the other: platforms must then fetch the keys again.
+over, so a rotation never breaks a launch, not even an immediate one. After a leak, both are replaced, because they are
+stored together: platforms must then fetch the keys again.
 """
 
 from __future__ import annotations
