@@ -95,8 +95,9 @@ $(VENV)/.supply: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[supply]'
 	@touch $@
 
+# most modules of PyTorch are never imported; Python compiles the others when they are
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing Mien, PyTorch and the tools for development into $(VENV) (a few minutes) …"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[$(EXTRAS)]'
 	@touch $@ $(patsubst %,$(VENV)/.%,$(subst $(comma), ,$(EXTRAS)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,12 +17,15 @@ from datasets import pattern
 from hypothesis import HealthCheck, settings
 from postgres import PostgresServer, running_postgres
 
+from mien.cli import main
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 from mien.privacy.deployment import Deployment, deployment_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
+MienHere = Callable[..., tuple[int, str, str]]
+"""What the fixture ``mien_here`` gives: a function of a command's arguments."""
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # how long an example takes says nothing on a busy machine
@@ -114,6 +118,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new working folder. Results contain the folder's name, so runs that are compared must use the same name."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def mien_here(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> MienHere:
+    """Runs the command line in this process, in a new working folder; returns exit code, output and error output."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mien", *arguments])
+        with pytest.raises(SystemExit) as ended:  # another exception would be a traceback
+            main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call
 
 
 @pytest.fixture

@@ -191,18 +191,16 @@ def unbroken_short(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> di
         return contents(analysed(Path("out"), shared / "media" / SHORT, segment_s=SEGMENT_S).recordings[0].folder)
 
 
-@pytest.mark.parametrize("workers", [2])
-def test_more_workers_write_the_same_bytes(workers: int, clips: Path, yunet: Path, place: Any, unbroken: Path) -> None:
-    others = [clips / name for name in CLIPS[1:]]
-    alone = analysed(place("alone"), *others, segment_s=2.0)
+def test_more_workers_write_the_same_bytes(clips: Path, yunet: Path, place: Any) -> None:
+    recordings = [clips / name for name in CLIPS[1:]]
+    alone = analysed(place("alone"), *recordings, segment_s=0.8)
     one = {recording.path.name: contents(recording.folder) for recording in alone.recordings}
-    one["sad_to_happy.mp4"] = contents(unbroken)
-    together = analysed(place("together"), clips, segment_s=2.0, workers=workers)
+    together = analysed(place("together"), *recordings, segment_s=0.8, workers=2)
     assert {recording.path.name: contents(recording.folder) for recording in together.recordings} == one
-    assert set(one["sad_to_happy.mp4"]) == set(RESULTS)
+    assert set(one[SHORT]) == set(RESULTS)
 
 
-@pytest.mark.parametrize(("stop", "workers"), [(signal.SIGINT, 1), (signal.SIGKILL, 1), (signal.SIGINT, 2), (signal.SIGKILL, 2)])
+@pytest.mark.parametrize(("stop", "workers"), [(signal.SIGINT, 1), (signal.SIGKILL, 2)])
 def test_a_stop_in_the_middle_goes_on_to_the_same_bytes(
     stop: signal.Signals, workers: int, clips: Path, yunet: Path, place: Any, unbroken_short: dict[str, bytes]
 ) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, MienHere
 from datasets import make_dataset, no_bars, varied
-from test_cli import mien
 
 from mien.audit.audit import Audit, run_audit
 from mien.audit.datasheet import OPEN, datasheet_text
@@ -143,43 +142,43 @@ def test_the_data_page_contains_the_audit_of_fer2013() -> None:
     assert (cross["Training>PublicTest"], cross["Training>PrivateTest"], cross["PublicTest>PrivateTest"]) == (280, 288, 44)
 
 
-def test_train_and_evaluate_use_the_clean_split(fer_folder: Path, tmp_path: Path) -> None:
+def test_train_and_evaluate_use_the_clean_split(fer_folder: Path, tmp_path: Path, mien_here: MienHere) -> None:
     for path, image in zip(sorted(fer_folder.rglob("*.png")), distinct_faces((3, 2, 1)).images, strict=True):
         cv2.imwrite(str(path), image)
     copied = cv2.imread(str(fer_folder / "train/happy/Training_0.png"))
     cv2.imwrite(str(fer_folder / "test/happy/PublicTest_0.png"), copied)
     cv2.imwrite(str(fer_folder / "train/happy/Training_9.png"), copied)
     common = ("--data", str(fer_folder))
-    prepared = mien("prepare", *common, "--no-faces", "--label-model", "none", cwd=tmp_path)
-    assert prepared.returncode == 0, prepared.stderr
+    code, _, err = mien_here("prepare", *common, "--no-faces", "--label-model", "none")
+    assert code == 0, err
     split = "results/data_analysis/clean_split.csv"
     rows = (tmp_path / split).read_text().splitlines()
     assert "test/happy/PublicTest_0.png,PublicTest,happy,leaked,1,same pixels in an earlier split" in rows
     assert any(row.startswith("train/happy/Training_9.png,Training,happy,drop,0,exact copy") for row in rows)
 
     short = ("--epochs", "1", "--batch-size", "7", "--out", "models/mine", "--split-file", split)
-    trained = mien("train", *common, *short, cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
-    assert "21 images" in trained.stdout  # 22 without the dropped copy
+    code, out, err = mien_here("train", *common, *short)
+    assert code == 0, err
+    assert "21 images" in out  # 22 without the dropped copy
     run = json.loads((tmp_path / "models/mine/run.json").read_text())
     assert re.fullmatch(r"[0-9a-f]{64}", run["split_file"])
     card = json.loads((tmp_path / "models/mine/mien.json").read_text())["card"]
     assert card["training"][0]["split_file"] == run["split_file"]
     assert card["data_steps"] == run["data_steps"]
 
-    scored = mien("evaluate", *common, "--model", "models/mine/mien.onnx", "--split-file", split, cwd=tmp_path)
-    assert scored.returncode == 0, scored.stderr
-    last = json.loads(scored.stdout.splitlines()[-1])
+    code, out, err = mien_here("evaluate", *common, "--model", "models/mine/mien.onnx", "--split-file", split)
+    assert code == 0, err
+    last = json.loads(out.splitlines()[-1])
     numbers = last["truths"]["fer2013"]
     assert (numbers["n"], numbers["views"]["strict"]["n"], last["manifest_differences"]) == (14, 13, [])
 
     (tmp_path / split).write_text("\n".join(rows[:-3]))
-    refused = mien("evaluate", *common, "--split-file", split, cwd=tmp_path)
-    assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
-    assert split in refused.stderr
+    code, _, err = mien_here("evaluate", *common, "--split-file", split)
+    assert (code, err.count("\n")) == (3, 1)
+    assert split in err
 
 
-def test_other_faces_are_audited_with_a_table_of_class_names(tmp_path: Path) -> None:
+def test_other_faces_are_audited_with_a_table_of_class_names(tmp_path: Path, mien_here: MienHere) -> None:
     random = np.random.default_rng(0)
     for folder in ("радость", "Wut", "bored", "leer"):
         (tmp_path / "mine" / folder).mkdir(parents=True)
@@ -190,25 +189,25 @@ def test_other_faces_are_audited_with_a_table_of_class_names(tmp_path: Path) -> 
     table = tmp_path / "table.csv"
     table.write_text("folder,class\nрадость,happiness\nWut,angry\nleer,sad\n", encoding="utf-8")
     asked = ("prepare", "--data", "mine", "--classes", "table.csv", "--no-faces")
-    unmapped = mien(*asked, cwd=tmp_path)
-    assert (unmapped.returncode, unmapped.stderr.count("\n")) == (3, 1)
-    assert "bored,-" in unmapped.stderr
+    code, _, err = mien_here(*asked)
+    assert (code, err.count("\n")) == (3, 1)
+    assert "bored,-" in err
     table.write_text(table.read_text(encoding="utf-8") + "bored,-\n", encoding="utf-8")
-    answer = mien(*asked, cwd=tmp_path)
-    assert answer.returncode == 0, answer.stderr
+    code, out, err = mien_here(*asked)
+    assert code == 0, err
     facts = json.loads((tmp_path / "results/data_analysis/audit.json").read_text())
     assert facts["images"]["unreadable"] == ["радость/nothing.jpg"]
     assert (facts["classes"]["total"]["happy"], facts["classes"]["total"]["angry"], facts["classes"]["total"]["sad"]) == (4, 4, 0)
     assert facts["source_sizes"] == {"120x90": 8}
     assert facts["label_noise"]["model"] is None  # eight images are too few for a label model
     assert "радость/лицо_0.png,Training,happy,keep,1," in (tmp_path / "results/data_analysis/clean_split.csv").read_text()
-    assert not answer.stdout.startswith("FER2013")
+    assert not out.startswith("FER2013")
 
 
-def test_an_unknown_label_model_is_refused_before_reading(tmp_path: Path) -> None:
-    answer = mien("prepare", "--data", "nowhere", "--label-model", "oracle", cwd=tmp_path)
-    assert answer.returncode == 2
-    assert "oracle" in answer.stderr
+def test_an_unknown_label_model_is_refused_before_reading(mien_here: MienHere) -> None:
+    code, _, err = mien_here("prepare", "--data", "nowhere", "--label-model", "oracle")
+    assert code == 2
+    assert "oracle" in err
 
 
 @pytest.fixture

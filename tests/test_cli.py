@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import typer.main
 from cameras import NetworkCamera, network_camera
-from conftest import REPOSITORY
+from conftest import REPOSITORY, MienHere
 from typer.testing import CliRunner
 
 from mien.cli import app, main
@@ -178,30 +178,30 @@ def test_prepare_writes_the_four_files_and_says_what_it_found(fer_zip: Path, tmp
     assert answer.stdout.splitlines()[-1].endswith("or mien evaluate --model mien-s to score the packaged model")
 
 
-def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path: Path) -> None:
+def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path: Path, mien_here: MienHere) -> None:
     common = ("--data", str(fer_folder))
-    trained = mien("train", *common, "--epochs", "1", "--batch-size", "7", "--out", "models/mine", cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+    train = ("train", *common, "--epochs", "1", "--batch-size", "7", "--out", "models/mine")
+    code, out, err = mien_here(*train)
+    assert code == 0, err
     assert (tmp_path / "models" / "mine" / "mien.onnx").is_file()
-    assert "--votes" in trained.stdout  # without them the network has the label head only
-    assert "Next: run mien evaluate, then mien live. Both use the newest model in models" in trained.stdout
-    again = mien("train", *common, "--epochs", "1", "--batch-size", "7", "--out", "models/mine", cwd=tmp_path)
-    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
-    assert "--resume" in again.stderr
-    scored = mien("evaluate", *common, "--model", "models/mine/mien.onnx", "--split", "PrivateTest", cwd=tmp_path)
-    assert scored.returncode == 0, scored.stderr
-    last = json.loads(scored.stdout.splitlines()[-1])
+    assert "--votes" in out  # without them the network has the label head only
+    assert "Next: run mien evaluate, then mien live. Both use the newest model in models" in out
+    code, _, err = mien_here(*train)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--resume" in err
+    code, out, err = mien_here("evaluate", *common, "--model", "models/mine/mien.onnx", "--split", "PrivateTest")
+    assert code == 0, err
+    last = json.loads(out.splitlines()[-1])
     numbers = last["truths"]["fer2013"]
     assert numbers["n"] == 7
     assert {"accuracy", "accuracy_ci", "macro_f1", "ece", "confusion_matrix"} <= set(numbers)
-    live = ("live", "--source", "demo", "--duration-s", "0.2", "--headless", "--model", "models/mine/mien.onnx")
-    assert mien(*live, cwd=tmp_path).returncode == 0
+    assert mien_here("live", "--source", "demo", "--duration-s", "0.2", "--headless", "--model", "models/mine/mien.onnx")[0] == 0
 
 
-def test_evaluating_on_other_data_is_noted(fer_folder: Path, tmp_path: Path) -> None:
-    answer = mien("evaluate", "--data", str(fer_folder), cwd=tmp_path)
-    assert answer.returncode == 0, answer.stderr
-    assert "was trained on other data: data set: hash" in answer.stderr
+def test_evaluating_on_other_data_is_noted(fer_folder: Path, mien_here: MienHere) -> None:
+    code, _, err = mien_here("evaluate", "--data", str(fer_folder))
+    assert code == 0, err
+    assert "was trained on other data: data set: hash" in err
 
 
 def test_a_headless_run_ends_in_one_json_document(tmp_path: Path) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer.main
+from conftest import MienHere
 
 from mien import Analyzer
-from mien.cli import app, main
+from mien.cli import app
 from mien.errors import DataError, MienError, NotPermittedError, UsageError
 from mien.privacy.deployment import Deployment, deployment_text, find_deployment
 from mien.privacy.policy import policy_here
@@ -24,18 +23,9 @@ READERS = ("live", "system", "analyze", "explain", "retrain", "labels", "monitor
 
 
 @pytest.fixture
-def mien(here: Path, yunet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs the command line in the working directory of the test."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mien", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+def mien(mien_here: MienHere, yunet: Path) -> MienHere:
+    """The command line with YuNet."""
+    return mien_here
 
 
 @pytest.fixture
@@ -58,7 +48,7 @@ def reads(verb: str, clips: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize("verb", ["live", "system", "analyze"])
 @pytest.mark.parametrize("where", ["working directory", "environment", "option"])
 def test_a_declaration_is_taken_wherever_it_is_and_named(
-    verb: str, where: str, mien: Any, clips: Path, elsewhere: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    verb: str, where: str, mien: MienHere, clips: Path, elsewhere: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more: tuple[str, ...] = ()
     named = str(elsewhere)
@@ -77,14 +67,16 @@ def test_a_declaration_is_taken_wherever_it_is_and_named(
     assert f"Under the declaration {named}: observables, by the rule institution-in-union" in err
 
 
-def test_a_session_under_the_declaration_of_its_folder_is_in_the_log(mien: Any, clips: Path, school: Path, here: Path) -> None:
+def test_a_session_under_the_declaration_of_its_folder_is_in_the_log(
+    mien: MienHere, clips: Path, school: Path, here: Path
+) -> None:
     mien(*reads("live", clips))
     code, out, _ = mien("privacy", "log", "show")
     assert code == 0
     assert "policy-decided" in out
 
 
-def test_no_reading_is_explained_where_none_is_permitted(mien: Any, clips: Path, school: Path, here: Path) -> None:
+def test_no_reading_is_explained_where_none_is_permitted(mien: MienHere, clips: Path, school: Path, here: Path) -> None:
     code, _, err = mien("explain", str(clips / "five_faces.jpg"), "--out", "e.png")
     assert code == 2
     assert "deployment.toml" in err
@@ -92,7 +84,7 @@ def test_no_reading_is_explained_where_none_is_permitted(mien: Any, clips: Path,
     assert not (here / "e.png").exists()
 
 
-def test_only_the_picture_is_watched_where_no_model_may_read(mien: Any, clips: Path, school: Path, here: Path) -> None:
+def test_only_the_picture_is_watched_where_no_model_may_read(mien: MienHere, clips: Path, school: Path, here: Path) -> None:
     code, _, err = mien(*reads("monitor images", clips))
     assert code == 0, err
     assert "deployment.toml" in err
@@ -102,7 +94,7 @@ def test_only_the_picture_is_watched_where_no_model_may_read(mien: Any, clips: P
 
 
 @pytest.mark.parametrize("verb", ["labels", "retrain"])
-def test_new_faces_are_not_read_where_none_may_be(verb: str, mien: Any, fer_folder: Path, school: Path) -> None:
+def test_new_faces_are_not_read_where_none_may_be(verb: str, mien: MienHere, fer_folder: Path, school: Path) -> None:
     faces = str(fer_folder / "train")
     more = ("labels", faces) if verb == "labels" else ("retrain", "--new-data", faces, "--data", faces)
     code, _, err = mien(*more)
@@ -164,7 +156,7 @@ def test_a_broken_declaration_is_an_error_and_never_none(
 
 
 @pytest.mark.parametrize("verb", ["live", "system", "analyze", "monitor images"])
-def test_no_verb_passes_over_a_broken_declaration(verb: str, mien: Any, clips: Path, here: Path) -> None:
+def test_no_verb_passes_over_a_broken_declaration(verb: str, mien: MienHere, clips: Path, here: Path) -> None:
     (here / "deployment.toml").symlink_to("gone.toml")
     code, _, err = mien(*reads(verb, clips))
     assert code == 3
@@ -179,7 +171,7 @@ def test_without_a_declaration_it_is_own_use_and_nothing_is_said(here: Path, mon
     assert (policy.rule.name, said) == ("own-use", "")
 
 
-def test_what_is_refused_everywhere_is_refused_at_every_door(mien: Any, clips: Path, here: Path) -> None:
+def test_what_is_refused_everywhere_is_refused_at_every_door(mien: MienHere, clips: Path, here: Path) -> None:
     others = {"operator": "O", "contact": "C", "legal_basis": "consent"}
     (here / "deployment.toml").write_text(deployment_text(Deployment("workplace", "US", "hiring", **others)))
     for verb in ("live", "analyze", "monitor images"):
@@ -188,7 +180,7 @@ def test_what_is_refused_everywhere_is_refused_at_every_door(mien: Any, clips: P
         Analyzer("mien-xs")
 
 
-def test_numbers_of_groups_need_a_declaration(mien: Any, here: Path) -> None:
+def test_numbers_of_groups_need_a_declaration(mien: MienHere, here: Path) -> None:
     (here / "class.csv").write_text("person,group\nAda,a\n")
     times = ("--from", "2026-11-23T09:00Z", "--to", "2026-11-23T09:45Z")
     code, _, err = mien("sessions", "groups", "--members", "class.csv", *times)

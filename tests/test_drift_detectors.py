@@ -79,7 +79,7 @@ def test_the_nearest_mix_is_the_planted_one(seed: int) -> None:
     baseline = Baseline.of(features(faces), faces.probabilities)
     shares = np.random.default_rng(seed).dirichlet(np.full(7, 1.0))
     others, labels = make_faces(2000, seed=seed + 1, shares=shares)
-    found = baseline.nearest_mix(features(others).astype(np.float64).mean(0))
+    found = baseline.nearest_mixes(features(others).astype(np.float64).mean(0)[None])[0]
     assert found.sum() == pytest.approx(1)
     assert found == pytest.approx(np.bincount(labels, minlength=7) / 2000, abs=0.06)
 

@@ -7,24 +7,22 @@ import io
 import json
 import re
 import sqlite3
-import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow.parquet
 import pytest
 from analysing import stop_after
-from conftest import SHARED
+from conftest import SHARED, MienHere
 from factories import reading, released, snapshot
 from kept_sessions import kept
 from lrs_servers import PASSWORD, USER, free_port, strict_store
 from rich.console import Console
 
-from mien.cli import main
 from mien.drawing import CLASS_RGB
 from mien.emotions import EMOTIONS
 from mien.messaging.xapi import EXTENSIONS, sums
@@ -54,15 +52,14 @@ def lesson(here: Path) -> Path:
 
 
 @pytest.fixture
-def mien(here: Path, yunet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def mien(mien_here: MienHere, yunet: Path) -> Callable[..., str]:
+    """Runs a command that succeeds and names no expression; returns its output."""
+
     def call(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["mien", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert ended.value.code == 0, said.err
-        assert not NAMES.search(said.out + said.err)
-        return said.out
+        code, out, err = mien_here(*arguments)
+        assert code == 0, err
+        assert not NAMES.search(out + err)
+        return out
 
     return call
 
@@ -73,7 +70,9 @@ def colours(path: Path) -> int:
     return sum(int((picture == np.array(colour)).all(-1).sum()) for colour in CLASS_RGB)
 
 
-def test_a_whole_session_names_none(mien: Any, lesson: Path, school: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_session_names_none(
+    mien: Callable[..., str], lesson: Path, school: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     monkeypatch.setenv("MIEN_LRS", f"http://127.0.0.1:{port}/xAPI")
     monkeypatch.setenv("MIEN_LRS_USER", USER)

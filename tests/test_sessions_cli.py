@@ -10,16 +10,15 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, MienHere
 from factories import reading, released
 from kept_sessions import START, kept
 
-from mien.cli import main
 from mien.emotions import EMOTIONS
 from mien.privacy.audit_log import AuditLog
 from mien.sessions.database import Database
@@ -32,18 +31,9 @@ IDS = ("2026-03-04_09-30-00-aaaa", "2026-03-05_09-30-00-bbbb")
 
 
 @pytest.fixture
-def mien(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mien", "sessions", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+def mien(mien_here: MienHere) -> MienHere:
+    """The command group ``mien sessions``."""
+    return partial(mien_here, "sessions")
 
 
 def make_folder(root: Path, session_id: str, frames: int = 50, finish: bool = True) -> Path:
@@ -72,13 +62,13 @@ def folders(tmp_path: Path) -> list[Path]:
     ]
 
 
-def test_nothing_kept_is_said(mien: Any) -> None:
+def test_nothing_kept_is_said(mien: MienHere) -> None:
     assert mien("list") == (0, "No sessions yet in results/sessions. Start one with: mien live\n", "")
     assert mien("list", "--json") == (0, "[]\n", "")
     assert mien("show", "last")[::2] == (3, "error: no session 'last'. List them with: mien sessions list\n")
 
 
-def test_folders_are_listed_with_what_became_of_them(mien: Any, folders: list[Path]) -> None:
+def test_folders_are_listed_with_what_became_of_them(mien: MienHere, folders: list[Path]) -> None:
     code, out, _ = mien("list")
     assert code == 0
     _, first, second = out.splitlines()
@@ -89,7 +79,7 @@ def test_folders_are_listed_with_what_became_of_them(mien: Any, folders: list[Pa
     assert not (folders[1] / "summary.json").exists()  # looking changes nothing
 
 
-def test_showing_a_session_that_was_killed_puts_it_together(mien: Any, folders: list[Path]) -> None:
+def test_showing_a_session_that_was_killed_puts_it_together(mien: MienHere, folders: list[Path]) -> None:
     code, out, _ = mien("show", IDS[1])
     assert code == 0
     assert "recovered" in out
@@ -101,13 +91,13 @@ def test_showing_a_session_that_was_killed_puts_it_together(mien: Any, folders: 
     assert document["events"] == [{"t_s": 1.0, "kind": "intervention", "track_id": "k3f9", "details": {"rule": "away"}}]
 
 
-def test_a_name_may_be_short_a_folder_or_last(mien: Any, folders: list[Path]) -> None:
+def test_a_name_may_be_short_a_folder_or_last(mien: MienHere, folders: list[Path]) -> None:
     for name in ("2026-03-04", str(folders[0]), os.path.relpath(folders[0])):
         assert f"SESSION {IDS[0]}\n" in mien("show", name)[1]
     assert mien("show", "2026")[::2] == (2, f"error: 2 sessions begin with '2026' ({IDS[0]}, {IDS[1]}). Name one of them\n")
 
 
-def test_every_form_holds_the_session(mien: Any, folders: list[Path], tmp_path: Path) -> None:
+def test_every_form_holds_the_session(mien: MienHere, folders: list[Path], tmp_path: Path) -> None:
     for form in ("csv", "parquet", "json", "html", "zip"):
         target = tmp_path / "out" / f"lesson.{form}"
         assert mien("export", IDS[0], "--format", form, "--out", str(target)) == (0, f"written: {target}\n", "")
@@ -145,7 +135,7 @@ def test_every_form_holds_the_session(mien: Any, folders: list[Path], tmp_path: 
     assert all(word in err for word in ("'xls'", "csv", "parquet", "json", "html", "zip"))
 
 
-def test_the_database_is_listed_shown_and_written_out(mien: Any, database_url: str, tmp_path: Path) -> None:
+def test_the_database_is_listed_shown_and_written_out(mien: MienHere, database_url: str, tmp_path: Path) -> None:
     database = Database(database_url)
     database.save(kept("2026-03-04_09-30-00-only", state="ended", folder="/nowhere", policy="full"))
     database.close()
@@ -178,7 +168,7 @@ def test_the_database_is_listed_shown_and_written_out(mien: Any, database_url: s
         assert len(archive.namelist()) == 4
 
 
-def test_what_is_in_a_folder_and_in_the_database_is_one_session(mien: Any, folders: list[Path], tmp_path: Path) -> None:
+def test_what_is_in_a_folder_and_in_the_database_is_one_session(mien: MienHere, folders: list[Path], tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 's.db'}")
     database.save(kept(IDS[1], state="running", folder=str(folders[1]), frames=40))
     database.close()
@@ -190,7 +180,7 @@ def test_what_is_in_a_folder_and_in_the_database_is_one_session(mien: Any, folde
     again.close()
 
 
-def test_without_a_database_none_is_made(mien: Any, folders: list[Path], no_home: Path, tmp_path: Path) -> None:
+def test_without_a_database_none_is_made(mien: MienHere, folders: list[Path], no_home: Path, tmp_path: Path) -> None:
     mien("list")
     mien("show", "last")
     assert list(no_home.rglob("*.db*")) == []
@@ -199,7 +189,7 @@ def test_without_a_database_none_is_made(mien: Any, folders: list[Path], no_home
 
 
 def test_deleting_takes_the_folder_and_the_rows_and_leaves_what_is_not_ours(
-    mien: Any, folders: list[Path], tmp_path: Path
+    mien: MienHere, folders: list[Path], tmp_path: Path
 ) -> None:
     database = Database(f"sqlite:///{tmp_path / 's.db'}")
     for name, folder in zip(IDS, folders, strict=True):
@@ -225,7 +215,7 @@ def test_deleting_takes_the_folder_and_the_rows_and_leaves_what_is_not_ours(
 
 
 def test_what_was_deleted_is_said_even_if_another_session_stays(
-    mien: Any, folders: list[Path], monkeypatch: pytest.MonkeyPatch
+    mien: MienHere, folders: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unlink = Path.unlink
 
@@ -240,7 +230,7 @@ def test_what_was_deleted_is_said_even_if_another_session_stays(
     assert err.startswith(f"error: {IDS[1]} was not erased: cannot erase ")
 
 
-def test_deleting_keeps_earlier_sessions_in_the_folder(mien: Any, tmp_path: Path) -> None:
+def test_deleting_keeps_earlier_sessions_in_the_folder(mien: MienHere, tmp_path: Path) -> None:
     earlier = make_folder(tmp_path / "lessons", "earlier-1")
     folder = make_folder(tmp_path, "lessons")
     assert mien("delete", "lessons", "--yes")[0] == 0
@@ -248,7 +238,7 @@ def test_deleting_keeps_earlier_sessions_in_the_folder(mien: Any, tmp_path: Path
     assert (earlier / "summary.json").is_file()
 
 
-def test_a_folder_elsewhere_keeps_what_is_not_miens(mien: Any, tmp_path: Path) -> None:
+def test_a_folder_elsewhere_keeps_what_is_not_miens(mien: MienHere, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "documents", IDS[0])
     (folder / "notes.txt").write_text("mine")
     code, out, _ = mien("delete", str(folder), "--yes")
@@ -257,14 +247,14 @@ def test_a_folder_elsewhere_keeps_what_is_not_miens(mien: Any, tmp_path: Path) -
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
-def test_an_export_is_logged(mien: Any, folders: list[Path], tmp_path: Path) -> None:
+def test_an_export_is_logged(mien: MienHere, folders: list[Path], tmp_path: Path) -> None:
     assert mien("export", IDS[0], "--format", "json", "--out", "a.json")[0] == 0
     events = list(AuditLog(tmp_path / "results" / "sessions" / "privacy").events())
     assert [(event["event"], event["sessions"]) for event in events] == [("exported", 1)]
 
 
 def test_a_folder_that_a_database_names_is_only_touched_if_it_is_that_sessions(
-    mien: Any, folders: list[Path], tmp_path: Path
+    mien: MienHere, folders: list[Path], tmp_path: Path
 ) -> None:
     database = Database(f"sqlite:///{tmp_path / 's.db'}")
     database.save(kept("elsewhere", folder=str(folders[0])))
@@ -273,7 +263,7 @@ def test_a_folder_that_a_database_names_is_only_touched_if_it_is_that_sessions(
     assert (folders[0] / "observations.csv").is_file()
 
 
-def test_a_running_session_is_not_deleted(mien: Any, tmp_path: Path) -> None:
+def test_a_running_session_is_not_deleted(mien: MienHere, tmp_path: Path) -> None:
     session = SessionRecord(IDS[0], START)
     sink = SessionFolder(tmp_path / "results" / "sessions" / IDS[0], KeptSession(session), write_views)
     assert "running" in mien("list")[1]
@@ -301,7 +291,7 @@ def test_a_person_is_asked(answer: str, left: int, tmp_path: Path) -> None:
     assert len([path for path in root.iterdir() if path.name != "privacy"]) == left
 
 
-def test_the_default_database_is_used_once_it_is_there(mien: Any, no_home: Path) -> None:
+def test_the_default_database_is_used_once_it_is_there(mien: MienHere, no_home: Path) -> None:
     from mien.sessions.database_url import open_database
 
     database = open_database()
@@ -310,7 +300,7 @@ def test_the_default_database_is_used_once_it_is_there(mien: Any, no_home: Path)
     assert "2026-01-01_00-00-00-mine" in mien("list")[1]
 
 
-def test_what_goes_wrong_is_one_line_and_the_right_code(mien: Any, tmp_path: Path) -> None:
+def test_what_goes_wrong_is_one_line_and_the_right_code(mien: MienHere, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("hello " * 1000)
     sqlite3.connect(tmp_path / "newer.db").executescript(
         "CREATE TABLE schema_version (version INTEGER); INSERT INTO schema_version VALUES (99)"
@@ -328,7 +318,7 @@ def test_what_goes_wrong_is_one_line_and_the_right_code(mien: Any, tmp_path: Pat
         assert "secret" not in err
 
 
-def test_sessions_of_one_id_are_all_deleted(mien: Any, folders: list[Path]) -> None:
+def test_sessions_of_one_id_are_all_deleted(mien: MienHere, folders: list[Path]) -> None:
     copy = folders[0].parent / "a copy"
     shutil.copytree(folders[0], copy)
     assert mien("delete", str(folders[0]), str(copy), "--yes")[0] == 0
@@ -337,7 +327,7 @@ def test_sessions_of_one_id_are_all_deleted(mien: Any, folders: list[Path]) -> N
 
 
 def test_a_row_from_another_working_folder_leads_to_its_session(
-    mien: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mien: MienHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_folder(Path("lessons"), IDS[0])
     database = Database(f"sqlite:///{tmp_path / 's.db'}")
@@ -353,7 +343,7 @@ def test_a_row_from_another_working_folder_leads_to_its_session(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
-def test_a_link_is_not_followed(mien: Any, tmp_path: Path) -> None:
+def test_a_link_is_not_followed(mien: MienHere, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "archive", IDS[0])
     Path("mylink").symlink_to(folder)
     code, _, err = mien("delete", "mylink", "--yes")
@@ -361,7 +351,7 @@ def test_a_link_is_not_followed(mien: Any, tmp_path: Path) -> None:
     assert (folder / "observations.csv").is_file()
 
 
-def test_a_zip_holds_screenshots_and_no_earlier_session(mien: Any, tmp_path: Path) -> None:
+def test_a_zip_holds_screenshots_and_no_earlier_session(mien: MienHere, tmp_path: Path) -> None:
     for name in ("before", "after"):
         folder = make_folder(tmp_path / "results" / "sessions", IDS[0])
         (folder / f"screenshot-{name}.png").write_bytes(b"")

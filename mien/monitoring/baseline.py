@@ -48,8 +48,8 @@ class Baseline:
         """(W,) mean features of the whole reference."""
         return self.shares @ self.means
 
-    def nearest_mix(self, mean: NDArray[np.float64], scope: Scope = "all") -> NDArray[np.float64]:
-        """Return (7,) float64 shares of the mix nearest to (W,) mean features; they sum to 1.
+    def nearest_mixes(self, means: NDArray[np.float64], scope: Scope = "all") -> NDArray[np.float64]:
+        """Return (S, 7) float64 shares of the mixes nearest to (S, W) mean features; rows sum to 1.
 
         Distance is by the mean map, or by mean probabilities in scope ``answers`` (black-box shift estimation
         with soft predictions, Lipton, Wang and Smola 2018, arXiv:1802.03916). In scope ``picture`` it is the
@@ -59,7 +59,7 @@ class Baseline:
             DeviceError: scipy is not installed.
         """
         if scope == "picture":
-            return self.shares
+            return np.tile(self.shares, (len(means), 1))
         try:
             from scipy.optimize import nnls
         except ImportError as error:
@@ -67,8 +67,11 @@ class Baseline:
         view = mean_probabilities if scope == "answers" else random_features
         maps = view(self.means)
         system = np.vstack([maps.T, np.full(len(maps), _SUM_WEIGHT)])
-        found = nnls(system, np.append(view(mean), _SUM_WEIGHT))[0]
-        return np.asarray(found / max(float(found.sum()), 1e-9))
+        targets = np.column_stack([view(means), np.full(len(means), _SUM_WEIGHT)])
+        # the same solutions from seven equations instead of hundreds
+        directions, triangle = np.linalg.qr(system)
+        found = np.stack([nnls(triangle, target)[0] for target in targets @ directions])
+        return np.asarray(found / np.maximum(found.sum(1, keepdims=True), 1e-9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +97,4 @@ class FaceWindow:
         """Return the window of one or more chunks."""
         mean = np.mean([chunk.mean for chunk in chunks], axis=0)
         blocks = sum(len(chunk.confidence) for chunk in chunks)
-        return cls(chunks[0].from_s, chunks[-1].to_s, blocks, mean, baseline.nearest_mix(mean, scope))
+        return cls(chunks[0].from_s, chunks[-1].to_s, blocks, mean, baseline.nearest_mixes(mean[None], scope)[0])

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, UsageError
-from mien.monitoring.baseline import Baseline, FaceWindow
-from mien.monitoring.chunks import CHUNK_BLOCKS, WINDOW_CHUNKS, Chunk
+from mien.monitoring.baseline import Baseline
+from mien.monitoring.chunks import CHUNK_BLOCKS, WINDOW_CHUNKS
 from mien.monitoring.detectors import DETECTORS_OF, make_detectors
 from mien.monitoring.observation import Scope
 from mien.monitoring.persistence import PersistenceRule
@@ -29,6 +29,8 @@ from mien.monitoring.persistence import PersistenceRule
 RUNS: Final = 40
 STEPS: Final = 250
 """Simulated streams, and windows per stream."""
+_STEP: Final = 10
+"""Windows of a simulated stream that are scored together: as much work as fits between two frames."""
 BOOTSTRAP_CHUNKS: Final = 4 * WINDOW_CHUNKS
 """Consecutive chunks per bootstrap block of a real stream, enough for a persistent alarm."""
 REFERENCE_DIVISOR: Final = 3
@@ -119,7 +121,7 @@ def calibrate(
     seed: int = 0,
     scopes: Sequence[Scope] = tuple(DETECTORS_OF),
 ) -> Generator[None, None, dict[Scope, DriftCalibration]]:
-    """Simulate streams without drift, yielding after every window, and return the calibration by scope.
+    """Simulate streams without drift in steps of ten windows, yielding after each, and return the calibration by scope.
 
     A live session does this work in small steps between frames; elsewhere use ``run_to_completion``.
 
@@ -140,14 +142,13 @@ def calibrate(
         reference, chunks = _parts(features, groups, steps + WINDOW_CHUNKS - 1, random)
         baseline = Baseline.of(features[reference], probabilities[reference])
         detectors = {scope: make_detectors(baseline, scope) for scope in scopes}
-        for step in range(steps):
-            newest = [_chunk(mean) for mean in chunks[step : step + WINDOW_CHUNKS]]
+        windows = np.lib.stride_tricks.sliding_window_view(chunks, WINDOW_CHUNKS, axis=0).mean(-1)
+        for first in range(0, steps, _STEP):
+            means = windows[first : first + _STEP]
             for scope in scopes:
-                window = FaceWindow.of(newest, baseline, scope)
+                mixes = baseline.nearest_mixes(means, scope)
                 for j, detector in enumerate(detectors[scope]):
-                    detector.update(window)
-                    assert detector.result is not None
-                    scores[scope][run, step, j] = detector.result.score
+                    scores[scope][run, first : first + _STEP, j] = detector.scores(means, mixes, WINDOW_CHUNKS * CHUNK_BLOCKS)
             yield
     return {scope: DriftCalibration(found) for scope, found in scores.items()}
 
@@ -180,11 +181,6 @@ def _parts(
     starts = random.integers(0, len(means), math.ceil(chunks / BOOTSTRAP_CHUNKS))
     index = (starts[:, None] + np.arange(BOOTSTRAP_CHUNKS)).ravel()[:chunks] % len(means)
     return np.concatenate(rotated[:half]), means[index]
-
-
-def _chunk(mean: NDArray[np.float64]) -> Chunk:
-    empty = np.zeros(CHUNK_BLOCKS)
-    return Chunk(0.0, 0.0, mean, empty, empty, True)
 
 
 def _alarms(flags: NDArray[np.bool_], rule: PersistenceRule) -> int:

@@ -48,7 +48,7 @@ class DetectorResult:
 
 
 class DriftDetector(Protocol):
-    """A streaming detector that holds the result of the newest window."""
+    """A streaming detector that holds the result of the newest window, and scores windows of a simulation."""
 
     @property
     def name(self) -> str:
@@ -72,6 +72,15 @@ class DriftDetector(Protocol):
     @property
     def result(self) -> DetectorResult | None:
         """Result for the newest window; None before the first."""
+
+    def scores(self, means: NDArray[np.float64], mixes: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
+        """Return the (...) float64 scores of windows.
+
+        Args:
+            means: (..., W) float64 mean features.
+            mixes: (..., 7) float64 shares of the nearest mixes of the reference's expressions.
+            blocks: number of blocks of a window.
+        """
 
 
 class EmbeddingDrift:
@@ -103,9 +112,11 @@ class EmbeddingDrift:
 
     def update(self, window: FaceWindow) -> None:
         """Process the next window."""
-        gap = random_features(window.mean) - window.mix @ self._maps
-        squared = float(np.square(gap).sum())
+        squared = float(self.scores(window.mean, window.mix, window.blocks))
         self._result = DetectorResult(squared, max(0.0, squared / self._spread - 1 / window.blocks))
+
+    def scores(self, means: NDArray[np.float64], mixes: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
+        return np.asarray(np.square(random_features(means) - mixes @ self._maps).sum(-1))
 
 
 class ColumnDrift:
@@ -143,16 +154,29 @@ class ColumnDrift:
 
     def update(self, window: FaceWindow) -> None:
         """Process the next window."""
-        current = distribution(window.mean, self._columns)
-        expected = distribution(window.mix @ self._means, self._columns)
-        known = np.flatnonzero(np.isfinite(current).all(1) & np.isfinite(expected).all(1))
+        current, expected = self._functions(window.mean, window.mix)
+        gaps = ks_distances(current, expected)
+        known = np.flatnonzero(np.isfinite(gaps))
         names = [self._columns[k] for k in known]
-        gaps = ks_distances(current[known], expected[known])
-        p_values = holm([ks_p_value(gap, window.blocks) for gap in gaps])
-        largest = max(gaps, default=0.0)
+        p_values = holm([ks_p_value(float(gap), window.blocks) for gap in gaps[known]])
+        largest = float(_largest(gaps))
         parts = dict(sorted(zip(names, p_values, strict=True), key=lambda part: part[1]))
         self._result = DetectorResult(largest, largest, parts)
         self._compared = {name: (current[k], expected[k]) for name, k in zip(names, known, strict=True)}
+
+    def scores(self, means: NDArray[np.float64], mixes: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
+        return _largest(ks_distances(*self._functions(means, mixes)))
+
+    def _functions(
+        self, means: NDArray[np.float64], mixes: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the (..., K, 39) distribution functions of windows and of what is expected of them."""
+        return distribution(means, self._columns), distribution(mixes @ self._means, self._columns)
+
+
+def _largest(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (...) largest of (..., K) distances; NaN stands for an unknown column."""
+    return np.asarray(np.where(np.isfinite(gaps), gaps, 0.0).max(-1))
 
 
 def component_drift(baseline: Baseline) -> ColumnDrift:
@@ -209,10 +233,13 @@ class ExpressionDrift:
         """Process the next window."""
         current = predicted_shares(window.mean)
         change = current - self._shares
-        chi_square = window.blocks * float((change**2 / self._shares).sum())
+        chi_square = float(self.scores(window.mean, window.mix, window.blocks))
         order = np.argsort(-np.abs(change))
         parts = {EMOTIONS[k]: float(change[k]) for k in order}
         self._result = DetectorResult(chi_square, jensen_shannon(current, self._shares), parts)
+
+    def scores(self, means: NDArray[np.float64], mixes: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
+        return np.asarray(blocks * (np.square(predicted_shares(means) - self._shares) / self._shares).sum(-1))
 
 
 def make_detectors(baseline: Baseline, scope: Scope = "all") -> tuple[DriftDetector, ...]:

@@ -14,9 +14,9 @@ _TENTHS: Final = slice(3, None, 4)  # of the 39 quantiles at multiples of 1/40, 
 _MIN_SHARE: Final = 0.005
 
 
-def ks_distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> list[float]:
-    """Return the Kolmogorov-Smirnov distances, 0 to 1, of K pairs of distribution functions (K, P) on a common grid."""
-    return [float(gap) for gap in np.abs(first - second).max(1)] if len(first) else []
+def ks_distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (...) Kolmogorov-Smirnov distances, 0 to 1, of pairs of distribution functions (..., P) on a common grid."""
+    return np.asarray(np.abs(first - second).max(-1))
 
 
 def ks_p_value(distance: float, n: float) -> float:

@@ -114,17 +114,17 @@ def random_features(means: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def distribution(means: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return the (K, 39) distribution functions of K columns at the reference's quantiles from (W,) mean features.
+    """Return the (..., K, 39) distribution functions of K columns at the reference's quantiles from (..., W) mean features.
 
     A row is NaN if the column is known for fewer than half of the faces.
     """
     start = 2 * FREQUENCIES
     end = start + len(COLUMNS) * LEVELS
     index = [COLUMNS.index(name) for name in names]
-    below = means[start:end].reshape(len(COLUMNS), LEVELS)[index]
-    known = means[end : end + len(COLUMNS)][index]
+    below = means[..., start:end].reshape(*means.shape[:-1], len(COLUMNS), LEVELS)[..., index, :]
+    known = means[..., end : end + len(COLUMNS)][..., index]
     enough = known >= _MIN_KNOWN
-    return np.where(enough[:, None], below / np.where(enough, known, 1)[:, None], np.nan)
+    return np.where(enough[..., None], below / np.where(enough, known, 1)[..., None], np.nan)
 
 
 def averages(means: NDArray[np.float64]) -> dict[str, float]:
