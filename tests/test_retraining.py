@@ -67,7 +67,7 @@ def options(parent: Path, **changes: Any) -> RetrainOptions:
 
 @pytest.mark.parametrize("name", ["mien-s", "mien-xs"])
 def test_the_networks_of_a_bundle_predict_as_it_does_and_have_real_statistics(name: str, fer2013: FaceDataset) -> None:
-    training, faces = fer2013.split("Training").images[:600], fer2013.split("PublicTest").images[:300]
+    training, faces = fer2013.split("Training").images[:300], fer2013.split("PublicTest").images[:200]
     bundle = packaged_bundle(name)
     networks = networks_of(bundle, training)
     predictor = Predictor(bundle)

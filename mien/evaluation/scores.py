@@ -124,20 +124,9 @@ def predict_heads(
         progress: called with (done, total).
         maps: whether to return activation maps, if the bundle has them.
     """
-    heads = predictor.card.heads
-    first, second, batch_maps = [], [], []
-    for faces in _batches(dataset, progress):
-        if maps and predictor.has_maps:
-            prediction, found = predictor.explain(faces)
-            batch_maps.append(found)
-        else:
-            prediction = predictor.predict(faces)
-        first.append(prediction.probabilities)
-        if len(heads) > 1:
-            second.append(predictor.predict_fer2013(faces))
-    parts = [first, second] if second else [first]
-    probabilities = {head: np.concatenate(part) for head, part in zip(heads, parts, strict=True)}
-    return HeadPredictions(probabilities, np.concatenate(batch_maps) if batch_maps else None)
+    parts = [predictor.predict_heads(faces, maps) for faces in _batches(dataset, progress)]
+    probabilities = {head: np.concatenate([part[head] for part, _ in parts]) for head in predictor.card.heads}
+    return HeadPredictions(probabilities, np.concatenate([found for _, found in parts]) if maps and predictor.has_maps else None)
 
 
 def predict_mirrored(

@@ -68,6 +68,21 @@ class Predictor:
         output = FER2013_OUTPUT if PEOPLE in self.card.heads else "probabilities"
         return np.asarray(self._run([output], faces)[0], np.float32)
 
+    def predict_heads(
+        self, faces: NDArray[np.uint8], maps: bool = False
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
+        """Return the (N, 7) float32 probabilities of every head for faces (N, 1, 48, 48) uint8, and activation maps.
+
+        The layers that heads share are computed once. The maps, (N, 7, 6, 6) float32, are those of the first head; None if
+        ``maps`` is False or the bundle is too old to have them. N is at least 1.
+        """
+        outputs = ["probabilities", FER2013_OUTPUT][: len(self.card.heads)]
+        wanted = maps and self.has_maps
+        found = [
+            np.asarray(values, np.float32) for values in self._run([*outputs, *(["activation_maps"] if wanted else [])], faces)
+        ]
+        return dict(zip(self.card.heads, found, strict=False)), found[-1] if wanted else None
+
     def explain(self, faces: NDArray[np.uint8]) -> tuple[Prediction, NDArray[np.float32]]:
         """Return predictions and activation maps (N, 7, 6, 6) float32 of faces (N, 1, 48, 48) uint8, N at least 1.
 
