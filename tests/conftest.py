@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from mien.cli import main
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 from mien.privacy.deployment import Deployment, deployment_text
+from mien.vision.runtime import optimised_model
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
@@ -98,6 +100,14 @@ def fer_zip(fer_folder: Path) -> Path:
         for path in sorted(fer_folder.rglob("*.png")):
             archive.write(path, path.relative_to(fer_folder).as_posix())
     return target
+
+
+@pytest.fixture(scope="session", autouse=True)
+def optimised_once() -> Iterator[None]:
+    """Optimise each network of the pages once; a hundred servers are started in these processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mien.web.networks.optimised_model", functools.cache(optimised_model))
+        yield
 
 
 @pytest.fixture
