@@ -69,6 +69,8 @@ def test_a_purpose_requires_other_purposes(ledger: ConsentLedger) -> None:
     ledger.record("Ada", "keep", "withdrawn", NOTICE)
     assert not ledger.allows("Ada", "research", NOTICE)
     assert ledger.allows("Ada", "show", NOTICE)
+    for purpose in PURPOSES:  # the ledger read once says the same as for each person
+        assert list(ledger.consenting(purpose, NOTICE)) == [who for who in ledger.people() if ledger.allows(who, purpose, NOTICE)]
 
 
 @pytest.mark.parametrize(

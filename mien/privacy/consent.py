@@ -124,8 +124,14 @@ class ConsentLedger:
 
         A missing decision is not consent, and neither is consent under another notice.
         """
-        states = self.states(person)
-        return all(states.get(each) == ("granted", notice.hash) for each in (purpose, *REQUIRES[purpose]))
+        return _consented(self.states(person), purpose, notice)
+
+    def consenting(self, purpose: str, notice: Notice) -> dict[str, str]:
+        """Return the random names, by participant ID, of everyone for whom ``allows`` is true; the ledger is read once."""
+        decided: dict[str, dict[str, tuple[str, str]]] = {}
+        for row in self._rows():
+            decided.setdefault(row.person, {})[row.purpose] = (row.state, row.notice)
+        return {person: name for person, name in self._people().items() if _consented(decided.get(name, {}), purpose, notice)}
 
     def history(self, person: str) -> list[dict[str, Any]]:
         """Return all decisions of a person, oldest first, with the keys ``at``, ``purpose``, ``state`` and ``notice``."""
@@ -177,3 +183,8 @@ class ConsentLedger:
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read {self._people_path} ({error}). Restore a copy of it") from error
         return people
+
+
+def _consented(decided: Mapping[str, tuple[str, str]], purpose: str, notice: Notice) -> bool:
+    """Return whether a person's last decisions allow ``purpose`` and all purposes that it requires, under this notice."""
+    return all(decided.get(each) == ("granted", notice.hash) for each in (purpose, *REQUIRES[purpose]))

@@ -146,9 +146,7 @@ def _shown(root: Path, policy: Policy, request: GroupRequest, categories: tuple[
     """Yield the timed categories of the members who consented, from their sessions."""
     ledger, notice = ConsentLedger(state_folder(root)), notice_for(policy)
     members = frozenset().union(*request.groups.values())
-    names = {
-        name: person for person, name in ledger.people().items() if person in members and ledger.allows(person, "groups", notice)
-    }
+    names = {name: person for person, name in ledger.consenting("groups", notice).items() if person in members}
     for stored in Archive(root).sessions():
         person, folder = names.get(stored.person), stored.folder
         start_s = stored.record.started_at.timestamp()
