@@ -224,7 +224,7 @@ def test_a_session_without_room_for_its_first_frame_ends_alike(small_disk: Path,
 
 def test_a_folder_that_is_removed_ends_alike(tmp_path: Path) -> None:
     arguments = list(LIVE)
-    arguments[arguments.index("3600")] = "40"
+    arguments[arguments.index("3600")] = "20"
     with started(tmp_path, *arguments) as run:
         wait_for(lambda: has_rows(tmp_path / "s" / "observations.partial.csv"), run)
         shutil.rmtree(tmp_path / "s")
