@@ -122,6 +122,7 @@ def test_a_server_from_its_first_start_to_its_backup(here: Path, yunet: Path) ->
         (["open", "x", "--db", "mysql://x"], 2, "mysql"),
         (["serve", "--db", "c.db", "--url", "https://class.example.org"], 2, "mien policy init"),
         (["serve", "--db", "c.db", "--embed", "*"], 2, "origin"),
+        (["serve", "--db", "c.db", "--host", "0.0.0.0"], 2, "mien policy init"),
         (["backup", "copy.db", "--db", "text.db"], 3, "SQLite"),
     ],
     ids=str,

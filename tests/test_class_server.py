@@ -681,6 +681,21 @@ def test_other_computers_need_a_declaration(here: Path) -> None:
             ClassSettings(url=url)
 
 
+@pytest.mark.parametrize("listen_host", ["0.0.0.0", "::", "192.0.2.1", ""])
+def test_other_computers_cannot_connect_without_a_declaration(listen_host: str, here: Path) -> None:
+    with pytest.raises(NotPermittedError, match="mien policy init"):
+        ClassSettings(url=URL, listen_host=listen_host).policy()
+
+
+@pytest.mark.parametrize("listen_host", ["127.0.0.1", "localhost", "::1"])
+def test_addresses_of_this_computer_need_no_declaration(listen_host: str, here: Path) -> None:
+    assert not ClassSettings(url=URL, listen_host=listen_host).policy()[0].leaves_machine
+
+
+def test_a_declared_server_listens_on_any_address(school: Path) -> None:
+    assert ClassSettings(url="https://class.example.org", listen_host="0.0.0.0").policy()[0].leaves_machine
+
+
 @pytest.mark.parametrize(
     ("url", "normal"),
     [

@@ -37,7 +37,9 @@ _PORT = 8732
 
 @class_server.command("serve", cls=HelpCommand)
 def serve(
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; one of this computer alone unless a deployment is declared.")
+    ] = "127.0.0.1",
     port: Port = _PORT,
     url: Url = "",
     db: ClassDb = "",
@@ -80,6 +82,7 @@ def serve(
 
     settings = ClassSettings(
         url=_url(url, port),
+        listen_host=host,
         model=model,
         deployment=deployment,
         budget=LESSON_BUDGET if budget is None else budget,
@@ -87,7 +90,6 @@ def serve(
         metrics_token=os.environ.get("MIEN_CLASS_METRICS_TOKEN", ""),
     )
     database = _database(db)
-    listener = listen(host, port)
     metrics, platforms = Metrics(), None
     if missing_package(("joserfc",)) is None:
         from mien.web.course_classes import LearningPlatforms
@@ -102,6 +104,7 @@ def serve(
             metrics=metrics,
             on_end=on_end,
         )
+        listener = listen(host, port)  # only after the policy has been checked
         for notice in web.notices:
             print(notice, file=sys.stderr)
         print(f"Mien's class server is at {settings.url}  (Ctrl-C ends it)", flush=True)

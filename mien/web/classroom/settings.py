@@ -21,6 +21,7 @@ class ClassSettings:
 
     Attributes:
         url: public address of the server, without a path.
+        listen_host: address on which it accepts connections.
         model: name of a packaged bundle, or path of a bundle.
         deployment: declaration of the deployment; None for the one that applies on this computer.
         budget: privacy budget of each participant for a lesson, in rho.
@@ -32,6 +33,7 @@ class ClassSettings:
     """
 
     url: str
+    listen_host: str = "127.0.0.1"
     model: str = "mien-xs"
     deployment: Path | None = None
     budget: float = LESSON_BUDGET
@@ -55,7 +57,8 @@ class ClassSettings:
         """Return the policy that applies and the notices to print when the server starts.
 
         Raises:
-            NotPermittedError: the declaration permits nothing, or data may not leave a learner's computer.
+            NotPermittedError: the declaration permits nothing, or data may not leave a learner's computer and the server could
+                be reached from others.
             DataError: the declaration cannot be read.
             UsageError: the declaration is invalid.
         """
@@ -63,6 +66,12 @@ class ClassSettings:
         notices = [notice] if notice else []
         if policy.leaves_machine:
             return policy, notices
+        if not is_loopback(self.listen_host):  # the Host header would protect from browsers only
+            raise NotPermittedError(
+                f"with --host {self.listen_host} other computers could connect to the class server, but under the rule "
+                f"{policy.rule.name} data must stay on each computer. Leave --host out, or declare the deployment: "
+                "mien policy init"
+            )
         if not is_loopback(self.host):
             raise NotPermittedError(
                 f"a class server at {self.url} receives data about other people, but under the rule {policy.rule.name} data must "
