@@ -19,9 +19,12 @@ from typing import Any
 import pytest
 from build_web import build_pages
 from classes import message
-from conftest import REPOSITORY
+from conftest import REPOSITORY, MienHere
 from lrs_servers import free_port
 from test_browser import missing
+
+from mien.web.classroom.database import ClassDatabase, class_database_url
+from mien.web.classroom.store import ClassStore
 
 
 def mien(*arguments: str, code: int = 0) -> str:
@@ -82,8 +85,9 @@ def test_a_server_from_its_first_start_to_its_backup(here: Path, yunet: Path) ->
         missing(trouble)
     db, port = here / "classes.db", free_port()
     with serving(db, port) as process:
-        opened = mien("open", "Algebra", "--db", str(db), "--port", str(port), "--bin-s", "60")
+        opened = mien("open", "Algebra", "--db", str(db), "--bin-s", "60")
         assert "noise" in opened
+        assert f"http://127.0.0.1:{port}/join#" in opened
         teach, join = token_in(opened, "teach"), token_in(opened, "join")
         notice = call(port, "GET", "/api/lesson", join)["notice"]["hash"]
         participant = call(port, "POST", "/api/participants", join, {"notice": notice})["participant"]
@@ -111,6 +115,25 @@ def test_a_server_from_its_first_start_to_its_backup(here: Path, yunet: Path) ->
         assert "Revoked 1" in mien("invite", "--revoke", "--db", str(here / "copy.db"), "--port", str(port))
         with pytest.raises(urllib.error.HTTPError, match="401"):
             call(port, "POST", "/api/classes", invitation, {"title": "Other"})
+
+
+@pytest.mark.parametrize("command", [("invite",), ("open", "Algebra")], ids="_".join)
+def test_links_have_the_address_at_which_a_server_last_ran(command: tuple[str, ...], mien_here: MienHere) -> None:
+    def address(*options: str) -> str:
+        code, out, err = mien_here("class", *command, "--db", "c.db", *options)
+        assert code == 0, err
+        found = re.search(r"(\S+)/\w+#", out)
+        assert found, out
+        return found[1]
+
+    assert address() == "http://127.0.0.1:8732"
+    database = ClassDatabase(class_database_url("c.db"))
+    for port in (8700, 8757):
+        ClassStore(database).remember_address(f"http://localhost:{port}")
+    database.close()
+    assert address() == "http://localhost:8757"
+    assert address("--port", "9000") == "http://127.0.0.1:9000"
+    assert address("--url", "http://localhost:9001") == "http://localhost:9001"
 
 
 @pytest.mark.parametrize(

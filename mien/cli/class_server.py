@@ -32,6 +32,16 @@ Url = Annotated[
     str, typer.Option("--url", help="Address that browsers use.", show_default="$MIEN_CLASS_URL or http://127.0.0.1:PORT")
 ]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port.")]
+ServerUrl = Annotated[
+    str,
+    typer.Option(
+        "--url", help="Address of the server.", show_default="$MIEN_CLASS_URL or where a server last ran with this database"
+    ),
+]
+ServerPort = Annotated[
+    int | None,
+    typer.Option("--port", min=1, max=65535, help="Port of a server on this computer.", show_default="that of the address"),
+]
 _PORT = 8732
 
 
@@ -108,6 +118,7 @@ def serve(
         for notice in web.notices:
             print(notice, file=sys.stderr)
         print(f"Mien's class server is at {settings.url}  (Ctrl-C ends it)", flush=True)
+        web.store.remember_address(settings.url)
         if not web.store.has_invitation():
             _print_invitation(web.store, settings.url)
         serve_classes(web, listener, trust_proxy)
@@ -118,8 +129,8 @@ def serve(
 def invite(
     valid_days: Annotated[int, typer.Option("--valid-days", min=1, max=3650, help="Days until the link expires.")] = 365,
     revoke: Annotated[bool, typer.Option("--revoke", help="First revoke all earlier invitations.")] = False,
-    port: Port = _PORT,
-    url: Url = "",
+    port: ServerPort = None,
+    url: ServerUrl = "",
     db: ClassDb = "",
 ) -> None:
     """Print a link with which teachers open classes.
@@ -127,11 +138,12 @@ def invite(
     Anybody with the link may open classes, and sees only those that they opened.
 
     Example:
-      mien class invite --url https://class.example.org --revoke
+      mien class invite --revoke
     """
     from mien.web.classroom.links import LinkKind
 
-    store, address = _store(db), _url(url, port)
+    store = _store(db)
+    address = _address(store, url, port)
     if revoke:
         print(f"Revoked {store.revoke(LinkKind.OPEN)} invitations.")
     _print_invitation(store, address, valid_days)
@@ -144,8 +156,8 @@ def open_class(
     bins: Annotated[int, typer.Option("--bins", help="Number of bins of the lesson.")] = 12,
     k: Annotated[int, typer.Option("--k", help="Minimum number of people for which numbers are shown.")] = 10,
     deployment: Declaration = None,
-    port: Port = _PORT,
-    url: Url = "",
+    port: ServerPort = None,
+    url: ServerUrl = "",
     db: ClassDb = "",
 ) -> None:
     """Open a class and print its links.
@@ -161,10 +173,11 @@ def open_class(
     from mien.web.classroom.settings import ClassSettings
     from mien.web.classroom.teacher_routes import link_url
 
-    address = _url(url, port)
+    store = _store(db)
+    address = _address(store, url, port)
     policy, _ = ClassSettings(url=address, deployment=deployment).policy()
     plan = LessonPlan(bin_s=bin_s, bins=bins, k=k, expressions=permit_expressions(policy) is not None)
-    opened = _store(db).open_class(title, plan=plan)
+    opened = store.open_class(title, plan=plan)
     print(f"to teach  {link_url(address, LinkKind.TEACH, opened.teach)}")
     print(f"to join   {link_url(address, LinkKind.JOIN, opened.join)}")
     print(f"noise     {plan.noise:.1f} people (standard deviation) in each bin, {plan.signal_noise:.1f} on signals")
@@ -194,6 +207,14 @@ def _url(url: str, port: int) -> str:
 
     named = url or os.environ.get("MIEN_CLASS_URL", "") or f"http://127.0.0.1:{port}"
     return ClassSettings(url=named.rstrip("/")).url
+
+
+def _address(store: ClassStore, url: str, port: int | None) -> str:
+    """Return the address of the server that uses a database: the named one, else the one where it last ran."""
+    import os
+
+    remembered = "" if port is not None or os.environ.get("MIEN_CLASS_URL") else store.address()
+    return _url(url or remembered, port or _PORT)
 
 
 def _database(db: str) -> ClassDatabase:

@@ -116,7 +116,9 @@ marks = Table(
     Column("at_s", Float),
     Column("text", String),
 )
-TABLES: Final = (classes, links, participants, persons, contributions, bins, marks)
+server = Table("class_server", _metadata, Column("url", String, nullable=False))
+"""One row: the address at which a server last ran, which the links of ``mien class invite`` and ``open`` contain."""
+TABLES: Final = (classes, links, participants, persons, contributions, bins, marks, server)
 OF_PARTICIPANTS: Final = (contributions, participants, persons)
 """Tables whose rows are deleted at the end of the lesson."""
 
@@ -160,6 +162,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE class_links ADD COLUMN personal INTEGER NOT NULL DEFAULT 0",
         "UPDATE class_links SET personal = 1 WHERE secret IN (SELECT secret FROM class_persons)",
     ),
+    ("CREATE TABLE class_server (url VARCHAR NOT NULL)",),
 )
 """Statements that migrate version k to version k + 1, in SQL that both SQLite and PostgreSQL support."""
 VERSION: Final = len(MIGRATIONS)

@@ -234,6 +234,17 @@ class ClassStore:
         self.database.forget_soon()
         return revoked
 
+    def remember_address(self, url: str) -> None:
+        """Store the address at which a server runs."""
+        with self.database.writing() as connection:
+            connection.execute(delete(schema.server))
+            connection.execute(insert(schema.server), {"url": url})
+
+    def address(self) -> str:
+        """Return the address at which a server last ran; "" if none has."""
+        with self.database.reading() as connection:
+            return connection.scalar(select(schema.server.c.url)) or ""
+
     def has_invitation(self) -> bool:
         """Return whether there is a valid link to open classes."""
         columns = schema.links.c
