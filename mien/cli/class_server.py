@@ -154,7 +154,7 @@ def open_class(
     title: Annotated[str, typer.Argument(help="Title of the class.")],
     bin_s: Annotated[int, typer.Option("--bin-s", help="Length of a bin in seconds.")] = 300,
     bins: Annotated[int, typer.Option("--bins", help="Number of bins of the lesson.")] = 12,
-    k: Annotated[int, typer.Option("--k", help="Minimum number of people for which numbers are shown.")] = 10,
+    k: Annotated[int, typer.Option("--k", help="Minimum number of people for which numbers are shown, 10 to 1000.")] = 10,
     deployment: Declaration = None,
     port: ServerPort = None,
     url: ServerUrl = "",
@@ -181,6 +181,38 @@ def open_class(
     print(f"to teach  {link_url(address, LinkKind.TEACH, opened.teach)}")
     print(f"to join   {link_url(address, LinkKind.JOIN, opened.join)}")
     print(f"noise     {plan.noise:.1f} people (standard deviation) in each bin, {plan.signal_noise:.1f} on signals")
+
+
+@class_server.command("simulate", cls=HelpCommand)
+def simulate(
+    learners: Annotated[
+        int, typer.Option("--learners", min=10, max=1000, help="Number of simulated learners; fewer have more noise.")
+    ] = 100,
+    deployment: Declaration = None,
+    port: ServerPort = None,
+    url: ServerUrl = "",
+    db: ClassDb = "",
+) -> None:
+    """Open a class of simulated learners, to see numbers without other people.
+
+    For a trial: the server runs on this computer without a declaration. The class has six minutes in
+    intervals of 30 seconds. Press Start lesson on its page; Ctrl-C lets the learners leave.
+
+    Example:
+      mien class simulate --learners 200
+    """
+    from mien.web.classroom.links import LinkKind
+    from mien.web.classroom.settings import ClassSettings
+    from mien.web.classroom.simulation import open_simulated_class, simulate_learners
+    from mien.web.classroom.teacher_routes import link_url
+
+    store = _store(db)
+    address = _address(store, url, port)
+    opened = open_simulated_class(store, ClassSettings(url=address, deployment=deployment), learners)
+    print(f"to teach  {link_url(address, LinkKind.TEACH, opened.teach)}")
+    print(f"to join   {link_url(address, LinkKind.JOIN, opened.join)}")
+    print(f"{learners} simulated learners take part until the lesson is over  (Ctrl-C ends it)", flush=True)
+    simulate_learners(store, opened.class_id, learners)
 
 
 @class_server.command("backup", cls=HelpCommand)
