@@ -322,6 +322,13 @@ def test_a_record_store_has_no_query(end: str) -> None:
         LrsSettings(f"https://lrs.school.example/xAPI{end}")
 
 
+@pytest.mark.parametrize("end", ["/statements", "/statements/", "/Statements"])
+def test_a_record_store_is_named_without_statements(end: str) -> None:
+    with pytest.raises(UsageError, match="Leave it out"):
+        LrsSettings(f"https://lrs.school.example/xAPI{end}")
+    LrsSettings("https://statements.school.example/xAPI/")
+
+
 def test_nothing_is_sent_unless_a_server_is_configured(monkeypatch: pytest.MonkeyPatch, no_home: Path) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a connection was opened")
