@@ -78,7 +78,6 @@ export class Camera {
   readonly video: HTMLVideoElement;
   private state_: CameraState = "off";
   private stream: MediaStream | null = null;
-  private reader: ReadableStreamDefaultReader<VideoFrame> | null = null;
   private wanted: string | undefined;
   private attempt = 0;
   private lastTime = -1;
@@ -173,18 +172,19 @@ export class Camera {
     return this.stream?.getVideoTracks()[0] === track;
   }
 
-  /** Deliver the frames of a track until it ends. */
+  /**
+   * Deliver the frames of a track until it ends.
+   *
+   * When the camera is stopped, its track ends, and frames that are still queued are read and closed. Cancelling the stream
+   * would drop them without closing them.
+   */
   private async pump(track: MediaStreamTrack): Promise<void> {
     const reader = new MediaStreamTrackProcessor({ track: track as MediaStreamVideoTrack }).readable.getReader();
-    this.reader = reader;
     for (;;) {
       const { done, value } = await reader.read().catch(() => ({ done: true as const, value: undefined }));
       if (done || value === undefined) return;
-      if (this.reader !== reader) {
-        value.close();
-        return;
-      }
-      this.listener.frame({ image: value, came_ms: performance.now() });
+      if (this.isCurrent(track)) this.listener.frame({ image: value, came_ms: performance.now() });
+      else value.close();
     }
   }
 
@@ -208,10 +208,9 @@ export class Camera {
   }
 
   private release(): void {
-    const { reader, stream } = this;
-    this.reader = this.stream = null;
+    const { stream } = this;
+    this.stream = null;
     this.lastTime = -1;
-    void reader?.cancel().catch(() => undefined);
     for (const track of stream?.getTracks() ?? []) track.stop();
     this.video.srcObject = null;
   }
