@@ -669,6 +669,7 @@ def test_a_teacher_may_ask_for_less_than_the_policy_permits_and_never_for_more(s
     made = server.call("POST", "/api/classes", invitation, {"title": "x", "expressions": False, "budget": 2.0}).json()
     lesson = server.call("GET", "/api/class", made["teach"].partition("#")[2]).json()
     assert (lesson["categories"], lesson["budget"]) == ([], 0.75)
+    assert [server.call("GET", "/api/plan", token).status_code for token in (invitation, "wrong", "")] == [200, 401, 401]
     for body in ({"title": ""}, {"title": "x" * 81}, {"title": "x", "bin_s": 5}, {"title": "x", "k": 3}, {"title": 3}, []):
         assert server.call("POST", "/api/classes", invitation, body).status_code == 400
 

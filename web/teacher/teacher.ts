@@ -438,9 +438,8 @@ function go(links: Links): void {
   if (new URL(links.teach).pathname === location.pathname) location.reload();
 }
 
-/** Set up the form for opening a class. */
+/** Set up the form for opening a class; it is shown once the link is known to be valid. */
 function openForm(api: Api): void {
-  document.body.dataset["view"] = "new";
   const form = element<HTMLFormElement>("new-form");
   const number = (id: string): number => Number(element<HTMLInputElement>(id).value);
   const values = (): { bin_s: number; bins: number } => {
@@ -451,6 +450,11 @@ function openForm(api: Api): void {
     const { bin_s, bins } = values();
     const people = number("new-people");
     const plan = await api.json<{ noise: number; signal_noise: number }>("GET", `plan?bin_s=${bin_s}&bins=${bins}`).catch((error: Error) => error);
+    if (plan instanceof RefusedError && plan.status === 401) {
+      refused(plan);
+      return;
+    }
+    document.body.dataset["view"] = "new";
     if (plan instanceof Error) {
       say("new-noise", plan.message);
       return;
@@ -460,11 +464,15 @@ function openForm(api: Api): void {
     const advice = points > 25 ? " For a class of this size, choose longer intervals or look at means." : "";
     say("new-noise", `With ${people} learners, shares are accurate to ± ${points} points in each interval and to ± ${whole} points over the whole lesson.${advice}`);
   };
+  const refused = (error: Error): void => {
+    if (error instanceof RefusedError && error.status === 401) document.body.dataset["view"] = "none";
+    showProblem(error.message);
+  };
   form.addEventListener("input", () => void tell());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const body = { title: element<HTMLInputElement>("new-title").value, ...values() };
-    api.json<Links>("POST", "classes", body).then(go, (error: Error) => showProblem(error.message));
+    api.json<Links>("POST", "classes", body).then(go, refused);
   });
   void tell();
 }

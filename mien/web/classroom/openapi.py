@@ -73,7 +73,7 @@ def openapi_document() -> dict[str, Any]:
             "delete": _operation("Leave and erase", 204, "participant"),
         },
         "/api/messages": {"post": _operation("Send a message", 204, "participant", _object(_MESSAGE, ("number",)))},
-        "/api/plan": {"get": _operation("A lesson plan and its noise", 200, "", query="bin_s bins")},
+        "/api/plan": {"get": _operation("A lesson plan and its noise", 200, "open", query="bin_s bins")},
         "/api/classes": {"post": _operation("Open a class", 201, "open", _object(_NEW_CLASS, ("title",)))},
         "/api/class": {
             "get": _operation("The class and its timeline", 200, "teach", query="mean"),

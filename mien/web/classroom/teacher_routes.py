@@ -77,7 +77,8 @@ class TeacherRoutes:
         ]
 
     async def _plan(self, request: Request) -> Response:
-        """Return a lesson plan with its noise, so that a teacher can choose between plans."""
+        """Return a lesson plan with its noise, so that a teacher can choose between plans before opening a class."""
+        await self._gate.permit(request, LinkKind.OPEN)
         chosen_values = {
             name: _whole(value, name, 10_000) for name, value in request.query_params.items() if name in ("bin_s", "bins")
         }
