@@ -19,6 +19,7 @@ from test_browser import missing
 
 from mien.privacy.lesson_bins import LessonPlan
 from mien.web.classroom.app import ClassApp, create_class_app
+from mien.web.classroom.closing import Closer
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind
 from mien.web.classroom.participants import Participants
@@ -267,6 +268,24 @@ def test_a_phone_shows_the_picture_first_and_whether_the_lesson_has_started(
             page, lambda: page.inner_text("#class-status") == "Nothing has been sent yet.", "the page does not learn of the start"
         )
 
+        def send() -> None:
+            page.click("#signals button:nth-child(1)")
+            page.clock.fast_forward(11_000)
+
+        with server.database.writing() as connection:  # as if the person had left from a page that was closed
+            connection.exec_driver_sql("DELETE FROM class_participants")
+        send()
+        until(page, lambda: page.inner_text("#class-status").startswith("You have left this class."), "it does not say why")
+        page.reload()
+        page.click("#join")
+        page.wait_for_selector("#signals button")
+        Closer(server.database, time.time, exactly).end(opened.class_id)
+        send()
+        over = "The lesson is over. Nothing is sent any more."
+        until(page, lambda: page.inner_text("#class-status") == over, "the page does not say that the lesson is over")
+        for name in ("#signals", "#signals-left", "#leave"):
+            assert page.is_hidden(name)
+
 
 def test_an_invalid_link_shows_nothing_but_what_is_wrong(here: Path, yunet: Path, open_page: Callable[..., Page]) -> None:
     with Running(here) as server:
@@ -274,6 +293,9 @@ def test_an_invalid_link_shows_nothing_but_what_is_wrong(here: Path, yunet: Path
         until(page, lambda: "This link is not valid" in page.inner_text("#problem"), "the error is not shown")
         for name in ("#start", "#welcome", "#controls", "#panel", "#help"):
             assert page.is_hidden(name)
+        page.goto(f"{server.url}/new#wrong")
+        until(page, lambda: "This link is not valid" in page.inner_text("#problem"), "the error is not shown")
+        assert page.is_hidden("#new-form")
 
 
 BIN: dict[str, Any] = {

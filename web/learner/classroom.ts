@@ -25,7 +25,8 @@ const TICK_MS = 1000;
 const ASK_STATE_MS = 15_000;
 const MESSAGE_TIMEOUT_MS = 10_000;
 const OVER = "The lesson is over. Nothing is sent any more.";
-/** The server deletes participants when they leave and at the end of the lesson, so it cannot tell which it was. */
+const LEFT = "You have left this class. Nothing is sent any more. Reload this page to join again.";
+/** The server has deleted the participant and does not say more: the link to join has been revoked or has expired. */
 const UNKNOWN = "The lesson is over, or you have left this class. Nothing is sent any more.";
 const CONTINUED = "You are now taking part from another window. Nothing is sent from this one any more.";
 
@@ -214,6 +215,7 @@ export class Classroom {
     say("class-status", "You left. Your messages of the current interval are being erased.");
     const answer = await insist((signal) => ask("DELETE", "api/participants", this.participant, { signal }));
     this.mustTell = answer === null || answer.status >= 500 || answer.status === 429;
+    this.hideButtons();
     say("class-status", answer?.ok ? "You left. Your messages of the current interval were erased." : await notErased(answer));
   }
 
@@ -222,10 +224,24 @@ export class Classroom {
     if (this.hasLeft) return;
     this.hasLeft = true;
     this.mustTell = false;
-    const why = status === 403 ? CONTINUED : status === 401 ? UNKNOWN : OVER;
+    const why = status === 403 ? CONTINUED : status === 401 ? "Nothing is sent any more." : OVER;
     say("class-status", why);
+    this.hideButtons();
     this.show();
     this.stopped(why);
+    if (status === 401) void this.whyUnknown().then((sentence) => say("class-status", sentence));
+  }
+
+  /** Find out why the server no longer knows this participant: it deletes participants who leave, and all when the lesson ends. */
+  private async whyUnknown(): Promise<string> {
+    const answer = await ask("GET", "api/lesson", this.token).catch(() => null);
+    if (!answer?.ok) return UNKNOWN;
+    return ((await answer.json()) as Lesson).state === "ended" ? OVER : LEFT;
+  }
+
+  /** Hide what has no effect any more: signals, and the button to leave. */
+  private hideButtons(): void {
+    for (const id of ["class-signals", "class-leave"]) element(id).hidden = true;
   }
 
   private show(): void {
