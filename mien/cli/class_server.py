@@ -193,7 +193,7 @@ def simulate(
     url: ServerUrl = "",
     db: ClassDb = "",
 ) -> None:
-    """Open a class of simulated learners, to see numbers without other people.
+    """Open a class of simulated learners, to try out its page.
 
     For a trial: the server runs on this computer without a declaration. The class has six minutes in
     intervals of 30 seconds. Press Start lesson on its page; Ctrl-C lets the learners leave.
