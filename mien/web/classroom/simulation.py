@@ -78,9 +78,11 @@ def simulate_learners(
     if record is None:
         raise UsageError("there is no such class")
     drawn, participants = random.Random(seed), Participants(store.database, store.clock)  # noqa: S311  no secrets
-    tokens = [participants.join(record, "simulated") for _ in range(learners)]
+    tokens: list[str] = []
     rounds = 0
     try:
+        for _ in range(learners):
+            tokens.append(participants.join(record, "simulated"))
         while (record := store.get(class_id)) is not None and record.state != "ended":
             if record.state == "running":
                 rounds += 1
