@@ -42,7 +42,9 @@ def open_recorder(
     """
     database = database or environment.get(DATABASE_VARIABLE, "")
     _require_permitted(oversight.policy, database, environment)
-    database_sink = DatabaseSink(open_database(database)) if database and oversight.keeps else None
+    opened = open_database(database) if database and oversight.keeps else None
+    database_sink = DatabaseSink(opened) if opened is not None else None
+    location = opened.location if opened is not None else ""
 
     if oversight.keeps:
         if is_running(Path(session.folder)):
@@ -54,7 +56,7 @@ def open_recorder(
     def open_sinks() -> Sequence[Sink]:
         folder = Path(session.folder)
         sinks: list[Sink] = [SessionFolder(folder, KeptSession(session), write_views)]
-        mark_session(folder, oversight.policy, oversight.person, oversight.notice.version)
+        mark_session(folder, oversight.policy, oversight.person, oversight.notice.version, location)
         if database_sink is not None:
             sinks.append(database_sink)
         return [*sinks, *outgoing_sinks(session, environment)]

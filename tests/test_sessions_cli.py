@@ -184,8 +184,8 @@ def test_without_a_database_none_is_made(mien: MienHere, folders: list[Path], no
     mien("list")
     mien("show", "last")
     assert list(no_home.rglob("*.db*")) == []
-    mien("list", "--db", "new.db")
-    assert (tmp_path / "new.db").is_file()
+    assert mien("list", "--db", "new.db")[0] == 3
+    assert not (tmp_path / "new.db").exists()
 
 
 def test_deleting_takes_the_folder_and_the_rows_and_leaves_what_is_not_ours(

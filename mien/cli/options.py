@@ -122,13 +122,17 @@ def whose_labels(value: str) -> bool | None:
     return answers[value]
 
 
-def archive_in(folder: Path, db: str) -> AbstractContextManager[Archive]:
-    """Return the archive of a sessions folder, with database and message queue; the default one has analyses as well."""
+def archive_in(folder: Path, db: str, database_needed: bool = True) -> AbstractContextManager[Archive]:
+    """Return the archive of a sessions folder, with database and message queue; the default one has analyses as well.
+
+    No database is created; see ``open_archive``.
+    """
     from mien.messaging.sinks import drop_messages, unsent_messages
     from mien.sessions.archive import open_archive
     from mien.sessions.layout import ANALYSES
 
-    return open_archive(folder, db, [ANALYSES] if folder == SESSIONS_DEFAULT else [], drop_messages, unsent_messages)
+    roots = [ANALYSES] if folder == SESSIONS_DEFAULT else []
+    return open_archive(folder, db, roots, drop_messages, unsent_messages, database_needed)
 
 
 def policy_for(declaration: Path | None, needed: bool = False) -> Policy:

@@ -104,7 +104,7 @@ def consent(
     Example:
       mien privacy consent learner-17 keep withdrawn
     """
-    with _rights(sessions, db) as rights:
+    with _rights(sessions, db, database_needed=False) as rights:
         consequences, erased = rights.record_consent(person, purpose, state, _notice(deployment))
     print(f"{person}: {purpose} {state}")
     if consequences.stop:
@@ -179,6 +179,9 @@ def erase(
                 raise UsageError("nothing was erased. Answer y or pass --yes") from error
         erased = rights.erase_person(person) if person else rights.erase(names) if names else rights.erase_all()
     print(f"erased {_count(len(erased.sessions), 'session')}, {_count(erased.files, 'file')}")
+    if erased.faults:
+        kept = f"; {person} stays in the consent ledger until everything is erased" if person else ""
+        print(f"not erased completely: {_count(len(erased.faults), 'session')}{kept}")
     raise_faults(erased)
 
 
@@ -237,11 +240,11 @@ def retention(
 
 
 @contextmanager
-def _rights(folder: Path, db: str) -> Iterator[Rights]:
+def _rights(folder: Path, db: str, database_needed: bool = True) -> Iterator[Rights]:
     """Yield the rights over a sessions folder, analysed recordings, and the user's database if there is one."""
     from mien.sessions.rights import Rights
 
-    with archive_in(folder, db) as archive:
+    with archive_in(folder, db, database_needed) as archive:
         yield Rights(archive)
 
 

@@ -28,6 +28,7 @@ from mien.sessions.erasure import delete_index, erase_folder
 from mien.sessions.folder import ViewWriter
 from mien.sessions.layout import (
     EARLIER,
+    database_of,
     earlier_folders,
     holds_session,
     is_finished,
@@ -36,6 +37,7 @@ from mien.sessions.layout import (
     session_folders,
     start_of,
 )
+from mien.sessions.other_databases import erase_in, is_lost, is_same, is_server
 from mien.sessions.records import KeptSession, SessionRecord
 from mien.sessions.recovery import folder_record, load_folder, recover
 
@@ -90,7 +92,7 @@ class Erased:
         sessions: their names.
         files: number of files, database rows and queued messages.
         left: paths that were kept because they are not Mien's.
-        not_found: folders that the database names and that are not here, so that they were not erased.
+        not_found: folders that the database names, and databases that folders name, that are not here and were not erased.
         running: names of sessions that run here and erase themselves.
         faults: why other sessions, or messages, were not erased.
         audit_error: why the erasure could not be written to the audit log, or "".
@@ -114,9 +116,11 @@ class Archive:
         more_roots: further sessions folders.
         drop_messages: deletes the queued messages of sessions, by their ids, and returns their number.
         read_messages: returns the queued messages of sessions, by their ids, as plain values.
+        database_error: as the attribute.
 
     Attributes:
         root: as given.
+        database_error: why a database that was named is not used, or None.
         log: the audit log of ``root``; holds every erasure and export.
     """
 
@@ -127,8 +131,10 @@ class Archive:
         more_roots: Sequence[Path] = (),
         drop_messages: MessageDropper = lambda session_ids: 0,
         read_messages: MessageReader = lambda session_ids: (),
+        database_error: MienError | None = None,
     ) -> None:
         self.root = root
+        self.database_error = database_error
         self.log = AuditLog(state_folder(root))
         self._roots = (root, *more_roots)
         self._database = database
@@ -258,13 +264,16 @@ class Archive:
         Folders outside the sessions folders keep the files that are not Mien's.
         A session that cannot be erased does not stop the erasure of the others; ``Erased.faults`` says why.
         A database row stays while the folder that it names is not here, for example on a disk that is not connected.
+        A folder that names another database than the one in use stays listed until its rows there are erased, too: they
+        are erased here if it is an SQLite file, and otherwise when this is called with that database.
 
         Args:
             sessions: from ``sessions``, ``earlier`` or ``find``.
             cause: for the audit log: asked, withdrawn or retention.
             earlier: erase the earlier sessions in their folders as well.
             spare_foreign: keep files that are not Mien's in folders whose name is not a session id, too.
-            forget_lost: delete rows whose folder is not here, too; ``Erased.not_found`` names the folders.
+            forget_lost: delete rows whose folder is not here, too, and folders whose SQLite file is not here;
+                ``Erased.not_found`` names what is not here.
 
         Raises:
             DeviceError: a session is running and nothing was erased.
@@ -299,30 +308,56 @@ class Archive:
     def _erase(self, item: StoredSession, earlier: bool, spare_foreign: bool, forget_lost: bool) -> Erased:
         """Erase one session. A failure leaves enough of it to be found again."""
         ids = _ids(item) if earlier else [item.record.session_id]
-        messages, files = 0, 0
+        messages, files, rows = 0, 0, 0
         left: list[Path] = []
+        not_found: list[str] = []
 
-        def drop_messages() -> None:
-            nonlocal messages
+        def erase_elsewhere() -> None:
+            """Erase what the last files of the folder lead to."""
+            nonlocal messages, rows
             messages = self._drop_messages(ids)
+            for session_id, location in self._other_databases(item, earlier):
+                if forget_lost and is_lost(location):
+                    not_found.append(location)
+                else:
+                    rows += erase_in(location, session_id)
 
         if item.folder is not None:
             whole = not spare_foreign and any(item.folder.resolve().parent == root.resolve() for root in self._roots)
-            files, left = erase_folder(item.folder, self.root, whole=whole, earlier=earlier, before_last=drop_messages)
+            files, left = erase_folder(item.folder, self.root, whole=whole, earlier=earlier, before_last=erase_elsewhere)
             if item.folder.match(EARLIER):
                 with suppress(OSError):  # other files are there
                     item.folder.parent.rmdir()
         else:
-            drop_messages()
-        not_found = (item.record.folder,) if _is_lost(item) else ()
-        if not_found and not forget_lost:
+            erase_elsewhere()
+        if _is_lost(item):
+            not_found.append(item.record.folder)
+        if _is_lost(item) and not forget_lost:
             raise DeviceError(
                 f"its folder {item.record.folder} was not found. Connect the disk, or run the command on the session's computer; "
                 f"to delete only its database row: mien sessions delete {item.record.session_id}"
             )
         # rows come last: they may be all that leads to a folder
-        rows = sum(self._database.delete(session_id) for session_id in ids) if self._database is not None else 0
-        return Erased((item.name,), files + messages + rows, tuple(left), not_found)
+        rows += sum(self._database.delete(session_id) for session_id in ids) if self._database is not None else 0
+        return Erased((item.name,), files + messages + rows, tuple(left), tuple(not_found))
+
+    def _other_databases(self, item: StoredSession, earlier: bool) -> list[tuple[str, str]]:
+        """Return ids and databases of the sessions in a folder that name another database than the one in use."""
+        if item.folder is None:
+            return []
+        named = [
+            (folder_record(folder).session_id, database_of(folder))
+            for folder in (session_folders(item.folder) if earlier else [item.folder])
+        ]
+        return [(session_id, location) for session_id, location in named if location and not self._is_used(location, session_id)]
+
+    def _is_used(self, location: str, session_id: str) -> bool:
+        """Return whether a folder's database is the one in use, perhaps under another name or moved to another place."""
+        used = self._database
+        if used is None:
+            return False
+        has_moved = is_server(used.location) if is_server(location) else is_lost(location) and not is_server(used.location)
+        return is_same(used.location, location) or (has_moved and used.has(session_id))
 
     def _in_folder(self, folder: Path, name: str = "") -> StoredSession:
         files = list(_files(folder))
@@ -393,6 +428,7 @@ def open_archive(
     more_roots: Sequence[Path] = (),
     drop_messages: MessageDropper = lambda session_ids: 0,
     read_messages: MessageReader = lambda session_ids: (),
+    database_needed: bool = True,
 ) -> Iterator[Archive]:
     """Yield the archive of a sessions folder, with the database that was named or else the user's own if it exists.
 
@@ -402,12 +438,23 @@ def open_archive(
         more_roots: further sessions folders.
         drop_messages: see ``Archive``.
         read_messages: see ``Archive``.
+        database_needed: False to go on without a database that cannot be opened; see ``Archive.database_error``.
+
+    Raises:
+        DataError: the database that was named does not exist; none is created.
+        MienError: it cannot be opened.
     """
     named = bool(database or environ.get(DATABASE_VARIABLE))
     if not named and not (database_file().is_file() and find_spec("sqlalchemy")):
         yield Archive(root, None, more_roots, drop_messages, read_messages)
         return
-    opened = open_database(database)
+    try:
+        opened = open_database(database, create=False)
+    except (DataError, DeviceError) as error:
+        if database_needed:
+            raise
+        yield Archive(root, None, more_roots, drop_messages, read_messages, error)
+        return
     try:
         yield Archive(root, opened, more_roots, drop_messages, read_messages)
     finally:

@@ -22,7 +22,7 @@ from mien.errors import DataError, DeviceError, StorageError, write_error
 from mien.files import close_to_others, make_private, private_folder
 from mien.sessions import schema
 from mien.sessions.erasure import erase_rows
-from mien.sessions.postgres import parse_url, place_of, secret_sent, secrets_of, with_deadline
+from mien.sessions.postgres import location_of, parse_url, place_of, secret_sent, secrets_of, with_deadline
 from mien.sessions.records import (
     UNKNOWN_START,
     EventRecord,
@@ -41,6 +41,7 @@ _ORDERS: Final = (
     (schema.events, "number"),
 )
 """Tables of the parts of a session, and the columns that sort them."""
+_CREATED_BY: Final = "Check --db or MIEN_DB; only commands that store sessions, such as mien live, create a database"
 
 
 class Database:
@@ -48,32 +49,39 @@ class Database:
 
     Args:
         url: an SQLAlchemy URL of SQLite or PostgreSQL.
+        create: whether to create it if it does not exist.
 
     Attributes:
         place: path or URL of the database, without passwords.
+        location: absolute path of the SQLite file, or URL of the server's database without user and password.
         WAIT_S: timeout for other programs that write, in seconds.
 
     Raises:
         UsageError: not a valid URL.
-        DataError: the file is not a database of Mien, or one of a newer version.
+        DataError: the file is not a database of Mien, or one of a newer version; or it does not exist and is not to be created.
         DeviceError: here or later, if the database cannot be reached or a statement fails.
     """
 
     WAIT_S: ClassVar = 30.0
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = True) -> None:
         parsed = parse_url(url)
         self._secrets = [*secrets_of(parsed), os.environ.get("PGPASSWORD", "")]
         self._file: Path | None = None  # an existing SQLite file, whose removal would go unnoticed otherwise
         if parsed.get_backend_name() == "sqlite":
             self.place = parsed.database or ""
+            self.location = str(Path(self.place).absolute())
+            if not create and not Path(self.place).is_file():
+                raise DataError(f"there is no database {self.place}. {_CREATED_BY}")
             self._engine = sqlite_engine(url, Path(self.place))
         else:
-            self.place = place_of(parsed)
+            self.place, self.location = place_of(parsed), location_of(parsed)
             self._engine = create_engine(with_deadline(parsed), json_deserializer=_plain_or_none)
         try:
             with self._reading() as connection:
                 current = schema.is_current(connection, self.place)
+                if not current and not create and not schema.is_there(connection):
+                    raise DataError(f"{self.place} holds no sessions: it is not a database of Mien. {_CREATED_BY}")
             if not current:
                 with self._writing() as connection:
                     schema.migrate(connection)

@@ -73,19 +73,23 @@ def is_on_this_computer(url: str) -> bool:
     return connects_here(parse_url(url))
 
 
-def open_database(named: str = "") -> Database:
-    """Return the database that ``database_url`` names, created or migrated if needed.
+def open_database(named: str = "", *, create: bool = True) -> Database:
+    """Return the database that ``database_url`` names, migrated if needed.
+
+    Args:
+        named: as for ``database_url``.
+        create: whether to create it if it does not exist; commands that only read or erase sessions do not.
 
     Raises:
         UsageError: not a valid URL.
-        DataError: the file is not a database of Mien, or one of a newer version.
+        DataError: the file is not a database of Mien, or one of a newer version; or it does not exist and is not to be created.
         DeviceError: SQLAlchemy or the driver is not installed, or the database cannot be reached.
     """
     url = database_url(named)
     _require_packages(url)
     from mien.sessions.database import Database
 
-    return Database(url)
+    return Database(url, create=create)
 
 
 def _require_packages(url: str) -> None:

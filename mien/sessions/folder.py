@@ -122,16 +122,17 @@ class SessionFolder(Sink):
         self._thread.join()
 
 
-def mark_session(folder: Path, policy: Policy, person: str = "", notice: str = "") -> None:
-    """Write ``privacy.json``: under which policy and for whom the session is recorded.
+def mark_session(folder: Path, policy: Policy, person: str = "", notice: str = "", database: str = "") -> None:
+    """Write ``privacy.json``: under which policy and for whom the session is recorded, and in which database as well.
 
     Args:
         folder: the session's folder.
         policy: the policy that releases its results.
         person: the consent ledger's random name of the participant, or "".
         notice: version of the notice that was shown.
+        database: location of the database that holds the session too (``Database.location``), or "".
     """
-    mark = {"level": policy.level.value, "rule": policy.rule.name, "person": person, "notice": notice}
+    mark = {"level": policy.level.value, "rule": policy.rule.name, "person": person, "notice": notice, "database": database}
     write_json(folder / MARK_NAME, mark, private=True)
 
 

@@ -30,7 +30,7 @@ SUMMARY_NAME: Final = "summary.json"
 PAGE_NAME: Final = "summary.html"
 PICTURE_NAME: Final = "summary.png"
 MARK_NAME: Final = "privacy.json"
-"""Under which policy and for whom the session was recorded."""
+"""Under which policy and for whom the session was recorded, and in which database as well."""
 ANALYSIS_NAME: Final = "analysis.json"
 """The file and the options of a finished analysis."""
 ANNOTATED_NAME: Final = "annotated.mp4"
@@ -154,6 +154,24 @@ def person_of(folder: Path) -> str:
     """Return the consent ledger's random name of the participant whose session a folder holds, or ""."""
     try:
         return record_from(_Mark, load_json(folder / MARK_NAME), MARK_NAME).person
+    except (OSError, ValueError):
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _DatabaseMark:
+    """The database in ``privacy.json``; read separately, so that a wrong value hides no participant."""
+
+    database: str = ""
+
+
+def database_of(folder: Path) -> str:
+    """Return the location of the database that also holds a folder's session (``Database.location``), or "".
+
+    Folders of earlier versions do not name it.
+    """
+    try:
+        return record_from(_DatabaseMark, load_json(folder / MARK_NAME), MARK_NAME).database
     except (OSError, ValueError):
         return ""
 

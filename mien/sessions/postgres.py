@@ -7,6 +7,7 @@ environment (``PGHOST``, ``PGHOSTADDR``, …) or from a service file.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +61,22 @@ def place_of(url: URL) -> str:
     """Return a URL for display, without passwords, and only with options that locate the server."""
     shown = {key: value for key, value in url.query.items() if key in _SHOWN}
     return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, shown).render_as_string()
+
+
+def location_of(url: URL) -> str:
+    """Return server and name of a PostgreSQL database as libpq resolves them, as a URL without user or password.
+
+    Raises:
+        UsageError: libpq cannot read the URL's parameters.
+    """
+    options = {key: str(value) for key, value in _options(url).items()}
+    host, port = options.get("host") or options.get("hostaddr", ""), options.get("port", "")
+    elsewhere = {"service": options["service"]} if options.get("service") else {}
+    name = options.get("dbname") or options.get("user", "")
+    if re.fullmatch(r"[\w.:-]+", host) and port.isdigit():
+        return URL.create("postgresql", host=host, port=int(port), database=name, query=elsewhere).render_as_string()
+    several = {key: value for key, value in (("host", host), ("port", port)) if value}  # a socket, or several servers
+    return URL.create("postgresql", database=name, query=several | elsewhere).render_as_string()
 
 
 def secrets_of(url: URL) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from mien.errors import DeviceError, MienError, UsageError
+from mien.errors import DeviceError, MienError, StorageError, UsageError
 from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger, Consequences
 from mien.privacy.group_ledger import GroupLedger
@@ -105,6 +105,7 @@ class Rights:
         """Record a participant's decision. If consent was withdrawn, erase the sessions that may no longer be stored.
 
         A session that runs here reads the ledger and erases itself. One that runs on another computer may not.
+        The decision is recorded even if the archive has no access to its database.
 
         Returns:
             the consequences of the decision, and what was erased. Once the decision is recorded, errors are in ``Erased``.
@@ -133,7 +134,9 @@ class Rights:
             for each in running
             if each.folder is None
         )
-        return replace(erased, running=here, faults=(*erased.faults, *elsewhere))
+        unread = self._archive.database_error
+        rows = [StorageError(f"no rows of a database were erased: {unread}")] if unread is not None else []
+        return replace(erased, running=here, faults=(*erased.faults, *elsewhere, *rows))
 
     def expired(self, days: int, now: datetime | None = None) -> list[StoredSession]:
         """Return the sessions that ended more than ``days`` days ago, and the earlier ones in the folders of others.

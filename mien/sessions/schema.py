@@ -173,6 +173,11 @@ def is_current(connection: Connection, place: str) -> bool:
     return version == VERSION
 
 
+def is_there(connection: Connection) -> bool:
+    """Return whether the database has a schema of Mien, of whatever version."""
+    return inspect(connection).has_table(version_table.name)
+
+
 def migrate(connection: Connection) -> None:
     """Migrate a database inside the caller's transaction; rows are kept.
 
