@@ -73,6 +73,20 @@ def test_a_purpose_requires_other_purposes(ledger: ConsentLedger) -> None:
         assert list(ledger.consenting(purpose, NOTICE)) == [who for who in ledger.people() if ledger.allows(who, purpose, NOTICE)]
 
 
+@pytest.mark.parametrize("state", ["refused", "withdrawn"])
+def test_a_purpose_that_was_ended_with_another_does_not_come_back_with_it(state: str, ledger: ConsentLedger) -> None:
+    for purpose in ("keep", "show", "groups"):  # in any order
+        ledger.record("Ada", purpose, "granted", NOTICE)
+    assert ledger.allows("Ada", "keep", NOTICE)
+    ledger.record("Ada", "show", state, NOTICE)
+    assert ledger.states("Ada") == dict.fromkeys(("keep", "show", "groups"), (state, NOTICE.hash))
+    ledger.record("Ada", "show", "granted", NOTICE)
+    assert [purpose for purpose in PURPOSES if ledger.allows("Ada", purpose, NOTICE)] == ["show"]
+    ledger.record("Ada", "keep", "granted", NOTICE)
+    assert ledger.allows("Ada", "keep", NOTICE)
+    assert [row["state"] for row in ledger.history("Ada")].count(state) == 1  # what was said stays as it was said
+
+
 @pytest.mark.parametrize(
     ("purpose", "expected"),
     [

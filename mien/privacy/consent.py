@@ -67,6 +67,11 @@ class _Line:
     notice: str
 
 
+def _depending_on(purpose: str) -> tuple[str, ...]:
+    """Return the purposes that require a purpose."""
+    return tuple(each for each in PURPOSES if purpose in REQUIRES[each])
+
+
 class ConsentLedger:
     """The consent ledger in a folder.
 
@@ -107,17 +112,36 @@ class ConsentLedger:
         self._chain.append({"at": when, "person": name, "purpose": purpose, "state": state, "notice": notice.hash})
         if state == "granted":
             return Consequences()
-        stop = tuple(each for each in PURPOSES if each == purpose or purpose in REQUIRES[each])
+        stop = tuple(each for each in PURPOSES if each == purpose or each in _depending_on(purpose))
         return Consequences(stop, erase_sessions="keep" in stop, recall="research" in stop and in_study)
 
     def states(self, person: str) -> dict[str, tuple[str, str]]:
         """Return a person's last decision for each purpose and the hash of the notice; purposes never decided are missing.
 
+        A refusal or withdrawal also ends what depends on the purpose: it is not consent again when the purpose is granted
+        again, but has to be granted anew.
+
         Raises:
             DataError: the ledger is broken.
         """
         name = self.random_name(person)
-        return {row.purpose: (row.state, row.notice) for row in self._rows() if row.person == name}
+        found: dict[str, tuple[str, str]] = {}
+        for row in self._rows():
+            if row.person == name:
+                ended = () if row.state == "granted" else _depending_on(row.purpose)
+                granted = [each for each in ended if found.get(each, ("", ""))[0] == "granted"]
+                found |= dict.fromkeys((row.purpose, *granted), (row.state, row.notice))
+        return found
+
+    def obstacle(self, person: str, purpose: str, notice: Notice) -> str:
+        """Return why a granted purpose does not count under ``notice``, or ""; purposes that are not granted need no reason."""
+        states = self.states(person)
+        if states.get(purpose, ("", ""))[0] != "granted":
+            return ""
+        if states[purpose][1] != notice.hash:
+            return "for another notice"
+        lacking = [each for each in REQUIRES[purpose] if states.get(each) != ("granted", notice.hash)]
+        return f"no effect without {' and '.join(lacking)}" if lacking else ""
 
     def allows(self, person: str, purpose: str, notice: Notice) -> bool:
         """Return whether a person consented to ``purpose`` and all purposes that it requires, under exactly this notice.
