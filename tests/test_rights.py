@@ -344,6 +344,7 @@ def test_consent_and_retention_on_the_command_line(root: Path, tmp_path: Path) -
         (("export", "--out", "x.json", "../x"), "'../x'"),
         (("consent", "x", "watch", "granted"), "'watch'"),
         (("retention", "--retention-days", "-1"), "-1"),
+        (("retention", "--retention-days", "0"), "use 1 to 3650"),
         (("notice", "--deployment", "gone.toml"), "gone.toml"),
     ],
 )
@@ -433,6 +434,25 @@ def test_retention_keeps_the_messages_of_running_sessions(tmp_path: Path) -> Non
     with closing(Outbox(tmp_path / "outbox.db", "")) as outbox:
         assert outbox.drop_older(200.0, ["running"]) == 1
         assert [each["message_id"] for each in outbox.unsent(["running", "ended"])] == ["running"]
+
+
+def test_status_names_every_place_and_which_consents_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("status").startswith("0 sessions in results/sessions, 0.0 MB")
+    make_session(Path("results/analyses"), "lesson")
+    assert run("status").startswith("1 session in results/sessions and results/analyses, 0.0 MB")
+    Database("sqlite:///s.db").close()
+    assert " and results/analyses and the database s.db, " in run("status", "--db", "s.db")
+    assert run("consent", "p-18", "keep", "granted") == "p-18: keep granted (no effect without show)\n"
+    assert "  p-18: keep granted (no effect without show)\n" in run("status")
+    assert run("consent", "p-18", "show", "granted") == "p-18: show granted\n"
+    assert "  p-18: keep granted, show granted\n" in run("status")
+    declared = declare({"context": "own-use", "jurisdiction": "EU", "purpose": "self-observation", "retention_days": 40})
+    (tmp_path / "deployment.toml").write_text(deployment_text(declared))
+    assert "show granted (for another notice)" in run("status")
+    (tmp_path / "deployment.toml").unlink()
+    run("consent", "p-18", "show", "withdrawn")
+    assert "  p-18: keep withdrawn, show withdrawn\n" in run("status")
 
 
 def run(*arguments: str) -> str:

@@ -71,6 +71,10 @@ Rules = Annotated[
     typer.Option("--rules", help="Rules file.", show_default="packaged rules", rich_help_panel="Rules"),
 ]
 SessionsFolder = Annotated[Path, typer.Option("--sessions", help="Folder that holds the sessions.")]
+ArchiveFolder = Annotated[
+    Path,
+    typer.Option("--sessions", help="Folder that holds the sessions.", show_default="results/sessions and results/analyses"),
+]
 Db = Annotated[
     str,
     typer.Option(

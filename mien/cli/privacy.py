@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.help import Group, HelpCommand
-from mien.cli.options import SESSIONS_DEFAULT, Db, Declaration, Overwrite, SessionsFolder, archive_in, policy_for
+from mien.cli.options import SESSIONS_DEFAULT, ArchiveFolder, Db, Declaration, Overwrite, archive_in, policy_for
 from mien.cli.output import raise_faults
 from mien.cli.privacy_log import log
 
@@ -30,13 +30,14 @@ privacy.add_typer(log)
 Names = Annotated[list[str] | None, typer.Argument(metavar="SESSION", help="Names of sessions.", show_default=False)]
 Person = Annotated[str, typer.Option("--person", help="Participant ID in the consent ledger.")]
 RetentionDays = Annotated[
-    int | None, typer.Option("--retention-days", help="Days that sessions are kept.", show_default="as declared, else 30")
+    int | None,
+    typer.Option("--retention-days", help="Days that sessions are kept, 1 to 3650.", show_default="as declared, else 30"),
 ]
 
 
 @privacy.command("status", cls=HelpCommand)
 def status(
-    sessions: SessionsFolder = SESSIONS_DEFAULT, retention_days: RetentionDays = None, deployment: Declaration = None, db: Db = ""
+    sessions: ArchiveFolder = SESSIONS_DEFAULT, retention_days: RetentionDays = None, deployment: Declaration = None, db: Db = ""
 ) -> None:
     """List stored sessions, recorded consent and unsent messages.
 
@@ -54,25 +55,32 @@ def status(
     with _rights(sessions, db) as rights:
         people = {name: person for person, name in rights.ledger.people().items()}
         kept, due = rights.sessions(), rights.expired(days)
+        places, now = rights.places, _notice(deployment)
+        consents = {
+            person: [
+                f"{purpose} {state}" + (f" ({why})" if (why := rights.ledger.obstacle(person, purpose, now)) else "")
+                for purpose, (state, _) in rights.ledger.states(person).items()
+            ]
+            for person in people.values()
+        }
     size = sum(session.size_bytes for session in kept) / 1e6
-    print(f"{_count(len(kept), 'session')} in {sessions}, {size:.1f} MB, {len(due)} older than {days} days")
+    print(f"{_count(len(kept), 'session')} in {' and '.join(places)}, {size:.1f} MB, {len(due)} older than {days} days")
     for session in kept + [each for each in due if each not in kept]:  # earlier sessions are not listed by themselves
         who = people.get(session.person, "unknown participant" if session.person else "no participant")
         late = "  due for erasure" if session in due else ""
         print(f"  {session.name:<24} ended {session.ended:%Y-%m-%d}  {session.size_bytes / 1e6:6.1f} MB  {who}{late}")
-    for person in people.values():
-        said = ", ".join(f"{purpose} {state}" for purpose, (state, _) in rights.ledger.states(person).items())
-        print(f"  {person}: {said or 'no consent recorded'}")
+    for person, said in consents.items():
+        print(f"  {person}: {', '.join(said) or 'no consent recorded'}")
     strangers = Archive(sessions).strangers()
     if strangers:
         print(f"not sessions, ignored: {', '.join(strangers)}")
     with open_queue() as queue:
         backlog = queue.backlog() if queue else []
     for each in backlog:
-        said = {"waiting": "waiting", "refused": "rejected"}.get(each.state, each.state)
+        state = {"waiting": "waiting", "refused": "rejected"}.get(each.state, each.state)
         since = datetime.fromtimestamp(each.since_s, UTC)
         reason = f"; last error: {each.reason}" if each.reason else ""
-        print(f"{server_of(each.destination)}: {_count(each.messages, 'message')} {said}, since {since:%Y-%m-%d}{reason}")
+        print(f"{server_of(each.destination)}: {_count(each.messages, 'message')} {state}, since {since:%Y-%m-%d}{reason}")
 
 
 @privacy.command("notice", cls=HelpCommand)
@@ -92,7 +100,7 @@ def consent(
     person: Annotated[str, typer.Argument(help="Participant ID of your choice.")],
     purpose: Annotated[str, typer.Argument(help="show, keep, groups or research.")],
     state: Annotated[str, typer.Argument(help="granted, refused or withdrawn.")],
-    sessions: SessionsFolder = SESSIONS_DEFAULT,
+    sessions: ArchiveFolder = SESSIONS_DEFAULT,
     deployment: Declaration = None,
     db: Db = "",
 ) -> None:
@@ -105,8 +113,10 @@ def consent(
       mien privacy consent learner-17 keep withdrawn
     """
     with _rights(sessions, db, database_needed=False) as rights:
-        consequences, erased = rights.record_consent(person, purpose, state, _notice(deployment))
-    print(f"{person}: {purpose} {state}")
+        read = _notice(deployment)
+        consequences, erased = rights.record_consent(person, purpose, state, read)
+        obstacle = rights.ledger.obstacle(person, purpose, read)
+    print(f"{person}: {purpose} {state}" + (f" ({obstacle})" if obstacle else ""))
     if consequences.stop:
         print(f"must stop now: {', '.join(consequences.stop)}")
     if erased.sessions:
@@ -124,7 +134,7 @@ def export(
     overwrite: Overwrite = False,
     names: Names = None,
     person: Person = "",
-    sessions: SessionsFolder = SESSIONS_DEFAULT,
+    sessions: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
     """Export all data of a participant, or of sessions, as JSON.
@@ -152,7 +162,7 @@ def erase(
     person: Person = "",
     everything: Annotated[bool, typer.Option("--all", help="Erase all sessions.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    sessions: SessionsFolder = SESSIONS_DEFAULT,
+    sessions: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
     """Erase sessions, or all data of a participant. This cannot be undone.
@@ -190,7 +200,7 @@ def retention(
     retention_days: RetentionDays = None,
     deployment: Declaration = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be erased.")] = False,
-    sessions: SessionsFolder = SESSIONS_DEFAULT,
+    sessions: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
     """Erase sessions that are older than the retention period.
@@ -261,8 +271,8 @@ def _days(option: int | None, declaration: Path | None) -> int:
 
     if option is None:
         return policy_for(declaration).deployment.retention_days
-    if not 0 <= option <= MAX_RETENTION_DAYS:
-        raise UsageError(f"--retention-days is {option}; use 0 to {MAX_RETENTION_DAYS}")
+    if not 1 <= option <= MAX_RETENTION_DAYS:
+        raise UsageError(f"--retention-days is {option}; use 1 to {MAX_RETENTION_DAYS}")
     return option
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.help import Group, HelpCommand
-from mien.cli.options import SESSIONS_DEFAULT, Db, Json, Overwrite, SessionsFolder, archive_in
+from mien.cli.options import SESSIONS_DEFAULT, ArchiveFolder, Db, Json, Overwrite, archive_in
 from mien.cli.output import raise_faults
 from mien.cli.sessions_groups import groups
 from mien.visible import visible
@@ -30,7 +30,7 @@ Name = Annotated[str, typer.Argument(help="Name of a session or its beginning, i
 
 @sessions.command("list", cls=HelpCommand)
 def list_sessions(
-    folder: SessionsFolder = SESSIONS_DEFAULT,
+    folder: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",
     as_json: Json = False,
     page: Annotated[bool, typer.Option("--page", help="Write a page that links all summaries.")] = False,
@@ -38,7 +38,8 @@ def list_sessions(
 ) -> None:
     """List sessions and analysed recordings, oldest first.
 
-    Reads their folders and the database. --page writes a page beside the sessions folder, sessions.html by default.
+    Reads their folders in results/sessions and results/analyses, and the database. --page writes
+    a page beside the sessions folder, sessions.html by default.
 
     Example:
       mien sessions list --open
@@ -68,7 +69,7 @@ def list_sessions(
 
 
 @sessions.command("show", cls=HelpCommand)
-def show(name: Name, folder: SessionsFolder = SESSIONS_DEFAULT, db: Db = "", as_json: Json = False) -> None:
+def show(name: Name, folder: ArchiveFolder = SESSIONS_DEFAULT, db: Db = "", as_json: Json = False) -> None:
     """Print the summary of a session.
 
     A session whose process was killed is first recovered from the data it had saved.
@@ -102,7 +103,7 @@ def export(
     ] = "zip",
     out: Annotated[Path | None, typer.Option(help="File to write.", show_default="NAME.FORMAT")] = None,
     overwrite: Overwrite = False,
-    folder: SessionsFolder = SESSIONS_DEFAULT,
+    folder: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
     """Export a session to a file.
@@ -135,7 +136,7 @@ def export(
 def delete(
     names: Annotated[list[str], typer.Argument(help="Names of sessions or their beginnings, folders, or 'last'.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    folder: SessionsFolder = SESSIONS_DEFAULT,
+    folder: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
     """Erase sessions permanently, after confirmation. The audit log records it.

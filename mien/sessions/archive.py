@@ -160,6 +160,12 @@ class Archive:
         found += [self._from_row(record) for session_id, record in rows.items() if session_id not in listed]
         return sorted(found, key=lambda item: (item.record.started_at, item.record.session_id))
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where sessions are looked for: the sessions folder, further ones that exist, and the database."""
+        folders = [self.root, *(root for root in self._roots[1:] if root.is_dir())]
+        return (*map(str, folders), *([f"the database {self._database.place}"] if self._database is not None else []))
+
     def earlier(self, session: StoredSession) -> list[StoredSession]:
         """Return the earlier sessions in a session's folder. ``sessions`` lists those that have a database row only."""
         folder = session.folder

@@ -36,6 +36,11 @@ class Rights:
         self._archive = archive
         self._groups = GroupLedger(state)
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where sessions are looked for; see ``Archive.places``."""
+        return self._archive.places
+
     def sessions(self, person: str = "") -> list[StoredSession]:
         """Return all sessions, or those of one participant, sorted by their end; see ``Archive.sessions``.
 
