@@ -15,6 +15,7 @@ from analysing import analysed, rows, stop_after
 from writing import SESSION, kill, recorder
 
 from mien.cli import main
+from mien.cli.analyze import report_text
 from mien.destinations import open_recorder
 from mien.errors import DeviceError, NotPermittedError, StorageError
 from mien.privacy.audit_log import AuditLog
@@ -40,7 +41,9 @@ def test_an_annotated_video_has_every_frame_at_the_right_rate(blur: bool, clips:
     recording = clips / "neutral_smile_neutral.mp4"
     analysed(Path("out"), recording)
     assert not (here / "out/neutral_smile_neutral/annotated.mp4").exists()
-    analysed(Path("out"), recording, annotate=True, blur_faces=blur)
+    report = analysed(Path("out"), recording, annotate=True, blur_faces=blur)
+    assert "already analysed, now annotated: out/neutral_smile_neutral" in report_text(report)
+    assert "already done: out/" in report_text(analysed(Path("out"), recording, annotate=True, blur_faces=blur))
     drawn = frame_times(here / "out/neutral_smile_neutral/annotated.mp4")
     assert drawn.t_s == pytest.approx(frame_times(recording).t_s, abs=2e-3)
     before, after = (

@@ -97,6 +97,19 @@ def test_a_name_may_be_short_a_folder_or_last(mien: MienHere, folders: list[Path
     assert mien("show", "2026")[::2] == (2, f"error: 2 sessions begin with '2026' ({IDS[0]}, {IDS[1]}). Name one of them\n")
 
 
+def test_last_is_what_was_stored_last(mien: MienHere, tmp_path: Path) -> None:
+    make_folder(tmp_path / "results" / "sessions", IDS[0])
+    assert f"SESSION {IDS[0]}\n" in mien("show", "last")[1]
+    analysed = make_folder(tmp_path / "results" / "analyses", "2020-01-01_09-30-00-cccc")
+    (analysed / "analysis.json").write_text("{}")
+    summary = json.loads((analysed / "summary.json").read_text())
+    (analysed / "summary.json").write_text(json.dumps(summary | {"started_at": "2020-01-01T09:30:00.000+00:00"}))
+    assert mien("list")[1].splitlines()[1].startswith(analysed.name)  # by the time of its file
+    assert f"SESSION {analysed.name}\n" in mien("show", "last")[1]
+    os.utime(analysed / "analysis.json", (0, 0))
+    assert f"SESSION {IDS[0]}\n" in mien("show", "last")[1]
+
+
 def test_every_form_holds_the_session(mien: MienHere, folders: list[Path], tmp_path: Path) -> None:
     for form in ("csv", "parquet", "json", "html", "zip"):
         target = tmp_path / "out" / f"lesson.{form}"

@@ -126,5 +126,6 @@ def report_line(report: RunReport) -> dict[str, object]:
 def _outcome(recording: RecordingReport) -> str:
     if recording.error:
         return f"failed: {recording.error}"
-    kept = f"{'already done: ' if recording.before else ''}{recording.folder}"
+    before = "already analysed, now annotated: " if recording.annotated else "already done: "
+    kept = f"{before if recording.before else ''}{recording.folder}"
     return f"{kept} ({recording.damage})" if recording.damage else kept

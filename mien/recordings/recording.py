@@ -48,6 +48,7 @@ class RecordingReport:
         error: the error message if the analysis failed, or "".
         storage_failed: whether it failed because results could not be stored.
         before: whether it was already finished before this run.
+        annotated: whether this run wrote the annotated copy.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class RecordingReport:
     error: str = ""
     storage_failed: bool = False
     before: bool = False
+    annotated: bool = False
 
 
 class Recording:
@@ -225,6 +227,7 @@ class Recording:
 
         def drawn(_: int) -> None:
             self.work.finish({**finished, "annotated": kind})
+            self.report = replace(self.report, annotated=True)
             self._release()
 
         full = self._oversight.policy.level is Level.FULL

@@ -27,6 +27,7 @@ from mien.sessions.document import session_document
 from mien.sessions.erasure import delete_index, erase_folder
 from mien.sessions.folder import ViewWriter
 from mien.sessions.layout import (
+    ANALYSIS_NAME,
     EARLIER,
     database_of,
     earlier_folders,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 MessageDropper = Callable[[Sequence[str]], int]
 MessageReader = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
 LAST: Final = "last"
-"""Name of the session that started last."""
+"""Name of the session that was stored last: the live session that ended last, or a recording analysed since."""
 QUEUED: Final = "queued messages"
 """Name under which the queued messages of a session are exported."""
 _MAX_CONTENT_BYTES: Final = 1 << 30
@@ -203,7 +204,7 @@ class Archive:
             return replace(found, in_database=in_database)
         sessions = self.sessions()
         if name == LAST and sessions:
-            return sessions[-1]
+            return sorted(sessions, key=_stored_at)[-1]
         same = [item for item in sessions if name in (item.record.session_id, item.name, item.folder.name if item.folder else "")]
         matching = same or [item for item in sessions if item.record.session_id.startswith(name)]
         if not matching:
@@ -503,6 +504,14 @@ def _ids(stored: StoredSession) -> list[str]:
     """Return the ids of a session and of the earlier ones in its folder."""
     folders = [] if stored.folder is None else session_folders(stored.folder)
     return list(dict.fromkeys([stored.record.session_id, *(folder_record(folder).session_id for folder in folders)]))
+
+
+def _stored_at(session: StoredSession) -> datetime:
+    """Return when a session was stored; the start of a recording is that of its file and says nothing about it."""
+    if session.folder is not None:
+        with suppress(OSError):
+            return datetime.fromtimestamp((session.folder / ANALYSIS_NAME).stat().st_mtime, UTC)
+    return _end_of(session.record)
 
 
 def _end_of(record: SessionRecord) -> datetime:
