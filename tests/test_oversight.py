@@ -108,6 +108,9 @@ def test_without_consent_to_storage_no_file_is_written(place: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "ada-17" in ran.stderr
     assert sessions(place) == []
+    assert "this session was not stored" in ran.stdout
+    assert "results/sessions" not in ran.stdout
+    assert json.loads(ran.stdout.splitlines()[-1])["out"] is None
 
 
 def test_a_stored_session_records_policy_and_pseudonym_and_is_logged(place: Path) -> None:

@@ -159,6 +159,7 @@ def test_every_key_does_what_it_says(scripted: Any, yunet: Path, tmp_path: Path)
     assert view.shown[60].distribution.sum() == pytest.approx(1)
     assert len(view.shown[65].trend_t_s) < len(view.shown[64].trend_t_s)
     screenshots = list(out.glob("screenshot-*.png"))
+    assert [path.name for path in screenshots] == [name for name in summary["files"] if "screenshot" in name]
     assert len(screenshots) == 1
     assert len(observations(out)) >= 5
 

@@ -127,7 +127,8 @@ def run_session(settings: LiveSettings, json_line: bool = False, open_page: bool
     if page.is_file():
         report_ready(page, open_page)
     keys = ("frames", "frames_with_face", "faces_max", "fps", "distribution", "out", "policy", "missing", "not_erased")
-    print_json_line({key: summary[key] for key in keys if key in summary}, json_line)
+    line = {key: summary[key] for key in keys if key in summary}
+    print_json_line(line if summary["files"] or summary["missing"] or summary["not_erased"] else line | {"out": None}, json_line)
     if summary["not_erased"]:
         raise StorageError(f"not everything was erased or recorded: {summary['not_erased'][0]}")
     if summary["missing"]:

@@ -29,6 +29,7 @@ from mien.sessions.layout import (
     PARQUET_NAME,
     PARTIAL_NAME,
     PICTURE_NAME,
+    SCREENSHOTS,
     SUMMARY_NAME,
     set_aside,
 )
@@ -168,4 +169,5 @@ def write_results(folder: Path, kept: KeptSession, write_views: ViewWriter) -> l
     write_json(folder / SUMMARY_NAME, summary_document(kept, str(folder)), private=True)
     write_views(folder, kept)
     names = (OBSERVATIONS_NAME, PARQUET_NAME, EVENTS_NAME, SUMMARY_NAME, PAGE_NAME, PICTURE_NAME)
-    return [name for name in names if (folder / name).is_file()]
+    screenshots = sorted(path.name for path in folder.glob(SCREENSHOTS))
+    return [*(name for name in names if (folder / name).is_file()), *screenshots]

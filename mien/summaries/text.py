@@ -35,7 +35,6 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         return "\n".join(["Consent was withdrawn: the session has ended. Not everything was erased or recorded:", *not_erased])
     if summary.get("withdrawn"):
         return "Consent was withdrawn: the session has ended and its data has been erased."
-    files = summary["files"]
     frames, observables = summary["frames"], summary["policy"] == Level.OBSERVABLES.value
     share = summary["frames_with_face"] / frames if frames else 0.0
     guesses = f"uncertain readings  {summary['uncertain_share']:.0%} (shown with a question mark)" if not observables else ""
@@ -60,8 +59,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         lines += ["", "NOT EVERYTHING WAS SAVED", *(f"  {reason}" for reason in summary["missing"])]
     if not_erased:
         lines += ["", "NOT EVERYTHING WAS ERASED OR RECORDED", *(f"  {reason}" for reason in not_erased)]
-    saved = f"saved in {summary['out']}: {', '.join(files)}" if files else f"nothing was saved in {summary['out']}"
-    return "\n".join([*lines, "", saved, _DISCLAIMER])
+    return "\n".join([*lines, "", _saved(summary), _DISCLAIMER])
 
 
 def session_text(kept: KeptSession, files: Sequence[str], place: str) -> str:
@@ -102,6 +100,14 @@ def session_text(kept: KeptSession, files: Sequence[str], place: str) -> str:
         lines += ["", f"events              {len(kept.events):,}"]
         lines += [f"  {moment(event.t_s):>8}  {event.kind}" for event in kept.events[:_EVENTS_SHOWN]]
     return "\n".join([*lines, "", f"saved in {place}: {', '.join(files)}", _DISCLAIMER])
+
+
+def _saved(summary: Mapping[str, Any]) -> str:
+    """Return the line that says which files a run has written, and where."""
+    if summary["files"]:
+        return f"saved in {summary['out']}: {', '.join(summary['files'])}"
+    # a session that is not stored has no folder
+    return f"nothing was saved in {summary['out']}" if summary["missing"] else "this session was not stored"
 
 
 def _bars(shares: Mapping[str, float]) -> list[str]:
