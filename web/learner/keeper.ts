@@ -11,6 +11,9 @@ const SEND_EVERY_MS = 1000;
 /** About ten minutes of readings of one face. */
 const MOST_WAITING = 20_000;
 
+/** What the summary of a session says that no server stores. */
+export const NOT_STORED = "This session is not stored. Save the files that you need before you close this page.";
+
 /** Callbacks of the keeper. */
 export interface KeeperListener {
   /** Shows a message to the user, in place of an earlier one. */
@@ -28,7 +31,9 @@ export interface Counts {
 /** One session on the server, with its own address and rows. */
 class KeptSession {
   /** Folder of the session; "" if it is not stored. */
-  folder = "";
+  private folder = "";
+  /** Whether the server ended the session because consent was withdrawn. */
+  private isWithdrawn = false;
   private waiting: unknown[] = [];
   private counts: Counts = { captured: 0, dropped: 0 };
   /** Address of the session; null if the server has none, or has ended it. */
@@ -73,7 +78,7 @@ class KeptSession {
         this.isTroubled = false;
         if (notices.length > 0) this.listener.notice(text(notices));
         if (said.withdrawn) {
-          this.folder = ""; // erased by the server
+          this.isWithdrawn = true; // the notice says whether the server could erase it
           this.listener.withdrawn();
         }
       } catch {
@@ -94,6 +99,13 @@ class KeptSession {
     const answer = await post(`${address}/end`, { ...this.counts, frames }).catch(() => null);
     this.address = null;
     if (answer === null || !answer.ok) this.listener.notice("The end of this session could not be stored: the server does not answer.");
+  }
+
+  /** Whether and where the session is stored, in a sentence. */
+  get stored(): string {
+    if (this.isWithdrawn) return "Consent was withdrawn: this session has ended, and nothing more is stored.";
+    if (this.folder === "") return NOT_STORED;
+    return `This session is stored in ${this.folder}. List sessions with: mien sessions list`;
   }
 
   /** End the session and erase its stored data; return a sentence about the result. */
@@ -153,11 +165,11 @@ export class Keeper {
     this.session?.add(result, counts);
   }
 
-  /** End the session; resolves with its folder when the server has stored it, "" if it is not stored. */
+  /** End the session; resolves with a sentence about where it is stored, when the server has stored it. */
   end(): Promise<string> {
     return this.finish(async (session) => {
       await session.end();
-      return session.folder;
+      return session.stored;
     });
   }
 

@@ -4,7 +4,7 @@ import { TREND } from "../engine/constants.js";
 import { type EngineFiles, MienCamera, type Outcome, type Reading, type StateChange } from "../sdk.js";
 import { Classroom, type Lesson, consent, openLesson } from "./classroom.js";
 import { download, element, say } from "./elements.js";
-import { Keeper } from "./keeper.js";
+import { Keeper, NOT_STORED } from "./keeper.js";
 import { Panel } from "./panel.js";
 import { Speaker } from "./speaker.js";
 import { Stage } from "./stage.js";
@@ -150,11 +150,7 @@ class LearnerPage {
   private async ended(outcome: Outcome): Promise<void> {
     this.reading = null;
     const { keeper, erased } = this;
-    let kept = "This session is not stored. Save the files that you need before you close this page.";
-    if (keeper !== null && !erased) {
-      const folder = await keeper.end();
-      if (folder) kept = `This session is stored in ${folder}. List sessions with: mien sessions list`;
-    }
+    const kept = (keeper !== null && !erased && (await keeper.end())) || NOT_STORED;
     if (erased || (outcome.summary["frames"] as number) === 0) return;
     this.summary.show(outcome, kept);
   }

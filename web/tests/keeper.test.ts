@@ -85,9 +85,9 @@ describe("keeper", () => {
     keeper.add(frame(7), COUNTS);
     await run();
     server.release();
-    expect(await ended).toBe("results/s1");
+    expect(await ended).toContain("stored in results/s1.");
     keeper.add(frame(8), COUNTS);
-    expect(await keeper.end()).toBe("results/s2");
+    expect(await keeper.end()).toContain("stored in results/s2.");
     expect(server.stored).toEqual({ s1: [0], s2: [7, 8] });
     expect([server.running, notices]).toEqual([null, []]);
   });
@@ -103,7 +103,7 @@ describe("keeper", () => {
     await run();
     server.release();
     await ended;
-    expect(await keeper.end()).toBe("results/s2");
+    expect(await keeper.end()).toContain("stored in results/s2.");
     expect([server.stored, notices]).toEqual([{ s1: [0], s2: [9] }, []]);
   });
 
@@ -158,6 +158,7 @@ describe("keeper", () => {
     await vi.advanceTimersByTimeAsync(1000);
     expect(notices).toEqual(["Consent was withdrawn: this session has ended. folder: the session was not erased. No space left."]);
     expect(ended).toBe(1);
+    expect(await keeper.end()).toBe("Consent was withdrawn: this session has ended, and nothing more is stored."); // what is left is in the notice
   });
 
   it("ends all sessions when the page is closed", async () => {
