@@ -15,7 +15,7 @@ from test_training import with_card
 from typer.testing import CliRunner
 
 from mien.cli import app
-from mien.errors import BundleError, DataError, DeviceError, UsageError
+from mien.errors import BundleError, DataError, DeviceError, StorageError, UsageError
 from mien.files import file_hash
 from mien.monitoring.reference_file import reference_path
 from mien.privacy.audit_log import AuditLog
@@ -124,6 +124,33 @@ def test_what_cannot_be_logged_is_not_done(tmp_path: Path) -> None:
     log.write_bytes(intact)
     promote_candidate(second, tmp_path)
     assert roll_back("mien-xs", tmp_path).sha256 == change.sha256
+
+
+def test_a_change_that_was_logged_and_failed_is_logged_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object) -> None:
+        raise StorageError("no space left")
+
+    first = candidate(tmp_path / "a", "better")
+    packaged = file_hash(packaged_bundle("mien-xs"))
+    with monkeypatch.context() as patch:
+        patch.setattr("mien.vision.promoted.write_json", refused)
+        with pytest.raises(StorageError, match="no space"):
+            promote_candidate(first, tmp_path)
+    change = promote_candidate(first, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("mien.vision.promoted.write_json", refused)
+        with pytest.raises(StorageError, match="no space"):
+            roll_back("mien-xs", tmp_path)
+    events = [(event["event"], event["model"]) for event in AuditLog(state_folder(tmp_path)).events()]
+    promotion = ("model-promoted", change.sha256)
+    assert events == [
+        promotion,
+        ("model-unchanged", packaged),
+        promotion,
+        ("model-rolled-back", packaged),
+        ("model-unchanged", change.sha256),
+    ]
+    assert history() == [change]
 
 
 def tamper(folder: Path, kind: str) -> None:

@@ -44,6 +44,7 @@ EVENTS: Final[Mapping[str, Mapping[str, object]]] = {
     "erased": {"sessions": NUMBER, "files": NUMBER, "cause": _CAUSES},
     "model-promoted": {"model": HASH, "before": HASH},
     "model-rolled-back": {"model": HASH, "before": HASH},
+    "model-unchanged": {"model": HASH},
     "group-published": {"groups": NUMBER, "bins": NUMBER, "suppressed": NUMBER, "k": NUMBER},
 }
 """The fields of every event: ``NUMBER``, ``HASH``, or a tuple of allowed words."""

@@ -1,4 +1,7 @@
-"""Promotion of a candidate and rollback, both recorded in the audit log before they take effect."""
+"""Promotion of a candidate and rollback, both recorded in the audit log before they take effect.
+
+If one then fails, the log gets another line, which says which bundle is still deployed.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def promote_candidate(place: Path, root: Path) -> promoted.Change:
     def record(change: promoted.Change) -> None:
         log.record("model-promoted", model=change.sha256, before=candidate.parent_sha256)
 
-    return promoted.promote(candidate.parent, candidate.bundle, candidate.parent_sha256, packaged, record)
+    def failed(change: promoted.Change) -> None:
+        log.try_record("model-unchanged", model=change.before or packaged)
+
+    return promoted.promote(candidate.parent, candidate.bundle, candidate.parent_sha256, packaged, record, failed)
 
 
 def roll_back(name: str, root: Path) -> promoted.Change:
@@ -56,7 +62,10 @@ def roll_back(name: str, root: Path) -> promoted.Change:
     def record(change: promoted.Change) -> None:
         log.record("model-rolled-back", model=change.sha256 or _packaged(change.name), before=change.before)
 
-    return promoted.roll_back(name or DEFAULT_BUNDLE, record)
+    def failed(change: promoted.Change) -> None:
+        log.try_record("model-unchanged", model=change.before)
+
+    return promoted.roll_back(name or DEFAULT_BUNDLE, record, failed)
 
 
 def _packaged(name: str) -> str:

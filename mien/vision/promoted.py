@@ -53,6 +53,9 @@ class Change:
                 raise ValueError(f"{text[:80]!r} is not a SHA-256")
 
 
+Recorder = Callable[[Change], object]
+
+
 def promoted_file() -> Path:
     """Return the path of the file that records promotions."""
     return data_folder() / FILE_NAME
@@ -95,7 +98,9 @@ def promoted_bundle(name: str) -> Path | None:
     return path
 
 
-def promote(name: str, bundle: Path, expected_sha256: str, packaged: str, record: Callable[[Change], object]) -> Change:
+def promote(
+    name: str, bundle: Path, expected_sha256: str, packaged: str, record: Recorder, failed: Recorder = lambda change: None
+) -> Change:
     """Deploy a bundle under ``name``; the bundle, its record and its drift reference are copied.
 
     Args:
@@ -104,6 +109,7 @@ def promote(name: str, bundle: Path, expected_sha256: str, packaged: str, record
         expected_sha256: SHA-256 of the bundle that the caller believes to be deployed.
         packaged: SHA-256 of the packaged bundle.
         record: called with the change before it takes effect; if it raises, nothing is deployed.
+        failed: called with the change if it was recorded and could not take effect.
 
     Raises:
         UsageError: another bundle than expected is deployed, or this one already is.
@@ -125,15 +131,16 @@ def promote(name: str, bundle: Path, expected_sha256: str, packaged: str, record
             if bundle.with_suffix(ending).is_file():
                 copy_file(bundle.with_suffix(ending), target.with_suffix(ending))
         copy_file(bundle, target)
-        return _append(changes, PROMOTE, name, sha256, before, record)
+        return _append(changes, PROMOTE, name, sha256, before, record, failed)
 
 
-def roll_back(name: str, record: Callable[[Change], object]) -> Change:
+def roll_back(name: str, record: Recorder, failed: Recorder = lambda change: None) -> Change:
     """Undo the last promotion of ``name``.
 
     Args:
         name: name of a packaged bundle.
         record: called with the change before it takes effect; if it raises, nothing is undone.
+        failed: called with the change if it was recorded and could not take effect.
 
     Raises:
         UsageError: the packaged bundle is deployed, so there is nothing to undo.
@@ -144,7 +151,7 @@ def roll_back(name: str, record: Callable[[Change], object]) -> Change:
         if not current:
             raise UsageError(f"{name} is the packaged bundle; there is no promotion to undo")
         promotions = [row for row in changes if (row.name, row.action, row.sha256) == (name, PROMOTE, current)]
-        return _append(changes, ROLL_BACK, name, promotions[-1].before if promotions else "", current, record)
+        return _append(changes, ROLL_BACK, name, promotions[-1].before if promotions else "", current, record, failed)
 
 
 def _current(name: str, changes: list[Change]) -> str:
@@ -156,11 +163,15 @@ def _copy_of(sha256: str) -> Path:
 
 
 def _append(
-    changes: list[Change], action: Action, name: str, sha256: str, before: str, record: Callable[[Change], object]
+    changes: list[Change], action: Action, name: str, sha256: str, before: str, record: Recorder, failed: Recorder
 ) -> Change:
     change = Change(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), action, name, sha256, before)
     record(change)
-    write_json(promoted_file(), [asdict(row) for row in (*changes, change)])
+    try:
+        write_json(promoted_file(), [asdict(row) for row in (*changes, change)])
+    except BaseException:
+        failed(change)
+        raise
     return change
 
 
