@@ -720,6 +720,18 @@ def test_an_earlier_session_is_exported_and_erased_by_the_name_in_the_status(rig
     assert (root / "room" / "observations.csv").is_file()
 
 
+def test_the_question_before_an_erasure_counts_earlier_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with_earlier(make_session(Path("results/sessions"), "room"))
+    for arguments, asked in (
+        (("--all",), "Erase 1 session and 1 earlier session in the same folders: room?"),
+        (("room",), "Erase 1 session: room?"),
+    ):
+        answer = CliRunner().invoke(app, ["privacy", "erase", *arguments], input="n\n")
+        assert asked in answer.output
+    assert (tmp_path / "results/sessions/room/earlier-1/observations.csv").is_file()
+
+
 def test_an_earlier_session_with_a_database_row_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = make_session(Path("sessions"), "room")

@@ -177,12 +177,15 @@ def erase(
     if bool(names) + bool(person) + everything != 1:
         raise UsageError("name what to erase: one or more sessions, --person ID, or --all")
     with _rights(sessions, db) as rights:
-        chosen = names or [kept.name for kept in rights.sessions(person)]
         if not yes:
+            listed = [] if names else rights.sessions(person)
+            chosen = names or [kept.name for kept in listed]
+            earlier = rights.earlier(listed)  # those of named sessions stay
+            also = f" and {_count(len(earlier), 'earlier session')} in the same folders" if earlier else ""
             who = f" and the ledger entry of {person}" if person else ""
             try:
                 typer.confirm(
-                    f"Erase {_count(len(chosen), 'session')}{who}: {', '.join(chosen) or 'none'}? This cannot be undone",
+                    f"Erase {_count(len(chosen), 'session')}{also}{who}: {', '.join(chosen) or 'none'}? This cannot be undone",
                     abort=True,
                 )
             except typer.Abort as error:

@@ -51,6 +51,10 @@ class Rights:
         found = sorted(self._archive.sessions(), key=lambda session: (session.ended, session.name))
         return [session for session in found if session.person == name or not person]
 
+    def earlier(self, sessions: Sequence[StoredSession]) -> list[StoredSession]:
+        """Return the earlier sessions in the folders of ``sessions`` that are not listed by themselves."""
+        return self._earlier(sessions, self.sessions())
+
     def export(self, names: Sequence[str] = (), person: str = "") -> dict[str, Any]:
         """Return everything that is stored as plain JSON values: of a participant, of some sessions, or of all.
 
