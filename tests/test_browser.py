@@ -535,8 +535,8 @@ def test_half_an_hour_leaves_the_heap_as_it_was(
     shared: Path, tmp_path: Path, server: tuple[str, Path], open_page: Callable[..., Page]
 ) -> None:
     clip = tmp_path / "lesson.webm"
-    faces = list(clip_frames(shared / "media" / "neutral_smile_neutral.mp4", (320, 180)))
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"VP80"), 0.5, (320, 180))
+    faces = list(clip_frames(shared / "media" / "neutral_smile_neutral.mp4", (160, 90)))
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"VP80"), 0.5, (160, 90))
     assert writer.isOpened()
     for k in range(900):
         writer.write(faces[k % len(faces)])
