@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset
+from mien.data.fer2013 import fingerprints
 from mien.emotions import EMOTIONS
 from mien.training.settings import AugmentSettings, TrainSettings
 
@@ -46,6 +48,12 @@ def varied(images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
     random = np.random.default_rng(seed)
     land = np.stack([cv2.resize(random.normal(0, 45, (9, 9)), (48, 48), interpolation=cv2.INTER_CUBIC) for _ in images])
     return np.clip(128 + 0.5 * (images.astype(float) - 128) + land, 0, 255).astype(np.uint8)
+
+
+def take_for_fer2013(dataset: FaceDataset, patch: pytest.MonkeyPatch) -> None:
+    """Make the images of a data set, with their labels, those of FER2013."""
+    known = np.unique(fingerprints(dataset.images, dataset.labels))
+    patch.setattr("mien.data.fer2013.known_fingerprints", lambda: known)
 
 
 @contextmanager

@@ -169,11 +169,11 @@ def test_train_and_evaluate_use_the_clean_split(fer_folder: Path, tmp_path: Path
     code, out, err = mien_here("evaluate", *common, "--model", "models/mine/mien.onnx", "--split-file", split)
     assert code == 0, err
     last = json.loads(out.splitlines()[-1])
-    numbers = last["truths"]["fer2013"]
+    numbers = last["truths"]["own"]
     assert (numbers["n"], numbers["views"]["strict"]["n"], last["manifest_differences"]) == (14, 13, [])
 
     (tmp_path / split).write_text("\n".join(rows[:-3]))
-    code, _, err = mien_here("evaluate", *common, "--split-file", split)
+    code, _, err = mien_here("evaluate", *common, "--labels", "own", "--split-file", split)
     assert (code, err.count("\n")) == (3, 1)
     assert split in err
 

@@ -184,7 +184,10 @@ def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path
     code, out, err = mien_here(*train)
     assert code == 0, err
     assert (tmp_path / "models" / "mine" / "mien.onnx").is_file()
-    assert "--votes" in out  # without them the network has the label head only
+    assert "the network learns the labels of this data" in out
+    assert "PublicTest: labels of this data" in err
+    assert "PublicTest, labels of this data" in out
+    assert "FER2013" not in out + err
     assert "Next: run mien evaluate, then mien live. Both use the newest model in models" in out
     code, _, err = mien_here(*train)
     assert (code, err.count("\n")) == (2, 1)
@@ -192,8 +195,13 @@ def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path
     code, out, err = mien_here("evaluate", *common, "--model", "models/mine/mien.onnx", "--split", "PrivateTest")
     assert code == 0, err
     last = json.loads(out.splitlines()[-1])
-    numbers = last["truths"]["fer2013"]
+    numbers = last["truths"]["own"]  # the names of the files are FER2013's, the images are not
     assert numbers["n"] == 7
+    assert "named like FER2013's" in err
+    code, out, err = mien_here("models", "card", "models/mine/mien.onnx")
+    assert "| data | own data, Training; content hash" in out
+    assert "label head: the label of the training data" in out
+    assert "FER2013" not in out
     assert {"accuracy", "accuracy_ci", "macro_f1", "ece", "confusion_matrix"} <= set(numbers)
     assert mien_here("live", "--source", "demo", "--duration-s", "0.2", "--headless", "--model", "models/mine/mien.onnx")[0] == 0
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 from datasets import make_dataset, pattern
 
 from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.fer2013 import fingerprints, has_fer2013_labels, is_named_fer2013, known_fingerprints
 from mien.data.preparation import class_weights, findings, report_text, weights_text
 from mien.data.reader import find_data, read_dataset
 from mien.emotions import EMOTIONS, FER2013_CODES, canonical_name
@@ -151,6 +153,24 @@ def test_class_weights_level_the_classes() -> None:
 def test_names_from_elsewhere() -> None:
     assert [canonical_name(n) for n in ("ANGER", "surprised", "neutral", "contempt")] == ["angry", "surprise", "neutral", None]
     assert sorted(FER2013_CODES) == sorted(EMOTIONS)
+
+
+def test_fer2013_is_recognised_by_its_images(fer2013: FaceDataset) -> None:
+    assert np.array_equal(known_fingerprints(), np.unique(fingerprints(fer2013.images, fer2013.labels)))
+    few = fer2013.take(np.arange(0, len(fer2013), 900))
+    few = replace(few, names=tuple(f"mine/{k}.png" for k in range(len(few))))
+    assert has_fer2013_labels(few)
+    files = [cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for image in few.images]
+    again = [cv2.imdecode(file, cv2.IMREAD_GRAYSCALE) for file in files]
+    assert has_fer2013_labels(replace(few, images=np.stack(again)))
+    assert not has_fer2013_labels(replace(few, labels=(few.labels + 1) % 7))
+
+
+def test_images_that_are_only_named_like_fer2013_are_not_taken_for_it(fer_folder: Path) -> None:
+    dataset = read_dataset(fer_folder).dataset
+    assert is_named_fer2013(dataset)
+    assert not has_fer2013_labels(dataset)
+    assert has_fer2013_labels(dataset.take(np.zeros(len(dataset), np.bool_))) is False
 
 
 def test_fer2013_has_the_counts_everyone_knows(fer2013: FaceDataset) -> None:

@@ -148,7 +148,7 @@ def test_evaluate_prints_views_and_ends_in_one_json_line(
     answer = CliRunner().invoke(app, ["evaluate", "--data", str(fer_folder), "--split", "PrivateTest"])
     assert answer.exit_code == 0, answer.output
     last = json.loads(answer.stdout.splitlines()[-1])
-    numbers = last["truths"]["fer2013"]
+    numbers = last["truths"]["own"]
     assert numbers["n"] == 7
     assert numbers["views"]["clean"]["n"] == 7
     assert 0 <= numbers["mirrored"]["accuracy"] <= 1

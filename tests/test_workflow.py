@@ -69,7 +69,7 @@ def test_the_five_scripts_do_what_the_description_says(clone: Path) -> None:
     accuracy = next(iter(accuracies(bundle).values()))
 
     said = script(clone, "test_model.py")  # the model that was trained, not the packaged one
-    assert f"model models/default/mien.onnx: FER2013 labels {accuracy:.1%} on PublicTest" in said
+    assert f"model models/default/mien.onnx: labels of this data {accuracy:.1%} on PublicTest" in said
     assert "--model mien-s" in said
     assert json.loads((clone / "results" / "evaluation" / "metrics.json").read_text())["model"] == "default"
 

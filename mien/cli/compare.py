@@ -50,7 +50,7 @@ def compare(
 
     from mien.cli.output import print_json_line
     from mien.cli.progress import progress_bar
-    from mien.cli.reading import read_faces
+    from mien.cli.reading import print_recognised, read_faces
     from mien.data.manifest import manifest
     from mien.evaluation.compare import compare_bundles, comparison_text, write_comparison
     from mien.evaluation.private_log import log_scoring
@@ -59,11 +59,11 @@ def compare(
 
     dataset = read_faces(data, classes, split_file)
     chosen = split or dataset.usual_test_split()
+    whose = whose_labels(labels)
+    print_recognised(dataset, whose)
     with ExitStack() as stack:
         models = [stack.enter_context(bundle_of(model, dataset, votes)) for model in (first, second)]
-        comparison = compare_bundles(
-            [bundle for _, bundle in models], dataset, chosen, progress_bar, split_file, votes, whose_labels(labels)
-        )
+        comparison = compare_bundles([bundle for _, bundle in models], dataset, chosen, progress_bar, split_file, votes, whose)
     facts = {"split": chosen, "dataset_hash": manifest(dataset)["dataset_hash"], **comparison.facts}
     write_comparison(comparison, facts, out)
     print(f"{' and '.join(comparison.names)} on {chosen}\n")

@@ -64,7 +64,7 @@ def evaluate(
     from mien.cli.model_in_use import chosen_model, print_model
     from mien.cli.output import print_json_line, report_ready
     from mien.cli.progress import progress_bar
-    from mien.cli.reading import read_faces
+    from mien.cli.reading import print_recognised, read_faces
     from mien.errors import require
     from mien.evaluation.evaluate import evaluate_bundle
     from mien.evaluation.private_log import log_scoring, release_log_folder
@@ -78,6 +78,8 @@ def evaluate(
     require(("matplotlib",), "audit", "The report")
     dataset = read_faces(data, classes, split_file)
     chosen = split or dataset.usual_test_split()
+    whose = whose_labels(labels)
+    print_recognised(dataset, whose)
     model = chosen_model(model)
     with bundle_of(model, dataset, votes) as (source, bundle):
         evaluation = evaluate_bundle(
@@ -85,7 +87,7 @@ def evaluate(
             dataset,
             chosen,
             progress_bar,
-            fer2013_labels=whose_labels(labels),
+            fer2013_labels=whose,
             split_file=split_file,
             votes=votes,
             groups=groups,

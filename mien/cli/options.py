@@ -62,7 +62,7 @@ SplitOption = Annotated[
 ]
 Labels = Annotated[
     str,
-    typer.Option("--labels", help="fer2013, own (human labels) or auto.", rich_help_panel="Data"),
+    typer.Option("--labels", help="fer2013, own (human labels) or auto (by the images).", rich_help_panel="Data"),
 ]
 SmoothingS = Annotated[float, typer.Option("--smoothing-s", help="Time constant of smoothing; 0: off.")]
 States = Annotated[str, typer.Option("--states", help="Learning states: off or experimental.", rich_help_panel="Rules")]
@@ -113,7 +113,7 @@ def wants_states(value: str) -> bool:
 
 
 def whose_labels(value: str) -> bool | None:
-    """Return whether a data set has FER2013's labels; None means detect it from the file names.
+    """Return whether a data set has FER2013's labels; None means recognise it by the images.
 
     Raises:
         UsageError: the value is not ``auto``, ``fer2013`` or ``own``.

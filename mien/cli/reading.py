@@ -46,6 +46,23 @@ def read_faces(
     return apply_held_out(split_file, dataset) if split_file else dataset
 
 
+def print_recognised(dataset: FaceDataset, labels: bool | None) -> None:
+    """Print on standard error that the labels count as the user's own, if files are named like FER2013's but are not.
+
+    Args:
+        dataset: the whole data set.
+        labels: the value of ``--labels``; see ``whose_labels``.
+    """
+    from mien.data.fer2013 import has_fer2013_labels, is_named_fer2013
+
+    if labels is None and is_named_fer2013(dataset) and not has_fer2013_labels(dataset):
+        print(
+            "note: the files are named like FER2013's, but the images or labels are not FER2013's: the labels count as your own "
+            "(--labels own). For FER2013 in another form: --labels fer2013",
+            file=sys.stderr,
+        )
+
+
 def table_for(data: Path, classes: Path | None) -> Path | None:
     """Return the class table for a second data set of a command: none where that is a CSV, which has no folders."""
     from mien.data.reader import has_folders

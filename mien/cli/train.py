@@ -1,4 +1,4 @@
-"""``mien train``: train a model on FER2013."""
+"""``mien train``: train a model on FER2013 or on a user's own faces."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _TIMED_STEPS: Final = 20
 """Steps that are timed before the whole run's time is estimated."""
+_WITHOUT_VOTES: Final = {
+    "fer2013": "without --votes the network learns FER2013's labels only, not what people see",
+    "own": "the network learns the labels of this data",
+}
+"""What is said of a run without votes, by whose labels it learns."""
 
 
 def train(
@@ -64,7 +69,7 @@ def train(
     """Train a model and export its best epoch as a bundle.
 
     The best epoch is chosen on PublicTest. With --votes the network gets two heads: what people
-    see, and FER2013's labels. Ctrl-C saves and exits; a kill loses at most a minute of training.
+    see, and the labels of the data. Ctrl-C saves and exits; a kill loses at most a minute of training.
     Several GPUs: torchrun --nproc-per-node 2 -m mien -- train ...
 
     Example:
@@ -73,9 +78,11 @@ def train(
     from mien.cli.output import stop_text
     from mien.cli.progress import new_progress
     from mien.cli.reading import read_faces
-    from mien.evaluation.truths import TRUTHS
+    from mien.data.fer2013 import has_fer2013_labels
+    from mien.evaluation.truths import OWN, TRUTHS
     from mien.lifecycle import BUNDLE_FILE, export_model, train_model
     from mien.locks import only_writer
+    from mien.modelcard import FER2013
     from mien.preprocess import INPUT_SIZE
     from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
 
@@ -97,6 +104,7 @@ def train(
     with only_writer(out) if first else nullcontext(), new_progress(shown=first) as bar:
         if validation is not None:
             dataset, split_file = _with_held_out(dataset, validation, settings.seed, split_file, out, first)
+        truth = FER2013 if has_fer2013_labels(dataset) else OWN
         task = bar.add_task("starting", total=None)
 
         def on_start(device_name: str, images: int, left_out: int, steps_done: int) -> None:
@@ -105,7 +113,7 @@ def train(
             if left_out:
                 print(f"left out: {left_out:,} Training images without votes in {votes}")
             if votes is None:
-                print("without --votes the network learns FER2013's labels only, not what people see")
+                print(_WITHOUT_VOTES[truth])
             if steps_done:
                 print(f"resuming after step {steps_done:,}")
 
@@ -125,7 +133,7 @@ def train(
 
         def on_epoch(row: EpochRow, is_best: bool) -> None:
             bar.console.print(
-                f"epoch {row.epoch:3d}  loss {row.train_loss:.3f}  PublicTest: {_scores(row)}  "
+                f"epoch {row.epoch:3d}  loss {row.train_loss:.3f}  PublicTest: {_scores(row, truth)}  "
                 f"{row.seconds:.0f} s{'  best so far' if is_best else ''}"
             )
 
@@ -229,13 +237,15 @@ def _in_words(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _scores(row: EpochRow) -> str:
-    """Return the scores of an epoch against each truth as text."""
+def _scores(row: EpochRow, truth: str) -> str:
+    """Return the scores of an epoch as text, against people and against the labels (``truth``)."""
+    from mien.evaluation.truths import TRUTHS
+
     parts = []
     if row.people_loss is not None:
         parts.append(f"people {row.people_accuracy:6.2%}, macro-F1 {row.people_macro_f1:.3f}, loss {row.people_loss:.3f}")
     if row.val_loss is not None:
-        parts.append(f"FER2013 labels {row.val_accuracy:6.2%}, macro-F1 {row.val_macro_f1:.3f}")
+        parts.append(f"{TRUTHS[truth]} {row.val_accuracy:6.2%}, macro-F1 {row.val_macro_f1:.3f}")
     return "; ".join(parts)
 
 

@@ -7,7 +7,11 @@ Sources: Goodfellow et al. 2013 (arXiv:1307.0414, the contest's paper), Barsoum 
 from __future__ import annotations
 
 import re
+from importlib import resources
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset
 
@@ -16,6 +20,8 @@ FER2013_HASH: Final = "e71e8999b38d4126427ff71691b1842d872e69b6982c4dbb79102f2a0
 
 _NAME: Final = re.compile(r"(?:Training|PublicTest|PrivateTest)_\d+\.\w+$|(?:fer2013|icml_face_data)\.csv[^/]*:\d+$")
 """Pattern of image names in Kaggle's folders and in the original CSV."""
+_MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
+"""Fibonacci hashing's multiplier: spreads what differs over the upper bits."""
 
 
 def is_fer2013_name(name: str) -> bool:
@@ -27,14 +33,47 @@ def is_fer2013_name(name: str) -> bool:
     return _NAME.search(name) is not None
 
 
-def has_fer2013_labels(dataset: FaceDataset) -> bool:
-    """Return whether the labels of ``dataset``, with all its splits, are FER2013's.
+def fingerprints(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return a fingerprint of each image with its label, which mostly survives scaling and JPEG compression.
 
-    It goes by the names of most images, or by the content hash of the whole data set, which a split does not have.
+    It says which of 8x8 blocks are lighter than the whole image. Files of FER2013 differ in their compression, so a hash
+    of the pixels would not recognise all of them.
+
+    Args:
+        images: (N, 48, 48) uint8 grey.
+        labels: (N,) int64, index into ``EMOTIONS``.
+
+    Returns:
+        (N,) uint32.
     """
-    named = sum(map(is_fer2013_name, dataset.names))
-    return named > len(dataset) / 2 or dataset.content_hash() == FER2013_HASH
+    blocks = images.reshape(-1, 8, 6, 8, 6).sum((2, 4), dtype=np.int64).reshape(-1, 64)
+    lighter = np.packbits(blocks * 64 > blocks.sum(1, keepdims=True), axis=1)  # (N, 8)
+    pattern = lighter.view("<u8")[:, 0].astype(np.uint64) ^ (labels.astype(np.uint64) * _MIXER)
+    return ((pattern * _MIXER) >> np.uint64(32)).astype(np.uint32)
 
+
+def known_fingerprints() -> NDArray[np.uint32]:
+    """Return the fingerprints of all images of FER2013 with their labels, (N,) uint32, sorted and unique."""
+    with resources.as_file(resources.files("mien.data") / "fer2013_fingerprints.npy") as path:
+        return np.asarray(np.load(path, allow_pickle=False), np.uint32)
+
+
+def has_fer2013_labels(dataset: FaceDataset) -> bool:
+    """Return whether nearly all images of ``dataset`` are images of FER2013 with FER2013's labels.
+
+    It goes by the pixels, not by names, so it recognises a part of FER2013, renamed files and a CSV.
+    """
+    known = np.isin(fingerprints(dataset.images, dataset.labels), known_fingerprints())
+    return bool(known.sum() > _LEAST_SHARE * len(dataset))
+
+
+def is_named_fer2013(dataset: FaceDataset) -> bool:
+    """Return whether most images are named as in FER2013, which other images can be as well."""
+    return sum(map(is_fer2013_name, dataset.names)) > len(dataset) / 2
+
+
+_LEAST_SHARE: Final = 0.8
+"""Of FER2013 with other labels, such as those of FER+, fewer images match; of copies compressed again, more."""
 
 CLAIMED_LOW_QUALITY: Final = 0.15
 CLAIMED_NEAR_DUPLICATES: Final = 0.08

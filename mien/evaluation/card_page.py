@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mien.evaluation.calibration import ACCEPTED_ERROR
-from mien.evaluation.truths import HEADS_IN_WORDS, MEANINGS, heading_of
+from mien.evaluation.truths import HEADS_IN_WORDS, MEANINGS, OWN, heading_of
 from mien.evaluation.views import VIEWS
 from mien.modelcard import FER2013, PEOPLE, ModelCard, results_by_truth
 
 HEAD_OUTPUTS: Final = {PEOPLE: "the expression that people see, shown by `mien live`", FER2013: "the label of FER2013"}
+_OWN_LABEL: Final = "the label of the training data"
 LIMITS: Final = (
     "It classifies the expression a face shows, as labelled by strangers; that is not what a person feels.",
     "FER2013 consists of photographs from web searches, many of them posed. Webcam images, children, occluded faces and "
@@ -19,6 +20,12 @@ LIMITS: Final = (
     "Labels are noisy: people agree with them in 65 ± 5% of cases (Goodfellow et al. 2013), so some errors are label errors.",
     "`disgust` has 1.5% of the training images and is the least reliable; `fear`, `sad` and `neutral` are confused most often.",
 )
+OWN_LIMITS: Final = (
+    LIMITS[0],
+    "It was trained on a user's own data. How that was collected and labelled is not recorded here, and fairness across age, sex "
+    "and skin colour has not been measured.",
+)
+"""Limits of a bundle that was not trained on FER2013."""
 
 _SETTINGS_SHOWN: Final = (
     "epochs",
@@ -50,11 +57,12 @@ def card_page(card: ModelCard, sha256: str = "", size: int = 0, evaluations: Map
         parts += [f"## {split}", "", *_results(split, results.get(split)), ""]
     parts += ["## Protocol", "", *_protocol(card), "", "## Export", "", _export(card), ""]
     parts += ["## Intended use", "", card.intended_use, "", "## Excluded use", "", card.excluded_use, ""]
-    parts += ["## Limits", "", *(f"- {limit}" for limit in LIMITS)]
+    parts += ["## Limits", "", *(f"- {limit}" for limit in (OWN_LIMITS if _has_own_data(card) else LIMITS))]
     return "\n".join(parts) + "\n"
 
 
 def _facts(card: ModelCard, sha256: str, size: int) -> list[str]:
+    own = _has_own_data(card)
     rows = {
         "output": "facial expression of one 48x48 greyscale face crop: " + ", ".join(card.labels),
         "parameters": f"{card.parameters:,}",
@@ -63,8 +71,10 @@ def _facts(card: ModelCard, sha256: str, size: int) -> list[str]:
         "SHA-256": f"`{sha256}`" if sha256 else "not recorded",
         "trained by": f"`{card.command}`",
         "code": f"`{card.git_revision}`" if card.git_revision else "not recorded",
-        "data": f"FER2013, Training; content hash `{card.dataset_hash}`",
-        "heads": "; ".join(f"{HEADS_IN_WORDS[head]}: {HEAD_OUTPUTS[head]}" for head in card.heads),
+        "data": f"{'own data' if own else 'FER2013'}, Training; content hash `{card.dataset_hash}`",
+        "heads": "; ".join(
+            f"{HEADS_IN_WORDS[head]}: {_OWN_LABEL if own and head == FER2013 else HEAD_OUTPUTS[head]}" for head in card.heads
+        ),
         "calibration temperature": ", ".join(_temperatures(card)) + "; inside the graph",
         "logit adjustment": f"{card.logit_adjustment:g} of the votes' log prior, inside the graph"
         if PEOPLE in card.heads
@@ -74,6 +84,11 @@ def _facts(card: ModelCard, sha256: str, size: int) -> list[str]:
         "licence": card.licence,
     }
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+
+
+def _has_own_data(card: ModelCard) -> bool:
+    """Return whether a bundle was trained on other data than FER2013: then its labels were the truth at the export."""
+    return any(OWN in results_by_truth(numbers) for numbers in card.metrics.values())
 
 
 def _temperatures(card: ModelCard) -> list[str]:

@@ -137,7 +137,7 @@ def compare_bundles(
         progress_bar: opens a progress bar for each stage.
         split_file: the audit's split file, for the strict view.
         votes: FER+ votes, for the agreement with people.
-        fer2013_labels: whether the labels are FER2013's; None detects it.
+        fer2013_labels: whether the labels are FER2013's; None recognises FER2013 by its images.
 
     Raises:
         UsageError: unknown or empty split, or no truth that applies to both bundles.

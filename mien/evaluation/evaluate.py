@@ -113,7 +113,7 @@ def evaluate_bundle(
         dataset: the whole data set.
         split: one of ``SPLITS``.
         progress_bar: opens a progress bar for each stage.
-        fer2013_labels: whether the labels are FER2013's; None detects it.
+        fer2013_labels: whether the labels are FER2013's; None recognises FER2013 by its images.
         split_file: the audit's split file, for the strict view.
         votes: FER+ votes, for the agreement with people.
         groups: CSV with the columns ``image`` and ``group``.
