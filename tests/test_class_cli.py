@@ -155,3 +155,28 @@ def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], code: int, s
     text = mien(*arguments, code=code)
     assert said in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("invite", "https://lms.example"),
+        ("add", "https://lms.example", "--client-id", "1", "--authorization-url", "x", "--keys-url", "x"),
+        ("deployment", "lms", "1"),
+        ("list",),
+        ("remove", "lms"),
+        ("rotate",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_platforms_need_an_extra_and_say_so(
+    arguments: tuple[str, ...], mien_here: MienHere, school: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "joserfc" or name.startswith("mien.web.lti")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "joserfc", None)  # as if it were not installed
+    more = ("--deployment", str(school)) if arguments[0] == "add" else ()
+    code, _, err = mien_here("class", "platforms", *arguments, *more, "--db", "class.db")
+    assert (code, err.count("\n")) == (4, 1)
+    assert "LTI needs the package joserfc. Install it with" in err
+    assert not Path("class.db").exists()

@@ -12,6 +12,7 @@ from mien.cli.options import ClassDb
 
 if TYPE_CHECKING:
     from mien.web.classroom.database import ClassDatabase
+    from mien.web.lti.platforms import Platforms
     from mien.web.lti.settings import LtiSettings
 
 platforms = typer.Typer(
@@ -41,12 +42,9 @@ def invite(
       mien class platforms invite https://moodle.example.org
     """
     import os
-    import time
 
-    from mien.web.lti.platforms import Platforms
-
-    database, settings = _opened(db, url or os.environ.get("MIEN_CLASS_URL", ""))
-    print(Platforms(database.engine, settings, time.time).invite(address, issuer))
+    database, registered = _platforms_in(db, url or os.environ.get("MIEN_CLASS_URL", ""))
+    print(registered.invite(address, issuer))
     database.close()
 
 
@@ -69,15 +67,12 @@ def add(
         --deployment-id 1 --authorization-url https://lms.example/auth \\
         --keys-url https://lms.example/keys --deployment deployment.toml
     """
-    import time
-
     from mien.privacy.deployment import read_deployment
     from mien.privacy.policy import policy_text
-    from mien.web.lti.platforms import Platforms
 
     declaration = read_deployment(deployment)
-    database, settings = _opened(db)
-    found = Platforms(database.engine, settings, time.time).add(
+    database, registered = _platforms_in(db)
+    found = registered.add(
         issuer=address,
         client_id=client_id,
         authorization_endpoint=authorization_url,
@@ -100,12 +95,8 @@ def add_deployment(
     Example:
       mien class platforms deployment 5f0c1d2e3a4b5c6d 12:9f8e
     """
-    import time
-
-    from mien.web.lti.platforms import Platforms
-
-    database, settings = _opened(db)
-    Platforms(database.engine, settings, time.time).add_deployment(name, deployment_id)
+    database, registered = _platforms_in(db)
+    registered.add_deployment(name, deployment_id)
     database.close()
     print(f"Added {deployment_id}")
 
@@ -117,12 +108,8 @@ def list_platforms(db: ClassDb = "") -> None:
     Example:
       mien class platforms list
     """
-    import time
-
-    from mien.web.lti.platforms import Platforms
-
-    database, settings = _opened(db)
-    for each in Platforms(database.engine, settings, time.time).all():
+    database, registered = _platforms_in(db)
+    for each in registered.all():
         print(f"{each.id}  {each.name}")
         print(f"  issuer         {each.issuer}")
         print(f"  client id      {each.client_id}")
@@ -139,12 +126,8 @@ def remove(name: Name, db: ClassDb = "") -> None:
     Example:
       mien class platforms remove 5f0c1d2e3a4b5c6d
     """
-    import time
-
-    from mien.web.lti.platforms import Platforms
-
-    database, settings = _opened(db)
-    Platforms(database.engine, settings, time.time).remove(name)
+    database, registered = _platforms_in(db)
+    registered.remove(name)
     database.close()
     print(f"Removed {name}")
 
@@ -164,14 +147,24 @@ def rotate(
     """
     import time
 
-    from mien.web.lti.keys import ToolKeys
-
     database, settings = _opened(db)
+    from mien.web.lti.keys import ToolKeys  # needs the extra that has just been checked
+
     kid = ToolKeys(database.engine, settings, time.time).rotate(compromised=compromised)
     database.close()
     print(f"Key {kid} is now used for signing")
     if compromised:
         print("All earlier keys were deleted. Platforms must fetch the new ones before teachers can add a class to a course")
+
+
+def _platforms_in(db: str, url: str = "") -> tuple[ClassDatabase, Platforms]:
+    """Return the class server's database and the platforms in it."""
+    import time
+
+    database, settings = _opened(db, url)
+    from mien.web.lti.platforms import Platforms  # needs the extra that has just been checked
+
+    return database, Platforms(database.engine, settings, time.time)
 
 
 def _opened(db: str, url: str = "") -> tuple[ClassDatabase, LtiSettings]:
