@@ -175,7 +175,7 @@ def test_prepare_writes_the_four_files_and_says_what_it_found(fer_zip: Path, tmp
     assert {path.name for path in folder.iterdir()} == wanted | {"audit.json", "audit.html", "clean_split.csv", "datasheet.md"}
     assert json.loads((folder / "audit.json").read_text())["splits"]["PublicTest"] == 14
     assert len((folder / "class_weights.txt").read_text().splitlines()) == 7
-    assert answer.stdout.splitlines()[-1].endswith("or mien evaluate --model mien-s to score the packaged model")
+    assert f"or mien evaluate --model mien-s --data {fer_zip} to score the packaged model" in answer.stdout.splitlines()[-1]
 
 
 def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path: Path, mien_here: MienHere) -> None:

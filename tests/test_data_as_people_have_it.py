@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import shlex
 import tarfile
 from pathlib import Path
 
@@ -275,7 +276,7 @@ def test_renamed_images_and_own_folders_lead_to_a_split_and_not_to_a_dead_end(he
     fast = ("--label-model", "none", "--no-faces", "--out", "p")
     prepared = run("prepare", "--data", "set", *fast)
     assert "has no validation split" in prepared
-    assert "mien prepare --validation 0.1" in prepared
+    assert "mien prepare --data set --validation 0.1" in prepared
     assert "Next: mien train" not in prepared
     tiny = (
         "--epochs",
@@ -295,7 +296,7 @@ def test_renamed_images_and_own_folders_lead_to_a_split_and_not_to_a_dead_end(he
     assert "--validation 0.1" in trained
     assert "val/CLASS" in trained
     prepared = run("prepare", "--data", "set", *fast, "--validation", "0.2")
-    assert "Next: mien train --split-file p/clean_split.csv" in prepared
+    assert "Next: mien train --data set --split-file p/clean_split.csv --batch-size 8, or " in prepared
     with (here / "p" / "clean_split.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert [sum(row["split"] == split for row in rows) for split in SPLITS] == [56, 14, 70]
@@ -303,6 +304,23 @@ def test_renamed_images_and_own_folders_lead_to_a_split_and_not_to_a_dead_end(he
     assert '"n": 14' in run(
         "evaluate", "--data", "set", "--model", "r/mien.onnx", "--split-file", "p/clean_split.csv", "--out", "e"
     )
+
+
+def test_the_next_commands_run_as_they_are_printed(here: Path) -> None:
+    fill(here / "my faces", *"1234567", count=4)
+    (here / "a table.csv").write_text("folder,class\n" + "".join(f"{k},{name}\n" for k, name in enumerate(EMOTIONS, 1)))
+    data = ("--data", "my faces", "--classes", "a table.csv")
+    fast = ("--label-model", "none", "--no-faces", "--out", "p")
+    line = run("prepare", *data, *fast).splitlines()[-1]
+    assert "mien prepare --data 'my faces' --classes 'a table.csv' --validation 0.1, then train" in line
+    line = run("prepare", *data, *fast, "--validation", "0.25").splitlines()[-1]
+    commands = line.removeprefix("Next: ").removesuffix(" to score the packaged model").split(", or ")
+    train, evaluate = (shlex.split(command)[1:] for command in commands)
+    assert train[0] == "train"
+    small = ("--epochs", "1", "--set", "widths=[8,8,8]", "--set", "blocks=[1,1,1]", "--out", "r", "--logs", "l")
+    assert "training on cpu: 21 images" in run(*train, *small)
+    assert '"n": 7' in run(*evaluate, "--out", "e")
+    assert "mien train --batch-size" in run("train", *train[1:-2], *small, "--out", "s")
 
 
 def test_training_can_hold_out_its_own_validation_part(here: Path) -> None:

@@ -78,7 +78,8 @@ def prepare(
         )
         if validation is not None:
             write_text(out / "clean_split.csv", split_text(result.dataset, nothing_decided(result.dataset)))
-    print(_next_step(result.dataset, out, missing is None or validation is not None))
+    split_file = out / "clean_split.csv" if missing is None or validation is not None else None
+    print(_next_step(result.dataset, data, classes, votes, split_file, validation is not None))
 
 
 def _audit(
@@ -161,20 +162,50 @@ def _write_four_files(place: Path, out: Path, dataset: FaceDataset, facts: dict[
     return text
 
 
-def _next_step(dataset: FaceDataset, out: Path, has_split_file: bool) -> str:
-    """Return what to do next with a data set."""
+def _next_step(
+    dataset: FaceDataset, data: Path, classes: Path | None, votes: Path | None, split_file: Path | None, held_out: bool
+) -> str:
+    """Return what to do next with a data set, with commands that can be run as they stand.
+
+    Args:
+        dataset: the data set, with the split that --validation held out.
+        data: the value of --data.
+        classes: the value of --classes.
+        votes: the value of --votes.
+        split_file: the split file that was written, None without one.
+        held_out: whether that file holds out the validation split.
+    """
     counts = dataset.split_counts()
+    source: dict[str, object] = {"--data": data if data != DATA_DEFAULT else None, "--classes": classes}
     if not counts["Training"]:
-        return "Next: mien evaluate. The data set has no training images (train/CLASS)"
+        return f"Next: {_command('evaluate', source)}. The data set has no training images (train/CLASS)"
     if not counts["PublicTest"]:
         held = ", ".join(f"{name} {n:,}" for name, n in counts.items() if n)
         return (
             f"The data set has no validation split (PublicTest), which training needs; it holds {held}.\n"
             "If the images were renamed, the prefixes that tell FER2013's test splits apart are lost (PublicTest_ and so on).\n"
-            "Next: put images in val/CLASS, or hold out a tenth of Training by class: mien prepare --validation 0.1 "
-            "with the same --data, then train with the split file that it writes"
+            "Next: put images in val/CLASS, or hold out a tenth of Training by class: "
+            f"{_command('prepare', source | {'--validation': 0.1})}, then train with the split file that it writes"
         )
-    scoring = f"mien evaluate --model {MODEL_DEFAULT} to score the packaged model"
-    if not has_split_file:
-        return f"Next: mien train, or {scoring}"
-    return f"Next: mien train --split-file {out / 'clean_split.csv'}, or {scoring}"
+    train = _command(
+        "train", source | {"--votes": votes, "--split-file": split_file, "--batch-size": _batch_size(counts["Training"])}
+    )
+    evaluate = _command("evaluate", {"--model": MODEL_DEFAULT} | source | {"--split-file": split_file if held_out else None})
+    return f"Next: {train}, or {evaluate} to score the packaged model"
+
+
+def _command(verb: str, options: dict[str, object]) -> str:
+    """Return a command as it is typed in a shell; options that are None are left out."""
+    import shlex
+
+    given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    return shlex.join(["mien", verb, *given])
+
+
+def _batch_size(images: int) -> int | None:
+    """Return a batch size for few training images, None if that of the default recipe fits."""
+    from mien.training.recipe import read_recipe
+
+    if images >= read_recipe("default")[1].batch_size:
+        return None
+    return max(2, 1 << max(0, images.bit_length() - 3))  # 4 to 8 steps an epoch

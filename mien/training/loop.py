@@ -127,7 +127,10 @@ class Trainer:
             self._train_people = torch.from_numpy(votes.training[chosen]).to(device)
         self._val_x, self._val_y = _on_device(validation, device)
         if len(self._train_y) < settings.batch_size:
-            raise UsageError(f"batch_size is {settings.batch_size}, but there are only {len(self._train_y)} images to train on")
+            raise UsageError(
+                f"batch_size is {settings.batch_size}, but there are only {len(self._train_y)} images to train on. "
+                "Use a smaller one (mien train --batch-size), or more images"
+            )
         if processes.count > 1 and settings.batch_size % (2 * processes.count):
             rule = f"{processes.count} processes need a multiple of {2 * processes.count}"
             raise UsageError(f"batch_size is {settings.batch_size}; {rule}")
