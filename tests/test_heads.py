@@ -389,7 +389,7 @@ def test_a_candidate_must_keep_both_heads() -> None:
     assert "PublicTest not worse, fer2013" in failed
     assert not any("people" in name for name in failed)
     kept = {gate.name: gate.passed for gate in evaluate_gates([], better, agreement=0.85)}
-    assert kept == {"new faces better": True, "live answers kept": False}
+    assert kept == {"new faces better": True, "live predictions kept": False}
 
 
 # what cameras do

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,14 @@ from mien.retraining.promotion import promote_candidate, roll_back
 from mien.vision.bundles import bundle_path, packaged_bundle
 from mien.vision.promoted import history, promoted_file
 
-PASSED = Gate(
-    name="new faces better", passed=True, before=0.5, after=0.7, noise=0.02, sentence="accuracy 50% before, 70% after. Passed"
-)
+PASSED = Gate(name="new faces better", passed=True, before=0.5, after=0.7, noise=0.02, sentence="accuracy: 50% before, 70% after")
 FAILED = Gate(
-    name="PublicTest not worse",
+    name="PublicTest not worse, fer2013",
     passed=False,
     before=0.7,
     after=0.5,
     noise=0.02,
-    sentence="accuracy 70% before, 50% after. Failed",
+    sentence="accuracy: 70% before, 50% after",
 )
 
 
@@ -84,6 +83,9 @@ def test_the_drift_reference_is_promoted_with_the_bundle(tmp_path: Path) -> None
     shutil.copy(packaged_bundle("mien-xs").with_suffix(".reference.npz"), reference_path(first / BUNDLE_NAME))
     with_one = CliRunner().invoke(app, ["models", "promote", str(first), "--sessions", str(tmp_path)])
     assert with_one.exit_code == 0
+    listed = CliRunner().invoke(app, ["models", "list"]).output
+    assert "mien-xs is a promoted bundle. To go back: mien models rollback mien-xs" in listed
+    assert "mien-s is a promoted" not in listed
     assert "no drift reference" not in with_one.output
     assert reference_path(bundle_path("mien-xs")).is_file()
     second = candidate(tmp_path / "b", "best", parent=file_hash(first / BUNDLE_NAME))
@@ -103,10 +105,25 @@ def test_a_candidate_is_finished_once_its_page_is_written(tmp_path: Path) -> Non
 
 
 def test_a_candidate_that_failed_a_gate_is_not_deployed(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="70% before, 50% after"):
-        promote_candidate(candidate(tmp_path / "a", "worse", PASSED, FAILED), tmp_path)
-    assert ">PublicTest not worse<" in (tmp_path / "a" / "candidate.html").read_text()
+    old = replace(FAILED, name="live answers kept", sentence="live predictions: 85% equal the parent's. Failed")
+    with pytest.raises(UsageError, match=r"deployed: accuracy: 70% before, 50% after; live predictions: 85% equal the parent's$"):
+        promote_candidate(candidate(tmp_path / "a", "worse", PASSED, FAILED, old), tmp_path)
+    page = (tmp_path / "a" / "candidate.html").read_text()
+    assert ">PublicTest not worse, FER2013 labels<" in page
+    assert "accuracy on PublicTest, FER2013 labels" in page
+    assert "accuracy on the held-out new faces" in page
     assert history() == []
+
+
+def test_a_candidate_of_an_older_version_is_promoted(tmp_path: Path) -> None:
+    old = [replace(PASSED, sentence=f"{PASSED.sentence}. Passed"), replace(PASSED, name="live answers kept")]
+    assert promote_candidate(candidate(tmp_path / "a", "better", *old), tmp_path).action == "promote"
+
+
+@pytest.mark.parametrize(("name", "said"), [("tiny", "no packaged bundle is called tiny"), ("mien-s", "mien-s is the packaged")])
+def test_only_a_promotion_of_a_packaged_bundle_is_undone(name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        roll_back(name, tmp_path)
 
 
 def test_what_cannot_be_logged_is_not_done(tmp_path: Path) -> None:

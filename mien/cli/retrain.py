@@ -67,7 +67,7 @@ def retrain(
     from mien.documents import load_json
     from mien.locks import only_writer
     from mien.privacy.level import Level
-    from mien.retraining.candidate import PAGE_NAME, RECORD_NAME
+    from mien.retraining.candidate import PAGE_NAME, RECORD_NAME, gate_text
     from mien.retraining.retrain import RetrainOptions
     from mien.retraining.retrain import retrain as run
     from mien.training.recipe import read_recipe
@@ -102,7 +102,7 @@ def retrain(
         candidate = run(options, new, old, out, progress_bar, add_reference)
     record = load_json(out / RECORD_NAME)
     for gate in record["gates"]:
-        print(f"{'passed    ' if gate['passed'] else 'FAILED    '}  {gate['sentence'].rsplit('. ', 1)[0]}")
+        print(f"{'passed    ' if gate['passed'] else 'FAILED    '}  {gate_text(gate['sentence'])}")
     print(f"\nWritten to {out}: {candidate.bundle.name}, {RECORD_NAME}, {PAGE_NAME}")
     if about_reference:
         print(about_reference)

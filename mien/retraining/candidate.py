@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from mien.documents import load_json, record_from
 from mien.errors import BundleError, DataError
+from mien.evaluation.truths import TRUTHS
 from mien.files import file_hash, write_json, write_text
 from mien.pages import render
 from mien.retraining.gates import Gate
@@ -18,6 +19,8 @@ BUNDLE_NAME: Final = "candidate.onnx"
 RECORD_NAME: Final = "candidate.lineage.json"
 PAGE_NAME: Final = "candidate.html"
 FORMAT: Final = "mien-candidate-1"
+_IMAGES_OF_GATE: Final = {"new faces better": "the held-out new faces", "PublicTest not worse": "PublicTest"}
+"""What the gates on accuracy are measured on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,23 +113,50 @@ def read_candidate(place: Path) -> Candidate:
         parent=record.parent.name,
         parent_sha256=record.parent.sha256,
         passed=record.passed and all(gate.passed for gate in record.gates),
-        failed=tuple(gate.sentence for gate in record.gates if not gate.passed),
+        failed=tuple(gate_text(gate.sentence) for gate in record.gates if not gate.passed),
     )
     if file_hash(found.bundle) != found.sha256:
         raise BundleError(f"{found.bundle} is not the bundle that was evaluated: its SHA-256 differs. Run mien retrain again")
     return found
 
 
+def gate_text(sentence: str) -> str:
+    """Return a gate's sentence without its result, with which it ends in older records.
+
+    >>> gate_text("accuracy: 70.0% before, 50.0% after. Failed")
+    'accuracy: 70.0% before, 50.0% after'
+    """
+    return sentence.removesuffix(". Passed").removesuffix(". Failed")
+
+
+def _in_words(gate: str) -> str:
+    """Return a gate's name with the truth in words.
+
+    >>> _in_words("PublicTest not worse, fer2013"), _in_words("new faces better")
+    ('PublicTest not worse, FER2013 labels', 'new faces better')
+    """
+    name, comma, truth = gate.rpartition(", ")
+    return name + comma + TRUTHS.get(truth, truth)
+
+
 def _page(record: Mapping[str, Any]) -> str:
     """Return the candidate's page."""
     gates = [
-        (gate["name"], "passed" if gate["passed"] else "FAILED", *(f"{gate[part]:.3f}" for part in ("before", "after", "noise")))
+        (
+            _in_words(gate["name"]),
+            "passed" if gate["passed"] else "FAILED",
+            *(f"{gate[part]:.3f}" for part in ("before", "after", "noise")),
+        )
         for gate in record["gates"]
     ]
     numbers = [
-        (f"{exact_percent(gate['before'])} → {exact_percent(gate['after'])}", f"accuracy (gate: {gate['name']})")
+        (
+            f"{exact_percent(gate['before'])} → {exact_percent(gate['after'])}",
+            f"accuracy on {_in_words(gate['name']).replace(what, images)}",
+        )
         for gate in record["gates"]
-        if gate["name"].startswith(("new faces", "PublicTest"))
+        for what, images in _IMAGES_OF_GATE.items()
+        if gate["name"].startswith(what)
     ]
     failed = sum(not gate["passed"] for gate in record["gates"])
     return render(

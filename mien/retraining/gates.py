@@ -35,7 +35,7 @@ class Gate:
         before: value of the deployed bundle.
         after: value of the candidate.
         noise: difference that chance alone can explain, in the same unit.
-        sentence: the result as a sentence that ends with "Passed" or "Failed".
+        sentence: what was compared, with both values, as a sentence without its full stop.
     """
 
     name: str
@@ -92,10 +92,17 @@ def evaluate_gates(
         passed = agreement >= MIN_AGREEMENT
         sentence = (
             f"live predictions on PublicTest: {agreement:.1%} equal the parent's (minimum {MIN_AGREEMENT:.0%}; pass --votes to "
-            f"measure accuracy instead). {_result(passed)}"
+            "measure accuracy instead)"
         )
         gates.append(
-            Gate(name="live answers kept", passed=passed, before=1.0, after=agreement, noise=1 - MIN_AGREEMENT, sentence=sentence)
+            Gate(
+                name="live predictions kept",
+                passed=passed,
+                before=1.0,
+                after=agreement,
+                noise=1 - MIN_AGREEMENT,
+                sentence=sentence,
+            )
         )
     return gates
 
@@ -122,7 +129,7 @@ def _calibrated(truth: str, test: PairedPredictions) -> Gate:
         differences.append(two - one)
     noise = float(np.quantile(differences, CONFIDENCE) - np.median(differences))
     passed = after - before <= noise
-    sentence = _sentence(f"calibration error, {TRUTHS[truth]}", before, after, noise, passed)
+    sentence = _sentence(f"calibration error, {TRUTHS[truth]}", before, after, noise)
     return Gate(name=f"calibration kept, {truth}", passed=passed, before=before, after=after, noise=noise, sentence=sentence)
 
 
@@ -175,7 +182,7 @@ class _Difference:
     def gate(self, name: str, what: str, *, passed: bool) -> Gate:
         """Return the gate, with shares instead of numbers of images."""
         before, after, noise = (number / self.images for number in (self.before, self.after, self.noise))
-        sentence = _sentence(what, before, after, noise, passed)
+        sentence = _sentence(what, before, after, noise)
         return Gate(name=name, passed=passed, before=before, after=after, noise=noise, sentence=sentence)
 
 
@@ -199,10 +206,6 @@ def _largest_by_chance(differing: int, confidence: float) -> int:
     return 2 * gained - differing
 
 
-def _sentence(what: str, before: float, after: float, noise: float, passed: bool) -> str:
+def _sentence(what: str, before: float, after: float, noise: float) -> str:
     points = f"{100 * (after - before):+.1f} points; noise {100 * noise:.1f}"
-    return f"{what}: {before:.1%} before, {after:.1%} after ({points}). {_result(passed)}"
-
-
-def _result(passed: bool) -> str:
-    return "Passed" if passed else "Failed"
+    return f"{what}: {before:.1%} before, {after:.1%} after ({points})"

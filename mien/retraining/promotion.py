@@ -54,9 +54,16 @@ def roll_back(name: str, root: Path) -> promoted.Change:
     """Undo the last promotion of ``name`` (the default bundle if empty); see ``promoted.roll_back``.
 
     Raises:
+        UsageError: no packaged bundle has this name.
         DataError: the audit log is broken.
         DeviceError: the audit log cannot be written.
     """
+    name = name or DEFAULT_BUNDLE
+    if name not in bundle_names():
+        raise UsageError(
+            f"no packaged bundle is called {name}, and only packaged bundles ({', '.join(bundle_names())}) can be promoted and "
+            "rolled back"
+        )
     log = AuditLog(state_folder(root))
 
     def record(change: promoted.Change) -> None:
@@ -65,7 +72,7 @@ def roll_back(name: str, root: Path) -> promoted.Change:
     def failed(change: promoted.Change) -> None:
         log.try_record("model-unchanged", model=change.before)
 
-    return promoted.roll_back(name or DEFAULT_BUNDLE, record, failed)
+    return promoted.roll_back(name, record, failed)
 
 
 def _packaged(name: str) -> str:
