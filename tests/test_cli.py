@@ -198,6 +198,8 @@ def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path
     numbers = last["truths"]["own"]  # the names of the files are FER2013's, the images are not
     assert numbers["n"] == 7
     assert "named like FER2013's" in err
+    code, out, err = mien_here("models", "list")
+    assert f"evaluate use {Path('models/mine/mien.onnx')}, the newest in models (labels of this data " in out
     code, out, err = mien_here("models", "card", "models/mine/mien.onnx")
     assert "| data | own data, Training; content hash" in out
     assert "label head: the label of the training data" in out

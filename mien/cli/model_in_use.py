@@ -17,6 +17,17 @@ def chosen_model(model: str | None) -> str:
     return model or default_bundle()
 
 
+def default_line() -> str:
+    """Return a sentence on the model that is used where none is named, and why."""
+    from mien.vision.bundles import DEFAULT_BUNDLE, MODELS, accuracies, newest_own_bundle
+
+    own = newest_own_bundle()
+    users = "By default, live, analyze, explain and evaluate use"
+    if own is None:
+        return f"{users} {DEFAULT_BUNDLE}: there is no finished model in {MODELS}"
+    return f"{users} {own}, the newest in {MODELS} ({_in_words(accuracies(own)) or 'its accuracy is not known'})"
+
+
 def print_model(model: str) -> None:
     """Print on standard error which model is used, and how good its card says it is; call it when the model has been opened."""
     from mien.vision.bundles import CHECKPOINT_ENDINGS, bundle_path
@@ -34,12 +45,10 @@ def model_lines(model: str, bundle: Path) -> list[str]:
         model: as a user names it.
         bundle: its file.
     """
-    from mien.evaluation.truths import TRUTHS
     from mien.vision.bundles import DEFAULT_BUNDLE, accuracies, bundle_names
 
     found = accuracies(bundle)
-    said = ", ".join(f"{TRUTHS[truth]} {accuracy:.1%}" for truth, accuracy in found.items())
-    line = f"model {model}: " + (f"{said} on PublicTest" if said else "its accuracy is not known")
+    line = f"model {model}: {_in_words(found) or 'its accuracy is not known'}"
     if model not in bundle_names():
         line += f". For the packaged model: --model {DEFAULT_BUNDLE}"
     lines = [line]
@@ -48,3 +57,11 @@ def model_lines(model: str, bundle: Path) -> list[str]:
             f"warning: this model is right less than {WARN_BELOW:.0%} of the time. Train it for longer, or use {DEFAULT_BUNDLE}"
         )
     return lines
+
+
+def _in_words(found: dict[str, float]) -> str:
+    """Return accuracies on PublicTest by truth as text, "" without any."""
+    from mien.evaluation.truths import TRUTHS
+
+    said = ", ".join(f"{TRUTHS[truth]} {accuracy:.1%}" for truth, accuracy in found.items())
+    return said and f"{said} on PublicTest"

@@ -25,23 +25,27 @@ Names = Annotated[
 
 @models.command("list", cls=HelpCommand)
 def list_bundles() -> None:
-    """List the packaged bundles with size, parameters and accuracy.
+    """List the packaged bundles, and say which model is used by default.
 
     Accuracy on PublicTest and PrivateTest is given against both truths: agreement with the
-    majority of ten human raters, and FER2013's labels.
+    majority of ten human raters, and FER2013's labels. Promoted bundles are marked.
 
     Example:
       mien models list
     """
+    from mien.cli.model_in_use import default_line
     from mien.modelcard import FER2013, PEOPLE, results_by_truth
-    from mien.vision.bundles import bundle_names, bundle_path, read_record
+    from mien.vision.bundles import bundle_names, bundle_path, packaged_bundle, read_record
     from mien.vision.predictor import Predictor
 
+    promoted = []
     print(f"{'':<40}{'agreement with people':^24}{'FER2013 labels':^24}".rstrip())
     head = f"{'name':<10} {'MB':>6} {'precision':>9} {'parameters':>11} "
     print(head + " ".join(f"{split:>11}" for split in ("PublicTest", "PrivateTest") * 2))
     for name in bundle_names():
         path = bundle_path(name)
+        if path != packaged_bundle(name):
+            promoted.append(name)
         card = Predictor(path).card
         results = card.metrics | (read_record(path) or {"evaluations": {}})["evaluations"]
         cells = []
@@ -51,6 +55,10 @@ def list_bundles() -> None:
                 cells.append(f"{numbers[truth]['accuracy']:.1%}" if truth in numbers else "not scored")
         size = path.stat().st_size / 1e6
         print(f"{name:<10} {size:6.2f} {card.precision:>9} {card.parameters:>11,} " + " ".join(f"{cell:>11}" for cell in cells))
+    print()
+    for name in promoted:
+        print(f"{name} is a promoted bundle. To go back: mien models rollback {name}")
+    print(default_line())
 
 
 @models.command("card", cls=HelpCommand)
