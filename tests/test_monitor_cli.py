@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import MienHere
 from datasets import make_dataset, pattern, take_for_fer2013
 from photos import photo
 from typer.testing import CliRunner
@@ -223,10 +224,21 @@ def test_new_labels_are_checked(fer_folder: Path, tmp_path: Path) -> None:
     last = json.loads(answer.stdout.splitlines()[-1])
     facts = json.loads(out.read_text())
     assert facts["agreement"]["krippendorff"] == 1
+    assert "agreement   Krippendorff's alpha 1.00 (0.80 is good), 2 annotators\n" in answer.stdout
+    assert "copies      0 of other new faces; 0 of Training, 1 of PublicTest, 0 of PrivateTest\n" in answer.stdout
     assert facts["copies"]["stand_in"]["PublicTest"] == 1
     assert facts["missing"] == ["surprise"]
     assert last["problems"] == facts["problems"]
     assert any("PublicTest" in problem for problem in last["problems"])
+
+
+@pytest.mark.parametrize("command", [("labels", "nosuch"), ("retrain", "--new-data", "nosuch")], ids=lambda command: command[0])
+def test_new_faces_that_are_not_there_are_named(command: tuple[str, ...], mien_here: MienHere) -> None:
+    code, _, err = mien_here(*command)
+    assert (code, err) == (
+        3,
+        "error: no folder nosuch. Name the folder, or a zip, that has the new faces in class folders\n",
+    )
 
 
 def test_an_export_without_enough_faces_or_scipy_reports_it_and_leaves_no_file(

@@ -58,6 +58,28 @@ def check_new_labels(
     return facts | {"problems": _problems(facts)}
 
 
+def new_labels_text(facts: dict[str, Any]) -> str:
+    """Return the checks of newly labelled faces as text, a line each; ``facts`` are those of ``check_new_labels``."""
+    agreement, disagreements, copies = facts["agreement"], facts["disagreements"], facts["copies"]
+    lines = [f"images      {facts['images']:,}: " + ", ".join(f"{name} {count:,}" for name, count in facts["classes"].items())]
+    if agreement is None:
+        lines.append("agreement   not measured: pass the labels by annotator with --annotations")
+    elif agreement["krippendorff"] is None:
+        lines.append("agreement   unknown")
+    else:
+        alpha, people = agreement["krippendorff"], agreement["annotators"]
+        lines.append(f"agreement   Krippendorff's alpha {alpha:.2f} ({_FAIR:.2f} is good), {people} annotators")
+    lines.append(
+        f"model       contradicts {disagreements['disagree']} of {disagreements['sure']} labels of which it is confident"
+    )
+    copied = f"{copies['repeat_one_another']} of other new faces"
+    if copies["stand_in"] is None:
+        lines.append(f"copies      {copied}; for copies of the training data pass it with --data")
+    else:
+        lines.append(f"copies      {copied}; " + ", ".join(f"{n} of {split}" for split, n in copies["stand_in"].items()))
+    return "\n".join(lines)
+
+
 def _disagreements(new: FaceDataset, probabilities: NDArray[np.float32]) -> dict[str, Any]:
     """Return the labels that the model contradicts with high confidence, most confident first."""
     predicted = probabilities.argmax(1)

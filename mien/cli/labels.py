@@ -28,16 +28,16 @@ def labels(
 
     Reports the agreement of annotators (Cohen's and Fleiss' kappa, Krippendorff's alpha), labels
     that the model contradicts with high confidence, class balance, and copies among the new faces
-    and in the training and test data.
+    and, with --data, in the training and test data.
 
     Example:
       mien labels new_faces/ --annotations who.csv --data fer2013.zip
     """
     from mien.audit.annotators import read_annotations
-    from mien.audit.new_labels import check_new_labels
+    from mien.audit.new_labels import check_new_labels, new_labels_text
     from mien.cli.output import print_json_line
     from mien.cli.progress import progress_bar
-    from mien.cli.reading import read_faces, table_for
+    from mien.cli.reading import read_faces, read_new_faces, table_for
     from mien.errors import require
     from mien.evaluation.scores import score
     from mien.files import write_json
@@ -47,13 +47,14 @@ def labels(
 
     policy_for(deployment).require(Level.FULL)
     require(("scipy",), "monitor", "Checking new labels")
-    new = read_faces(folder, classes)
+    new = read_new_faces(folder, classes)
     old = read_faces(data, table_for(data, classes)) if data is not None else None
     said = read_annotations(annotations, new.names) if annotations is not None else None
     with progress_bar("reading faces") as progress:
         answers = score(Predictor(bundle_path(model)), new, progress).probabilities
     facts = check_new_labels(new, answers, said, old)
     write_json(out, facts)
+    print(new_labels_text(facts))
     for problem in facts["problems"] or ["no problems found"]:
         print(f"- {problem}")
     print(f"Written to {out}")

@@ -46,6 +46,20 @@ def read_faces(
     return apply_held_out(split_file, dataset) if split_file else dataset
 
 
+def read_new_faces(folder: Path, classes: Path | None) -> FaceDataset:
+    """Return newly labelled faces.
+
+    Raises:
+        DataError: nothing is there.
+    """
+    from mien.data.reader import locate
+    from mien.errors import DataError
+
+    if locate(folder) is None:
+        raise DataError(f"no folder {folder}. Name the folder, or a zip, that has the new faces in class folders")
+    return read_faces(folder, classes, heading="reading new faces")
+
+
 def print_recognised(dataset: FaceDataset, labels: bool | None) -> None:
     """Print on standard error that the labels count as the user's own, if files are named like FER2013's but are not.
 

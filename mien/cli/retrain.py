@@ -63,7 +63,7 @@ def retrain(
     from mien.cli.drift_reference import reference_beside
     from mien.cli.output import print_json_line, report_ready
     from mien.cli.progress import progress_bar
-    from mien.cli.reading import read_faces, table_for
+    from mien.cli.reading import read_faces, read_new_faces, table_for
     from mien.documents import load_json
     from mien.locks import only_writer
     from mien.privacy.level import Level
@@ -89,8 +89,8 @@ def retrain(
         replay=replay,
         seed=seed,
     )
+    new = read_new_faces(new_data, classes)
     old = read_faces(data, table_for(data, classes))
-    new = read_faces(new_data, classes, heading="reading new faces")
     about_reference = ""
 
     def add_reference(bundle: Path) -> None:

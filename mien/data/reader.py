@@ -26,6 +26,22 @@ def find_data(path: Path) -> Path:
     Raises:
         DataError: nothing is there; the message says where to get FER2013 and where to put it.
     """
+    place = locate(path)
+    if place is None:
+        raise DataError(
+            f"no FER2013 at {path}. Download it from https://www.kaggle.com/datasets/msambare/fer2013 and put it at "
+            f"{DEFAULT_DATA}.zip (as downloaded), or unpacked at {DEFAULT_DATA}/train and {DEFAULT_DATA}/test; "
+            "or pass its path with --data, which also accepts a folder or zip of your own faces"
+        )
+    return place
+
+
+def locate(path: Path) -> Path | None:
+    """Return the location of the data for a ``path`` as ``find_data``, None if nothing is there.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
     try:
         if path.is_dir():
             inside = [path / below / name for below in ("", "fer2013") for name in CSV_NAMES if (path / below / name).is_file()]
@@ -35,11 +51,7 @@ def find_data(path: Path) -> Path:
                 return candidate
     except OSError as error:
         raise DataError(f"cannot open {path} ({error.strerror}). Check the path and its permissions") from error
-    raise DataError(
-        f"no FER2013 at {path}. Download it from https://www.kaggle.com/datasets/msambare/fer2013 and put it at "
-        f"{DEFAULT_DATA}.zip (as downloaded), or unpacked at {DEFAULT_DATA}/train and {DEFAULT_DATA}/test; "
-        "or pass its path with --data, which also accepts a folder or zip of your own faces"
-    )
+    return None
 
 
 def read_dataset(
