@@ -6,13 +6,13 @@ threads.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
-from warnings import warn
+from typing import TYPE_CHECKING, Final, Self
 from weakref import WeakSet
 
 import numpy as np
@@ -44,6 +44,7 @@ Picture = str | Path | Image.Image | NDArray[np.generic]
 """A file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4); see :func:`mien.vision.pictures.as_bgr`."""
 
 _SAME_TIME_S = 1e-6
+_LOG: Final = logging.getLogger("mien")
 
 
 class Analyzer:
@@ -57,8 +58,8 @@ class Analyzer:
         smoothing_s: time constant of the smoothing in videos and streams, in seconds; 0 disables it.
         threads: number of threads of the model; results do not depend on it.
         deployment: file of the deployment declaration (``mien policy init``). The default is the file named by the
-            environment variable ``MIEN_DEPLOYMENT``, or ``deployment.toml`` in the working directory, with a warning that
-            names it; without a declaration, own use on oneself. If expressions are not permitted, faces are detected but
+            environment variable ``MIEN_DEPLOYMENT``, or ``deployment.toml`` in the working directory, which a logged warning
+            then names; without a declaration, own use on oneself. If expressions are not permitted, faces are detected but
             not read.
 
     Raises:
@@ -76,11 +77,11 @@ class Analyzer:
     ) -> None:
         policy, declared = policy_here(deployment)
         if declared and deployment is None:
-            warn(declared, stacklevel=2)
+            _LOG.warning(declared)
         self._reader = open_reader(policy, lambda: Predictor(bundle_path(model), threads))
         self._detector = open_detector()
         if notice := detector_notice(self._detector.name):
-            warn(notice, stacklevel=2)
+            _LOG.warning(notice)
         self._smoothing_s = smoothing_s
         self._sources: WeakSet[Source] = WeakSet()
         self._closed = False
@@ -189,7 +190,7 @@ class Analyzer:
             return map(Pipeline(self._detector, self._reader, name_source(None), self._smoothing_s).update, source)
         opened, notice = open_source(source)
         if notice:
-            warn(notice, stacklevel=2)
+            _LOG.warning(notice)
         return self._results(opened, opened.frames())
 
     def _results(self, source: Source, frames: Iterable[Frame]) -> Iterator[FrameResult]:
