@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import Progress
+from rich.progress import MofNCompleteColumn, Progress, Task
 from rich.segment import Segment
+from rich.text import Text
 
 from mien.visible import guard_output, unguarded, visible_lines
 
@@ -25,6 +26,13 @@ class VisibleConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible_lines(segment.text), segment.style)
+
+
+class CountColumn(MofNCompleteColumn):
+    """The count of a task, such as ``3/10``; nothing while its total is unknown."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total is not None else Text()
 
 
 class VisibleProgress(Progress):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def reference_beside(bundle: Path, dataset: FaceDataset, votes: Path | None) -> str:
     """Make the drift reference of a bundle and return a message; failing to make it is not an error."""
-    from mien.cli.progress import progress_bar
+    from mien.cli.progress import logged_progress
     from mien.errors import MienError, require
     from mien.monitoring.reference_file import reference_path, write_reference
     from mien.vision.weights import find_yunet
@@ -20,7 +20,7 @@ def reference_beside(bundle: Path, dataset: FaceDataset, votes: Path | None) -> 
     target = reference_path(bundle)
     try:
         require(("scipy",), "monitor", "The reference for drift")
-        with progress_bar("reading faces for the drift reference") as progress:
+        with logged_progress("reading faces for the drift reference") as progress:
             write_reference(target, make_reference(bundle, dataset, "PublicTest", find_yunet(), votes=votes, progress=progress))
     except MienError as error:
         return f"no drift reference: {error}"

@@ -34,6 +34,7 @@ def export(
       mien export models/default/best.pt --votes ferplus_votes.csv
     """
     from mien.cli.drift_reference import reference_beside
+    from mien.cli.progress import logged_progress
     from mien.cli.reading import read_faces
     from mien.errors import UsageError
     from mien.evaluation.truths import TRUTHS
@@ -42,7 +43,8 @@ def export(
     if out.suffix.lower() != ".onnx":
         raise UsageError(f"--out is {out}; use a name that ends in .onnx")
     dataset = read_faces(data, classes, split_file)
-    card = export_model(checkpoints, dataset, out, name or out.stem, precision, votes)
+    with logged_progress("exporting, and comparing the bundle with PyTorch"):
+        card = export_model(checkpoints, dataset, out, name or out.stem, precision, votes)
     parity = card.export
     size = out.stat().st_size / 1e6
     print(f"{out}: {size:.2f} MB in {precision}, {card.parameters:,} parameters, temperature {card.temperature:.3f}")

@@ -62,7 +62,7 @@ def retrain(
 
     from mien.cli.drift_reference import reference_beside
     from mien.cli.output import print_json_line, report_ready
-    from mien.cli.progress import progress_bar
+    from mien.cli.progress import logged_progress
     from mien.cli.reading import read_faces, read_new_faces, table_for
     from mien.documents import load_json
     from mien.locks import only_writer
@@ -99,7 +99,7 @@ def retrain(
             about_reference = reference_beside(bundle, old, votes)
 
     with only_writer(out):
-        candidate = run(options, new, old, out, progress_bar, add_reference)
+        candidate = run(options, new, old, out, logged_progress, add_reference)
     record = load_json(out / RECORD_NAME)
     for gate in record["gates"]:
         print(f"{'passed    ' if gate['passed'] else 'FAILED    '}  {gate_text(gate['sentence'])}")
