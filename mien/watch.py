@@ -308,9 +308,11 @@ def reference_from_start(
         DataError: there are too few faces in that time.
     """
     start: list[FaceObservation] = []
+    ended = True
     for face in faces:
         start.append(face)
         if face.t_s - start[0].t_s >= 60 * minutes:
+            ended = False
             break
     try:
         return Reference.from_stream(start, base, source=f"the first {minutes:g} minutes of {source}", scope=scope)
@@ -319,6 +321,9 @@ def reference_from_start(
             raise DataError(
                 f"no face in the first {minutes:g} minutes of {source}, so there is nothing to compare with"
             ) from error
+        if ended:
+            advice = f"{source} has only {len(start)} faces in all. Add pictures, or leave out --first-minutes"
+            raise DataError(f"{error}, but {advice}") from error
         raise DataError(f"{error}. Use a larger --first-minutes") from error
 
 

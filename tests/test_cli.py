@@ -24,8 +24,9 @@ from typer.testing import CliRunner
 from mien.cli import app, main
 from mien.cli.model_in_use import model_lines
 from mien.cli.options import SESSIONS_DEFAULT
-from mien.cli.progress import new_progress
+from mien.cli.progress import logged_progress, new_progress, progress_bar
 from mien.cli.train import _next_step
+from mien.console import CountColumn
 from mien.sessions.layout import MARK_NAME, OBSERVATIONS_NAME, PAGE_NAME, PARQUET_NAME, PICTURE_NAME, SUMMARY_NAME
 from mien.sources.demo import DemoSource
 from mien.version import VERSION
@@ -189,6 +190,7 @@ def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path
     assert "PublicTest, labels of this data" in out
     assert "FER2013" not in out + err
     assert "Next: run mien evaluate, then mien live. Both use the newest model in models" in out
+    assert "training on cpu: 21 images, 1 epoch\n" in out
     code, _, err = mien_here(*train)
     assert (code, err.count("\n")) == (2, 1)
     assert "--resume" in err
@@ -307,6 +309,7 @@ def test_doctor_fetch_without_a_network_is_one_line(tmp_path: Path) -> None:
     nowhere = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     answer = mien("doctor", "--fetch", cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path), MIEN_MODELS="", **nowhere)
     assert (answer.returncode, answer.stderr.count("\n")) == (4, 1)
+    assert answer.stderr.startswith("note: YuNet could not be downloaded; Mien uses its own detector")
     assert "MIEN_MODELS" in answer.stderr
     assert "[x] model" in answer.stdout  # the rest is still reported
     assert "[x] detector     mien-detect, in the package (YuNet could not be downloaded: " in answer.stdout
@@ -484,6 +487,20 @@ def test_lines_beside_a_progress_bar_are_not_broken_in_a_log(capsys: pytest.Capt
     with new_progress() as bar:
         bar.console.print("FER2013 labels " * 20)
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_stage_of_a_long_command_is_a_line_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    for bars in (logged_progress, progress_bar):
+        with bars("exporting [all]") as progress:
+            progress(1, 2)
+    assert capsys.readouterr().err == "exporting [all] …\n"
+
+
+def test_a_bar_without_a_total_shows_no_count() -> None:
+    with new_progress() as bar:
+        for total in (None, 3):
+            bar.add_task("x", total=total)
+    assert [CountColumn().render(task).plain for task in bar.tasks] == ["", "0/3"]
 
 
 def test_the_recipes_are_listed_with_every_setting(tmp_path: Path) -> None:

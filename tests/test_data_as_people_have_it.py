@@ -22,6 +22,7 @@ from mien.data.reader import has_folders, read_dataset
 from mien.data.split_file import read_split_file, split_text
 from mien.emotions import EMOTIONS, FER2013_CODES
 from mien.errors import DataError, UsageError
+from mien.sources.recorded import PictureSource
 from mien.start import main as start
 
 FER_CODES = {name: code for code, name in enumerate(FER2013_CODES)}
@@ -321,6 +322,16 @@ def test_the_next_commands_run_as_they_are_printed(here: Path) -> None:
     assert "training on cpu: 21 images" in run(*train, *small)
     assert '"n": 7' in run(*evaluate, "--out", "e")
     assert "mien train --batch-size" in run("train", *train[1:-2], *small, "--out", "s")
+
+
+def test_the_working_folder_has_a_name_as_a_source(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(here / "my_faces", *EMOTIONS, count=2)
+    monkeypatch.chdir(here / "my_faces")
+    said = run("prepare", "--data", ".", "--label-model", "none", "--no-faces", "--out", "../p")
+    assert "Source:           my_faces\n" in said
+    assert PictureSource(Path("happy")).name == "happy"
+    monkeypatch.chdir("happy")
+    assert PictureSource(Path()).name == "happy"
 
 
 def test_training_can_hold_out_its_own_validation_part(here: Path) -> None:

@@ -125,6 +125,9 @@ def test_the_evaluation_states_both_truths_the_crowd_first_and_mixes_none(evalua
     text = evaluation_text(evaluation.facts)
     assert text.index("Agreement with people") < text.index("FER2013 labels")
     assert "FER+" in text
+    selective = evaluation.facts["selective"]
+    none = selective | {"at_card_thresholds": {"coverage": 0.0, "error": 0.0}, "card_thresholds": dict.fromkeys(EMOTIONS, 0.9)}
+    assert "no prediction reaches the threshold of its class" in evaluation_text(evaluation.facts | {"selective": none})
     by_hand = (evaluation.predictions.of(PEOPLE).argmax(1) == evaluation.truths[0].labels)[evaluation.truths[0].known].mean()
     assert truths[PEOPLE]["accuracy"] == pytest.approx(by_hand)
 
@@ -208,7 +211,7 @@ def test_a_bundle_of_the_older_kind_is_read_and_says_what_it_is(run: tuple[Path,
     assert np.array_equal(predictor.predict_fer2013(faces), predictor.predict(faces).probabilities)
     found = evaluate_bundle(tmp_path / "old.onnx", dataset, "PublicTest", no_bars, votes=votes)
     assert [(truth.name, truth.head) for truth in found.truths] == [(PEOPLE, FER2013), (FER2013, FER2013)]
-    assert "one head: the label head" in evaluation_text(found.facts)
+    assert "This model has only the label head" in evaluation_text(found.facts)
     said = mien("models", "card", str(tmp_path / "old.onnx"), cwd=tmp_path)
     assert "label head: the label of FER2013" in said.stdout
     assert "people head" not in said.stdout

@@ -121,7 +121,10 @@ def test_a_stream_can_be_compared_with_its_own_start(model: Path, tmp_path: Path
     facts = json.loads((tmp_path / "out" / "drift.json").read_text())
     assert facts["reference"]["source"] == "the first 40.5 minutes of shots"
     assert facts["reference"]["averages"]["brightness"] < facts["windows"][-1]["averages"]["brightness"]
-    assert "800" in error_of("images", folder, *options, "--first-minutes", 5)
+    said = error_of("images", folder, *options, "--first-minutes", 5)
+    assert "a reference needs 800. Use a larger --first-minutes" in said
+    said = error_of("images", shots(tmp_path / "few", 0, 20), *options, "--first-minutes", 60)
+    assert "a reference needs 800, but few has only 20 faces in all. Add pictures, or leave out --first-minutes" in said
 
 
 def test_faces_are_detected_in_photographs(shared: Path, yunet: Path) -> None:

@@ -357,7 +357,9 @@ def test_the_command_line(tmp_path: Path) -> None:
     again = mien("states", "init", "mine.toml", cwd=tmp_path)
     assert (again.returncode, "already exists" in again.stderr) == (2, True)
     valid = mien("states", "check", "mine.toml", cwd=tmp_path)
-    assert valid.stdout.startswith("mine.toml: valid; 9 rules, 4 of them about states; 5 make suggestions, at most 4 ")
+    assert valid.stdout.startswith(
+        "mine.toml: valid; 9 rules, 4 about states; 5 with a suggestion, at most 4 suggestions per hour"
+    )
     assert mien("states", "show", "mine.toml", cwd=tmp_path).stdout.splitlines()[1:] == rules_text(read_rules()).splitlines()[1:]
     assert mien("states", "show", "--markdown", cwd=tmp_path).stdout == rules_markdown(read_rules())
     text = default_rules_text().replace("window_s = 20", "window_s = 0", 1).replace("May be boredom", "Is bored", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mien.audit.balance import notable
+from mien.words import counted
 
 MAX_LINES: Final = 30
 
@@ -57,18 +58,20 @@ def findings_text(facts: dict[str, Any]) -> str:
     lines += [f"  {number:>8}  {text}" for number, text in worst_facts(facts)]
     lines += [
         "",
-        f"Exact duplicates: {exact['groups']:,} groups of {exact['images']:,} images, {exact['redundant']:,} redundant, "
+        f"Exact duplicates: {counted(exact['groups'], 'group')} of {exact['images']:,} images, {exact['redundant']:,} redundant, "
         f"{exact['conflicting_label_groups']} with conflicting labels",
     ]
     lines.append(f"  across splits:  {_across(exact['cross_split'])}")
     claim = f" (other descriptions state {100 * claims['near_duplicate_share']:.0f}%)" if claims else ""
+    more = near["beyond_exact"]
     lines.append(
-        f"Near duplicates:  {near['pairs']:,} pairs; {near['beyond_exact']['redundant']:,} more redundant images, "
-        f"{near['beyond_exact']['share']:.1%}{claim}"
+        f"Near duplicates:  {counted(near['pairs'], 'pair')}; {counted(more['redundant'], 'more redundant image')}, "
+        f"{more['share']:.1%}{claim}"
     )
     lines.append(f"  across splits:  {_across(near['cross_split'])} (including exact copies)")
     claim = f" (other descriptions state {100 * claims['low_quality_share']:.0f}%)" if claims else ""
-    lines.append(f"Low quality:      {quality['low_quality']['images']:,} images, {quality['low_quality']['share']:.1%}{claim}")
+    low = quality["low_quality"]
+    lines.append(f"Low quality:      {counted(low['images'], 'image')}, {low['share']:.1%}{claim}")
     shown = [f"{name} {check['images']:,}" for name, check in quality["checks"].items() if check["images"]]
     for start in range(0, len(shown), 6):
         lines.append("  " + ", ".join(shown[start : start + 6]))

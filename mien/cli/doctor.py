@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,7 @@ def doctor(
         print(f"[{'x' if ready else ' '}] {what:<12} {detail}")
 
     failed: MienError | None = None
+    not_fetched = ""
     unusable = DataError("the model or the detector cannot be used; the lines above say why")
     warnings: list[str] = []
     try:
@@ -55,7 +57,7 @@ def doctor(
     except DeviceError as error:
         reason = getattr(error.__cause__, "reason", None) or error.__cause__ or error
         remedy = f"To add YuNet, put {YUNET_NAME} into a folder and set MIEN_MODELS to it"
-        failed = DeviceError(f"YuNet could not be downloaded; Mien uses its own detector. {remedy}")
+        not_fetched = f"YuNet could not be downloaded; Mien uses its own detector. {remedy}"
         line(True, "detector", f"mien-detect, in the package (YuNet could not be downloaded: {reason})")
     except DataError as error:
         failed = unusable
@@ -90,5 +92,9 @@ def doctor(
     line(report.is_file(), "data report", str(report) if report.is_file() else "Create it with: mien prepare")
     for warning in warnings:
         print(warning)
+    if not_fetched:
+        print(f"note: {not_fetched}", file=sys.stderr)
     if failed:
         raise failed
+    if not_fetched:
+        raise typer.Exit(DeviceError.exit_code)

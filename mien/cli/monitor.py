@@ -156,7 +156,7 @@ def watch_images(
         predict = Predictor(bundle).predict if permit else lambda crops: unread_prediction(len(crops), width)
         faces = observe_pictures(paths, predict, None if crop else open_detector(), every_s, watched, progress)
         if first_minutes:
-            held = reference_from_start(faces, held, first_minutes, folder.name, scope)
+            held = reference_from_start(faces, held, first_minutes, folder.name or folder.absolute().name, scope)
         hourly = faces_per_h or 3600 / every_s
         monitoring = DriftMonitor(held, false_alarm_every_h, hourly, rule, scope)
         trigger = DriftTrigger(held, cooldown_h, min_drop)

@@ -124,7 +124,7 @@ def _audit(
     with progress_bar("writing the report"):
         text = _write_four_files(place, out, dataset, audit.facts, findings)
         write_text(out / "clean_split.csv", split_text(dataset, audit.decisions))
-        write_text(out / "audit.html", page_html(audit, place.name))
+        write_text(out / "audit.html", page_html(audit, _name_of(place)))
         write_text(out / "datasheet.md", datasheet_text(audit.facts))
     writing = round(time.perf_counter() - started, 2)
     times = audit.facts["seconds"]
@@ -154,12 +154,17 @@ def _write_four_files(place: Path, out: Path, dataset: FaceDataset, facts: dict[
     from mien.data.pictures import draw_class_distribution, draw_samples
     from mien.files import write_text
 
-    text = preparation.report_text(facts, place.name)
+    text = preparation.report_text(facts, _name_of(place))
     write_text(out / "data_preparation_report.txt", "\n\n".join(filter(None, (text, findings))) + "\n")
     write_text(out / "class_weights.txt", preparation.weights_text(facts["class_weights"]))
     draw_class_distribution(out / "class_distribution.png", dataset)
     draw_samples(out / "sample_images.png", dataset)
     return text
+
+
+def _name_of(place: Path) -> str:
+    """Return the name of a file or folder; that of the working folder for ``.``."""
+    return place.name or place.absolute().name
 
 
 def _next_step(

@@ -46,13 +46,14 @@ def check(file: Annotated[Path, typer.Argument(help="Rules file.")]) -> None:
       mien states check my_rules.toml
     """
     from mien.states.rules_file import read_rules
+    from mien.words import counted
 
     rules = read_rules(file)
     about_states = sum(rule.is_state for rule in rules.rules)
     asking = sum(rule.intervention is not None for rule in rules.rules)
     print(
-        f"{file}: valid; {len(rules.rules)} rules, {about_states} of them about states; "
-        f"{asking} make suggestions, at most {rules.max_per_hour} per hour in total"
+        f"{file}: valid; {counted(len(rules.rules), 'rule')}, {about_states} about states; {asking} with a suggestion, "
+        f"at most {counted(rules.max_per_hour, 'suggestion')} per hour in total"
     )
 
 

@@ -85,6 +85,7 @@ def train(
     from mien.modelcard import FER2013
     from mien.preprocess import INPUT_SIZE
     from mien.training.recipe import parse_changes, read_recipe, recipe_names, with_changes
+    from mien.words import counted
 
     if list_recipes:
         print("Start here: tiny (small, fast) or default (better)\n")
@@ -109,7 +110,7 @@ def train(
 
         def on_start(device_name: str, images: int, left_out: int, steps_done: int) -> None:
             print(f"recipe {recipe}: {description}")
-            print(f"training on {device_name}: {images:,} images, {settings.epochs} epochs")
+            print(f"training on {device_name}: {counted(images, 'image')}, {counted(settings.epochs, 'epoch')}")
             if left_out:
                 print(f"left out: {left_out:,} Training images without votes in {votes}")
             if votes is None:

@@ -31,7 +31,7 @@ def evaluation_text(facts: dict[str, Any]) -> str:
     """Return the evaluation as text; ``facts`` is the content of ``metrics.json``."""
     lines = [f"{facts['model']} on {facts['split']}"]
     if len(facts["heads"]) == 1:
-        lines.append(f"one head: the {HEADS_IN_WORDS[facts['heads'][0]]}")
+        lines.append(f"This model has only the {HEADS_IN_WORDS[facts['heads'][0]]}")
     for name, numbers in facts["truths"].items():
         lines += [
             "",
@@ -57,8 +57,9 @@ def evaluation_text(facts: dict[str, Any]) -> str:
             lines.append(_line("one rater", people["one_rater"], "agreement of a single rater with the majority"))
     at = selective["at_card_thresholds"]
     if any(selective["card_thresholds"].values()):
-        wrong = f"{at['error']:.1%} of them are wrong" if at["coverage"] else "there are none"
-        note = f"share of certain predictions, by the thresholds of the classes; {wrong}"
+        note = "no prediction reaches the threshold of its class"
+        if at["coverage"]:
+            note = f"share of certain predictions, by the thresholds of the classes; {at['error']:.1%} of them are wrong"
         lines.append(_line("certain", at["coverage"], note))
     if suite:
         kinds = len(suite["corruptions"])

@@ -95,7 +95,7 @@ class PictureSource:
                 raise DataError(f"no pictures in the folder {path} (looked for {', '.join(sorted(IMAGE_ENDINGS))})")
         else:
             self._paths = [path]
-        self.name = visible(path.name)
+        self.name = visible(path.name or path.absolute().name)  # "." has no name
         self.total: int | None = len(self._paths)
         self.seed: int | None = zlib.crc32(b",".join(os.fsencode(p.name) for p in self._paths))
         self.skipped: list[str] = []
