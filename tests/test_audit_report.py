@@ -173,7 +173,7 @@ def test_train_and_evaluate_use_the_clean_split(fer_folder: Path, tmp_path: Path
     assert (numbers["n"], numbers["views"]["strict"]["n"], last["manifest_differences"]) == (14, 13, [])
 
     (tmp_path / split).write_text("\n".join(rows[:-3]))
-    code, _, err = mien_here("evaluate", *common, "--labels", "own", "--split-file", split)
+    code, _, err = mien_here("evaluate", *common, "--split-file", split)
     assert (code, err.count("\n")) == (3, 1)
     assert split in err
 

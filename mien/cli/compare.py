@@ -60,10 +60,10 @@ def compare(
     dataset = read_faces(data, classes, split_file)
     chosen = split or dataset.usual_test_split()
     whose = whose_labels(labels)
-    print_recognised(dataset, whose)
     with ExitStack() as stack:
         models = [stack.enter_context(bundle_of(model, dataset, votes)) for model in (first, second)]
         comparison = compare_bundles([bundle for _, bundle in models], dataset, chosen, progress_bar, split_file, votes, whose)
+    print_recognised(dataset, whose)
     facts = {"split": chosen, "dataset_hash": manifest(dataset)["dataset_hash"], **comparison.facts}
     write_comparison(comparison, facts, out)
     print(f"{' and '.join(comparison.names)} on {chosen}\n")

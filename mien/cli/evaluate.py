@@ -79,7 +79,6 @@ def evaluate(
     dataset = read_faces(data, classes, split_file)
     chosen = split or dataset.usual_test_split()
     whose = whose_labels(labels)
-    print_recognised(dataset, whose)
     model = chosen_model(model)
     with bundle_of(model, dataset, votes) as (source, bundle):
         evaluation = evaluate_bundle(
@@ -96,6 +95,7 @@ def evaluate(
             seed=seed,
         )
     print_model(model)
+    print_recognised(dataset, whose)
     numbers, name = evaluation.facts, evaluation.card.name
     for line in numbers["manifest_differences"]:
         print(f"note: {name} was trained on other data: {line}", file=sys.stderr)

@@ -36,12 +36,15 @@ def export(
     from mien.cli.drift_reference import reference_beside
     from mien.cli.progress import logged_progress
     from mien.cli.reading import read_faces
-    from mien.errors import UsageError
+    from mien.errors import DataError, UsageError
     from mien.evaluation.truths import TRUTHS
     from mien.lifecycle import export_model
 
     if out.suffix.lower() != ".onnx":
         raise UsageError(f"--out is {out}; use a name that ends in .onnx")
+    missing = next((path for path in checkpoints if not path.is_file()), None)
+    if missing is not None:
+        raise DataError(f"no checkpoint at {missing}")
     dataset = read_faces(data, classes, split_file)
     with logged_progress("exporting, and comparing the bundle with PyTorch"):
         card = export_model(checkpoints, dataset, out, name or out.stem, precision, votes)
