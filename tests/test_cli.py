@@ -109,7 +109,7 @@ def test_these_are_the_commands() -> None:
         *(f"policy {name}" for name in ("init", "check", "table", "documents")),
         *(f"privacy {name}" for name in ("status", "notice", "consent", "export", "erase", "retention")),
         *("privacy log verify", "privacy log show"),
-        *(f"class {name}" for name in ("serve", "invite", "open", "backup")),
+        *(f"class {name}" for name in ("serve", "invite", "open", "simulate", "backup")),
         *(f"class platforms {name}" for name in ("invite", "add", "deployment", "list", "remove", "rotate")),
     }
 
