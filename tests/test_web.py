@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 
 from mien.emotions import EMOTIONS
 from mien.errors import NotPermittedError
+from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger
 from mien.privacy.notice import notice_for
@@ -190,7 +192,7 @@ def test_a_kept_session_is_what_the_desktop_writes(client: Callable[..., TestCli
     assert tuple(rows[0]) == COLUMNS
     assert (rows[3]["label"], rows[3]["confidence"], rows[3]["facing"], rows[3]["x"]) == ("happy", "0.9000", "1", "10.0")
     unread = batch(2, 10, label="", raw=[], smoothed=[], unread="blurred")
-    assert page.post(f"/{begun['address']}/end", json=unread).json() == {}
+    assert page.post(f"/{begun['address']}/end", json=unread).json() == {"withdrawn": "", "notices": []}
     summary = json.loads((folder / "summary.json").read_text())
     assert (summary["frames"], summary["captured"], summary["dropped"], summary["state"]) == (12, 15, 3, "ended")
     assert summary["distribution"]["happy"] == 1.0
@@ -242,6 +244,68 @@ def test_a_session_is_erased_even_if_the_withdrawal_cannot_be_recorded(client: C
     assert answer.status_code == 200
     assert ["the withdrawal was not recorded" in notice for notice in answer.json()["notices"]] == [True]
     assert not (here / begun["folder"]).exists()
+
+
+@pytest.fixture
+def consents(here: Path) -> ConsentLedger:
+    """The ledger of the usual folder, in which ada has agreed to everything."""
+    ledger = ConsentLedger(state_folder(here / "results" / "sessions"))
+    for purpose in ("show", "keep"):
+        ledger.record("ada", purpose, "granted", notice_for(decide()))
+    return ledger
+
+
+def is_erased(here: Path, begun: dict[str, str]) -> bool:
+    """Return whether nothing of a session is left, and the audit log says so."""
+    events = [event["event"] for event in AuditLog(state_folder(here / "results" / "sessions")).events()]
+    return not (here / begun["folder"]).exists() and "erased" in events
+
+
+@pytest.mark.parametrize("purpose", ["show", "keep"])
+@pytest.mark.parametrize("how", ["the server stops", "another page begins", "the page ends it", "the page is silent"])
+def test_a_withdrawn_session_is_erased_however_it_ends(
+    client: Callable[..., TestClient],
+    here: Path,
+    consents: ConsentLedger,
+    purpose: str,
+    how: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("mien.web.app._CONSENT_EVERY_S", 0.01 if how == "the page is silent" else 3600.0)
+    with client(keep=True, person="ada") as page:
+        begun = page.post("/sessions", json={"source": "camera"}).json()
+        page.post(f"/{begun['address']}/frames", json=batch(5))
+        consents.record("ada", purpose, "withdrawn", notice_for(decide()))
+        if how == "another page begins":
+            monkeypatch.setattr("mien.web.keeping._QUIET_S", 0.0)
+            answer = page.post("/sessions", json={"source": "two"})
+            assert (answer.status_code, answer.json()["withdrawn"]) == (409, purpose)
+        elif how == "the page ends it":
+            said = page.post(f"/{begun['address']}/end", json=batch(5, 5)).json()
+            assert said == {"withdrawn": purpose, "notices": ["The data of this session has been erased"]}
+        elif how == "the page is silent":
+            deadline_s = time.monotonic() + 30
+            while not is_erased(here, begun) and time.monotonic() < deadline_s:
+                time.sleep(0.02)
+            assert is_erased(here, begun)
+    assert is_erased(here, begun)
+    if how != "the page ends it":
+        assert "Consent was withdrawn. The data of this session has been erased\n" in capsys.readouterr().err
+
+
+def test_no_session_begins_and_nothing_is_written_after_a_withdrawal(
+    client: Callable[..., TestClient], here: Path, consents: ConsentLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = client(keep=True, person="ada")
+    begun = page.post("/sessions", json={"source": "camera"}).json()
+    opened: list[object] = []
+    monkeypatch.setattr("mien.sessions.recorder.SessionRecorder.update", lambda *_: opened.append(1))
+    consents.record("ada", "show", "withdrawn", notice_for(decide()))
+    assert page.post(f"/{begun['address']}/frames", json=batch(5)).json()["withdrawn"] == "show"
+    assert opened == []
+    page.post(f"/{begun['address']}/end", json=batch(0))
+    assert page.post("/sessions", json={"source": "camera"}).json() == {"error": "consent was withdrawn", "withdrawn": "show"}
 
 
 def test_two_pages_do_not_record_at_once(client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:

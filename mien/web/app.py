@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +26,11 @@ from mien.vision.bundles import bundle_path
 from mien.vision.detector_choice import detector_notice
 from mien.web.assets import PAGE_NAME, Assets, PackedFiles, static_folder
 from mien.web.headers import SameOriginOnly
-from mien.web.keeping import KeptSessions, read_batch
+from mien.web.keeping import ConsentWithdrawnError, KeptSessions, read_batch
 from mien.web.networks import described_network, open_networks
 
 _MAX_BODY: Final = 32 << 20
+_CONSENT_EVERY_S: Final = 1.0
 _HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -119,13 +121,27 @@ def create_app(settings: WebSettings) -> WebApp:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if kept is None:
+            yield
+            return
+        checking = asyncio.create_task(_check_consent(kept))
         yield
-        if kept is not None:
-            await run_in_threadpool(kept.close)
+        checking.cancel()
+        with suppress(asyncio.CancelledError):
+            await checking
+        await run_in_threadpool(kept.close)
 
     notices = (*oversight.sentences, *filter(None, [detector_notice(networks.detector_name)]))
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(_HOSTS)), Middleware(SameOriginOnly)]
     return WebApp(Starlette(routes=routes, middleware=middleware, lifespan=lifespan), notices)
+
+
+async def _check_consent(kept: KeptSessions) -> None:
+    """Erase the session when consent is withdrawn, even if its page sends nothing more."""
+    while True:
+        await asyncio.sleep(_CONSENT_EVERY_S)
+        with suppress(Exception):  # such as a broken ledger, which is reported with the next batch and at the session's end
+            await run_in_threadpool(kept.check_consent)
 
 
 def _keeping_routes(kept: KeptSessions) -> list[Route]:
@@ -149,8 +165,7 @@ def _keeping_routes(kept: KeptSessions) -> list[Route]:
     async def end(request: Request) -> Response:
         async def answer() -> dict[str, Any]:
             batch = read_batch(await _body(request))
-            await run_in_threadpool(kept.end, request.path_params["session_id"], batch)
-            return {}
+            return await run_in_threadpool(kept.end, request.path_params["session_id"], batch)
 
         return await _answered(answer)
 
@@ -172,6 +187,8 @@ async def _answered(answer: Callable[[], Any]) -> Response:
     """Return the result of ``answer`` as a JSON response; errors become a JSON response with a message."""
     try:
         return JSONResponse(await answer())
+    except ConsentWithdrawnError as error:
+        return JSONResponse({"error": str(error), "withdrawn": error.purpose}, status_code=409)
     except MienError as error:
         return JSONResponse({"error": str(error)}, status_code=409 if isinstance(error, UsageError) else 400)
     except (ValueError, AttributeError) as error:

@@ -7,8 +7,10 @@ before anything is written.
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +21,9 @@ import numpy as np
 from mien.destinations import open_recorder
 from mien.documents import parse_json, record_from
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, MienError, StorageError, UsageError
+from mien.errors import DataError, MienError, NotPermittedError, StorageError, UsageError
 from mien.insight import Insight, suggestion
-from mien.privacy.oversight import KEEP, SHOW, Oversight
+from mien.privacy.oversight import SHOW, Oversight
 from mien.privacy.release import release
 from mien.records import Box, Detection, FaceReading, FrameResult, HeadPose, SourceHealth
 from mien.sessions.document import health_counts
@@ -121,6 +123,18 @@ def read_batch(body: bytes) -> Batch:
         raise DataError(f"the page sent an invalid batch of readings ({error})") from error
 
 
+class ConsentWithdrawnError(NotPermittedError):
+    """Consent was withdrawn since the server started, so that no session may begin.
+
+    Attributes:
+        purpose: the consent that was withdrawn: ``show`` or ``keep``.
+    """
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__("consent was withdrawn" if purpose == SHOW else "consent to storage was withdrawn")
+        self.purpose = purpose
+
+
 class KeptSessions:
     """Stores sessions, one at a time.
 
@@ -147,13 +161,16 @@ class KeptSessions:
 
         Raises:
             UsageError: another page is recording.
+            ConsentWithdrawnError: consent was withdrawn.
             MienError: writing is not permitted or fails.
         """
         with self._lock:
             if self._running is not None:
                 if time.monotonic() - self._running.heard_s < _QUIET_S:
                     raise UsageError("another page of this server is recording; end its session first")
-                self._running.finish("interrupted")
+                self._interrupt()
+            if withdrawn := self._oversight.withdrawn():
+                raise ConsentWithdrawnError(withdrawn)
             start = datetime.now().astimezone()
             session_id = new_session_id(start)
             policy = self._oversight.policy
@@ -183,8 +200,8 @@ class KeptSessions:
         with self._lock:
             return self._session(session_id).add(batch)
 
-    def end(self, session_id: str, batch: Batch) -> None:
-        """Add the last batch and end the session.
+    def end(self, session_id: str, batch: Batch) -> dict[str, Any]:
+        """Add the last batch and end the session; return as ``add``.
 
         Raises:
             DataError: there is no such session.
@@ -192,9 +209,10 @@ class KeptSessions:
         """
         with self._lock:
             running = self._session(session_id)
-            running.add(batch)
+            added = running.add(batch)
             self._running = None
-            running.finish("ended")
+            ended = running.finish("ended")
+            return {"withdrawn": ended["withdrawn"], "notices": added["notices"] + ended["notices"]}
 
     def erase(self, session_id: str) -> list[str]:
         """End the session, erase its data and record the withdrawal.
@@ -211,12 +229,27 @@ class KeptSessions:
             self._running = None
             return running.erase()
 
+    def check_consent(self) -> None:
+        """Erase the running session, if any, if consent to it was withdrawn.
+
+        Raises:
+            DataError: the consent ledger is broken.
+        """
+        with self._lock:
+            if self._running is not None:
+                _say(self._running.check_consent())
+
     def close(self) -> None:
         """End the running session, if any, when the server stops."""
         with self._lock:
             if self._running is not None:
-                self._running.finish("interrupted")
-                self._running = None
+                self._interrupt()
+
+    def _interrupt(self) -> None:
+        """End the running session, whose page is gone; what the page would have been told is printed."""
+        assert self._running is not None
+        running, self._running = self._running, None
+        _say(running.finish("interrupted"))
 
     def _session(self, session_id: str) -> _Running:
         if self._running is None or self._running.session_id != session_id:
@@ -236,7 +269,10 @@ class _Running:
 
     def add(self, batch: Batch) -> dict[str, Any]:
         self.heard_s = time.monotonic()
-        notices: list[str] = []
+        checked = self.check_consent()
+        if checked["withdrawn"] == SHOW:
+            return checked
+        notices: list[str] = checked["notices"]
         for sent in batch.frames:
             faces = tuple(face.reading(self._uncertain_below) for face in sent.faces)
             result = FrameResult(sent.index, sent.t_s, (sent.width, sent.height), faces, sent.interval_s)
@@ -245,18 +281,37 @@ class _Running:
             for event in self._insight.update(result, released):
                 self._recorder.add(event)
                 notices.append(suggestion(event))
-        notices += self._recorder.take_notices()
-        withdrawn = self._oversight.withdrawn()
-        if withdrawn == SHOW or (withdrawn == KEEP and self._recorder.keeps):
-            notices += self._erase()
+        return {**checked, "notices": notices + self._recorder.take_notices()}
+
+    def check_consent(self) -> dict[str, Any]:
+        """Erase the session if consent to it was withdrawn; return as ``add``."""
+        withdrawn, notices = self._oversight.withdrawn(), []
+        if withdrawn and self._recorder.keeps:
+            notices = self._erase() or ["The data of this session has been erased"]
         return {"withdrawn": withdrawn, "notices": notices}
 
-    def finish(self, state: str) -> None:
-        tally = self._recorder.tally
-        self._oversight.end(tally.elapsed_s, tally.frames)
-        wall_s = max(1e-9, time.monotonic() - self._started_s)
-        health = health_counts(SourceHealth())
-        self._recorder.finish(state, {"fps": round(tally.frames / wall_s, 2), "source_health": health, **self._insight.facts()})
+    def finish(self, state: str) -> dict[str, Any]:
+        """Store the session, or erase it if consent was withdrawn; return as ``add``, with the errors among the notices."""
+        tally, notices = self._recorder.tally, []
+        try:
+            self._oversight.end(tally.elapsed_s, tally.frames)
+        except MienError as error:  # the session is stored all the same
+            notices.append(str(error))
+        checked = self._try_check()
+        if self._recorder.keeps:
+            wall_s = max(1e-9, time.monotonic() - self._started_s)
+            health = health_counts(SourceHealth())
+            facts = {"fps": round(tally.frames / wall_s, 2), "source_health": health, **self._insight.facts()}
+            self._recorder.finish(state, facts)
+            notices += self._recorder.take_notices()
+            checked = self._try_check()  # writing the summary takes time
+        return {**checked, "notices": notices + checked["notices"]}
+
+    def _try_check(self) -> dict[str, Any]:
+        try:
+            return self.check_consent()
+        except MienError as error:  # the consent ledger is broken: nothing was withdrawn
+            return {"withdrawn": "", "notices": [str(error)]}
 
     def erase(self) -> list[str]:
         tally = self._recorder.tally
@@ -280,3 +335,10 @@ class _Running:
 
 def _are_shares(row: tuple[float, ...]) -> bool:
     return len(row) == len(EMOTIONS) and all(0 <= value <= 1.001 for value in row)
+
+
+def _say(answer: dict[str, Any]) -> None:
+    """Print the notices of an answer that no page asked for."""
+    with suppress(OSError):  # its reader is gone
+        for notice in answer["notices"]:
+            print("Consent was withdrawn." if answer["withdrawn"] else "warning:", notice, file=sys.stderr)

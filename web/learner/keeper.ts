@@ -99,6 +99,9 @@ class KeptSession {
     const answer = await post(`${address}/end`, { ...this.counts, frames }).catch(() => null);
     this.address = null;
     if (answer === null || !answer.ok) this.listener.notice("The end of this session could not be stored: the server does not answer.");
+    const said = answer?.ok ? ((await answer.json().catch(() => null)) as { withdrawn?: string; notices?: string[] } | null) : null;
+    if (said?.withdrawn) this.isWithdrawn = true; // the notice says whether the server could erase it
+    if (said?.notices?.length) this.listener.notice(text(said.notices));
   }
 
   /** Whether and where the session is stored, in a sentence. */
@@ -133,7 +136,13 @@ class KeptSession {
   private async open(source: string): Promise<void> {
     try {
       const answer = await post("sessions", { source });
-      const said = (await answer.json()) as { address?: string; folder?: string; error?: string };
+      const said = (await answer.json()) as { address?: string; folder?: string; error?: string; withdrawn?: string };
+      if (said.withdrawn === "show") {
+        this.isWithdrawn = true;
+        this.listener.notice("Consent was withdrawn: this session has ended.");
+        this.listener.withdrawn();
+        return;
+      }
       if (!answer.ok || said.address === undefined) throw new Error(said.error ?? `the server responded with status ${answer.status}`);
       this.address = said.address;
       this.folder = said.folder ?? "";

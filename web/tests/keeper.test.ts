@@ -18,6 +18,9 @@ class FakeServer {
   running: string | null = null;
   /** Answers to readings, before any others. */
   readonly answers: Response[] = [];
+  /** Answers to beginning and to ending a session, before any others. */
+  readonly begins: Response[] = [];
+  readonly ends: Response[] = [];
   hold = "";
   down = 0;
   private begun = 0;
@@ -30,6 +33,7 @@ class FakeServer {
       throw new TypeError("Failed to fetch");
     }
     if (address === "sessions") {
+      if (this.begins.length > 0) return this.begins.shift()!;
       if (this.running !== null) return Response.json({ error: "another page of this server is recording" }, { status: 409 });
       this.running = `s${++this.begun}`;
       this.stored[this.running] = [];
@@ -41,6 +45,7 @@ class FakeServer {
     if (method === "DELETE") this.erased.push(id);
     else this.stored[id]!.push(...(JSON.parse(body) as { frames: FrameResult[] }).frames.map(({ index }) => index));
     if (method === "DELETE" || action === "end") this.running = null;
+    if (action === "end" && this.ends.length > 0) return this.ends.shift()!;
     return Response.json(method === "DELETE" ? { notices: this.unrecorded } : {});
   };
 
@@ -105,6 +110,24 @@ describe("keeper", () => {
     await ended;
     expect(await keeper.end()).toContain("stored in results/s2.");
     expect([server.stored, notices]).toEqual([{ s1: [0], s2: [9] }, []]);
+  });
+
+  it("ends a session that may not begin since consent was withdrawn", async () => {
+    server.begins.push(Response.json({ error: "consent was withdrawn", withdrawn: "show" }, { status: 409 }));
+    keeper.begin("camera");
+    await run();
+    expect([ended, notices]).toEqual([1, ["Consent was withdrawn: this session has ended."]]);
+    server.begins.push(Response.json({ error: "consent to storage was withdrawn", withdrawn: "keep" }, { status: 409 }));
+    keeper.begin("camera");
+    await run();
+    expect([ended, notices[1]]).toEqual([1, "This session is not stored: consent to storage was withdrawn."]);
+  });
+
+  it("does not call a session stored whose consent was withdrawn at its end", async () => {
+    keeper.begin("camera");
+    server.ends.push(Response.json({ withdrawn: "show", notices: ["The data of this session has been erased"] }));
+    expect(await keeper.end()).toContain("nothing more is stored");
+    expect(notices).toEqual(["The data of this session has been erased."]);
   });
 
   it("erases only the running session, and asks again while the server is away", async () => {
