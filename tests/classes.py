@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.testclient import TestClient
 
-from mien.privacy.lesson_bins import Contribution, LessonPlan, PublishedBin, vector
+from mien.privacy.lesson_bins import Contribution, LessonPlan, PublishedBin, publish, vector
 from mien.web.classroom.app import ClassApp, create_class_app
 from mien.web.classroom.closing import GRACE_S, Closer
 from mien.web.classroom.database import ClassDatabase
@@ -93,13 +93,21 @@ def message(number: int, label: str = "neutral", **changes: Any) -> dict[str, An
 
 
 @contextmanager
-def class_server(where: str, *, noise: bool = False, tick_s: float = 3600.0, **settings: Any) -> Iterator[Server]:
+def class_server(
+    where: str,
+    *,
+    noise: bool = False,
+    tick_s: float = 3600.0,
+    on_end: Callable[[str], None] | None = None,
+    log: io.StringIO | None = None,
+    **settings: Any,
+) -> Iterator[Server]:
     """Run the application on a database; bins are closed when the test says so, unless it ticks."""
-    clock, log, database = Clock(), io.StringIO(), ClassDatabase(where)
-    more: dict[str, Any] = {"clock": clock} if noise else {"publish": exactly, "clock": clock}
+    clock, log, database = Clock(), log or io.StringIO(), ClassDatabase(where)
+    more: dict[str, Any] = {"clock": clock, "on_end": on_end} | ({} if noise else {"publish": exactly})
     try:
         web = create_class_app(ClassSettings(**({"url": URL} | settings)), database, log=Log(log), tick_s=tick_s, **more)
         with TestClient(web.app, base_url=URL) as client:
-            yield Server(web, client, clock, Closer(database, clock, *([] if noise else [exactly])), log)
+            yield Server(web, client, clock, Closer(database, clock, publish if noise else exactly, on_end), log)
     finally:
         database.close()

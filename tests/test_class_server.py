@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from postgres import PostgresServer
 from sqlalchemy import select
 
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, NotPermittedError, UsageError
+from mien.errors import DataError, DeviceError, NotPermittedError, UsageError
 from mien.privacy.deployment import read_deployment
 from mien.privacy.lesson_bins import MAX_SIGNALS, LessonPlan
 from mien.web.classroom import schema
+from mien.web.classroom.closing import Closer
 from mien.web.classroom.database import ClassDatabase
 from mien.web.classroom.links import LinkKind, new_token, token_hash
 from mien.web.classroom.messages import MAX_BYTES, parse_message
@@ -784,6 +785,96 @@ def test_a_database_that_is_away_is_said_so_and_nothing_is_lost(server: Server, 
     assert server.send(people[0], 1) == 204  # the page tries again with the same number
 
 
+class Gone(io.StringIO):
+    """A log whose reader is gone."""
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+def soon(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    deadline_s = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    assert condition()
+
+
+def test_bins_are_closed_whether_or_not_the_log_can_be_written(start: Callable[..., Server], tmp_path: Path) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", tick_s=0.01, log=Gone())
+    made, _ = opened(server)
+    for closed in (1, 2):
+        server.clock.now_s += PLAN.bin_s + 2
+        soon(lambda: len(server.call("GET", "/api/class", made.teach).json()["timeline"]) == closed)  # noqa: B023
+
+
+def test_an_unexpected_error_ends_neither_ticks_nor_other_lessons(
+    start: Callable[..., Server], tmp_path: Path, monkeypatch: Any
+) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", tick_s=0.01, metrics_token="m" * 16)
+    first, second = opened(server)[0], opened(server)[0]
+    close, erased = Closer._close, []
+    monkeypatch.setattr(ClassStore, "erase_old", lambda _: erased.append(1))
+    monkeypatch.setattr("mien.web.classroom.app._ERASE_EVERY", 1)
+    with monkeypatch.context() as context:
+        context.setattr(Closer, "_close", lambda self, class_id: 1 / 0 if class_id == first.class_id else close(self, class_id))
+        server.clock.now_s += PLAN.bin_s + 2
+        soon(lambda: len(server.call("GET", "/api/class", second.teach).json()["timeline"]) == 1)
+        soon(lambda: len(erased) > 1)
+        assert server.call("GET", "/health").json() == {"status": "bins cannot be closed"}
+    soon(lambda: len(server.call("GET", "/api/class", first.teach).json()["timeline"]) == 1)
+    soon(lambda: server.call("GET", "/health").status_code == 200)
+    events = [json.loads(line) for line in server.log.getvalue().splitlines()]
+    (failed,) = [event["reason"] for event in events if event["event"] == "closing-failed"]
+    assert failed.startswith("unexpected ZeroDivisionError")
+    assert "closing-works-again" in [event["event"] for event in events]
+    assert "mien_class_unexpected_errors_total" in server.call("GET", "/metrics", "m" * 16).text
+
+
+def test_health_says_that_the_database_cannot_be_written(start: Callable[..., Server], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("mien.web.classroom.app._PROBE_EVERY", 1)
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", tick_s=0.01)
+    with closing(sqlite3.connect(tmp_path / "c.db")) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE UPDATE ON class_schema BEGIN SELECT RAISE(ABORT, 'full'); END")
+        soon(lambda: server.call("GET", "/health").json() == {"status": "the database cannot be written"})
+        connection.execute("DROP TRIGGER full")
+    soon(lambda: server.call("GET", "/health").status_code == 200)
+
+
+def test_the_end_of_a_lesson_is_reported_until_that_succeeds(start: Callable[..., Server], url: str) -> None:
+    reported: list[str] = []
+    failing = True
+
+    def on_end(class_id: str) -> None:
+        if failing:
+            raise DeviceError("cannot use the message queue")
+        reported.append(class_id)
+
+    server = start(url, on_end=on_end)
+    one, other = (opened(server, plan=LessonPlan(bin_s=30, bins=2))[0] for _ in range(2))
+    assert server.closer.end(other.class_id)
+    for _ in range(2):
+        server.pass_bin()  # a queue that cannot be written is no fault of the database
+    with pytest.raises(DeviceError, match="message queue"):
+        server.closer.report_ended()
+    failing = False
+    Closer(server.store.database, server.clock).report_ended()  # a server without a learning record store
+    assert reported == []
+    again = Closer(ClassDatabase(url), server.clock, on_end=on_end)  # after a restart
+    again.report_ended()
+    again.report_ended()
+    assert sorted(reported) == sorted([one.class_id, other.class_id])
+    again._database.close()
+
+
+def test_a_running_server_reports_the_end_of_a_lesson(start: Callable[..., Server], tmp_path: Path) -> None:
+    reported: list[str] = []
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", tick_s=0.01, on_end=reported.append)
+    made, _ = opened(server)
+    assert server.call("POST", "/api/class/end", made.teach).status_code == 204
+    soon(lambda: reported == [made.class_id])
+
+
 def test_events_tell_changes_and_end_when_the_link_is_revoked(start: Callable[..., Server], tmp_path: Path) -> None:
     server = start(f"sqlite:///{tmp_path / 'c.db'}", tick_s=0.05)
     made, _ = opened(server)
@@ -926,8 +1017,6 @@ def test_one_bin_is_closed_once_however_many_try(start: Callable[..., Server], u
     from concurrent.futures import ThreadPoolExecutor
 
     from classes import exactly
-
-    from mien.web.classroom.closing import Closer
 
     server = start(url)
     made, people = opened(server, 12)

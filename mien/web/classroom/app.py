@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -35,13 +36,19 @@ from mien.web.classroom.settings import ClassSettings
 from mien.web.classroom.store import DAY_S, ClassStore
 from mien.web.classroom.streams import Streams
 from mien.web.classroom.teacher_routes import TeacherRoutes
+from mien.web.classroom.ticking import Tasks
 from mien.web.classroom.writer import MessageWriter
 from mien.web.headers import content_security_policy
 from mien.web.networks import open_networks
 
 TICK_S: Final = 1.0
+_CLOSING: Final = "closing"
+_ERASING: Final = "erasing"
+_WRITING: Final = "writing"
 _ERASE_EVERY: Final = 600
 """Ticks between two checks for classes whose retention time has expired."""
+_PROBE_EVERY: Final = 30
+"""Ticks between two checks whether the database can be written."""
 _LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -82,7 +89,7 @@ def create_class_app(
         more_embedders: returns origins of pages that may embed the server's pages, besides those in the settings.
         log: log of events; None to log to standard error.
         metrics: metrics shown by ``/metrics``; other modules may add to them.
-        on_end: called in a thread with the id of each class whose lesson this process ended.
+        on_end: called in a thread with the id of each class whose lesson ended, again until it raises no error.
         publish: computes the published numbers of a bin.
         clock: returns seconds since 1970; no other clock is used.
         tick_s: seconds between two checks for bins that are over.
@@ -106,7 +113,7 @@ def create_class_app(
     usual = LessonPlan(budget=settings.budget, expressions=networks.model is not None)
     teachers = TeacherRoutes(settings, gate, closer, streams, usual)
     learners = LearnerRoutes(policy, networks, gate, participants, writer)
-    health = _Health()
+    tasks = Tasks(log, metrics)
 
     def page(name: str) -> Callable[[Request], Response]:
         def show(_: Request) -> Response:
@@ -122,6 +129,10 @@ def create_class_app(
                 connection.exec_driver_sql("SELECT 1")
         except MienError:
             return JSONResponse({"status": "the database cannot be reached"}, 503)
+        if tasks.is_failing(_WRITING):
+            return JSONResponse({"status": "the database cannot be written"}, 503)
+        if tasks.is_failing(_CLOSING):
+            return JSONResponse({"status": "bins cannot be closed"}, 503)
         return JSONResponse({"status": "ok"})
 
     def show_metrics(request: Request) -> Response:
@@ -131,25 +142,23 @@ def create_class_app(
         metrics.gauge("waiting_messages", writer.waiting)
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
 
+    async def close_bins() -> None:
+        closed = await run_in_threadpool(closer.close_due)
+        if closed:
+            metrics.count("bins_closed", times=closed)
+            log.write("bins-closed", bins=closed)
+
     async def tick() -> None:
-        """Close bins that are over, notify teachers' pages and erase expired classes."""
+        """Close bins that are over, report lessons that ended, notify teachers' pages and erase expired classes."""
         count = 0
         while True:
-            try:
-                closed = await run_in_threadpool(closer.close_due)
-                await streams.look()
-                if count % _ERASE_EVERY == 0:
-                    await run_in_threadpool(store.erase_old)
-            except MienError as error:
-                metrics.count("database_errors")
-                if health.fails():
-                    log.write("database-unavailable", reason=str(error))
-            else:
-                if health.works():
-                    log.write("database-available")
-                if closed:
-                    metrics.count("bins_closed", times=closed)
-                    log.write("bins-closed", bins=closed)
+            await tasks.attempt(_CLOSING, close_bins)
+            await tasks.attempt("reporting", partial(run_in_threadpool, closer.report_ended))
+            await tasks.attempt("notifying", streams.look)
+            if count % _ERASE_EVERY == 0 or tasks.is_failing(_ERASING):
+                await tasks.attempt(_ERASING, partial(run_in_threadpool, store.erase_old))
+            if count % _PROBE_EVERY == 0 or tasks.is_failing(_WRITING):
+                await tasks.attempt(_WRITING, partial(run_in_threadpool, database.check_writable))
             count += 1
             await asyncio.sleep(tick_s)
 
@@ -163,8 +172,9 @@ def create_class_app(
         with suppress(asyncio.CancelledError):
             await ticking
         await run_in_threadpool(writer.close)
-        with suppress(MienError):  # the remaining bins are closed by another process or after a restart
-            await run_in_threadpool(closer.close_due)
+        # what fails here is done by another process or after a restart
+        await tasks.attempt(_CLOSING, close_bins)
+        await tasks.attempt("reporting", partial(run_in_threadpool, closer.report_ended))
         log.write("stopped")
 
     routes = [
@@ -190,23 +200,6 @@ def create_class_app(
     app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=_HANDLERS)
     app.state.stop = streams.stop
     return ClassApp(app, store, tuple(notices))
-
-
-class _Health:
-    """Remembers whether the database is available, so that each change is logged once."""
-
-    def __init__(self) -> None:
-        self._is_away = False
-
-    def fails(self) -> bool:
-        """Record a failure; return whether the database was available before."""
-        was, self._is_away = self._is_away, True
-        return not was
-
-    def works(self) -> bool:
-        """Record a success; return whether the database was unavailable before."""
-        was, self._is_away = self._is_away, False
-        return was
 
 
 def _not_found(_: Request, __: Exception) -> Response:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, select, update
 
+from mien.errors import MienError
 from mien.privacy.lesson_bins import Contribution, LessonPlan, PublishedBin, publish
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
@@ -38,7 +39,7 @@ class Closer:
         database: the database.
         clock: returns seconds since 1970.
         publish: computes the published numbers of a bin.
-        on_end: called with the id of each class whose lesson this object ended.
+        on_end: called by ``report_ended`` with the id of each class whose lesson ended.
     """
 
     def __init__(
@@ -63,11 +64,46 @@ class Closer:
         )
         with self._database.reading() as connection:
             due = list(connection.scalars(query))
-        closed = sum(self._close(class_id) for class_id in due)
+        closed, failed = 0, None
+        for class_id in due:
+            try:
+                closed += self._close(class_id)
+            except MienError:
+                raise
+            except Exception as error:  # noqa: BLE001  an error in one class must not keep the others open
+                failed = error
         if closed:
             self._database.forget_soon()
         self._database.forget_due()
+        if failed is not None:
+            raise failed
         return closed
+
+    def report_ended(self) -> None:
+        """Call ``on_end`` for each lesson that ended and was not reported yet.
+
+        A lesson counts as reported once ``on_end`` has returned. If it raises, or the process is killed, a later call or
+        another process repeats it, so that ``on_end`` may be called more than once.
+
+        Raises:
+            MienError: the database cannot be used, or ``on_end`` failed.
+        """
+        if self._on_end is None:
+            return
+        columns = schema.classes.c
+        with self._database.reading() as connection:
+            ended = list(connection.scalars(select(columns.class_id).where(columns.unreported == 1)))
+        failed = None
+        for class_id in ended:
+            try:
+                self._on_end(class_id)
+            except Exception as error:  # noqa: BLE001  as in close_due
+                failed = error
+                continue
+            with self._database.writing() as connection:
+                connection.execute(update(schema.classes).where(columns.class_id == class_id).values(unreported=0))
+        if failed is not None:
+            raise failed
 
     def end(self, class_id: str) -> bool:
         """End a lesson now; return whether it was not over yet.
@@ -80,13 +116,11 @@ class Closer:
         with self._database.writing() as connection:
             lock_classes(connection, [class_id])
             now_s = self._clock()
-            values = {"started_s": func.coalesce(columns.started_s, now_s), "ended_s": now_s, "revision": columns.revision + 1}
-            ended = bool(connection.execute(statement.values(**values)).rowcount)
+            values = {"started_s": func.coalesce(columns.started_s, now_s), "revision": columns.revision + 1}
+            ended = bool(connection.execute(statement.values(**values, **self._ended(now_s))).rowcount)
             for table in schema.OF_PARTICIPANTS:
                 connection.execute(delete(table).where(table.c.class_id == class_id))
         self._database.forget_deleted()
-        if ended and self._on_end is not None:
-            self._on_end(class_id)
         return ended or closed > 0  # the last bin ends the lesson
 
     def _close(self, class_id: str, grace_s: float = GRACE_S) -> int:
@@ -137,7 +171,7 @@ class Closer:
         is_last = number + 1 == plan.bins
         values: dict[str, Any] = {"closed": number + 1, "revision": columns.revision + 1}
         if is_last:
-            values["ended_s"] = self._clock()
+            values |= self._ended(self._clock())
         with self._database.writing() as connection:
             statement = update(schema.classes).where(
                 columns.class_id == class_id, columns.closed == number, columns.ended_s.is_(None)
@@ -151,6 +185,8 @@ class Closer:
             if is_last:
                 for table in schema.OF_PARTICIPANTS:
                     connection.execute(delete(table).where(table.c.class_id == class_id))
-        if is_last and self._on_end is not None:
-            self._on_end(class_id)
         return 1
+
+    def _ended(self, now_s: float) -> dict[str, Any]:
+        """Return the values of a class whose lesson ends now."""
+        return {"ended_s": now_s, "unreported": int(self._on_end is not None)}

@@ -128,6 +128,15 @@ class ClassDatabase:
             with connection.begin():
                 yield connection
 
+    def check_writable(self) -> None:
+        """Write a row that stays the same.
+
+        Raises:
+            DeviceError: nothing can be written.
+        """
+        with self.writing() as connection:
+            connection.execute(schema.version_table.update().values(version=schema.version_table.c.version))
+
 
 def _kind(error: BaseException | None) -> str:
     """Return an error's class name in words; the server's message may contain a password."""

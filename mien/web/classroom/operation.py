@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any, Final, TextIO
 
 _HELP: Final = {
@@ -24,6 +25,7 @@ _HELP: Final = {
     "mien_class_lti_refused_total": "Refused requests from learning platforms, by request and reason.",
     "mien_class_lti_registrations_total": "Learning platforms registered.",
     "mien_class_database_errors_total": "Database errors.",
+    "mien_class_unexpected_errors_total": "Unexpected errors of recurring tasks.",
     "mien_class_waiting_messages": "Messages waiting to be stored.",
     "mien_class_streams": "Connected teachers' pages.",
     "mien_class_memory_bytes": "Resident memory of the process.",
@@ -64,7 +66,7 @@ class Metrics:
 
 
 class Log:
-    """Writes events as JSON lines.
+    """Writes events as JSON lines; a line that cannot be written is lost, and nothing else.
 
     Args:
         stream: output stream; None for standard error.
@@ -76,7 +78,8 @@ class Log:
     def write(self, event: str, **values: Any) -> None:
         """Write an event with its values, which must not be personal data."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event} | values
-        print(json.dumps(line), file=self._stream or sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # its reader is gone, the disk is full, or it was closed
+            print(json.dumps(line), file=self._stream or sys.stderr, flush=True)
 
 
 def _resident_bytes() -> int:

@@ -51,7 +51,9 @@ classes = Table(
     Column("closed", Integer),
     Column("revision", BigInteger),
     Column("declaration", JSON(none_as_null=True)),
+    Column("unreported", Integer),
 )
+"""``unreported`` is 1 from the end of a lesson until it was reported (``Closer.report_ended``)."""
 links = Table(
     "class_links",
     _metadata,
@@ -163,6 +165,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "UPDATE class_links SET personal = 1 WHERE secret IN (SELECT secret FROM class_persons)",
     ),
     ("CREATE TABLE class_server (url VARCHAR NOT NULL)",),
+    ("ALTER TABLE classes ADD COLUMN unreported INTEGER NOT NULL DEFAULT 0",),
 )
 """Statements that migrate version k to version k + 1, in SQL that both SQLite and PostgreSQL support."""
 VERSION: Final = len(MIGRATIONS)
