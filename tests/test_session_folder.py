@@ -17,9 +17,10 @@ from mien.privacy.policy import decide
 from mien.sessions.append_file import end_of_last_line
 from mien.sessions.archive import Archive
 from mien.sessions.document import read_summary, summary_document
+from mien.sessions.erasure import erase_folder
 from mien.sessions.events import EventsFile, read_events
 from mien.sessions.folder import mark_session, write_facts
-from mien.sessions.layout import check_folder
+from mien.sessions.layout import check_folder, person_of, set_aside
 from mien.sessions.observations import COLUMNS
 from mien.sessions.records import EventRecord, KeptSession
 from mien.sessions.recovery import load_folder, recover
@@ -117,6 +118,50 @@ def test_a_broken_summary_is_an_error_that_says_so_and_hides_no_other_session(te
     with pytest.raises(DataError, match="broken"):
         load_folder(tmp_path / "broken")
     assert sorted(session.name for session in Archive(tmp_path).sessions()) == ["broken", "good"]
+
+
+@pytest.mark.parametrize("moved", range(9))
+@pytest.mark.parametrize("then", ["the next session", "the list", "an erasure"])
+def test_a_kill_while_a_session_is_set_aside_does_not_split_it(
+    moved: int, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "lesson"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "privacy.json").write_text('{"person": "0123456789abcdef"}')
+    (folder / "summary.json").write_text(json.dumps(summary_document(kept())))
+    (folder / "screenshot-00001.000s.png").write_bytes(b"png")
+    for name in ("observations.csv", "summary.html", "summary.png", "annotated.mp4"):
+        (folder / name).write_bytes(name.encode())
+    names = {path.name for path in folder.iterdir()}
+    rename, steps = Path.rename, iter([True] * moved)
+
+    def rename_until_killed(path: Path, target: Path) -> Path:
+        if not next(steps, False):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "rename", rename_until_killed)
+        if moved < 8:
+            with pytest.raises(KeyboardInterrupt):
+                set_aside(folder)
+        else:
+            set_aside(folder)
+    if then == "the next session":
+        check_folder(folder, "0123456789abcdef")
+        set_aside(folder)
+    elif then == "the list":
+        (session,) = (found for each in Archive(tmp_path).sessions() for found in (each, *Archive(tmp_path).earlier(each)))
+        assert person_of(session.folder or tmp_path) == "0123456789abcdef"
+    else:
+        erase_folder(folder, tmp_path, earlier=True)
+        assert [path.name for path in folder.rglob("*")] == ["notes.txt"]
+        return
+    whole = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert whole == names
+    if moved or then == "the next session":
+        assert {path.name for path in folder.iterdir()} == {"notes.txt", "earlier-1"}
 
 
 def test_a_second_session_in_the_same_folder_harms_neither_a_whole_nor_a_killed_one(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +60,8 @@ SCREENSHOTS: Final = "screenshot-*.png"
 """Pattern of the names of screenshots."""
 EARLIER: Final = "earlier-*"
 """Pattern of the names of folders that hold an earlier session of the folder they are in."""
+_MOVING: Final = ".earlier"
+"""Folder of an earlier session while its files are being moved there."""
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -110,14 +113,19 @@ def index_path(root: Path) -> Path:
 
 
 def holds_session(folder: Path) -> bool:
-    """Return whether a folder has a file of a session."""
+    """Return whether a folder has a file of a session; an interrupted ``set_aside`` is completed first."""
+    _complete_move(folder)
     return any((folder / name).is_file() for name in ALL_NAMES)
 
 
 def earlier_folders(folder: Path) -> list[Path]:
-    """Return the folders of the earlier sessions in a session's folder (see ``set_aside``); links are left out."""
+    """Return the folders of the earlier sessions in a session's folder (see ``set_aside``); links are left out.
+
+    An interrupted ``set_aside`` is completed first.
+    """
+    _complete_move(folder)
     found = []
-    for path in sorted(folder.glob(EARLIER)):
+    for path in (*sorted(folder.glob(EARLIER)), folder / _MOVING):  # it is still there if the folder cannot be written
         if path.is_dir() and not path.is_symlink():
             found += [*earlier_folders(path), path]
     return found
@@ -208,23 +216,47 @@ def refuse_own_file(target: Path) -> None:
 def set_aside(folder: Path) -> Path | None:
     """Move the files and screenshots of a session in ``folder`` into a new folder ``earlier-N`` below it.
 
+    If the process is killed meanwhile, the next process that uses the folder completes the move.
+
     Returns:
         the new folder; None if there was no session.
 
     Raises:
         DeviceError: the files cannot be moved.
     """
-    there = [folder / name for name in ALL_NAMES if (folder / name).is_file()]
-    if not there:
+    if not holds_session(folder):
         return None
-    there += (path for path in folder.glob(SCREENSHOTS) if path.is_file())
-    number = 1
-    while (target := folder / f"earlier-{number}").exists():
-        number += 1
     try:
-        private_folder(target)
-        for path in there:
-            close_to_others(path.rename(target / path.name))
+        private_folder(folder / _MOVING)
+        return _move(folder)
     except OSError as error:
         raise DeviceError(f"cannot move an earlier session out of {folder}: {error.strerror}. Choose another folder") from error
+
+
+def _move(folder: Path) -> Path:
+    """Move the files of a session into ``_MOVING`` and give that its final name; another process may do the same."""
+    moving, number = folder / _MOVING, 1
+    for path in (*(folder / name for name in ALL_NAMES), *folder.glob(SCREENSHOTS)):
+        if path.is_file():
+            try:
+                close_to_others(path.rename(moving / path.name))
+            except FileNotFoundError:
+                if path.exists():
+                    raise
+    while (target := folder / f"earlier-{number}").exists():
+        number += 1
+    with suppress(FileNotFoundError):  # the other process was faster
+        moving.rename(target)
     return target
+
+
+def _complete_move(folder: Path) -> None:
+    """Complete an interrupted ``set_aside``, unless no file was moved yet.
+
+    This never moves files of a new session: they are created only after ``_MOVING`` was renamed.
+    """
+    moving = folder / _MOVING
+    if moving.is_dir() and not moving.is_symlink():
+        with suppress(OSError):  # the folder cannot be written, or another process was faster
+            if any(moving.iterdir()):
+                _move(folder)
