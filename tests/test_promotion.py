@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from typer.testing import CliRunner
 from mien.cli import app
 from mien.errors import BundleError, DataError, DeviceError, StorageError, UsageError
 from mien.files import file_hash
-from mien.monitoring.reference_file import reference_path
+from mien.monitoring.reference_file import read_reference, reference_path, write_reference
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.retraining.candidate import BUNDLE_NAME, PAGE_NAME, RECORD_NAME, read_candidate, write_candidate
 from mien.retraining.gates import Gate
 from mien.retraining.promotion import promote_candidate, roll_back
-from mien.vision.bundles import bundle_path, packaged_bundle
+from mien.vision import promoted
+from mien.vision.bundles import bundle_path, packaged_bundle, write_record
+from mien.vision.predictor import Predictor
 from mien.vision.promoted import history, promoted_file
 
 PASSED = Gate(name="new faces better", passed=True, before=0.5, after=0.7, noise=0.02, sentence="accuracy: 50% before, 70% after")
@@ -80,7 +83,9 @@ def test_promotions_are_undone_one_by_one(tmp_path: Path) -> None:
 
 def test_the_drift_reference_is_promoted_with_the_bundle(tmp_path: Path) -> None:
     first = candidate(tmp_path / "a", "better")
-    shutil.copy(packaged_bundle("mien-xs").with_suffix(".reference.npz"), reference_path(first / BUNDLE_NAME))
+    packaged = packaged_bundle("mien-xs")
+    held = read_reference(reference_path(packaged), file_hash(packaged))
+    write_reference(reference_path(first / BUNDLE_NAME), replace(held, bundle_sha256=file_hash(first / BUNDLE_NAME)))
     with_one = CliRunner().invoke(app, ["models", "promote", str(first), "--sessions", str(tmp_path)])
     assert with_one.exit_code == 0
     listed = CliRunner().invoke(app, ["models", "list"]).output
@@ -143,10 +148,20 @@ def test_what_cannot_be_logged_is_not_done(tmp_path: Path) -> None:
     assert roll_back("mien-xs", tmp_path).sha256 == change.sha256
 
 
-def test_a_change_that_was_logged_and_failed_is_logged_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*arguments: object) -> None:
-        raise StorageError("no space left")
+def stop_at(path: Path, error: BaseException) -> Callable[[Path, Any], None]:
+    """Return a function that writes JSON files as usual, and raises an error for one of them."""
+    write = promoted.write_json
 
+    def stopping(target: Path, document: Any) -> None:
+        if target == path:
+            raise error
+        write(target, document)
+
+    return stopping
+
+
+def test_a_change_that_was_logged_and_failed_is_logged_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = stop_at(promoted_file(), StorageError("no space left"))
     first = candidate(tmp_path / "a", "better")
     packaged = file_hash(packaged_bundle("mien-xs"))
     with monkeypatch.context() as patch:
@@ -168,6 +183,99 @@ def test_a_change_that_was_logged_and_failed_is_logged_as_such(tmp_path: Path, m
         ("model-unchanged", change.sha256),
     ]
     assert history() == [change]
+
+
+@pytest.mark.parametrize("after", ["next change", "other log", "no log"])
+def test_a_change_that_a_kill_prevented_is_logged_as_such_by_the_next(
+    after: str, tmp_path: Path, mien_here: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, packaged = candidate(tmp_path / "a", "better"), file_hash(packaged_bundle("mien-xs"))
+    with monkeypatch.context() as killed:
+        killed.setattr(promoted, "write_json", stop_at(promoted_file(), KeyboardInterrupt()))
+        killed.setattr(promoted, "_settle", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            promote_candidate(first, Path("first"))
+    assert history() == []
+    for _ in range(2):
+        code, said, warned = mien_here("models", "history")
+        assert (code, said.startswith("No promotions")) == (0, True)
+        assert "was interrupted and did not take effect" in warned
+    if after == "no log":
+        shutil.rmtree("first")
+    change = promote_candidate(first, Path("first" if after == "next change" else "second"))
+    events = {
+        root: [(event["event"], event["model"]) for event in AuditLog(state_folder(Path(root))).events()]
+        for root in ("first", "second")
+    }
+    promotion, unchanged = ("model-promoted", change.sha256), ("model-unchanged", packaged)
+    assert (
+        events
+        == {
+            "next change": {"first": [promotion, unchanged, promotion], "second": []},
+            "other log": {"first": [promotion, unchanged], "second": [promotion]},
+            "no log": {"first": [], "second": [unchanged, promotion]},
+        }[after]
+    )
+    assert "interrupted" not in mien_here("models", "history")[2]
+
+
+def test_nobody_goes_back_to_a_bundle_that_is_missing_or_was_changed(tmp_path: Path) -> None:
+    first = promote_candidate(candidate(tmp_path / "a", "better"), tmp_path)
+    copy = bundle_path("mien-xs")
+    content = copy.read_bytes()
+    promote_candidate(candidate(tmp_path / "b", "best", parent=first.sha256), tmp_path)
+    log = AuditLog(state_folder(tmp_path)).path
+    before = history(), log.read_bytes(), bundle_path("mien-xs")
+    for damage, said in ((copy.unlink, "is missing"), (lambda: copy.write_bytes(b"garbage"), "was changed")):
+        damage()
+        with pytest.raises(BundleError, match=said):
+            roll_back("mien-xs", tmp_path)
+        assert (history(), log.read_bytes(), bundle_path("mien-xs")) == before
+    copy.write_bytes(content)
+    roll_back("mien-xs", tmp_path)
+    assert bundle_path("mien-xs") == copy
+
+
+@pytest.mark.parametrize(
+    ("companion", "content", "said"),
+    [
+        ("candidate.json", b"{", "not the record of a bundle"),
+        ("candidate.json", packaged_bundle("mien-xs").with_suffix(".json").read_bytes(), "is not the file that candidate.json"),
+        ("candidate.reference.npz", b"garbage", "drift reference"),
+        ("candidate.reference.npz", reference_path(packaged_bundle("mien-xs")).read_bytes(), "of another bundle"),
+    ],
+)
+def test_a_candidate_with_a_damaged_or_foreign_companion_is_refused(
+    companion: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    folder = candidate(tmp_path / "a", "better")
+    (folder / companion).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        promote_candidate(folder, tmp_path)
+    assert history() == []
+    assert bundle_path("mien-xs") == packaged_bundle("mien-xs")
+    (folder / companion).unlink()
+    promote_candidate(folder, tmp_path)
+
+
+def test_no_companion_of_an_earlier_copy_stays_in_use(tmp_path: Path) -> None:
+    folder = candidate(tmp_path / "a", "better")
+    write_record(folder / BUNDLE_NAME, Predictor(folder / BUNDLE_NAME).card)
+    promote_candidate(folder, tmp_path)
+    copies = bundle_path("mien-xs").parent
+    roll_back("mien-xs", tmp_path)
+    assert sorted(path.suffix for path in copies.iterdir()) == [".json", ".onnx"]
+    (copies / f".{file_hash(folder / BUNDLE_NAME)}-abcdefgh.onnx").touch()  # left by a kill
+    (folder / BUNDLE_NAME).with_suffix(".json").unlink()
+    promote_candidate(folder, tmp_path)
+    assert [path.name for path in copies.iterdir()] == [bundle_path("mien-xs").name]
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/dev/null/deeper"])
+def test_without_a_home_folder_the_packaged_bundle_is_used(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", home)
+    assert bundle_path("mien-xs") == packaged_bundle("mien-xs")
+    assert history() == []
 
 
 def tamper(folder: Path, kind: str) -> None:

@@ -177,11 +177,18 @@ def show_history(as_json: Json = False) -> None:
       mien models history
     """
     import json
+    import sys
     from dataclasses import asdict
 
-    from mien.vision.promoted import history
+    from mien.vision.promoted import failed_change, history
 
     changes = history()
+    if (failed := failed_change()) is not None:
+        print(
+            f"warning: the {failed.action} of {failed.name} at {failed.at} was interrupted and did not take effect. "
+            "The next promotion or rollback notes that in the audit log",
+            file=sys.stderr,
+        )
     if as_json:
         print(json.dumps([asdict(change) for change in changes], indent=2))
         return

@@ -1,6 +1,6 @@
 """Promotion of a candidate and rollback, both recorded in the audit log before they take effect.
 
-If one then fails, the log gets another line, which says which bundle is still deployed.
+If one then does not take effect, the log gets another line, which says which bundle is still deployed.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from pathlib import Path
 
 from mien.errors import UsageError
 from mien.files import file_hash
+from mien.monitoring.reference_file import read_reference, reference_path
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.retraining.candidate import read_candidate
 from mien.vision import promoted
-from mien.vision.bundles import DEFAULT_BUNDLE, bundle_names, packaged_bundle
+from mien.vision.bundles import DEFAULT_BUNDLE, bundle_names, packaged_bundle, read_record
 from mien.vision.predictor import Predictor
 
 
@@ -26,8 +27,8 @@ def promote_candidate(place: Path, root: Path) -> promoted.Change:
 
     Raises:
         UsageError: a gate failed, or the candidate was compared with another bundle than the deployed one.
-        BundleError: the bundle is broken, or not the one that was evaluated.
-        DataError: there is no candidate, or the audit log is broken.
+        BundleError: the bundle or its record is broken, or not the one that was evaluated.
+        DataError: there is no candidate, or its drift reference or the audit log is broken.
         DeviceError: the bundle or the audit log cannot be written.
     """
     candidate = read_candidate(place)
@@ -39,15 +40,12 @@ def promote_candidate(place: Path, root: Path) -> promoted.Change:
             "promoted. Use it with --model"
         )
     Predictor(candidate.bundle)  # raises if the bundle is broken or incompatible
-    log, packaged = AuditLog(state_folder(root)), _packaged(candidate.parent)
-
-    def record(change: promoted.Change) -> None:
-        log.record("model-promoted", model=change.sha256, before=candidate.parent_sha256)
-
-    def failed(change: promoted.Change) -> None:
-        log.try_record("model-unchanged", model=change.before or packaged)
-
-    return promoted.promote(candidate.parent, candidate.bundle, candidate.parent_sha256, packaged, record, failed)
+    read_record(candidate.bundle)  # as are these, its companions
+    reference = reference_path(candidate.bundle)
+    if reference.is_file():
+        read_reference(reference, candidate.sha256)
+    packaged = _packaged(candidate.parent)
+    return promoted.promote(candidate.parent, candidate.bundle, candidate.parent_sha256, packaged, _ChangeLog(root))
 
 
 def roll_back(name: str, root: Path) -> promoted.Change:
@@ -64,15 +62,23 @@ def roll_back(name: str, root: Path) -> promoted.Change:
             f"no packaged bundle is called {name}, and only packaged bundles ({', '.join(bundle_names())}) can be promoted and "
             "rolled back"
         )
-    log = AuditLog(state_folder(root))
+    return promoted.roll_back(name, _ChangeLog(root))
 
-    def record(change: promoted.Change) -> None:
-        log.record("model-rolled-back", model=change.sha256 or _packaged(change.name), before=change.before)
 
-    def failed(change: promoted.Change) -> None:
-        log.try_record("model-unchanged", model=change.before)
+class _ChangeLog:
+    """The audit log beside a sessions folder, as a log of changes."""
 
-    return promoted.roll_back(name, record, failed)
+    def __init__(self, root: Path) -> None:
+        self.place = str(state_folder(root).resolve())
+
+    def record(self, change: promoted.Change) -> None:
+        event = "model-promoted" if change.action == promoted.PROMOTE else "model-rolled-back"
+        packaged = _packaged(change.name)
+        AuditLog(Path(self.place)).record(event, model=change.sha256 or packaged, before=change.before or packaged)
+
+    def record_failure(self, change: promoted.Change, place: str) -> None:
+        log = AuditLog(Path(place if Path(place).is_dir() else self.place))
+        log.record("model-unchanged", model=change.before or _packaged(change.name))
 
 
 def _packaged(name: str) -> str:

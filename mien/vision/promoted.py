@@ -2,26 +2,28 @@
 
 Promoted bundles are copied into the user's data folder, named by their hash. One file holds the
 history of promotions and rollbacks. It is replaced atomically, so a reader sees either the old
-or the new state.
+or the new state. A second file names the change that is being made, so that one that was logged
+and did not take effect, because of a kill or a full disk, is found and logged as well.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from mien.documents import conform, load_json
-from mien.errors import BundleError, UsageError
-from mien.files import copy_file, file_hash, write_json
+from mien.documents import conform, load_json, record_from
+from mien.errors import BundleError, DataError, MienError, UsageError, write_error
+from mien.files import copy_file, file_hash, half_written, write_json
 from mien.locks import one_writer
 from mien.places import data_folder
 
 FILE_NAME: Final = "promoted.json"
+_BEGUN_NAME: Final = "promoted.begun.json"
 PROMOTE: Final = "promote"
 ROLL_BACK: Final = "rollback"
 Action = Literal["promote", "rollback"]
@@ -53,7 +55,28 @@ class Change:
                 raise ValueError(f"{text[:80]!r} is not a SHA-256")
 
 
-Recorder = Callable[[Change], object]
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A change that was begun, and where it is logged."""
+
+    place: str
+    change: Change
+
+
+class ChangeLog(Protocol):
+    """Log of changes.
+
+    Attributes:
+        place: where the log is; it may differ from one change to the next.
+    """
+
+    place: str
+
+    def record(self, change: Change) -> object:
+        """Log a change before it takes effect; if this raises, the change is not made."""
+
+    def record_failure(self, change: Change, place: str) -> object:
+        """Log at ``place`` that a change did not take effect."""
 
 
 def promoted_file() -> Path:
@@ -70,12 +93,30 @@ def history() -> list[Change]:
     path = promoted_file()
     try:
         return list(conform(load_json(path), list[Change], FILE_NAME))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the home folder may be /dev/null
         return []
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise BundleError(
+            f"cannot read {path} ({error.strerror}), so the deployed bundle is unknown. Check its permissions"
+        ) from error
+    except ValueError as error:
         raise BundleError(
             f"{path} is broken, so the deployed bundle is unknown ({error}). Remove the file to use the packaged bundles"
         ) from error
+
+
+def failed_change() -> Change | None:
+    """Return the last change if it did not take effect and the log does not say so yet; the next change logs that first.
+
+    Raises:
+        BundleError: the history is broken.
+        DeviceError: a change is being made, and the folder cannot be written.
+    """
+    if _begun() is None:
+        return None
+    with one_writer(promoted_file()):
+        failed = _failed()
+    return None if failed is None else failed.change
 
 
 def promoted_bundle(name: str) -> Path | None:
@@ -87,20 +128,15 @@ def promoted_bundle(name: str) -> Path | None:
     current = _current(name, history())
     if not current:
         return None
-    path = _copy_of(current)
-    if not path.is_file():
-        raise BundleError(f"the bundle promoted to {name} is missing from {path}. Go back with: mien models rollback {name}")
-    if file_hash(path) != current:
+    if fault := _fault(current):
         raise BundleError(
-            f"the bundle promoted to {name} was changed: {path} has a different SHA-256. Go back with: "
-            f"mien models rollback {name}"
+            f"the bundle promoted to {name} cannot be used: {_copy_of(current)} {fault}. "
+            f"Go back with: mien models rollback {name}"
         )
-    return path
+    return _copy_of(current)
 
 
-def promote(
-    name: str, bundle: Path, expected_sha256: str, packaged: str, record: Recorder, failed: Recorder = lambda change: None
-) -> Change:
+def promote(name: str, bundle: Path, expected_sha256: str, packaged: str, log: ChangeLog) -> Change:
     """Deploy a bundle under ``name``; the bundle, its record and its drift reference are copied.
 
     Args:
@@ -108,15 +144,14 @@ def promote(
         bundle: the file to deploy.
         expected_sha256: SHA-256 of the bundle that the caller believes to be deployed.
         packaged: SHA-256 of the packaged bundle.
-        record: called with the change before it takes effect; if it raises, nothing is deployed.
-        failed: called with the change if it was recorded and could not take effect.
+        log: records the change before it takes effect.
 
     Raises:
         UsageError: another bundle than expected is deployed, or this one already is.
         BundleError: the history is broken.
         DeviceError: a file cannot be written.
     """
-    with _locked_history() as changes:
+    with _locked_history(log) as changes:
         before, sha256 = _current(name, changes), file_hash(bundle)
         now = before or packaged
         if now == sha256:
@@ -127,31 +162,33 @@ def promote(
                 "Run mien retrain again with the deployed bundle"
             )
         target = _copy_of(sha256)
-        for ending in _COMPANIONS:
-            if bundle.with_suffix(ending).is_file():
-                copy_file(bundle.with_suffix(ending), target.with_suffix(ending))
-        copy_file(bundle, target)
-        return _append(changes, PROMOTE, name, sha256, before, record, failed)
+        _copy(bundle, target)
+        return _append(changes, PROMOTE, name, sha256, before, log)
 
 
-def roll_back(name: str, record: Recorder, failed: Recorder = lambda change: None) -> Change:
+def roll_back(name: str, log: ChangeLog) -> Change:
     """Undo the last promotion of ``name``.
 
     Args:
         name: name of a packaged bundle.
-        record: called with the change before it takes effect; if it raises, nothing is undone.
-        failed: called with the change if it was recorded and could not take effect.
+        log: records the change before it takes effect.
 
     Raises:
         UsageError: the packaged bundle is deployed, so there is nothing to undo.
-        BundleError: the history is broken.
+        BundleError: the bundle before is missing or was changed, or the history is broken.
     """
-    with _locked_history() as changes:
+    with _locked_history(log) as changes:
         current = _current(name, changes)
         if not current:
             raise UsageError(f"{name} is the packaged bundle; there is no promotion to undo")
         promotions = [row for row in changes if (row.name, row.action, row.sha256) == (name, PROMOTE, current)]
-        return _append(changes, ROLL_BACK, name, promotions[-1].before if promotions else "", current, record, failed)
+        before = promotions[-1].before if promotions else ""
+        if before and (fault := _fault(before)):
+            raise BundleError(
+                f"cannot go back to the bundle before: {_copy_of(before)} {fault}. Put a copy of it there, or remove "
+                f"{promoted_file()} to use the packaged bundles"
+            )
+        return _append(changes, ROLL_BACK, name, before, current, log)
 
 
 def _current(name: str, changes: list[Change]) -> str:
@@ -162,21 +199,80 @@ def _copy_of(sha256: str) -> Path:
     return data_folder() / "models" / f"{sha256}.onnx"
 
 
-def _append(
-    changes: list[Change], action: Action, name: str, sha256: str, before: str, record: Recorder, failed: Recorder
-) -> Change:
+def _fault(sha256: str) -> str:
+    """Return why the copy of a bundle cannot be used, or ""."""
+    path = _copy_of(sha256)
+    if not path.is_file():
+        return "is missing"
+    return "" if file_hash(path) == sha256 else "was changed: it has a different SHA-256"
+
+
+def _copy(bundle: Path, target: Path) -> None:
+    """Copy a bundle after its companions; companions of an earlier copy that it does not have are deleted."""
+    for ending in _COMPANIONS:
+        source, copy = bundle.with_suffix(ending), target.with_suffix(ending)
+        if source.is_file():
+            copy_file(source, copy)
+        else:
+            _delete(copy)
+    copy_file(bundle, target)
+    for left in half_written(target):  # by a promotion that was killed
+        _delete(left)
+
+
+def _append(changes: list[Change], action: Action, name: str, sha256: str, before: str, log: ChangeLog) -> Change:
     change = Change(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), action, name, sha256, before)
-    record(change)
+    write_json(_begun_file(), asdict(_Begun(log.place, change)))
+    try:
+        log.record(change)
+    except DataError:  # the log is broken and was not written to
+        _delete(_begun_file())
+        raise
     try:
         write_json(promoted_file(), [asdict(row) for row in (*changes, change)])
     except BaseException:
-        failed(change)
+        with suppress(MienError):  # then the next change logs it
+            _settle(log)
         raise
+    _delete(_begun_file())
     return change
 
 
+def _settle(log: ChangeLog) -> None:
+    """Log the last change as failed if it did not take effect."""
+    if (failed := _failed()) is not None:
+        log.record_failure(failed.change, failed.place)
+    _delete(_begun_file())
+
+
+def _failed() -> _Begun | None:
+    """Return the last change that was begun, if it did not take effect; nobody may be making it now."""
+    begun = _begun()
+    return begun if begun is not None and begun.change not in history()[-1:] else None
+
+
+def _begun() -> _Begun | None:
+    """Return the last change that was begun, if its file is still there and whole."""
+    try:
+        return record_from(_Begun, load_json(_begun_file()), _BEGUN_NAME)
+    except (OSError, ValueError):
+        return None
+
+
+def _begun_file() -> Path:
+    return data_folder() / _BEGUN_NAME
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(f"cannot delete {path}: {error.strerror}. Check the folder's permissions", error) from error
+
+
 @contextmanager
-def _locked_history() -> Iterator[list[Change]]:
-    """Yield the history while other processes are locked out."""
+def _locked_history(log: ChangeLog) -> Iterator[list[Change]]:
+    """Yield the history while other processes are locked out, after a failed change was logged."""
     with one_writer(promoted_file()):
+        _settle(log)
         yield history()
