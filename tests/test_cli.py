@@ -65,6 +65,27 @@ def obeys_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="closes descriptors by their numbers")
+@pytest.mark.parametrize("closed", [(1,), (0, 1, 2)])
+def test_closed_streams_are_harmless(closed: tuple[int, ...], tmp_path: Path) -> None:
+    options = ["--source", "demo", "--headless", "--duration-s", "0.2", "--out", "out"]
+    arguments = [sys.executable, "-m", "mien", "live", *options]
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
+    close = "import os, sys; [os.close(int(each)) for each in sys.argv[1].split(',')]; os.execv(sys.argv[2], sys.argv[2:])"
+    run = subprocess.run(
+        [sys.executable, "-c", close, ",".join(map(str, closed)), *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (0, ""), run.stderr
+    assert "Traceback" not in run.stderr
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["state"] == "ended"
+
+
 @pytest.mark.parametrize(("door", "verb"), DOORS.items())
 def test_the_five_scripts_are_doors_to_the_verbs(door: str, verb: str, tmp_path: Path) -> None:
     through_script, through_verb = mien("--help", cwd=tmp_path, door=door), mien(verb, "--help", cwd=tmp_path)

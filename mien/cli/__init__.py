@@ -25,7 +25,7 @@ from mien.cli.labels import labels
 from mien.cli.live import live
 from mien.cli.models import models
 from mien.cli.monitor import monitor
-from mien.cli.output import speak_any_encoding
+from mien.cli.output import open_closed_streams, speak_any_encoding
 from mien.cli.policy import policy
 from mien.cli.prepare import prepare
 from mien.cli.privacy import privacy
@@ -90,6 +90,7 @@ def main(verb: str | None = None) -> NoReturn:
         verb: run this command, as the root scripts do; without it the first argument names one.
     """
     arguments = [verb, *sys.argv[1:]] if verb else sys.argv[1:]
+    open_closed_streams()
     speak_any_encoding()
     with orderly_stops(), visible_output():
         try:

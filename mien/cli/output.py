@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -73,6 +74,20 @@ def whole_words(text: str, label: str = "") -> str:
         return textwrap.fill(text, width, initial_indent=label, subsequent_indent=" " * len(label), break_long_words=False)
     below = textwrap.fill(text, width, initial_indent="      ", subsequent_indent="      ", break_long_words=False)
     return f"{label.rstrip()}\n{below}"
+
+
+def open_closed_streams() -> None:
+    """Discard what is printed to a standard stream that the caller has closed (``mien live >&-``).
+
+    Otherwise the next file that is opened would take its place, and get what libraries print.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def speak_any_encoding() -> None:
