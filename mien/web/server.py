@@ -35,7 +35,16 @@ def serve(web: WebApp, port: int | None, browser: bool) -> None:
         threading.Timer(0.3, webbrowser.open, (url,)).start()
     config = uvicorn.Config(web.app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3)
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        run_until_stopped(uvicorn.Server(config), listener)
+
+
+def run_until_stopped(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Run a server until a signal stops it in order; uvicorn then raises the signal again."""
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        if not server.should_exit:  # the signal came before it served
+            raise
 
 
 def _listen(port: int | None) -> socket.socket:

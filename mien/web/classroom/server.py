@@ -7,12 +7,40 @@ import socket
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from mien.errors import DeviceError
 from mien.web.classroom.app import ClassApp
+from mien.web.server import run_until_stopped
 
 STOP_S = 10
 """Seconds that requests may take after a stop."""
+_REQUEST_S = 30.0
+"""Seconds in which a request must be received."""
+
+
+class ClassConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # its value is known at run time only
+    """A connection that is closed if its next request is not received in time.
+
+    uvicorn waits for ever, so that whoever sends half a request would keep others from connecting.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(_REQUEST_S, self._expire)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._timer.cancel()
+        self._timer = self.loop.call_later(_REQUEST_S, self._expire)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._timer.cancel()
+        super().connection_lost(error)
+
+    def _expire(self) -> None:
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            self.transport.abort()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,9 +80,10 @@ def serve_classes(web: ClassApp, listener: socket.socket, trusted_proxies: str) 
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=STOP_S,
         backlog=4096,
+        http=ClassConnection,
     )
     with listener:
-        _Server(config, web).run(sockets=[listener])
+        run_until_stopped(_Server(config, web), listener)
 
 
 class _Server(uvicorn.Server):
