@@ -76,6 +76,19 @@ def half_written(target: Path) -> list[Path]:
     return sorted(target.parent.glob(f".{glob.escape(target.stem)}-{'?' * 8}{glob.escape(target.suffix)}"))
 
 
+def remove_half_written(*targets: Path) -> None:
+    """Delete the files that ``half_written`` finds for each target.
+
+    Raises:
+        DeviceError: one cannot be deleted.
+    """
+    for path in (each for target in targets for each in half_written(target)):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(f"cannot delete {path}: {error.strerror}. Check the folder's permissions", error) from error
+
+
 def write_text(target: Path, text: str, *, private: bool = False) -> None:
     """Write ``text`` to ``target`` atomically, as UTF-8; ``private`` as for ``atomic_path``."""
     with atomic_path(target, private=private) as temporary:

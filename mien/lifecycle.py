@@ -99,6 +99,11 @@ def train_model(
         raise missing_extra(str(error.name), "train", "Training") from error
     if (folder / "last.pt").exists() and not resume:
         raise UsageError(f"{folder} already holds a run. Continue it with --resume, or choose another folder with --out")
+    if resume and not (folder / "last.pt").is_file():
+        raise DataError(
+            f"{folder} holds no run to resume: its first checkpoint, last.pt, was not written. Start it with the same command "
+            "without --resume"
+        )
     chosen = pick_device(device)
     contents = manifest(dataset)
     facts = {

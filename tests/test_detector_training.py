@@ -463,7 +463,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(drawn_faces: Taugh
     resumed = DetectorTrainer(settings, tmp_path / "stopped", facts)
     resumed.resume()
     assert resumed.rounds_done == 2
+    (tmp_path / "stopped" / ".detector-abcdefgh.pt").touch()  # left by a kill
     resumed.run(stock(), lambda done, loss: None)
+    assert list((tmp_path / "stopped").glob(".detector*")) == []
     states = [load_detector_checkpoint(tmp_path / name / "detector.pt") for name in ("straight", "stopped")]
     for part in ("network", "average"):
         assert all(torch.equal(states[0][part][name], value) for name, value in states[1][part].items())

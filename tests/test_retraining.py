@@ -197,7 +197,10 @@ def test_a_run_stopped_after_its_gates_passed_is_not_finished(
     with pytest.raises(KeyboardInterrupt):
         retrain(*run, stop)
     told: list[Path] = []
+    for name in (".candidate-abcdefgh.onnx", ".candidate.lineage-abcdefgh.json"):  # left by a kill
+        (tmp_path / "out" / name).touch()
     assert retrain(*run, told.append).passed
+    assert list((tmp_path / "out").glob(".candidate*")) == []
     assert told == [tmp_path / "out" / BUNDLE_NAME]
 
 

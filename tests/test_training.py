@@ -87,6 +87,12 @@ def test_it_learns_and_leaves_everything_beside_the_run(run: Path) -> None:
     assert (run / "run.json").is_file()
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_started_again(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").touch()
+    with pytest.raises(DataError, match="without --resume"):
+        train_model(make_dataset(), TINY, tmp_path, resume=True)
+
+
 def test_a_run_is_not_overwritten_nor_resumed_as_something_else(run: Path) -> None:
     with pytest.raises(UsageError, match="--resume"):
         train_model(make_dataset(), TINY, run)

@@ -115,6 +115,7 @@ def run_session(settings: LiveSettings, json_line: bool = False, open_page: bool
     print_model(settings.model)
     for notice in session.notices:
         print(notice, file=sys.stderr)
+    before = len(session.notices)
     if session.headless:
         from mien.cli.progress import progress_bar
 
@@ -122,6 +123,8 @@ def run_session(settings: LiveSettings, json_line: bool = False, open_page: bool
             summary = session.run(progress, lambda news: print(news, file=sys.stderr))
     else:
         summary = session.run()
+    for notice in session.notices[before:]:
+        print(notice, file=sys.stderr)
     print(summary_text(summary))
     page = settings.out / PAGE_NAME
     if page.is_file():

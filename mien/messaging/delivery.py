@@ -82,6 +82,7 @@ class DeliveryWorker:
         self._name = name
         self._initial_backoff_s, self._max_backoff_s = initial_backoff_s, max_backoff_s
         self._failures_in_a_row = 0
+        self._has_failed = False  # and a notice said that messages are queued
         self._deadline_s = self._retry_after_s = 0.0
         self._queued_ids: list[str] = []
         self._stop, self._wake = threading.Event(), threading.Event()
@@ -122,6 +123,8 @@ class DeliveryWorker:
         self._thread.join(timeout_s + _GRACE_S)
         waiting = self._outbox.count()
         self._outbox.close()
+        if waiting and not self._has_failed:
+            self._notify(f"{self._name} has not answered yet; messages on disk: {waiting:,}. They are sent later")
         return waiting
 
     def drop(self) -> int:
@@ -208,6 +211,7 @@ class DeliveryWorker:
             self._notify(f"{self._name} rejected a message permanently: {outcome.reason}")
         else:
             self._outbox.postpone(message, max(outcome.wait_s, self._backoff_s(message.attempts)), outcome.reason)
+            self._has_failed = True
             if not message.attempts:
                 self._notify(
                     f"{self._name}: a message could not be sent ({outcome.reason}); it is queued on disk and will be retried"
@@ -219,6 +223,7 @@ class DeliveryWorker:
         self._retry_after_s = time.monotonic() + outcome.wait_s
         if message is not None:
             self._outbox.postpone(message, 0.0, outcome.reason, tried=False)
+        self._has_failed = True
         if not self._failures_in_a_row:
             self._notify(f"{self._name} is unavailable ({outcome.reason}); messages are queued on disk and sent later")
         self._failures_in_a_row += 1

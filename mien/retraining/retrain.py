@@ -23,7 +23,7 @@ from mien.documents import conform, load_json
 from mien.errors import UsageError, missing_extra
 from mien.evaluation.scores import Scores, predict_heads, score
 from mien.evaluation.truths import truths_about
-from mien.files import file_hash, write_json
+from mien.files import file_hash, remove_half_written, write_json
 from mien.lifecycle import export_model
 from mien.modelcard import PEOPLE
 from mien.retraining.candidate import BUNDLE_NAME, RECORD_NAME, Candidate, write_candidate
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 AUDIT_NAME: Final = "new_faces.json"
 PLAN_NAME: Final = "plan.json"
+_ENDINGS: Final = (".onnx", ".json", ".reference.npz", ".lineage.json", ".html")
+"""Endings of the files of a candidate."""
 
 Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """Opens a progress bar with a heading; yields a function that takes (done, total)."""
@@ -118,6 +120,7 @@ def retrain(
     checkpoints = _fine_tune(options, mixed, replayed, old, folder, plan, bars)
     with bars("exporting and evaluating the candidate"):
         bundle = folder / BUNDLE_NAME
+        remove_half_written(*(bundle.with_suffix(ending) for ending in _ENDINGS))  # by a run that was killed
         parent = Predictor(options.bundle).card
         export_model(checkpoints, old, bundle, f"{options.name}-{plan['plan'][:8]}", votes=options.votes, parent=parent)
         gates = _evaluate(options, bundle, old, faces.held_out)

@@ -21,7 +21,7 @@ import torch
 from mien.documents import parse_json, record_from
 from mien.emotions import EMOTIONS
 from mien.errors import BundleError, DataError
-from mien.files import atomic_path, half_written
+from mien.files import atomic_path, remove_half_written
 from mien.history import EpochRow
 from mien.preprocess import INPUT_SIZE
 
@@ -65,8 +65,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()  # on a full disk, torch's own writer raises an unspecific RuntimeError
     torch.save({"format": FORMAT, "labels": list(EMOTIONS), "input_size": INPUT_SIZE, **state}, buffer)
-    for leftover in half_written(path):  # of a run that was killed; only one run at a time writes here
-        leftover.unlink(missing_ok=True)
+    remove_half_written(path)  # by a run that was killed; only one run at a time writes here
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 

@@ -18,7 +18,7 @@ from typing import Final, Literal, Protocol
 
 from mien.documents import conform, load_json, record_from
 from mien.errors import BundleError, DataError, MienError, UsageError, write_error
-from mien.files import copy_file, file_hash, half_written, write_json
+from mien.files import copy_file, file_hash, remove_half_written, write_json
 from mien.locks import one_writer
 from mien.places import data_folder
 
@@ -216,8 +216,7 @@ def _copy(bundle: Path, target: Path) -> None:
         else:
             _delete(copy)
     copy_file(bundle, target)
-    for left in half_written(target):  # by a promotion that was killed
-        _delete(left)
+    remove_half_written(target, *(target.with_suffix(ending) for ending in _COMPANIONS))  # by a promotion that was killed
 
 
 def _append(changes: list[Change], action: Action, name: str, sha256: str, before: str, log: ChangeLog) -> Change:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mien.documents import parse_json, record_from
 from mien.errors import BundleError, DeviceError, UsageError
-from mien.files import atomic_path
+from mien.files import atomic_path, remove_half_written
 from mien.training.checkpoint import read_state
 from mien.training.detector.losses import cells, losses, targets_of
 from mien.training.detector.network import DetectorNet
@@ -235,6 +235,7 @@ class DetectorTrainer:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
+        remove_half_written(self._path)  # by a run that was killed; only one run at a time writes here
         with atomic_path(self._path) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
