@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from fuzz_kinds import UNLOGGED
 from kept_sessions import kept
 from typer.testing import CliRunner
 from writing import frames, recorder
@@ -86,7 +87,7 @@ def test_names_in_an_archive_of_a_session_stand_below_one_folder(here: Path) -> 
 @pytest.mark.parametrize("value", ["../../../outside", "/etc/passwd", "x", "A" * 64, 3, None])
 def test_a_hash_that_is_none_becomes_no_path(field: str, value: object, tmp_path: Path) -> None:
     packaged = file_hash(packaged_bundle("mien-s"))
-    change = promote("mien-s", packaged_bundle("mien-xs"), packaged, packaged, lambda change: None)
+    change = promote("mien-s", packaged_bundle("mien-xs"), packaged, packaged, UNLOGGED)
     promoted_file().write_text(json.dumps([asdict(change) | {field: value}]))
     with pytest.raises(BundleError, match=r"promoted\.json"):
         bundle_path("mien-s")
@@ -94,7 +95,7 @@ def test_a_hash_that_is_none_becomes_no_path(field: str, value: object, tmp_path
 
 def test_a_promoted_bundle_that_was_changed_is_not_used(tmp_path: Path) -> None:
     packaged = file_hash(packaged_bundle("mien-s"))
-    change = promote("mien-s", packaged_bundle("mien-xs"), packaged, packaged, lambda change: None)
+    change = promote("mien-s", packaged_bundle("mien-xs"), packaged, packaged, UNLOGGED)
     stored = bundle_path("mien-s")
     assert stored == data_folder() / "models" / f"{change.sha256}.onnx"
     stored.write_bytes(packaged_bundle("mien-s").read_bytes())  # whole, and another one

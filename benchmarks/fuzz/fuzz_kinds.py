@@ -103,7 +103,7 @@ from mien.training.recipe import parse_changes, read_recipe, with_changes
 from mien.training.settings import TrainSettings
 from mien.vision.bundles import bundle_path, packaged_bundle, read_record
 from mien.vision.predictor import Predictor
-from mien.vision.promoted import history, promote, roll_back
+from mien.vision.promoted import Change, failed_change, history, promote, roll_back
 from mien.watch import sessions_with_observations
 
 torch.set_num_threads(1)
@@ -244,11 +244,26 @@ def _at_home(folder: Path) -> Iterator[None]:
             os.environ["XDG_DATA_HOME"] = before
 
 
+class _Unlogged:
+    """A log of changes that keeps nothing."""
+
+    place = ""
+
+    def record(self, change: Change) -> None:
+        pass
+
+    def record_failure(self, change: Change, place: str) -> None:
+        pass
+
+
+UNLOGGED = _Unlogged()
+
+
 def _make_promoted(folder: Path) -> None:
     _copy_bundle(folder, ".json")
     with _at_home(folder):
         packaged = file_hash(packaged_bundle("mien-s"))
-        promote("mien-s", folder / "m.onnx", packaged, packaged, lambda change: None)
+        promote("mien-s", folder / "m.onnx", packaged, packaged, UNLOGGED)
 
 
 def _use_promoted(folder: Path) -> None:
@@ -257,7 +272,20 @@ def _use_promoted(folder: Path) -> None:
             with said():
                 assert file_hash(bundle_path(name))
         json.dumps([asdict(change) for change in history()])
-        roll_back("mien-s", lambda change: None)
+        roll_back("mien-s", UNLOGGED)
+
+
+def _make_begun(folder: Path) -> None:
+    _make_promoted(folder)
+    (change,) = json.loads((folder / "mien" / "promoted.json").read_text())
+    write_json(folder / "mien" / "promoted.begun.json", {"place": str(folder), "change": change | {"action": "rollback"}})
+
+
+def _use_begun(folder: Path) -> None:
+    with _at_home(folder):
+        failed_change()
+        roll_back("mien-s", UNLOGGED)
+        assert failed_change() is None
 
 
 def _use_reference(folder: Path) -> None:
@@ -807,6 +835,12 @@ KINDS: tuple[Kind, ...] = (
         _make_promoted,
         one_of(json_file("mien/promoted.json"), json_file("mien/promoted.json"), some_bytes("mien/promoted.json")),
         _use_promoted,
+    ),
+    Kind(
+        "promoted.begun.json",
+        _make_begun,
+        one_of(json_file("mien/promoted.begun.json"), some_bytes("mien/promoted.begun.json")),
+        _use_begun,
     ),
     Kind(
         "drift reference",
