@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -187,6 +188,37 @@ def test_a_full_disk_leaves_no_half_of_a_line(ledger: ConsentLedger, tmp_path: P
             ledger.record("Ada", "show", "withdrawn", NOTICE)
     assert path.read_bytes() == whole
     ledger.record("Ada", "show", "withdrawn", NOTICE)
+
+
+def test_a_line_whose_head_cannot_be_written_has_no_effect(
+    ledger: ConsentLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.record("Ada", "show", "granted", NOTICE)
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if Path(target).suffix == ".head":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(StorageError, match=r"consents\.jsonl\.head"):
+            ledger.record("Ada", "show", "withdrawn", NOTICE)
+    assert ledger.states("Ada")["show"][0] == "granted"  # as the error says
+    ledger.record("Ada", "show", "withdrawn", NOTICE)
+    assert [line["state"] for line in ledger.history("Ada")] == ["granted", "withdrawn"]
+
+
+def test_what_a_killed_program_left_of_the_people_goes_with_the_next_change(ledger: ConsentLedger, tmp_path: Path) -> None:
+    ledger.record("Ada", "show", "granted", NOTICE)
+    folder = tmp_path / "privacy"
+    shutil.copy(folder / "people.json", folder / ".people-abcd_123.json")
+    ledger.forget("Ada")
+    assert b"Ada" not in b"".join(path.read_bytes() for path in folder.iterdir())
+    (folder / ".people-abcd_123.json").write_text('{"Bob')
+    ledger.record("Eve", "show", "granted", NOTICE)
+    assert sorted(path.name for path in folder.glob(".people*")) == []
 
 
 def test_an_unknown_participant_cannot_withdraw(ledger: ConsentLedger) -> None:

@@ -97,7 +97,7 @@ class Chain:
         """Append a line with ``fields`` and return the new head; the line is on disk when this returns.
 
         Several threads and processes may append concurrently. An incomplete line, left by a kill,
-        is removed first.
+        is removed first. If this raises, nothing was appended.
 
         Raises:
             DataError: the file does not match its head.
@@ -117,12 +117,14 @@ class Chain:
                     handle.write(line)
                     handle.flush()
                     os.fsync(handle.fileno())
-            except OSError as error:
+                write_text(self.head_path, f"{new} {size + len(line)}\n", private=True)
+            except BaseException as error:  # a line that is reported as not written has no effect
                 with suppress(OSError):  # if this fails too, readers skip the incomplete line
                     os.truncate(self.path, size)
+                if not isinstance(error, OSError):
+                    raise
                 message = f"cannot write {self.path} ({error.strerror}). Free some space, or check permissions"
                 raise write_error(message, error) from error
-            write_text(self.head_path, f"{new} {size + len(line)}\n", private=True)
         return new
 
     def rows(self) -> Iterator[dict[str, Any]]:

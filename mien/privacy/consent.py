@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from mien.documents import conform, load_json, record_from
-from mien.errors import DataError, UsageError
-from mien.files import write_json
+from mien.errors import DataError, DeviceError, UsageError
+from mien.files import half_written, write_json
 from mien.locks import one_writer
 from mien.privacy.chain import Chain
 from mien.privacy.notice import Notice
@@ -173,18 +174,27 @@ class ConsentLedger:
 
     def forget(self, person: str) -> bool:
         """Remove a person from ``people.json`` and return whether the person was known; the pseudonymous lines remain."""
-        with one_writer(self._people_path):
-            people = self._people()
+        with self._people_locked() as people:
             known = people.pop(person, None) is not None
             if known:
                 write_json(self._people_path, people, private=True)
         return known
 
+    @contextmanager
+    def _people_locked(self) -> Iterator[dict[str, str]]:
+        """Yield all random names, which no other process changes meanwhile; copies that killed programs left are deleted."""
+        with one_writer(self._people_path):
+            try:
+                for path in half_written(self._people_path):
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                raise DeviceError(f"cannot delete {error.filename} ({error.strerror}). Check its permissions") from error
+            yield self._people()
+
     def _enrol(self, person: str) -> str:
         if not person.strip() or len(person) > 200 or not person.isprintable():
             raise UsageError(f"participant is {person[:50]!r}; it must be 1 to 200 printable characters on one line")
-        with one_writer(self._people_path):
-            people = self._people()
+        with self._people_locked() as people:
             name = people.setdefault(person, secrets.token_hex(8))
             write_json(self._people_path, people, private=True)
         return name
