@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -365,6 +366,20 @@ def test_settings_come_from_the_environment_and_are_validated(no_home: Path) -> 
     assert (no_home / ".local/share/mien/outbox.db").is_file()
     for sink in both:
         sink.abandon()
+
+
+def test_a_reader_that_keeps_dropped_messages_is_reported_until_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.messaging.outbox._BUSY_S", 0.1)
+    with closing(Outbox(tmp_path / "queue.db", "lrs", session="s1")) as outbox:
+        outbox.put("m1", "a secret body")
+        with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM messages").fetchone()
+            for _ in range(2):  # also when the rows are gone
+                with pytest.raises(DeviceError, match=r"another program reads .*queue\.db"):
+                    outbox.drop_sessions(["s1"])
+        assert outbox.drop_sessions(["s1"]) == 0
+        assert b"a secret body" not in b"".join(path.read_bytes() for path in tmp_path.glob("queue.db*"))
 
 
 def test_drop_keeps_the_ids_of_sent_messages(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 
 from mien.errors import DataError, DeviceError, write_error
 from mien.files import make_private, private_folder
+from mien.sessions.erasure import empty_log
 
 MAX_WAITING: Final = 10_000
 """Largest number of queued messages per destination: tens of megabytes at a few kilobytes each."""
@@ -162,7 +163,11 @@ class Outbox:
             )
 
     def drop(self, message_ids: Sequence[str]) -> int:
-        """Delete messages that were not sent, and return their number; their bytes are overwritten."""
+        """Delete messages that were not sent, and return their number; their bytes are overwritten.
+
+        Raises:
+            DeviceError: another program reads the file, so that the bytes remain; call it again.
+        """
         return self._delete("destination = ? AND message_id = ?", [(self.destination, message_id) for message_id in message_ids])
 
     def drop_sessions(self, session_ids: Sequence[str]) -> int:
@@ -193,8 +198,8 @@ class Outbox:
             connection.executemany(f"DELETE FROM messages WHERE {condition} AND state <> 'sent'", parameters)  # noqa: S608  a constant
             dropped = connection.total_changes - before
         with self._lock:
-            if self._connection is not None:  # the write-ahead log has the deleted data until it is truncated
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if self._connection is not None:  # also after an attempt that deleted them and failed here
+                empty_log(self._connection, self.path)
         return dropped
 
     def count(self, state: str = "waiting") -> int:

@@ -252,9 +252,9 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
                 raise
             database.execute("COMMIT")
             changed = database.total_changes - before
-            _empty_log(database, path)
+            empty_log(database, path)
             database.execute("VACUUM")
-            _empty_log(database, path)
+            empty_log(database, path)
             return changed
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF in (
@@ -273,8 +273,12 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
         raise DataError(f"{path} is not a complete SQLite database ({error})") from error
 
 
-def _empty_log(database: sqlite3.Connection, path: Path) -> None:
-    """Checkpoint and truncate the write-ahead log, if there is one."""
+def empty_log(database: sqlite3.Connection, path: Path) -> None:
+    """Checkpoint and truncate the write-ahead log, if there is one: it has deleted data until then.
+
+    Raises:
+        DeviceError: another program is reading.
+    """
     busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise DeviceError(
