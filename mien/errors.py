@@ -60,13 +60,13 @@ class StorageError(DeviceError):
 
 _FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
 """Error numbers for a full disk, an exceeded quota and an exceeded file size limit."""
-_FULL_DATABASE: Final = {"sqlite_errorname": "SQLITE_FULL", "sqlstate": "53100"}
-"""How SQLite's and PostgreSQL's errors say that the disk is full."""
+_FULL_DATABASE: Final = {"sqlite_errorname": ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"), "sqlstate": ("53100",)}
+"""How SQLite's and PostgreSQL's errors say that the disk is full; the second: there is no room for the index of a log."""
 
 
 def is_full(error: BaseException | None) -> bool:
     """Return whether a write to a file or a database failed because no space is left."""
-    in_database = any(getattr(error, name, None) == value for name, value in _FULL_DATABASE.items())
+    in_database = any(getattr(error, name, None) in values for name, values in _FULL_DATABASE.items())
     return in_database or (isinstance(error, OSError) and error.errno in _FULL)
 
 

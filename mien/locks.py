@@ -20,6 +20,8 @@ from mien.files import PRIVATE_MODE, folder_error, make_private
 
 LOCK_NAME: Final = "run.lock"
 """Name of the lock file in a run's folder."""
+WAIT_S: Final = 30.0
+"""How long ``one_writer`` waits for another writer."""
 _LOCKED_BYTE: Final = 1 << 40
 """On Windows, locked bytes cannot be read by others, so a byte far beyond the end is locked."""
 
@@ -45,15 +47,22 @@ def one_writer(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``path`` for the block, waiting for other writers. The lock file beside it is kept.
 
     Raises:
-        DeviceError: the folder cannot be written, or the file system does not support locks.
+        DeviceError: another process holds the lock for longer than ``WAIT_S``, the folder cannot be written, or the file
+            system does not support locks.
     """
     lock_path = path.with_name(path.name + ".lock")
     try:
         make_private(lock_path)  # filelock does not create private folders or restrict existing files
     except OSError as error:
         raise write_error(f"cannot write {lock_path} ({error.strerror}). Check the folder's permissions", error) from error
-    with _held(FileLock(lock_path, mode=PRIVATE_MODE, fallback_to_soft=False)):
-        yield
+    try:
+        lock = FileLock(lock_path, WAIT_S, mode=PRIVATE_MODE, fallback_to_soft=False)
+        with _held(lock):
+            yield
+    except Timeout as error:
+        raise DeviceError(
+            f"another program has been writing {path} for {WAIT_S:g} s. Wait for it or stop it, then run the command again"
+        ) from error
 
 
 @contextmanager

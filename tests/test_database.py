@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -60,6 +61,23 @@ def test_deleting_takes_everything_of_one_session_and_nothing_else(database: Dat
         for table in schema.TABLES:
             assert {row.session_id for row in connection.execute(table.select())} == {"s2"}
     engine.dispose()
+
+
+def test_a_row_that_another_program_holds_is_not_waited_for_without_limit(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.save(kept("s1"))
+    database.close()
+    monkeypatch.setattr(Database, "WAIT_S", 0.2)
+    there = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    with closing(Database(database_url)) as here, there.connect() as connection:
+        connection.exec_driver_sql("BEGIN" if database_url.startswith("postgres") else "BEGIN IMMEDIATE")
+        connection.exec_driver_sql("UPDATE sessions SET version = '' WHERE session_id = 's1'")
+        with pytest.raises(DeviceError, match="lock"):
+            here.delete("s1")
+        connection.exec_driver_sql("ROLLBACK")
+        assert here.delete("s1")
+    there.dispose()
 
 
 def test_nothing_of_a_deleted_session_is_left_in_an_sqlite_file(tmp_path: Path) -> None:

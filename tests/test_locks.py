@@ -38,6 +38,16 @@ def test_a_writer_waits_for_the_holder_of_the_lock_file(tmp_path: Path) -> None:
             assert process.communicate(timeout=900)[0] == "in\n"
 
 
+def test_waiting_for_another_writer_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.locks.WAIT_S", 0.1)
+    with (tmp_path / "ledger.lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(DeviceError, match=r"another program has been writing .*ledger"), one_writer(tmp_path / "ledger"):
+            pass
+    with one_writer(tmp_path / "ledger"):
+        pass
+
+
 def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
     with writer(tmp_path / "ledger") as process:
         assert process.stdout is not None

@@ -18,7 +18,7 @@ import pytest
 from postgres import running_postgres
 from writing import SESSION, Clock, frames, recorder, rows
 
-from mien.errors import DeviceError, StorageError
+from mien.errors import DeviceError, StorageError, write_error
 from mien.locks import is_in_use
 from mien.messaging.outbox import Outbox
 from mien.sessions.append_file import AppendFile
@@ -122,6 +122,14 @@ def test_a_database_that_cannot_grow_is_full_storage(tmp_path: Path, full_databa
         database.commit()
     with pytest.raises(StorageError):
         erase_rows(tmp_path / "own.db", [("UPDATE notes SET text = zeroblob(1000000)", ())])
+
+
+def test_no_room_for_the_index_of_a_databases_log_is_full_storage() -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"  # what opening a file on a full tmpfs gives
+    assert isinstance(write_error("cannot use the database", error), StorageError)
+    error.sqlite_errorname = "SQLITE_IOERR_READ"
+    assert not isinstance(write_error("cannot use the database", error), StorageError)
 
 
 LIMITED = """

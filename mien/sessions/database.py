@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, delete, event, func, insert, select, update
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from mien.documents import conform, parse_json, record_from
@@ -76,7 +76,7 @@ class Database:
             self._engine = sqlite_engine(url, Path(self.place))
         else:
             self.place, self.location = place_of(parsed), location_of(parsed)
-            self._engine = create_engine(with_deadline(parsed), json_deserializer=_plain_or_none)
+            self._engine = _postgres_engine(parsed)
         try:
             with self._reading() as connection:
                 current = schema.is_current(connection, self.place)
@@ -238,6 +238,19 @@ def sqlite_engine(url: str, path: Path) -> Engine:
         # BEGIN IMMEDIATE waits for other writers; a read transaction that is upgraded would fail instead
         writes = connection.get_execution_options().get("mien_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    """Return an engine whose statements do not wait for the locks of others without limit, unless the user set a limit."""
+    engine = create_engine(with_deadline(url), json_deserializer=_plain_or_none)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        limit = f"{Database.WAIT_S:g}s"
+        connection.execute("SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'", (limit,))
+        connection.commit()
 
     return engine
 
