@@ -42,6 +42,10 @@ class DataError(MienError):
     exit_code = 3
 
 
+class NoDatabaseError(DataError):
+    """The database that was named does not exist."""
+
+
 class BundleError(DataError):
     """A model file is broken or incompatible with this version."""
 

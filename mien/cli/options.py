@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,17 +127,23 @@ def whose_labels(value: str) -> bool | None:
     return answers[value]
 
 
-def archive_in(folder: Path, db: str, database_needed: bool = True) -> AbstractContextManager[Archive]:
-    """Return the archive of a sessions folder, with database and message queue; the default one has analyses as well.
+@contextmanager
+def archive_in(folder: Path, db: str, database_needed: bool = True) -> Iterator[Archive]:
+    """Yield the archive of a sessions folder, with database and message queue; the default one has analyses as well.
 
-    No database is created; see ``open_archive``.
+    No database is created; see ``open_archive``. What was erased before Ctrl-C is printed.
     """
     from mien.messaging.sinks import drop_messages, unsent_messages
     from mien.sessions.archive import open_archive
     from mien.sessions.layout import ANALYSES
 
     roots = [ANALYSES] if folder == SESSIONS_DEFAULT else []
-    return open_archive(folder, db, roots, drop_messages, unsent_messages, database_needed)
+    try:
+        with open_archive(folder, db, roots, drop_messages, unsent_messages, database_needed) as archive:
+            yield archive
+    except KeyboardInterrupt as stop:
+        typer.echo(f"\nstopped; {stop}" if str(stop) else "\nstopped", err=True)
+        raise
 
 
 def policy_for(declaration: Path | None, needed: bool = False) -> Policy:

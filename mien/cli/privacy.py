@@ -55,6 +55,7 @@ def status(
     with _rights(sessions, db) as rights:
         people = {name: person for person, name in rights.ledger.people().items()}
         kept, due = rights.sessions(), rights.expired(days)
+        withdrawn = rights.withdrawn()
         places, now = rights.places, _notice(deployment)
         consents = {
             person: [
@@ -65,10 +66,16 @@ def status(
         }
     size = sum(session.size_bytes for session in kept) / 1e6
     print(f"{_count(len(kept), 'session')} in {' and '.join(places)}, {size:.1f} MB, {len(due)} older than {days} days")
-    for session in kept + [each for each in due if each not in kept]:  # earlier sessions are not listed by themselves
+    listed = kept + [each for each in due if each not in kept]  # earlier sessions are not listed by themselves
+    listed += [each for each in withdrawn if each not in listed]
+    for session in listed:
         who = people.get(session.person, "unknown participant" if session.person else "no participant")
         late = "  due for erasure" if session in due else ""
+        late = "  consent withdrawn" if session in withdrawn else late
+        late = "  erasure not finished" if session.begun else late
         print(f"  {session.name:<24} ended {session.ended:%Y-%m-%d}  {session.size_bytes / 1e6:6.1f} MB  {who}{late}")
+    if withdrawn or any(session.begun for session in listed):
+        print("consent withdrawn, or erasure not finished: erase these sessions with mien privacy retention")
     for person, said in consents.items():
         print(f"  {person}: {', '.join(said) or 'no consent recorded'}")
     strangers = Archive(sessions).strangers()
@@ -119,8 +126,8 @@ def consent(
     print(f"{person}: {purpose} {state}" + (f" ({obstacle})" if obstacle else ""))
     if consequences.stop:
         print(f"must stop now: {', '.join(consequences.stop)}")
-    if erased.sessions:
-        print(f"erased: {', '.join(erased.sessions)} ({_count(erased.files, 'file')})")
+    if erased.sessions or erased.files:
+        print(f"erased: {', '.join(erased.sessions) or 'no session completely'} ({_count(erased.files, 'file')})")
     if erased.running:
         print(f"still running, erased by the session itself: {', '.join(erased.running)}")
     if consequences.recall:
@@ -172,11 +179,13 @@ def erase(
     Example:
       mien privacy erase --person learner-17
     """
-    from mien.errors import UsageError
+    from mien.errors import NoDatabaseError, UsageError
 
     if bool(names) + bool(person) + everything != 1:
         raise UsageError("name what to erase: one or more sessions, --person ID, or --all")
-    with _rights(sessions, db) as rights:
+    with _rights(sessions, db, database_needed=False) as rights:
+        if isinstance(rights.database_error, NoDatabaseError):
+            raise rights.database_error  # its name may be mistyped
         if not yes:
             listed = [] if names else rights.sessions(person)
             chosen = names or [kept.name for kept in listed]
@@ -194,7 +203,7 @@ def erase(
     print(f"erased {_count(len(erased.sessions), 'session')}, {_count(erased.files, 'file')}")
     if erased.faults:
         kept = f"; {person} stays in the consent ledger until everything is erased" if person else ""
-        print(f"not erased completely: {_count(len(erased.faults), 'session')}{kept}")
+        print(f"not erased completely: {_count(len(erased.unfinished), 'session')}{kept}")
     raise_faults(erased)
 
 
@@ -225,11 +234,16 @@ def retention(
     days = _days(retention_days, deployment)
     limit_s = time.time() - 86400 * days
     with _rights(sessions, db) as rights:
-        running = [session.record.session_id for session in rights.sessions() if session.running]
+        stored = rights.sessions()
+        running = [session.record.session_id for session in stored if session.running]
+        due, withdrawn = rights.expired(days), rights.withdrawn()
+        overdue = withdrawn + [session for session in stored if session.begun and session not in withdrawn]
+        overdue = [session for session in overdue if session not in due]
         if dry_run:
-            due = rights.expired(days)
             names = "".join(f"\n  {session.name}" for session in due)
             print(f"would erase {_count(len(due), 'session')} older than {days} days{names}")
+            for session in overdue:
+                print(f"would erase {session.name}: {'erasure not finished' if session.begun else 'consent withdrawn'}")
             with open_queue() as queue:
                 if messages := queue.count_older(limit_s, running) if queue else 0:
                     print(f"would erase {_count(messages, 'queued message')} older than {days} days")
@@ -244,7 +258,11 @@ def retention(
             messages = queue.drop_older(limit_s, running) if queue else 0
     except MienError as error:
         erased = replace(erased, faults=(*erased.faults, error))
-    print(f"erased {_count(len(erased.sessions), 'session')} older than {days} days, {_count(erased.files, 'file')}")
+    late = [session.name for session in overdue if session.name in erased.sessions]
+    old = _count(len(erased.sessions) - len(late), "session")
+    print(f"erased {old} older than {days} days, {_count(erased.files, 'file')}")
+    if late:
+        print(f"erased as well, because consent was withdrawn or their erasure was not finished: {', '.join(late)}")
     if messages:
         print(f"erased {_count(messages, 'queued message')} older than {days} days")
         log_error = AuditLog(state_folder(sessions)).try_record("erased", sessions=0, files=messages, cause="retention")

@@ -42,6 +42,7 @@ EVENTS: Final[Mapping[str, Mapping[str, object]]] = {
     "consent": {"purpose": tuple(consent.PURPOSES), "state": consent.STATES, "notice": HASH},
     "exported": {"sessions": NUMBER},
     "erased": {"sessions": NUMBER, "files": NUMBER, "cause": _CAUSES},
+    "not-erased": {"sessions": NUMBER, "files": NUMBER, "cause": _CAUSES},
     "model-promoted": {"model": HASH, "before": HASH},
     "model-rolled-back": {"model": HASH, "before": HASH},
     "model-unchanged": {"model": HASH},

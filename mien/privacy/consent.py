@@ -164,6 +164,16 @@ class ConsentLedger:
         keys = ("at", "purpose", "state", "notice")
         return [{key: getattr(row, key) for key in keys} for row in self._rows() if row.person == name]
 
+    def withdrawals(self) -> dict[str, datetime]:
+        """Return when each person, by random name, refused or withdrew consent to storage that they have not given again."""
+        ended: dict[str, datetime] = {}
+        for row in self._rows():
+            if row.state != "granted" and row.purpose in ("keep", *REQUIRES["keep"]):
+                ended[row.person] = datetime.fromisoformat(row.at)
+            elif row.purpose == "keep":
+                ended.pop(row.person, None)
+        return ended
+
     def random_name(self, person: str) -> str:
         """Return a person's random name in the ledger, "" for an unknown person."""
         return self._people().get(person, "")

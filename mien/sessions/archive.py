@@ -11,7 +11,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from os import environ
@@ -22,9 +22,10 @@ from mien.documents import parse_json
 from mien.errors import DataError, DeviceError, MienError, UsageError
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import STATE_NAME, state_folder
+from mien.sessions.begun import Begun, BegunErasures
 from mien.sessions.database_url import DATABASE_VARIABLE, database_file, open_database
 from mien.sessions.document import session_document
-from mien.sessions.erasure import delete_index, erase_folder
+from mien.sessions.erasure import count_files, delete_index, erase_folder
 from mien.sessions.folder import ViewWriter
 from mien.sessions.layout import (
     ANALYSIS_NAME,
@@ -71,6 +72,7 @@ class StoredSession:
         size_bytes: size of its files; rows of a database count as 0.
         parts: relative paths of its files, and the database's place.
         running: whether it is still being written.
+        begun: whether its erasure was begun and is not finished.
     """
 
     name: str
@@ -83,6 +85,7 @@ class StoredSession:
     size_bytes: int
     parts: tuple[str, ...]
     running: bool
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Erased:
         files: number of files, database rows and queued messages.
         left: paths that were kept because they are not Mien's.
         not_found: folders that the database names, and databases that folders name, that are not here and were not erased.
+        unfinished: names of sessions that were not erased, or not completely; they stay listed.
         running: names of sessions that run here and erase themselves.
         faults: why other sessions, or messages, were not erased.
         audit_error: why the erasure could not be written to the audit log, or "".
@@ -103,9 +107,46 @@ class Erased:
     files: int = 0
     left: tuple[Path, ...] = ()
     not_found: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
     faults: tuple[MienError, ...] = ()
     audit_error: str = ""
+
+    def joined(self, other: Erased) -> Erased:
+        """Return what both of two erasures erased."""
+        pairs = {each.name: (getattr(self, each.name), getattr(other, each.name)) for each in fields(self)}
+        return Erased(**{name: one or two if name == "audit_error" else one + two for name, (one, two) in pairs.items()})
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """An attempt to erase a session.
+
+    Attributes:
+        item: the session.
+        begun: what is to be erased, as written down.
+        state: "planned", "begun" or "done".
+        others: number of rows and messages erased.
+        left: as in ``Erased``.
+        not_found: as in ``Erased``.
+    """
+
+    item: StoredSession
+    begun: Begun
+    state: str = "planned"
+    others: int = 0
+    left: Sequence[Path] = ()
+    not_found: list[str] = field(default_factory=list)
+
+    @property
+    def files_left(self) -> int:
+        """Number of files that are still in its folder."""
+        return 0 if self.item.folder is None else count_files(self.item.folder, self.begun.earlier)
+
+    @property
+    def erased(self) -> int:
+        """Number of files, rows and messages that were erased and not logged before, perhaps by an attempt that was killed."""
+        return 0 if self.state == "planned" else max(0, self.begun.files - self.files_left) + self.others
 
 
 class Archive:
@@ -137,6 +178,7 @@ class Archive:
         self.root = root
         self.database_error = database_error
         self.log = AuditLog(state_folder(root))
+        self._begun = BegunErasures(state_folder(root))
         self._roots = (root, *more_roots)
         self._database = database
         self._drop_messages, self._read_messages = drop_messages, read_messages
@@ -159,6 +201,10 @@ class Archive:
         found = [self._with_row(item, rows.get(item.record.session_id)) for item in found]
         listed = {item.record.session_id for item in found}
         found += [self._from_row(record) for session_id, record in rows.items() if session_id not in listed]
+        begun = self._begun.read()
+        found = [self._with_begun(item, begun) for item in found]
+        listed_too = [each for each in begun if any(each.concerns(item.record.session_id, item.folder) for item in found)]
+        found += [self._from_begun(each) for each in begun if each not in listed_too]
         return sorted(found, key=lambda item: (item.record.started_at, item.record.session_id))
 
     @property
@@ -203,8 +249,8 @@ class Archive:
             in_database = self._database is not None and self._database.has(found.record.session_id)
             return replace(found, in_database=in_database)
         sessions = self.sessions()
-        if name == LAST and sessions:
-            return sorted(sessions, key=_stored_at)[-1]
+        if name == LAST and (stored := [item for item in sessions if not item.begun]):
+            return max(stored, key=_stored_at)
         same = [item for item in sessions if name in (item.record.session_id, item.name, item.folder.name if item.folder else "")]
         matching = same or [item for item in sessions if item.record.session_id.startswith(name)]
         if not matching:
@@ -267,6 +313,8 @@ class Archive:
     ) -> Erased:
         """Erase sessions wherever they are stored so that their bytes are gone, and log it.
 
+        What is begun here and not finished, for any reason, is listed until a later call finishes it, with ``begun``.
+        Without access to the database that was named, folders are erased and ``Erased.faults`` says so.
         Nothing remains in an SQLite file; PostgreSQL frees the bytes later (VACUUM).
         Folders outside the sessions folders keep the files that are not Mien's.
         A session that cannot be erased does not stop the erasure of the others; ``Erased.faults`` says why.
@@ -284,79 +332,129 @@ class Archive:
 
         Raises:
             DeviceError: a session is running and nothing was erased.
+            DataError: the list of unfinished erasures is broken and nothing was erased.
+            KeyboardInterrupt: with a message that says what was erased.
         """
         for item in sessions:
             if item.running:
                 raise DeviceError(f"the session {item.name} is still running. End it first")
-        done: list[Erased] = []
-        faults: list[MienError] = []
-        audit_error = ""
+        lacking = self.database_error
+        faults = [] if lacking is None else [type(lacking)(f"no rows of a database were erased: {lacking}")]
+        if not sessions:
+            return Erased(faults=tuple(faults))
+        begun = self._begun.read()
+        attempts = [
+            _Attempt(item, self._plan(item, begun, earlier=earlier, foreign=not spare_foreign, lost=forget_lost))
+            for item in sessions
+        ]
+        audit_error = self._begun.try_change((), [each.begun for each in attempts])
         try:
-            for item in sessions:
+            for attempt in attempts:
+                attempt.state = "begun"
                 try:
-                    done.append(self._erase(item, earlier, spare_foreign, forget_lost))
+                    self._erase(attempt)
                 except MienError as error:
-                    faults.append(type(error)(f"{item.name} was not erased: {error}"))
-        finally:  # also after Ctrl-C
-            for root in self._roots if sessions else ():
-                delete_index(root)
-            files = sum(each.files for each in done)
-            if done:
-                audit_error = self.log.try_record("erased", sessions=len(done), files=files, cause=cause)
+                    faults.append(type(error)(f"{attempt.item.name} was not erased: {error}"))
+                else:
+                    attempt.state = "done"
+        except KeyboardInterrupt as stop:
+            done = sum(each.state == "done" for each in attempts)
+            raise KeyboardInterrupt(
+                f"erased {done} of {len(attempts)} sessions, {sum(each.erased for each in attempts)} files. "
+                "Run the command again to finish"
+            ) from stop
+        finally:
+            audit_error = self._settle(attempts, cause) or (audit_error if faults else "")
         return Erased(
-            sessions=tuple(name for each in done for name in each.sessions),
-            files=files,
-            left=tuple(path for each in done for path in each.left),
-            not_found=tuple(folder for each in done for folder in each.not_found),
+            sessions=tuple(each.item.name for each in attempts if each.state == "done"),
+            unfinished=tuple(each.item.name for each in attempts if each.state != "done"),
+            files=sum(each.erased for each in attempts),
+            left=tuple(path for each in attempts for path in each.left),
+            not_found=tuple(path for each in attempts for path in each.not_found),
             faults=tuple(faults),
             audit_error=audit_error,
         )
 
-    def _erase(self, item: StoredSession, earlier: bool, spare_foreign: bool, forget_lost: bool) -> Erased:
-        """Erase one session. A failure leaves enough of it to be found again."""
-        ids = _ids(item) if earlier else [item.record.session_id]
-        messages, files, rows = 0, 0, 0
-        left: list[Path] = []
-        not_found: list[str] = []
+    def _plan(self, item: StoredSession, begun: Sequence[Begun], *, earlier: bool, foreign: bool, lost: bool) -> Begun:
+        """Return what is to be erased with a session: all that is asked, and all that an unfinished erasure of it began."""
+        before = next((each for each in begun if each.concerns(item.record.session_id, item.folder)), None)
+        earlier = earlier or (before is not None and before.earlier)
+        databases = [(session_id, place) for session_id, place in self._named_databases(item, earlier)]
+        databases += [(item.record.session_id, place) for place in before.databases] if before else []
+        others = [place for session_id, place in databases if not self._is_used(place, session_id)]
+        plan = Begun(
+            ids=tuple(_ids(item) if earlier else [item.record.session_id]),
+            name=item.name,
+            folder="" if item.folder is None else str(item.folder.resolve()),
+            databases=tuple(dict.fromkeys([*others, *([self._database.location] if self._database is not None else [])])),
+            person=item.person,
+            ended=item.ended.isoformat(),
+            files=0 if item.folder is None else count_files(item.folder, earlier),
+            earlier=earlier,
+            foreign=foreign,
+            lost=lost,
+        )
+        return plan if before is None else plan.joined(before)
+
+    def _erase(self, attempt: _Attempt) -> None:
+        """Erase one session.
+
+        First go readings and pictures, then messages, pages that list it and rows, and at last the files that say whose
+        session it is, so that a failure leaves enough of it to be found again.
+        """
+        item, begun = attempt.item, attempt.begun
 
         def erase_elsewhere() -> None:
-            """Erase what the last files of the folder lead to."""
-            nonlocal messages, rows
-            messages = self._drop_messages(ids)
-            for session_id, location in self._other_databases(item, earlier):
-                if forget_lost and is_lost(location):
-                    not_found.append(location)
+            attempt.others += self._drop_messages(begun.ids)
+            for root in self._roots:
+                delete_index(root)
+            if _is_lost(item):
+                if not begun.lost:
+                    raise DeviceError(
+                        f"its folder {item.record.folder} was not found. Connect the disk, or run the command on the session's "
+                        f"computer; to delete only its database row: mien sessions delete {item.record.session_id}"
+                    )
+                attempt.not_found.append(item.record.folder)
+            for location in begun.databases:
+                if begun.lost and is_lost(location):
+                    attempt.not_found.append(location)
                 else:
-                    rows += erase_in(location, session_id)
+                    attempt.others += sum(self._delete_rows(location, session_id) for session_id in begun.ids)
 
-        if item.folder is not None:
-            whole = not spare_foreign and any(item.folder.resolve().parent == root.resolve() for root in self._roots)
-            files, left = erase_folder(item.folder, self.root, whole=whole, earlier=earlier, before_last=erase_elsewhere)
-            if item.folder.match(EARLIER):
-                with suppress(OSError):  # other files are there
-                    item.folder.parent.rmdir()
-        else:
+        if item.folder is None:
             erase_elsewhere()
-        if _is_lost(item):
-            not_found.append(item.record.folder)
-        if _is_lost(item) and not forget_lost:
-            raise DeviceError(
-                f"its folder {item.record.folder} was not found. Connect the disk, or run the command on the session's computer; "
-                f"to delete only its database row: mien sessions delete {item.record.session_id}"
-            )
-        # rows come last: they may be all that leads to a folder
-        rows += sum(self._database.delete(session_id) for session_id in ids) if self._database is not None else 0
-        return Erased((item.name,), files + messages + rows, tuple(left), tuple(not_found))
+            return
+        whole = begun.foreign and any(item.folder.resolve().parent == root.resolve() for root in self._roots)
+        attempt.left = erase_folder(item.folder, self.root, whole=whole, earlier=begun.earlier, before_last=erase_elsewhere)[1]
+        if item.folder.match(EARLIER):
+            with suppress(OSError):  # other files are there
+                item.folder.parent.rmdir()
 
-    def _other_databases(self, item: StoredSession, earlier: bool) -> list[tuple[str, str]]:
-        """Return ids and databases of the sessions in a folder that name another database than the one in use."""
+    def _delete_rows(self, location: str, session_id: str) -> int:
+        """Delete the rows of a session from a database, the one in use or another one; return 1 if there were any."""
+        used = self._database
+        return int(used.delete(session_id)) if used is not None and used.location == location else erase_in(location, session_id)
+
+    def _settle(self, attempts: Sequence[_Attempt], cause: str) -> str:
+        """Log what was erased and cross out what is finished; return why that failed, or ""."""
+        faults = []
+        for event, state in (("erased", "done"), ("not-erased", "begun")):
+            some = [each for each in attempts if each.state == state]
+            if not some:
+                continue
+            fault = self.log.try_record(event, sessions=len(some), files=sum(each.erased for each in some), cause=cause)
+            if not fault:
+                left = [replace(each.begun, files=each.files_left) for each in some if state == "begun"]
+                fault = self._begun.try_change([each.begun for each in some], left)
+            faults += [fault] if fault else []
+        return faults[0] if faults else ""
+
+    def _named_databases(self, item: StoredSession, earlier: bool) -> list[tuple[str, str]]:
+        """Return the ids of the sessions in a folder that name a database, and its location."""
         if item.folder is None:
             return []
-        named = [
-            (folder_record(folder).session_id, database_of(folder))
-            for folder in (session_folders(item.folder) if earlier else [item.folder])
-        ]
-        return [(session_id, location) for session_id, location in named if location and not self._is_used(location, session_id)]
+        folders = session_folders(item.folder) if earlier else [item.folder]
+        return [(folder_record(folder).session_id, location) for folder in folders if (location := database_of(folder))]
 
     def _is_used(self, location: str, session_id: str) -> bool:
         """Return whether a folder's database is the one in use, perhaps under another name or moved to another place."""
@@ -421,6 +519,30 @@ class Archive:
             running=row.state == "running" and abs(datetime.now(UTC) - _end_of(row)) < _SAVED_LATELY,
         )
 
+    def _with_begun(self, item: StoredSession, begun: Sequence[Begun]) -> StoredSession:
+        """Return a session, with its participant if an unfinished erasure deleted the file that names them."""
+        before = next((each for each in begun if each.concerns(item.record.session_id, item.folder)), None)
+        return item if before is None else replace(item, person=item.person or before.person, begun=True)
+
+    def _from_begun(self, begun: Begun) -> StoredSession:
+        """Return a session that only an unfinished erasure leads to; its folder may be gone, or hold another session by now."""
+        folder, ended = Path(begun.folder), datetime.fromisoformat(begun.ended)
+        if begun.folder and holds_session(folder) and folder_record(folder).session_id == begun.ids[0]:
+            return self._with_begun(self._in_folder(folder, begun.name), [begun])
+        return StoredSession(
+            name=begun.name,
+            record=SessionRecord(begun.ids[0], ended, state="interrupted", source="(being erased)", person=begun.person),
+            folder=folder if begun.folder and folder.is_dir() and not holds_session(folder) else None,
+            in_database=False,
+            ended_in_database=False,
+            ended=ended,
+            person=begun.person,
+            size_bytes=0,
+            parts=(),
+            running=False,
+            begun=True,
+        )
+
     def _load_rows(self, stored: StoredSession) -> KeptSession:
         kept = self._database.load(stored.record.session_id) if self._database is not None else None
         if kept is None:
@@ -445,7 +567,7 @@ def open_archive(
         more_roots: further sessions folders.
         drop_messages: see ``Archive``.
         read_messages: see ``Archive``.
-        database_needed: False to go on without a database that cannot be opened; see ``Archive.database_error``.
+        database_needed: False to go on without a database that cannot be opened or read; see ``Archive.database_error``.
 
     Raises:
         DataError: the database that was named does not exist; none is created.
@@ -455,9 +577,14 @@ def open_archive(
     if not named and not (database_file().is_file() and find_spec("sqlalchemy")):
         yield Archive(root, None, more_roots, drop_messages, read_messages)
         return
+    opened = None
     try:
         opened = open_database(database, create=False)
+        if not database_needed:
+            opened.sessions()  # it may be broken further in
     except (DataError, DeviceError) as error:
+        if opened is not None:
+            opened.close()
         if database_needed:
             raise
         yield Archive(root, None, more_roots, drop_messages, read_messages, error)

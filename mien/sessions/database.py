@@ -18,7 +18,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from mien.documents import conform, parse_json, record_from
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, DeviceError, StorageError, write_error
+from mien.errors import DataError, DeviceError, NoDatabaseError, StorageError, write_error
 from mien.files import close_to_others, make_private, private_folder
 from mien.sessions import schema
 from mien.sessions.erasure import erase_rows
@@ -72,7 +72,7 @@ class Database:
             self.place = parsed.database or ""
             self.location = str(Path(self.place).absolute())
             if not create and not Path(self.place).is_file():
-                raise DataError(f"there is no database {self.place}. {_CREATED_BY}")
+                raise NoDatabaseError(f"there is no database {self.place}. {_CREATED_BY}")
             self._engine = sqlite_engine(url, Path(self.place))
         else:
             self.place, self.location = place_of(parsed), location_of(parsed)
@@ -81,7 +81,7 @@ class Database:
             with self._reading() as connection:
                 current = schema.is_current(connection, self.place)
                 if not current and not create and not schema.is_there(connection):
-                    raise DataError(f"{self.place} holds no sessions: it is not a database of Mien. {_CREATED_BY}")
+                    raise NoDatabaseError(f"{self.place} holds no sessions: it is not a database of Mien. {_CREATED_BY}")
             if not current:
                 with self._writing() as connection:
                     schema.migrate(connection)

@@ -11,9 +11,10 @@ the file is rebuilt (``VACUUM``).
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,23 +69,37 @@ def erase_folder(
     if not folder.is_dir():
         before_last()
         return 0, []
-    for parent in {folder.resolve().parent, SESSIONS}:  # the page of the default folder lists analyses as well
-        delete_index(parent)
-    before = _count(folder)
+
+    def delete_indexes() -> None:
+        for parent in {folder.resolve().parent, SESSIONS}:  # the page of the default folder lists analyses as well
+            delete_index(parent)
+        before_last()
+
+    before = count_files(folder)
     spared = () if earlier else earlier_folders(folder)
     if not spared and ((whole and not folder.is_symlink()) or is_made_for_session(folder, root)):
-        _erase_tree(folder, findable, before_last)
-        return before - (_count(folder) if findable else 0), []
-    kept = _erase_own_files(folder, earlier, findable, before_last)
-    return before - sum(map(_count, kept)), [path for path in kept if path not in spared]
+        _erase_tree(folder, findable, delete_indexes)
+        return before - count_files(folder), []
+    kept = _erase_own_files(folder, earlier, findable, delete_indexes)
+    return before - sum(map(count_files, kept)), [path for path in kept if path not in spared]
 
 
 def delete_index(root: Path) -> None:
-    """Delete the page that lists the sessions of a folder, if there is one: it names sources and times of erased sessions."""
+    """Delete the page that lists the sessions of a folder, if there is one: it names sources and times of erased sessions.
+
+    Raises:
+        DeviceError: it cannot be deleted.
+    """
     page = index_path(root)
-    with suppress(OSError), page.open("rb") as handle:
-        if INDEX_TITLE.encode() in handle.read(2048):  # a file of the user may have the same name
-            page.unlink()
+    try:
+        if not page.is_file():
+            return
+        with page.open("rb") as handle:
+            is_index = INDEX_TITLE.encode() in handle.read(2048)  # a file of the user may have the same name
+        if is_index:
+            page.unlink(missing_ok=True)
+    except OSError as error:
+        raise _refused(error, page) from error
 
 
 def is_made_for_session(folder: Path, root: Path | None = None) -> bool:
@@ -110,11 +125,12 @@ def foreign_files(folder: Path) -> list[str]:
     )
 
 
-def _count(path: Path) -> int:
-    """Return the number of files and links at a path and below."""
+def count_files(path: Path, earlier: bool = True) -> int:
+    """Return the number of files and links at a path and below, if there are any, perhaps without earlier sessions."""
+    spared = 0 if earlier else sum(count_files(each) for each in earlier_folders(path) if each.parent == path)
     if path.is_dir() and not path.is_symlink():
-        return sum(each.is_symlink() or not each.is_dir() for each in path.rglob("*"))
-    return 1
+        return sum(each.is_symlink() or not each.is_dir() for each in path.rglob("*")) - spared
+    return int(os.path.lexists(path))
 
 
 def _erase_tree(folder: Path, findable: bool, before_last: Callable[[], object]) -> None:
@@ -181,9 +197,9 @@ def _erase_own_files(folder: Path, earlier: bool, findable: bool, before_last: C
     return kept
 
 
-def _refused(error: OSError, folder: Path) -> DeviceError:
+def _refused(error: OSError, path: Path) -> DeviceError:
     return DeviceError(
-        f"cannot erase {error.filename or folder} ({error.strerror}). Check its permissions, then run the command again"
+        f"cannot erase {error.filename or path} ({error.strerror}). Check its permissions, then run the command again"
     )
 
 

@@ -150,7 +150,7 @@ def _shown(root: Path, policy: Policy, request: GroupRequest, categories: tuple[
     for stored in Archive(root).sessions():
         person, folder = names.get(stored.person), stored.folder
         start_s = stored.record.started_at.timestamp()
-        if person is None or folder is None or start_s >= request.end.timestamp() or not is_finished(folder):
+        if person is None or folder is None or stored.begun or start_s >= request.end.timestamp() or not is_finished(folder):
             continue
         for t_s, interval_s, category in _moments(folder, categories):
             yield person, start_s + t_s, category, interval_s

@@ -6,16 +6,18 @@ Each operation is written to the audit log, without the participant's name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from mien.errors import DeviceError, MienError, StorageError, UsageError
+from mien.errors import DeviceError, MienError, UsageError
 from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger, Consequences
 from mien.privacy.group_ledger import GroupLedger
 from mien.privacy.notice import Notice
 from mien.sessions.archive import Archive, Erased, StoredSession
+from mien.sessions.layout import ANALYSIS_NAME
 
 EXPORT_FORMAT: Final = "mien-personal-data-1"
 
@@ -40,6 +42,11 @@ class Rights:
     def places(self) -> tuple[str, ...]:
         """Where sessions are looked for; see ``Archive.places``."""
         return self._archive.places
+
+    @property
+    def database_error(self) -> MienError | None:
+        """Why a database that was named is not used; see ``Archive.database_error``."""
+        return self._archive.database_error
 
     def sessions(self, person: str = "") -> list[StoredSession]:
         """Return all sessions, or those of one participant, sorted by their end; see ``Archive.sessions``.
@@ -98,16 +105,21 @@ class Rights:
     def erase_person(self, person: str) -> Erased:
         """Erase all sessions of a participant, and the participant's name from the ledger.
 
-        The name stays if a session was not erased, so that the erasure can be repeated.
+        The name stays if a session was not erased, so that the erasure can be repeated. An error after the erasure of the
+        sessions is in ``Erased.faults``.
 
         Raises:
             UsageError: no such participant.
             DeviceError: as for ``erase``.
         """
         erased = self._archive.erase(self.sessions(person))
-        if not erased.faults:
+        if erased.faults:
+            return erased
+        try:
             self.ledger.forget(person)
             self._groups.drop_names()
+        except MienError as error:
+            return replace(erased, faults=(error,))
         return erased
 
     def record_consent(self, person: str, purpose: str, state: str, notice: Notice) -> tuple[Consequences, Erased]:
@@ -143,9 +155,7 @@ class Rights:
             for each in running
             if each.folder is None
         )
-        unread = self._archive.database_error
-        rows = [StorageError(f"no rows of a database were erased: {unread}")] if unread is not None else []
-        return replace(erased, running=here, faults=(*erased.faults, *elsewhere, *rows))
+        return replace(erased, running=here, faults=(*erased.faults, *elsewhere))
 
     def expired(self, days: int, now: datetime | None = None) -> list[StoredSession]:
         """Return the sessions that ended more than ``days`` days ago, and the earlier ones in the folders of others.
@@ -161,14 +171,29 @@ class Rights:
         others = [session for session in sessions if session not in due]
         return due + [each for each in self._earlier(others, sessions) if each.ended < limit]
 
+    def withdrawn(self) -> list[StoredSession]:
+        """Return sessions that were begun before their participant refused or withdrew consent to storage.
+
+        They ran at that moment and were killed before they could erase themselves, or were not erased then.
+        """
+        ended = self.ledger.withdrawals()
+        sessions = [each for each in self.sessions() if not each.running]
+        sessions += self._earlier(sessions, sessions)
+        second = timedelta(seconds=1)  # the resolution of the ledger
+        return [each for each in sessions if each.person in ended and _begun_at(each) < ended[each.person] + second]
+
     def erase_expired(self, days: int) -> Erased:
-        """Erase the sessions that ``expired`` returns.
+        """Erase the sessions that ``expired`` and ``withdrawn`` return, and finish erasures that were begun.
 
         Raises:
             UsageError: days is negative.
             DeviceError: as for ``erase``.
         """
-        return self._archive.erase(self.expired(days), "retention")
+        expired, withdrawn = self.expired(days), self.withdrawn()
+        begun = [each for each in self.sessions() if each.begun and not each.running and each not in (*expired, *withdrawn)]
+        erased = self._archive.erase(withdrawn, "withdrawn")
+        erased = erased.joined(self._archive.erase([each for each in expired if each not in withdrawn], "retention"))
+        return erased.joined(self._archive.erase(begun, "asked", earlier=False, spare_foreign=True))
 
     def _known(self, person: str) -> str:
         name = self.ledger.random_name(person)
@@ -182,6 +207,8 @@ class Rights:
         sessions += self._earlier(sessions, sessions)
         for name in names:
             if not any(session.name == name for session in sessions):
+                if self.database_error is not None:  # which may hold it
+                    raise self.database_error
                 raise UsageError(f"no session {name!r}. List sessions with: mien privacy status")
         return [session for session in sessions if session.name in names]
 
@@ -190,3 +217,11 @@ class Rights:
         places = {each.folder.resolve() for each in listed if each.folder is not None}
         earlier = [each for session in sessions for each in self._archive.earlier(session)]
         return [each for each in earlier if each.folder is not None and each.folder.resolve() not in places]
+
+
+def _begun_at(session: StoredSession) -> datetime:
+    """Return when a session began to be written; the start of a recording is that of its file."""
+    if session.folder is not None:
+        with suppress(OSError):
+            return datetime.fromtimestamp((session.folder / ANALYSIS_NAME).stat().st_mtime, UTC)
+    return session.record.started_at
