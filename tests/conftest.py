@@ -22,6 +22,7 @@ from mien.cli import main
 from mien.data.dataset import FaceDataset
 from mien.emotions import EMOTIONS
 from mien.privacy.deployment import Deployment, deployment_text
+from mien.stops import SIGNALS
 from mien.vision.runtime import optimised_model
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -136,8 +137,13 @@ def mien_here(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["mien", *arguments])
-        with pytest.raises(SystemExit) as ended:  # another exception would be a traceback
-            main()
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        try:
+            with pytest.raises(SystemExit) as ended:  # another exception would be a traceback
+                main()
+        finally:
+            for number, handler in handlers.items():  # a command that was stopped ignores signals until its process ends
+                signal.signal(number, handler)
         said = capsys.readouterr()
         assert "Traceback" not in said.err
         return int(ended.value.code or 0), said.out, said.err

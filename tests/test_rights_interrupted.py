@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from test_rights_databases import ADA, NOTICE, ROOT, SESSION, MakeStored, make_s
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.consent import ConsentLedger
 from mien.sessions.archive import Archive
+from mien.sessions.begun import Begun
 from mien.sessions.database import Database
-from mien.sessions.layout import index_path
+from mien.sessions.layout import PICTURE_NAME, index_path
 from mien.sessions.rights import Rights
 from mien.summaries.index import index_page
 
@@ -335,3 +337,29 @@ def test_a_broken_list_of_erasures_is_reported(text: str, mien_here: MienHere, m
     code, _, err = mien_here(*ERASE)
     assert (code, "cannot read results/sessions/privacy/erasing.json" in err) == (3, True)
     assert (folder / "observations.csv").is_file()
+
+
+def test_a_list_of_erasures_leads_to_no_files_elsewhere(
+    mien_here: MienHere, make_stored: MakeStored, here: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    make_stored()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / PICTURE_NAME).write_text("somebody else's")
+    (elsewhere / "notes.txt").write_text("mine")
+    listed = Begun(
+        ids=("2026-01-01_00-00-00-aaaa",),
+        name="x",
+        folder=str(elsewhere),
+        databases=(),
+        person="",
+        ended="2026-01-01T00:00:00+00:00",
+        files=2,
+        earlier=True,
+        foreign=True,
+        lost=True,
+    )
+    BEGUN.write_text(json.dumps([asdict(listed)]))
+    code, _, err = mien_here("privacy", "retention", "--retention-days", "3650")
+    assert code == 0, err
+    assert not BEGUN.exists()
+    assert len(list(elsewhere.iterdir())) == 2
