@@ -56,14 +56,7 @@ def status(
         people = {name: person for person, name in rights.ledger.people().items()}
         kept, due = rights.sessions(), rights.expired(days)
         withdrawn = rights.withdrawn()
-        places, now = rights.places, _notice(deployment)
-        consents = {
-            person: [
-                f"{purpose} {state}" + (f" ({why})" if (why := rights.ledger.obstacle(person, purpose, now)) else "")
-                for purpose, (state, _) in rights.ledger.states(person).items()
-            ]
-            for person in people.values()
-        }
+        places, consents = rights.places, rights.ledger.overview(_notice(deployment))
     size = sum(session.size_bytes for session in kept) / 1e6
     print(f"{_count(len(kept), 'session')} in {' and '.join(places)}, {size:.1f} MB, {len(due)} older than {days} days")
     listed = kept + [each for each in due if each not in kept]  # earlier sessions are not listed by themselves
@@ -77,7 +70,8 @@ def status(
     if withdrawn or any(session.begun for session in listed):
         print("consent withdrawn, or erasure not finished: erase these sessions with mien privacy retention")
     for person, said in consents.items():
-        print(f"  {person}: {', '.join(said) or 'no consent recorded'}")
+        decisions = [f"{purpose} {state}" + (f" ({obstacle})" if obstacle else "") for purpose, (state, obstacle) in said.items()]
+        print(f"  {person}: {', '.join(decisions) or 'no consent recorded'}")
     strangers = Archive(sessions).strangers()
     if strangers:
         print(f"not sessions, ignored: {', '.join(strangers)}")
@@ -122,7 +116,7 @@ def consent(
     with _rights(sessions, db, database_needed=False) as rights:
         read = _notice(deployment)
         consequences, erased = rights.record_consent(person, purpose, state, read)
-        obstacle = rights.ledger.obstacle(person, purpose, read)
+        obstacle = rights.ledger.overview(read)[person][purpose][1]
     print(f"{person}: {purpose} {state}" + (f" ({obstacle})" if obstacle else ""))
     if consequences.stop:
         print(f"must stop now: {', '.join(consequences.stop)}")

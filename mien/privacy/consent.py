@@ -119,30 +119,27 @@ class ConsentLedger:
     def states(self, person: str) -> dict[str, tuple[str, str]]:
         """Return a person's last decision for each purpose and the hash of the notice; purposes never decided are missing.
 
-        A refusal or withdrawal also ends what depends on the purpose: it is not consent again when the purpose is granted
-        again, but has to be granted anew.
+        A refusal or withdrawal also ends the purposes that require this one: each has to be granted again.
 
         Raises:
             DataError: the ledger is broken.
         """
-        name = self.random_name(person)
-        found: dict[str, tuple[str, str]] = {}
-        for row in self._rows():
-            if row.person == name:
-                ended = () if row.state == "granted" else _depending_on(row.purpose)
-                granted = [each for each in ended if found.get(each, ("", ""))[0] == "granted"]
-                found |= dict.fromkeys((row.purpose, *granted), (row.state, row.notice))
-        return found
+        return self._decisions().get(self.random_name(person), {})
 
-    def obstacle(self, person: str, purpose: str, notice: Notice) -> str:
-        """Return why a granted purpose does not count under ``notice``, or ""; purposes that are not granted need no reason."""
-        states = self.states(person)
-        if states.get(purpose, ("", ""))[0] != "granted":
-            return ""
-        if states[purpose][1] != notice.hash:
-            return "for another notice"
-        lacking = [each for each in REQUIRES[purpose] if states.get(each) != ("granted", notice.hash)]
-        return f"no effect without {' and '.join(lacking)}" if lacking else ""
+    def overview(self, notice: Notice) -> dict[str, dict[str, tuple[str, str]]]:
+        """Return each person's last decision for each purpose and why it has no effect under ``notice``, or "".
+
+        Keys are participant IDs. The ledger is read once.
+
+        Raises:
+            DataError: the ledger is broken.
+        """
+        decisions = self._decisions()
+        found = {}
+        for person, name in self._people().items():
+            own = decisions.get(name, {})
+            found[person] = {purpose: (state, _obstacle(own, purpose, notice)) for purpose, (state, _) in own.items()}
+        return found
 
     def allows(self, person: str, purpose: str, notice: Notice) -> bool:
         """Return whether a person consented to ``purpose`` and all purposes that it requires, under exactly this notice.
@@ -153,10 +150,8 @@ class ConsentLedger:
 
     def consenting(self, purpose: str, notice: Notice) -> dict[str, str]:
         """Return the random names, by participant ID, of everyone for whom ``allows`` is true; the ledger is read once."""
-        decided: dict[str, dict[str, tuple[str, str]]] = {}
-        for row in self._rows():
-            decided.setdefault(row.person, {})[row.purpose] = (row.state, row.notice)
-        return {person: name for person, name in self._people().items() if _consented(decided.get(name, {}), purpose, notice)}
+        decisions = self._decisions()
+        return {person: name for person, name in self._people().items() if _consented(decisions.get(name, {}), purpose, notice)}
 
     def history(self, person: str) -> list[dict[str, Any]]:
         """Return all decisions of a person, oldest first, with the keys ``at``, ``purpose``, ``state`` and ``notice``."""
@@ -209,6 +204,16 @@ class ConsentLedger:
             write_json(self._people_path, people, private=True)
         return name
 
+    def _decisions(self) -> dict[str, dict[str, tuple[str, str]]]:
+        """Return everyone's last decision for each purpose and the hash of the notice, by random name."""
+        found: dict[str, dict[str, tuple[str, str]]] = {}
+        for row in self._rows():
+            own = found.setdefault(row.person, {})
+            ended = () if row.state == "granted" else _depending_on(row.purpose)
+            granted = [each for each in ended if own.get(each, ("", ""))[0] == "granted"]
+            own |= dict.fromkeys((row.purpose, *granted), (row.state, row.notice))
+        return found
+
     def _rows(self) -> Iterator[_Line]:
         """Yield all lines; a line with a valid hash but invalid fields was not written by Mien."""
         for row in self._chain.rows():
@@ -227,6 +232,17 @@ class ConsentLedger:
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read {self._people_path} ({error}). Restore a copy of it") from error
         return people
+
+
+def _obstacle(decided: Mapping[str, tuple[str, str]], purpose: str, notice: Notice) -> str:
+    """Return why a granted purpose has no effect under ``notice``, or ""; a purpose that is not granted needs no reason."""
+    state, read = decided[purpose]
+    if state != "granted":
+        return ""
+    if read != notice.hash:
+        return "for another notice"
+    lacking = [each for each in REQUIRES[purpose] if decided.get(each) != ("granted", notice.hash)]
+    return f"no effect without {' and '.join(lacking)}" if lacking else ""
 
 
 def _consented(decided: Mapping[str, tuple[str, str]], purpose: str, notice: Notice) -> bool:

@@ -22,7 +22,7 @@ _REQUEST_S = 30.0
 class ClassConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # its value is known at run time only
     """A connection that is closed if its next request is not received in time.
 
-    uvicorn waits for ever, so that whoever sends half a request would keep others from connecting.
+    uvicorn has no such limit, so a client that sends half a request would keep a connection for ever.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:
