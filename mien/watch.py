@@ -35,9 +35,10 @@ from mien.monitoring.trigger import DriftTrigger
 from mien.monitoring.verdict import WindowVerdict
 from mien.preprocess import CANONICAL_LANDMARKS
 from mien.records import Detection, Prediction
-from mien.sessions.archive import Archive, StoredSession
+from mien.sessions.archive import Archive
 from mien.sessions.layout import observations_path
 from mien.sessions.observations import read_answers
+from mien.sessions.stored import StoredSession
 from mien.sources.files import IMAGE_ENDINGS, read_picture
 from mien.vision.aligner import align_faces
 from mien.vision.detector import Detector

@@ -59,7 +59,7 @@ def reference_of(faces: FaceBatch, labels: NDArray[np.int64], **changes: Any) ->
 
 def monitor_of(reference: Reference, windows: float = 400.0, **settings: object) -> DriftMonitor:
     """Return a monitor with a false-alarm interval in windows."""
-    return DriftMonitor(reference, 1.0, windows * CHUNK_BLOCKS, **settings)  # type: ignore[arg-type]
+    return DriftMonitor(reference, 1.0, windows * CHUNK_BLOCKS, **settings)
 
 
 def stream(faces: FaceBatch, *, start_s: float = 0.0, step_s: float = 1.0, name: str = "n") -> Iterator[FaceObservation]:

@@ -58,7 +58,7 @@ def test_an_annotated_video_has_every_frame_at_the_right_rate(blur: bool, clips:
     rim = np.abs(before[y : y + h, x - 2 : x + 3].astype(int) - after[y : y + h, x - 2 : x + 3]).mean()
     assert rim > 12
     for found in Archive(here / "out").sessions():
-        assert Archive(here / "out").erase([found], spare_foreign=True).left == ()
+        assert Archive(here / "out").eraser.erase([found], spare_foreign=True).left == ()
     assert not (here / "out/neutral_smile_neutral").exists()
 
 

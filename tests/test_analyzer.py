@@ -194,7 +194,7 @@ def test_colours_in_any_order_give_the_same(analyzer: Analyzer, portrait: np.nda
         assert np.array_equal(result.faces[0].raw, expected.faces[0].raw)
     assert not np.array_equal(analyzer.image(rgb).faces[0].raw, expected.faces[0].raw)
     with pytest.raises(UsageError):
-        analyzer.image(rgb, order="gbr")  # type: ignore[arg-type]
+        analyzer.image(rgb, order="gbr")
 
 
 def test_a_pillow_image_of_sixteen_bits_or_one_keeps_its_greys(portrait: np.ndarray) -> None:

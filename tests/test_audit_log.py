@@ -195,10 +195,7 @@ PERSONAL = ("Ada Lovelace", "ada@example.org", "results/sessions/2026-03-01_12-0
 @pytest.mark.parametrize("event", EVENTS)
 def test_no_field_takes_free_text(event: str, tmp_path: Path) -> None:
     log = AuditLog(tmp_path)
-    right = {
-        name: 3 if kind is NUMBER else "f" * 64 if kind is HASH else kind[0]  # type: ignore[index]
-        for name, kind in EVENTS[event].items()
-    }
+    right = {name: 3 if kind is NUMBER else "f" * 64 if kind is HASH else kind[0] for name, kind in EVENTS[event].items()}
     log.record(event, **right)
     for name in right:
         for words in (*PERSONAL, -1, True, 10**16):

@@ -442,7 +442,7 @@ def test_it_fits_and_is_accessible(
 
     wait(page, "document.querySelectorAll('#bars li').length === 7")
     check()
-    assert page.locator("#start").bounding_box()["y"] < height  # type: ignore[index]
+    assert page.locator("#start").bounding_box()["y"] < height
     start(page)
     check()
     box = page.locator("#stop").bounding_box()

@@ -83,7 +83,7 @@ def test_broken_csv_rows_are_left_out_and_named(tmp_path: Path) -> None:
     ],
 )
 def test_every_fault_of_the_layout_is_named(fer_folder: Path, damage: object, said: str) -> None:
-    damage(fer_folder)  # type: ignore[operator]  # parametrised as object
+    damage(fer_folder)  # parametrised as object
     with pytest.raises(DataError, match=said.replace("(", r"\(")):
         read_dataset(fer_folder)
 

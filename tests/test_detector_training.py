@@ -104,7 +104,7 @@ def test_a_box_that_turns_holds_its_ellipse() -> None:
 
 
 def test_the_teacher_agrees_with_itself_and_doubts(shared: Path, yunet: Path, fer2013: object) -> None:
-    training = fer2013.split("Training")  # type: ignore[attr-defined]
+    training = fer2013.split("Training")
     teacher = YuNetDetector(yunet, min_score=0.5)
     faces = teach_faces(training.images[:24], teacher)
     assert 12 <= len(faces) <= 24

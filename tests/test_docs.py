@@ -51,7 +51,7 @@ def test_the_reference_has_every_command_and_option() -> None:
     everything = {name: command for name, command in tree(ROOT) if name != "mien"}  # of itself it has only --version
     assert set(sections) == set(everything) == {name for name, _ in commands()} - {"mien"}
     for name, command in everything.items():
-        for parameter in command.params:  # type: ignore[attr-defined]
+        for parameter in command.params:
             for flag in (*parameter.opts, *parameter.secondary_opts):
                 shown = flag if flag.startswith("-") else flag.upper()
                 assert f"`{shown}`" in sections[name], f"{name}: {flag}"
@@ -59,8 +59,8 @@ def test_the_reference_has_every_command_and_option() -> None:
 
 def test_every_command_and_option_has_a_description() -> None:
     for name, command in tree(ROOT):
-        assert (command.help or "").strip(), name  # type: ignore[attr-defined]
-        for parameter in command.params:  # type: ignore[attr-defined]
+        assert (command.help or "").strip(), name
+        for parameter in command.params:
             assert (parameter.help or "").strip(), f"{name}: {parameter.name}"
 
 
@@ -79,7 +79,7 @@ def test_every_decision_has_one_form() -> None:
 
 def test_the_readme_names_every_command() -> None:
     readme = README.read_text(encoding="utf-8")
-    for name in ROOT.commands:  # type: ignore[attr-defined]
+    for name in ROOT.commands:
         assert f"mien {name}" in readme, name
     for script in REPOSITORY.glob("*.py"):
         assert script.name in readme
@@ -183,7 +183,7 @@ def unknown_parts(command_line: str) -> list[str]:
     command = ROOT
     rest = words[1:]
     while rest and rest[0] in getattr(command, "commands", {}):
-        command = command.commands[rest.pop(0)]  # type: ignore[attr-defined]
+        command = command.commands[rest.pop(0)]
     if getattr(command, "commands", None) and not getattr(command, "invoke_without_command", False):
         return [rest[0] if rest else command_line]
     flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}

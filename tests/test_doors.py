@@ -118,7 +118,7 @@ def test_the_library_takes_it_and_warns_of_what_nobody_named(
 
 def test_every_verb_that_reads_faces_has_the_option() -> None:
     found = {}
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(app).commands.items():
         for verb, each in {name: command, **{f"{name} {sub}": c for sub, c in getattr(command, "commands", {}).items()}}.items():
             found[verb] = any("--deployment" in parameter.opts for parameter in each.params)
     assert [verb for verb in READERS if not found[verb]] == []

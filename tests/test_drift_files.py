@@ -115,7 +115,7 @@ def rewritten(file: Path, **changes: object) -> Path:
     """Rewrite the file with changed arrays, without those that are None; ``facts`` is a dictionary of changes."""
     with np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    facts = json.loads(arrays["facts"].tobytes()) | (changes.pop("facts", None) or {})  # type: ignore[operator]
+    facts = json.loads(arrays["facts"].tobytes()) | (changes.pop("facts", None) or {})
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     arrays |= {name: values for name, values in changes.items() if values is not None}
     np.savez_compressed(
@@ -277,7 +277,7 @@ def test_a_small_effect_is_ignored_however_significant() -> None:
     monitor = DriftMonitor(reference, 1.0, 400 * 50)
     for detector in monitor._detectors:
         if detector.name == "quality":
-            detector.min_effect = 2.0  # type: ignore[misc]
+            detector.min_effect = 2.0
     found = verdicts(monitor, stream(make_faces(400, seed=1, darker=2.0)[0]))
     assert found[-1].surprises["quality"] > monitor.level
     assert "quality" not in found[-1].flagged
@@ -332,7 +332,7 @@ def test_an_equal_request_is_kept_once_and_an_invalid_one_renamed(tmp_path: Path
 
 def facts_of(reference: Reference, faces: int, **planted: object) -> dict:
     monitor, trigger = DriftMonitor(reference, 1.0, 20_000), DriftTrigger(reference)
-    found = verdicts(monitor, stream(make_faces(faces, seed=2, **planted)[0]))  # type: ignore[arg-type]
+    found = verdicts(monitor, stream(make_faces(faces, seed=2, **planted)[0]))
     for verdict in found:
         trigger.update(verdict)
     settings = {"false_alarm_every_h": 1.0, "faces_per_h": 20_000.0, "m": 3, "n": 4, "cooldown_h": 24.0}

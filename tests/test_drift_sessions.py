@@ -14,9 +14,9 @@ from mien.cli import app
 from mien.cli.monitor_sessions import parse_time
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, MienError, UsageError
-from mien.sessions.archive import StoredSession
 from mien.sessions.layout import observations_path
 from mien.sessions.observations import COLUMNS, FaceAnswer, read_answers
+from mien.sessions.stored import StoredSession
 from mien.watch import sessions_with_observations
 
 NOW = datetime.now().astimezone().replace(microsecond=0)

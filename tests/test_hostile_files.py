@@ -88,7 +88,7 @@ def test_a_broken_summary_hides_no_session(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a session summary"):
         archive.load(found[0], write_views)
     assert archive.load(found[1], write_views).session.frames == 20
-    archive.erase([found[0]], spare_foreign=True)
+    archive.eraser.erase([found[0]], spare_foreign=True)
     assert not path.exists()
 
 

@@ -149,7 +149,7 @@ def slowly(head: bytes, rest: bytes) -> object:
     ],
 )
 def test_one_deadline_holds_for_the_whole_request(head: bytes, rest: bytes) -> None:
-    with raw_server(slowly(head, rest)) as server:  # type: ignore[arg-type]
+    with raw_server(slowly(head, rest)) as server:
         started_s = time.monotonic()
         response = send("PUT", server.url, {}, b"{}", timeout_s=1.0)
         assert time.monotonic() - started_s < 8
@@ -157,7 +157,7 @@ def test_one_deadline_holds_for_the_whole_request(head: bytes, rest: bytes) -> N
 
 
 def test_a_slow_server_does_not_delay_the_end_of_a_session(tmp_path: Path) -> None:
-    with raw_server(slowly(b"HTTP/1.1 204 No Content\r\n", b"X: y\r\n" * 40)) as server:  # type: ignore[arg-type]
+    with raw_server(slowly(b"HTTP/1.1 204 No Content\r\n", b"X: y\r\n" * 40)) as server:
         running = watch(XapiSink(SESSION, LrsSettings(server.url, period_s=60.0), tmp_path / "outbox.db"))
         until(lambda: bool(server.requests), "nothing was sent")
         started_s = time.monotonic()
@@ -240,7 +240,7 @@ def test_an_unexpected_exception_postpones_one_message_only(tmp_path: Path) -> N
 
     with raw_server(saying(TAKEN)) as server:
         sender_outcome = sender(server)(MESSAGE)
-    delivery = DeliveryWorker(Outbox(tmp_path / "outbox.db", "lrs"), deliver, "store", 5.0, 5.0)  # type: ignore[arg-type]
+    delivery = DeliveryWorker(Outbox(tmp_path / "outbox.db", "lrs"), deliver, "store", 5.0, 5.0)
     for name in ("bad", "good"):
         delivery.put(name, "{}")
     until(lambda: sent == ["good"], "the other message was not sent")

@@ -280,9 +280,7 @@ def unsigned(claims: dict[str, Any], header: dict[str, Any]) -> str:
 
 def test_a_token_without_signature_is_refused(visitor: Visitor, platform: FakePlatform, tool: ToolServer) -> None:
     for algorithm in ("none", "None", "NONE", ""):
-        answer = visitor.launch(
-            sign=lambda claims, alg=algorithm: unsigned(claims, {"alg": alg, "kid": platform.key.kid}) + "."  # type: ignore[misc]
-        )
+        answer = visitor.launch(sign=lambda claims, alg=algorithm: unsigned(claims, {"alg": alg, "kid": platform.key.kid}) + ".")
         assert (answer.status_code, code_of(answer)) == (401, "algorithm")
     assert tool.launches == []
 
@@ -350,7 +348,7 @@ def test_tampered_tokens_are_refused(visitor: Visitor, platform: FakePlatform, t
         answer = visitor.launch(sign=sign)
         assert (answer.status_code, code_of(answer)) == (401, "signature")
     for token in ("", "a.b", "a.b.c", "ä.b.c", "...", "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.e30", "\x00" * 40):
-        answer = visitor.launch(sign=lambda _, token=token: token)  # type: ignore[misc]
+        answer = visitor.launch(sign=lambda _, token=token: token)
         assert (answer.status_code, code_of(answer)) == (400, "token-malformed")
     assert tool.launches == []
 
@@ -497,11 +495,11 @@ def test_a_platform_that_failed_to_send_its_keys_is_not_waited_for_again(
     began = time.monotonic()
     assert code_of_error(lambda: processes[0].key(known, "1")) == "platform-unreachable"
     for each in (*processes, *processes):
-        assert code_of_error(lambda each=each: each.key(known, "1")) == "platform-unreachable"  # type: ignore[misc]
+        assert code_of_error(lambda each=each: each.key(known, "1")) == "platform-unreachable"
     waits: list[float] = []
     monkeypatch.setattr("mien.web.lti.platforms.time.sleep", waits.append)
     for each in processes:
-        assert code_of_error(lambda each=each: each.key(known, "1")) == "platform-unreachable"  # type: ignore[misc]
+        assert code_of_error(lambda each=each: each.key(known, "1")) == "platform-unreachable"
     assert waits == []
     assert time.monotonic() - began < 30
 
@@ -542,7 +540,7 @@ def test_short_keys_and_keys_for_other_uses_are_not_used(visitor: Visitor, platf
     short, padded = row["n"][:300], "A" * 48 + row["n"][:300]
     changes: list[dict[str, Any]] = [{"use": "enc"}, {"alg": "RS512"}, {"kty": "oct", "k": "AAAA"}, {"e": "!"}, {"e": 3}]
     for change in (*changes, {"n": short}, {"n": padded}, {"n": 7}, {"n": "!"}):
-        platform.published[:] = [FakeRow(row | change)]  # type: ignore[list-item]
+        platform.published[:] = [FakeRow(row | change)]
         assert code_of(visitor.launch()) == "kid-unknown", change
     platform.published[:] = [platform.key]
     assert visitor.launch().status_code == 200

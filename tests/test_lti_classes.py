@@ -133,7 +133,7 @@ def test_a_lesson_from_a_course_page(context: BrowserContext, server: ClassServe
 
 def test_a_window_of_its_own_leads_to_the_class(context: BrowserContext, server: ClassServer, platform: FakePlatform) -> None:
     register(server, platform)
-    Visitor(platform, server).launch(TEACHER)  # type: ignore[arg-type]
+    Visitor(platform, server).launch(TEACHER)
     platform.passes_camera_on = False
     page = course(context, platform)
     frame = embedded(page, server, "/lti/launch")
@@ -148,7 +148,7 @@ def test_who_opens_the_class_twice_goes_on_in_the_newer_window(
     context: BrowserContext, server: ClassServer, platform: FakePlatform
 ) -> None:
     register(server, platform)
-    visitor = Visitor(platform, server)  # type: ignore[arg-type]
+    visitor = Visitor(platform, server)
     visitor.launch(TEACHER)
     pages = []
     for _ in range(2):
@@ -191,7 +191,7 @@ def test_pages_of_strangers_cannot_embed_a_class(context: BrowserContext, server
 
 def test_other_origins_may_post_to_lti_only(server: ClassServer, platform: FakePlatform) -> None:
     register(server, platform, UNIVERSITY)
-    visitor = Visitor(platform, server)  # type: ignore[arg-type]
+    visitor = Visitor(platform, server)
     state, nonce = visitor.log_in()
     token = platform.sign(platform.claims(nonce, TEACHER))
     headers = {"Origin": platform.url}
@@ -207,7 +207,7 @@ def test_other_origins_may_post_to_lti_only(server: ClassServer, platform: FakeP
 
 def test_launches_are_counted_and_name_nobody(server: ClassServer, platform: FakePlatform) -> None:
     register(server, platform)
-    visitor = Visitor(platform, server)  # type: ignore[arg-type]
+    visitor = Visitor(platform, server)
     visitor.launch(TEACHER)
     for _ in range(2):
         visitor.launch()

@@ -137,7 +137,7 @@ def test_a_link_in_the_folder_of_a_session_is_neither_written_nor_handed_on(name
     with pytest.raises(DataError, match=rf"{name} is a link"):
         archive.load(found, write_views)
     assert (mine.read_text(), mine.stat().st_mode & 0o777) == ("geheim, and no line's end", 0o644)
-    archive.erase([found], spare_foreign=True)
+    archive.eraser.erase([found], spare_foreign=True)
     assert mine.exists()
 
 

@@ -239,7 +239,7 @@ def pictures(path: Path) -> list[NDArray[np.uint8]]:
 
 def test_fields_are_put_apart_and_segments_have_the_same_pictures(tmp_path: Path) -> None:
     fields = {"filters": [("setfield", "tff")], "flags": 0x20040000}
-    path = encoded(tmp_path / "a.mp4", woven(moving(60, (320, 128))), rate=10, **fields)  # type: ignore[arg-type]
+    path = encoded(tmp_path / "a.mp4", woven(moving(60, (320, 128))), rate=10, **fields)
     plain = encoded(tmp_path / "b.mp4", woven(moving(60, (320, 128))), rate=10)
     whole = list(VideoSource(path).frames())
     assert len(whole) == 30

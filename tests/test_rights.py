@@ -386,7 +386,7 @@ def test_erasing_a_session_drops_its_queued_messages(tmp_path: Path, monkeypatch
             outbox.refused(outbox.take(1)[0], "no")
             outbox.sent(outbox.take(1)[0])
     archive = Archive(root, drop_messages=drop_messages)
-    erased = archive.erase([archive.find(names[0])])
+    erased = archive.eraser.erase([archive.find(names[0])])
     assert erased.files == 4 + 2  # files, and messages that are waiting or were refused
     left = b"".join(path.read_bytes() for path in queue.parent.glob("outbox.db*"))
     assert f"secret of {names[0]}".encode() not in left
@@ -482,12 +482,12 @@ def test_an_erasure_whose_queue_is_busy_can_be_repeated(root: Path) -> None:
     archive.log.path.parent.mkdir(parents=True)
     archive.log.path.write_text("garbage\n")  # does not hide the first error
     with pytest.raises(DeviceError, match="the queue is locked"):
-        raise_faults(archive.erase(archive.sessions()))
+        raise_faults(archive.eraser.erase(archive.sessions()))
     left = [path.name for path in folder.rglob("*") if path.is_file()]
     assert sorted(left) == ["privacy.json", "summary.json"]  # a full disk has room again
     assert [each.record.session_id for each in archive.sessions()] == [folder.name]  # its messages are found again
     archive = Archive(root, drop_messages=len)
-    assert archive.erase(archive.sessions()).files == 5  # those of the first attempt, which could not be logged, too
+    assert archive.eraser.erase(archive.sessions()).files == 5  # those of the first attempt, which could not be logged, too
     assert not folder.exists()
 
 
@@ -497,7 +497,7 @@ def test_pages_of_all_sessions_go_with_an_erased_session_and_no_other_file_does(
         make_session(place, "2026-03-04_09-30-00-k3f9")
         index_path(place).write_text(index_page([]))
     archive = Archive(root, more_roots=[analyses])
-    archive.erase([archive.find(str(analyses / "2026-03-04_09-30-00-k3f9"))])
+    archive.eraser.erase([archive.find(str(analyses / "2026-03-04_09-30-00-k3f9"))])
     assert not index_path(analyses).exists()
     elsewhere = make_session(tmp_path / "own", "lesson")
     (tmp_path / "own.html").write_text("somebody's own page")
@@ -528,7 +528,7 @@ def test_a_running_analysis_is_a_running_session(root: Path) -> None:
     assert take(lock)
     archive = Archive(root)
     with pytest.raises(DeviceError, match="still running"):
-        archive.erase(archive.sessions())
+        archive.eraser.erase(archive.sessions())
     os.close(lock)
 
 
@@ -641,7 +641,7 @@ def test_erasing_a_folder_erases_messages_and_rows_of_its_earlier_sessions(root:
         return 0
 
     archive = Archive(root, database, drop_messages=drop)
-    archive.erase([archive.find("room")])
+    archive.eraser.erase([archive.find("room")])
     assert sorted(dropped) == ["room", "room-before"]
     assert database.sessions() == []
     database.close()
@@ -653,7 +653,7 @@ def test_a_row_whose_session_was_moved_aside_erases_that_session(root: Path, tmp
     database = Database(f"sqlite:///{tmp_path / 's.db'}")
     database.save(kept("room-before", folder=str(folder)))
     archive = Archive(root, database)
-    archive.erase(archive.sessions())
+    archive.eraser.erase(archive.sessions())
     database.close()
     assert not earlier.exists()
     assert (folder / "observations.csv").is_file()
@@ -688,9 +688,9 @@ def test_a_session_that_runs_on_another_computer_is_not_erased_and_does_not_come
     running = kept("s1", started_at=datetime.now(UTC) - timedelta(seconds=15))
     there.save(running)
     with pytest.raises(DeviceError, match="still running"):
-        archive.erase(archive.sessions())
+        archive.eraser.erase(archive.sessions())
     there.save(kept("s1"))  # last saved long ago, and paused since
-    archive.erase(archive.sessions(), forget_lost=True)
+    archive.eraser.erase(archive.sessions(), forget_lost=True)
     with pytest.raises(StorageError, match="deleted"):
         there.save(running, must_exist=True)
     assert here.sessions() == []

@@ -191,7 +191,7 @@ def test_a_folder_that_names_the_file_of_another_program_changes_nothing_there(m
     before = Path("places.sqlite").read_bytes()
     for named in (str(here / "places.sqlite"), str(here), "\0", "relative.db?x"):
         make_stored(named)
-        Archive(ROOT).erase(Archive(ROOT).sessions(), forget_lost=True)
+        Archive(ROOT).eraser.erase(Archive(ROOT).sessions(), forget_lost=True)
     assert Path("places.sqlite").read_bytes() == before
     assert Path("places.sqlite").stat().st_mode & 0o777 == 0o644
 

@@ -25,6 +25,7 @@ from mien.privacy.consent import ConsentLedger
 from mien.sessions.archive import Archive
 from mien.sessions.begun import Begun
 from mien.sessions.database import Database
+from mien.sessions.eraser import Eraser
 from mien.sessions.layout import PICTURE_NAME, index_path
 from mien.sessions.rights import Rights
 from mien.summaries.index import index_page
@@ -60,6 +61,14 @@ def held(statement: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def in_use(name: str) -> Iterator[None]:
+    """Hold the lock of a file in the privacy folder as another program does."""
+    with (ROOT / "privacy" / f"{name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is held by others is given up soon."""
@@ -84,10 +93,10 @@ def killed(act: Callable[[], object], monkeypatch: pytest.MonkeyPatch, where: st
     "where",
     [
         "mien.sessions.erasure._erase_tree",
-        "mien.sessions.archive.Archive._delete_rows",
+        "mien.sessions.eraser.Eraser._delete_rows",
         "mien.sessions.database.erase_rows",
         "mien.sessions.erasure.Path.rmdir",
-        "mien.sessions.archive.Archive._settle",
+        "mien.sessions.eraser.Eraser._settle",
         "mien.privacy.consent.ConsentLedger.forget",
     ],
 )
@@ -187,7 +196,7 @@ def test_an_unfinished_erasure_touches_no_later_session_in_the_same_folder(
     mien_here: MienHere, make_stored: MakeStored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_stored()
-    killed(lambda: Archive(ROOT).erase(Archive(ROOT).sessions()), monkeypatch, "mien.sessions.archive.Archive._settle")
+    killed(lambda: Archive(ROOT).eraser.erase(Archive(ROOT).sessions()), monkeypatch, "mien.sessions.eraser.Eraser._settle")
     make_session(ROOT, SESSION)
     (folder / "summary.json").write_text(json.dumps({"session_id": "later"}))
     assert mien_here(*ERASE)[0] == 0
@@ -216,7 +225,7 @@ def test_ctrl_c_says_and_logs_what_was_erased(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Archive, "_delete_rows", stopped)
+        patch.setattr(Eraser, "_delete_rows", stopped)
         code, _, err = mien_here(*ERASE, "--db", "s.db")
     assert (code, err) == (130, "\nstopped; erased 0 of 2 sessions, 2 files. Run the command again to finish\n")
     assert logged() == [("not-erased", 1, 2)]
@@ -228,8 +237,7 @@ def test_what_was_erased_is_printed_although_the_participant_cannot_be_removed(
     mien_here: MienHere, make_stored: MakeStored, soon: None
 ) -> None:
     folder = make_stored()
-    with (ROOT / "privacy" / "people.json.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with in_use("people.json"):
         code, out, err = mien_here(*ERASE)
     assert code == 4
     assert out.startswith("erased 1 session, 5 files\n")
@@ -242,8 +250,7 @@ def test_a_log_in_use_is_reported_and_the_erasure_is_logged_by_the_next(
     mien_here: MienHere, make_stored: MakeStored, soon: None
 ) -> None:
     folder = make_stored()
-    with (ROOT / "privacy" / "audit.jsonl.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with in_use("audit.jsonl"):
         code, out, err = mien_here("privacy", "erase", SESSION, "--yes")
         assert (code, out) == (5, "erased 1 session, 5 files\n")
         assert "this was not written to the audit log" in err

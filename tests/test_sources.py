@@ -85,7 +85,7 @@ def test_a_folder_of_pictures_is_read_by_name_and_broken_ones_are_skipped(tmp_pa
 )
 def test_what_is_no_source_is_named(tmp_path: Path, make: object, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        list(open_source(str(make(tmp_path)))[0].frames())  # type: ignore[operator]  # parametrised as object
+        list(open_source(str(make(tmp_path)))[0].frames())  # parametrised as object
 
 
 def test_a_cut_video_is_refused(shared: Path, tmp_path: Path) -> None:

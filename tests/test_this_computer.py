@@ -129,7 +129,7 @@ def test_localhost_never_resolves_to_another_computer(monkeypatch: pytest.Monkey
     resolve = socket.getaddrinfo
 
     def lying(host: str, port: object, *more: object, **named: object) -> object:
-        return resolve("192.0.2.1" if host == "localhost" else host, port, *more, **named)  # type: ignore[arg-type]
+        return resolve("192.0.2.1" if host == "localhost" else host, port, *more, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", lying)
     assert send("PUT", "http://localhost:9/xAPI", {}, b"body", timeout_s=5.0).body == "no connection"
@@ -142,7 +142,7 @@ def test_a_name_server_that_never_answers_cannot_hold_a_request(proxied: bool, m
 
     def hanging(host: str, *more: object, **named: object) -> object:
         if host == "127.0.0.1":
-            return resolve(host, *more, **named)  # type: ignore[arg-type]
+            return resolve(host, *more, **named)
         asked.set()
         over.wait(600)
         return []

@@ -37,7 +37,7 @@ def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 def text_of(width: int, **changes: object) -> str:
     console = Console(file=StringIO(), width=width, force_terminal=False)
-    console.print(draw(snapshot(**changes), width))  # type: ignore[arg-type]  # changes are keyword values of many types
+    console.print(draw(snapshot(**changes), width))  # changes are keyword values of many types
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 

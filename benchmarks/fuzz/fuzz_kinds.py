@@ -447,7 +447,7 @@ def _use_sessions(folder: Path) -> None:
             assert item.folder is not None
             _stored_faces(item.folder / "observations.csv")(Frame(3, 0.3, np.zeros((48, 48, 3), np.uint8)))
         with said():
-            archive.erase([archive.find(str(item.folder))], spare_foreign=True)
+            archive.eraser.erase([archive.find(str(item.folder))], spare_foreign=True)
     strangers = {path.name for path in folder.iterdir()} - {"sessions", "out"}
     assert not strangers, f"something was written outside: {strangers}"
 
@@ -484,7 +484,7 @@ def _use_database(folder: Path) -> None:
             with said():
                 json.dumps(archive.content(item), allow_nan=False)
             with said():
-                archive.erase([item])
+                archive.eraser.erase([item])
 
 
 def _make_outbox(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from mien.sessions.archive import Erased
+    from mien.sessions.eraser import Erased
 
 _LEAST_WIDTH: Final = 24
 _PLAIN: Final = {"█": "#", "─": "-", "·": "-", "…": "...", "–": "-", "—": "-", "→": "->", "●": "*", "’": "'", "“": '"', "”": '"'}

@@ -223,7 +223,7 @@ def retention(
     from mien.messaging.sinks import open_queue
     from mien.privacy.audit_log import AuditLog
     from mien.privacy.chain import state_folder
-    from mien.sessions.archive import Erased
+    from mien.sessions.eraser import Erased
 
     days = _days(retention_days, deployment)
     limit_s = time.time() - 86400 * days

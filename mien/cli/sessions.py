@@ -15,7 +15,7 @@ from mien.cli.sessions_groups import groups
 from mien.visible import visible
 
 if TYPE_CHECKING:
-    from mien.sessions.archive import StoredSession
+    from mien.sessions.stored import StoredSession
 
 sessions = typer.Typer(
     name="sessions",
@@ -167,7 +167,7 @@ def delete(
             if not typer.confirm(f"Delete {len(found)} session{'s' if len(found) > 1 else ''}? This cannot be undone."):
                 print("nothing was deleted")
                 return
-        erased = archive.erase(list(found.values()), earlier=False, spare_foreign=True, forget_lost=True)
+        erased = archive.eraser.erase(list(found.values()), earlier=False, spare_foreign=True, forget_lost=True)
     for item in found.values():
         if item.name not in erased.sessions:
             continue

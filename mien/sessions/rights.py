@@ -16,8 +16,10 @@ from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger, Consequences
 from mien.privacy.group_ledger import GroupLedger
 from mien.privacy.notice import Notice
-from mien.sessions.archive import Archive, Erased, StoredSession
+from mien.sessions.archive import Archive
+from mien.sessions.eraser import Erased
 from mien.sessions.layout import ANALYSIS_NAME
+from mien.sessions.stored import StoredSession
 
 EXPORT_FORMAT: Final = "mien-personal-data-1"
 
@@ -92,7 +94,7 @@ class Rights:
             UsageError: no such session; nothing was erased.
             DeviceError: a session is running; nothing was erased.
         """
-        return self._archive.erase(self._named(names), earlier=False)
+        return self._archive.eraser.erase(self._named(names), earlier=False)
 
     def erase_all(self) -> Erased:
         """Erase all sessions.
@@ -100,7 +102,7 @@ class Rights:
         Raises:
             DeviceError: as for ``erase``.
         """
-        return self._archive.erase(self.sessions())
+        return self._archive.eraser.erase(self.sessions())
 
     def erase_person(self, person: str) -> Erased:
         """Erase all sessions of a participant, and the participant's name from the ledger.
@@ -112,7 +114,7 @@ class Rights:
             UsageError: no such participant.
             DeviceError: as for ``erase``.
         """
-        erased = self._archive.erase(self.sessions(person))
+        erased = self._archive.eraser.erase(self.sessions(person))
         if erased.faults:
             return erased
         try:
@@ -146,7 +148,7 @@ class Rights:
             sessions = self.sessions(person)
             running = [each for each in sessions if each.running]
             ended = [each for each in sessions if not each.running]
-            erased = self._archive.erase(ended + self._earlier(running, sessions), "withdrawn")
+            erased = self._archive.eraser.erase(ended + self._earlier(running, sessions), "withdrawn")
         except MienError as error:
             return Erased(faults=(error,))
         here = tuple(each.name for each in running if each.folder is not None)
@@ -191,9 +193,9 @@ class Rights:
         """
         expired, withdrawn = self.expired(days), self.withdrawn()
         begun = [each for each in self.sessions() if each.begun and not each.running and each not in (*expired, *withdrawn)]
-        erased = self._archive.erase(withdrawn, "withdrawn")
-        erased = erased.joined(self._archive.erase([each for each in expired if each not in withdrawn], "retention"))
-        return erased.joined(self._archive.erase(begun, "asked", earlier=False, spare_foreign=True))
+        erased = self._archive.eraser.erase(withdrawn, "withdrawn")
+        erased = erased.joined(self._archive.eraser.erase([each for each in expired if each not in withdrawn], "retention"))
+        return erased.joined(self._archive.eraser.erase(begun, "asked", earlier=False, spare_foreign=True))
 
     def _known(self, person: str) -> str:
         name = self.ledger.random_name(person)
