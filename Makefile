@@ -95,7 +95,7 @@ $(VENV)/.supply: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[supply]'
 	@touch $@
 
-# most modules of PyTorch are never imported; Python compiles the others when they are
+# --no-compile: most modules of PyTorch are never imported; Python compiles the rest when it imports them
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing Mien, PyTorch and the tools for development into $(VENV) (a few minutes) …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile '$(TORCH)'

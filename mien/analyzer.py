@@ -58,9 +58,10 @@ class Analyzer:
         smoothing_s: time constant of the smoothing in videos and streams, in seconds; 0 disables it.
         threads: number of threads of the model; results do not depend on it.
         deployment: file of the deployment declaration (``mien policy init``). The default is the file named by the
-            environment variable ``MIEN_DEPLOYMENT``, or ``deployment.toml`` in the working directory, which a logged warning
-            then names; without a declaration, own use on oneself. If expressions are not permitted, faces are detected but
-            not read.
+            environment variable ``MIEN_DEPLOYMENT``, or ``deployment.toml`` in the working
+            directory; a warning that names it is logged. Without a declaration, the rule for own
+            use on yourself applies. If expressions are not permitted, faces are detected but not
+            read.
 
     Raises:
         NotPermittedError: the declaration permits nothing.

@@ -65,7 +65,10 @@ class StorageError(DeviceError):
 _FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
 """Error numbers for a full disk, an exceeded quota and an exceeded file size limit."""
 _FULL_DATABASE: Final = {"sqlite_errorname": ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"), "sqlstate": ("53100",)}
-"""How SQLite's and PostgreSQL's errors say that the disk is full; the second: there is no room for the index of a log."""
+"""How errors of SQLite and PostgreSQL say that the disk is full.
+
+``SQLITE_IOERR_SHMSIZE``: no space for the index of the write-ahead log.
+"""
 
 
 def is_full(error: BaseException | None) -> bool:

@@ -100,10 +100,7 @@ def train_model(
     if (folder / "last.pt").exists() and not resume:
         raise UsageError(f"{folder} already holds a run. Continue it with --resume, or choose another folder with --out")
     if resume and not (folder / "last.pt").is_file():
-        raise DataError(
-            f"{folder} holds no run to resume: its first checkpoint, last.pt, was not written. Start it with the same command "
-            "without --resume"
-        )
+        raise DataError(f"{folder} has no checkpoint (last.pt) to resume from. Run the same command without --resume")
     chosen = pick_device(device)
     contents = manifest(dataset)
     facts = {
@@ -160,7 +157,8 @@ def train_model(
     try:
         return trainer.run(after_step, after_epoch)
     finally:
-        processes.leave()  # first: drawing the last curves fails on a full disk
+        # before records.close(), which draws the last curves and may fail on a full disk
+        processes.leave()
         records.close()
 
 

@@ -61,7 +61,8 @@ def one_writer(path: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise DeviceError(
-            f"another program has been writing {path} for {WAIT_S:g} s. Wait for it or stop it, then run the command again"
+            f"{path} has been locked by other programs for {WAIT_S:g} s. Wait until they end or "
+            "stop them, then run the command again"
         ) from error
 
 

@@ -253,13 +253,16 @@ def observe_pictures(
 def sessions_with_observations(root: Path) -> list[StoredSession]:
     """Return the sessions below a folder that have observations, oldest first, including running ones.
 
+    Sessions whose erasure is not finished are left out.
+
     Raises:
         DataError: the folder is missing.
         DeviceError: the folder cannot be read.
     """
     if not root.is_dir():
         raise DataError(f"no folder at {root}. Pass the folder of your sessions with --sessions")
-    return [each for each in Archive(root).sessions() if each.folder is not None and observations_path(each.folder) is not None]
+    found = [each for each in Archive(root).sessions() if not each.begun]
+    return [each for each in found if each.folder is not None and observations_path(each.folder) is not None]
 
 
 def observe_sessions(sessions: Sequence[StoredSession], base: Reference, watched: WatchResult) -> Iterator[FaceObservation]:
@@ -323,8 +326,8 @@ def reference_from_start(
                 f"no face in the first {minutes:g} minutes of {source}, so there is nothing to compare with"
             ) from error
         if ended:
-            advice = f"{source} has only {len(start)} faces in all. Add pictures, or leave out --first-minutes"
-            raise DataError(f"{error}, but {advice}") from error
+            advice = "Add pictures, or omit --first-minutes"
+            raise DataError(f"{error}. {source} has only {len(start)} faces. {advice}") from error
         raise DataError(f"{error}. Use a larger --first-minutes") from error
 
 

@@ -222,9 +222,9 @@ def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path
     assert numbers["n"] == 7
     assert "named like FER2013's" in err
     code, out, err = mien_here("models", "list")
-    assert f"evaluate use {Path('models/mine/mien.onnx')}, the newest in models (labels of this data " in out
+    assert f"evaluate use {Path('models/mine/mien.onnx')}, the newest model in models (labels of this data " in out
     code, out, err = mien_here("models", "card", "models/mine/mien.onnx")
-    assert "| data | own data, Training; content hash" in out
+    assert "| data | user data, Training; content hash" in out
     assert "label head: the label of the training data" in out
     assert "FER2013" not in out
     assert {"accuracy", "accuracy_ci", "macro_f1", "ece", "confusion_matrix"} <= set(numbers)

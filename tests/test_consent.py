@@ -8,11 +8,13 @@ import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_policy import ROWS
 
 from mien.errors import DataError, StorageError, UsageError
+from mien.files import write_text
 from mien.privacy.consent import PURPOSES, REQUIRES, STATES, ConsentLedger, Consequences
 from mien.privacy.level import Level
 from mien.privacy.notice import Notice, notice_for
@@ -226,3 +228,26 @@ def test_an_unknown_participant_cannot_withdraw(ledger: ConsentLedger) -> None:
     with pytest.raises(UsageError, match="no participant 'p-71'"):
         ledger.record("p-71", "keep", "withdrawn", NOTICE)
     assert list(ledger.people()) == ["p-17"]
+
+
+def test_ctrl_c_after_a_line_was_written_breaks_no_ledger(ledger: ConsentLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: Any, **named: Any) -> None:
+        write_text(*arguments, **named)
+        raise KeyboardInterrupt
+
+    ledger.record("ada", "show", "granted", NOTICE)
+    with monkeypatch.context() as patch:
+        patch.setattr("mien.privacy.chain.write_text", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.record("ada", "keep", "granted", NOTICE)
+    assert ledger.allows("ada", "keep", NOTICE)
+    ledger.record("ada", "keep", "withdrawn", NOTICE)
+    assert not ledger.allows("ada", "keep", NOTICE)
+
+
+def test_storage_that_is_granted_without_what_it_requires_does_not_end_a_withdrawal(ledger: ConsentLedger) -> None:
+    for purpose, state in (("show", "granted"), ("keep", "granted"), ("show", "withdrawn"), ("keep", "granted")):
+        ledger.record("ada", purpose, state, NOTICE)
+    assert list(ledger.withdrawals()) == [ledger.random_name("ada")]
+    ledger.record("ada", "show", "granted", NOTICE)
+    assert ledger.withdrawals() == {}

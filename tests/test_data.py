@@ -157,13 +157,15 @@ def test_names_from_elsewhere() -> None:
 
 def test_fer2013_is_recognised_by_its_images(fer2013: FaceDataset) -> None:
     assert np.array_equal(known_fingerprints(), np.unique(fingerprints(fer2013.images, fer2013.labels)))
-    few = fer2013.take(np.arange(0, len(fer2013), 900))
+    few = fer2013.take(np.arange(0, len(fer2013), 90))
     few = replace(few, names=tuple(f"mine/{k}.png" for k in range(len(few))))
     assert has_fer2013_labels(few)
-    files = [cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for image in few.images]
-    again = [cv2.imdecode(file, cv2.IMREAD_GRAYSCALE) for file in files]
+    larger = [cv2.resize(image, (224, 224)) for image in few.images]
+    files = [cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 75])[1] for image in larger]
+    again = [cv2.resize(cv2.imdecode(file, cv2.IMREAD_GRAYSCALE), (48, 48), interpolation=cv2.INTER_AREA) for file in files]
     assert has_fer2013_labels(replace(few, images=np.stack(again)))
-    assert not has_fer2013_labels(replace(few, labels=(few.labels + 1) % 7))
+    others = np.where(np.arange(len(few)) % 8 == 0, (few.labels + 1) % 7, few.labels)
+    assert not has_fer2013_labels(replace(few, labels=others))
 
 
 def test_images_that_are_only_named_like_fer2013_are_not_taken_for_it(fer_folder: Path) -> None:

@@ -325,7 +325,7 @@ def test_a_record_store_has_no_query(end: str) -> None:
 
 @pytest.mark.parametrize("end", ["/statements", "/statements/", "/Statements"])
 def test_a_record_store_is_named_without_statements(end: str) -> None:
-    with pytest.raises(UsageError, match="Leave it out"):
+    with pytest.raises(UsageError, match="ends in /statements"):
         LrsSettings(f"https://lrs.school.example/xAPI{end}")
     LrsSettings("https://statements.school.example/xAPI/")
 

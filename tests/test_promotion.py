@@ -89,7 +89,7 @@ def test_the_drift_reference_is_promoted_with_the_bundle(tmp_path: Path) -> None
     with_one = CliRunner().invoke(app, ["models", "promote", str(first), "--sessions", str(tmp_path)])
     assert with_one.exit_code == 0
     listed = CliRunner().invoke(app, ["models", "list"]).output
-    assert "mien-xs is a promoted bundle. To go back: mien models rollback mien-xs" in listed
+    assert "mien-xs is a promoted bundle. To undo the promotion: mien models rollback mien-xs" in listed
     assert "mien-s is a promoted" not in listed
     assert "no drift reference" not in with_one.output
     assert reference_path(bundle_path("mien-xs")).is_file()
@@ -125,7 +125,7 @@ def test_a_candidate_of_an_older_version_is_promoted(tmp_path: Path) -> None:
     assert promote_candidate(candidate(tmp_path / "a", "better", *old), tmp_path).action == "promote"
 
 
-@pytest.mark.parametrize(("name", "said"), [("tiny", "no packaged bundle is called tiny"), ("mien-s", "mien-s is the packaged")])
+@pytest.mark.parametrize(("name", "said"), [("tiny", "there is no packaged bundle tiny"), ("mien-s", "mien-s is the packaged")])
 def test_only_a_promotion_of_a_packaged_bundle_is_undone(name: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
         roll_back(name, tmp_path)

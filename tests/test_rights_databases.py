@@ -129,7 +129,7 @@ def test_rows_on_a_server_that_was_not_named_are_reported_and_the_participant_st
     folder = make_stored(SERVER, age_days=40)
     code, out, err = mien_here(*command)
     assert code == 5
-    assert f"{SESSION} was not erased: its rows in the database {SERVER} were not erased" in err
+    assert f"{SESSION} was not erased completely: its rows in the database {SERVER} were not erased" in err
     assert "--db" in err
     assert command[:2] != ("privacy", "erase") or "not erased completely: 1 session" in out
     left = [path.name for path in folder.rglob("*") if path.is_file()]
@@ -191,7 +191,7 @@ def test_a_folder_that_names_the_file_of_another_program_changes_nothing_there(m
     before = Path("places.sqlite").read_bytes()
     for named in (str(here / "places.sqlite"), str(here), "\0", "relative.db?x"):
         make_stored(named)
-        Archive(ROOT).eraser.erase(Archive(ROOT).sessions(), forget_lost=True)
+        Archive(ROOT).eraser.erase(Archive(ROOT).sessions(), lost="files")
     assert Path("places.sqlite").read_bytes() == before
     assert Path("places.sqlite").stat().st_mode & 0o777 == 0o644
 
@@ -254,7 +254,7 @@ def test_a_database_that_is_not_there_is_an_error_and_is_not_created(
 
 def test_a_file_without_sessions_is_no_database(here: Path) -> None:
     Path("empty.db").touch()
-    with pytest.raises(DataError, match=r"empty\.db holds no sessions"):
+    with pytest.raises(DataError, match=r"empty\.db is not a database of Mien"):
         open_database("empty.db", create=False)
     assert b"schema_version" not in Path("empty.db").read_bytes()
 
@@ -266,7 +266,7 @@ def test_a_decision_is_recorded_although_the_database_is_not_there(
     assert mien_here("privacy", "consent", "new", "show", "granted")[0] == 0  # before the first session
     folder = make_stored()
     code, out, err = mien_here("privacy", "consent", ADA, "keep", "withdrawn")
-    assert (code, "no rows of a database were erased: there is no database not-yet.db" in err) == (3, True)
+    assert (code, "no database rows were erased: there is no database not-yet.db" in err) == (3, True)
     assert f"erased: {SESSION}" in out
     assert not folder.exists()
     assert ConsentLedger(ROOT / "privacy").states(ADA)["keep"][0] == "withdrawn"
@@ -292,7 +292,17 @@ def test_a_server_is_recognised_by_its_location_or_by_the_row(
 
 
 def test_an_empty_database_of_a_server_gets_no_tables(postgres_url: str) -> None:
-    with pytest.raises(DataError, match="holds no sessions"):
+    with pytest.raises(DataError, match="is not a database of Mien"):
         open_database(postgres_url, create=False)
     with closing(Database(postgres_url)) as database:
         assert database.sessions() == []
+
+
+def test_a_server_that_is_gone_for_good_is_forgotten_on_request(mien_here: MienHere, make_stored: MakeStored) -> None:
+    folder = make_stored(SERVER)
+    code, _, err = mien_here("sessions", "delete", SESSION, "--yes")
+    assert (code, "--forget-database" in err, folder.is_dir()) == (5, True, True)
+    code, out, _ = mien_here("sessions", "delete", SESSION, "--yes", "--forget-database")
+    assert (code, folder.exists()) == (0, False)
+    assert f"not erased, because it was not found: {SERVER}" in out
+    assert not (ROOT / "privacy" / "erasing.json").exists()

@@ -20,13 +20,14 @@ from kept_sessions import kept
 from test_rights import bytes_below, make_session
 from test_rights_databases import ADA, NOTICE, ROOT, SESSION, MakeStored, make_stored, rows
 
+from mien.errors import UsageError
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.consent import ConsentLedger
 from mien.sessions.archive import Archive
-from mien.sessions.begun import Begun
+from mien.sessions.begun import Begun, BegunErasures
 from mien.sessions.database import Database
 from mien.sessions.eraser import Eraser
-from mien.sessions.layout import PICTURE_NAME, index_path
+from mien.sessions.layout import ANALYSIS_NAME, PICTURE_NAME, index_path, set_aside
 from mien.sessions.rights import Rights
 from mien.summaries.index import index_page
 
@@ -73,7 +74,7 @@ def in_use(name: str) -> Iterator[None]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is held by others is given up soon."""
     monkeypatch.setattr(Database, "WAIT_S", 0.1)
-    monkeypatch.setattr("mien.sessions.erasure.erase_rows.__defaults__", (0.1,))
+    monkeypatch.setattr("mien.sessions.erasure.erase_deleted.__defaults__", (0.1,))
     monkeypatch.setattr("mien.locks.WAIT_S", 0.1)
 
 
@@ -94,7 +95,7 @@ def killed(act: Callable[[], object], monkeypatch: pytest.MonkeyPatch, where: st
     [
         "mien.sessions.erasure._erase_tree",
         "mien.sessions.eraser.Eraser._delete_rows",
-        "mien.sessions.database.erase_rows",
+        "mien.sessions.database.erase_deleted",
         "mien.sessions.erasure.Path.rmdir",
         "mien.sessions.eraser.Eraser._settle",
         "mien.privacy.consent.ConsentLedger.forget",
@@ -163,8 +164,8 @@ def test_retention_finishes_what_was_begun_and_nothing_else(mien_here: MienHere,
     dry = mien_here("privacy", "retention", "--dry-run", "--db", "s.db")[1]
     assert dry == "would erase 0 sessions older than 30 days\nwould erase new: erasure not finished\n"
     code, out, _ = mien_here("privacy", "retention", "--db", "s.db")
-    assert (code, out.splitlines()[0]) == (0, "erased 0 sessions older than 30 days, 2 files")
-    assert "was not finished: new\n" in out
+    assert (code, out.splitlines()[0]) == (0, "erased 0 sessions older than 30 days; 2 files in all")
+    assert "not finished): new\n" in out
     assert not folder.exists()
     assert (other / "observations.csv").is_file()
     assert "not finished" not in mien_here("privacy", "status", "--db", "s.db")[1]
@@ -272,7 +273,7 @@ def test_folders_are_erased_although_the_database_cannot_be_used(
     Path("torn.db").write_bytes(whole[:4096] + b"\0" * (len(whole) - 4096))
     code, out, err = mien_here("privacy", *command, "--db", database)
     assert code == expected
-    assert err.startswith("error: no rows of a database were erased: ")
+    assert err.startswith("error: no database rows were erased: ")
     assert "erased" in out
     assert not folder.exists()
     ledger = ConsentLedger(ROOT / "privacy")
@@ -327,7 +328,7 @@ def test_a_session_killed_before_it_noticed_a_withdrawal_is_listed_and_erased(mi
     bobs = session("bobs", "bob", now - timedelta(minutes=61))
     status = mien_here("privacy", "status")[1]
     assert status.count(f"{ADA}  consent withdrawn\n") == 1
-    assert "erase these sessions with mien privacy retention" in status
+    assert "to erase them, run mien privacy retention" in status
     assert "before" in mien_here("privacy", "retention")[1]
     assert (before.exists(), after.exists(), bobs.exists()) == (False, True, True)
     assert list(AuditLog(ROOT / "privacy").events())[-1]["cause"] == "withdrawn"
@@ -363,10 +364,189 @@ def test_a_list_of_erasures_leads_to_no_files_elsewhere(
         files=2,
         earlier=True,
         foreign=True,
-        lost=True,
+        lost="files",
+        cause="asked",
+        at="2026-01-01T00:00:00+00:00",
     )
     BEGUN.write_text(json.dumps([asdict(listed)]))
     code, _, err = mien_here("privacy", "retention", "--retention-days", "3650")
     assert code == 0, err
     assert not BEGUN.exists()
     assert len(list(elsewhere.iterdir())) == 2
+
+
+def begin_and_kill(monkeypatch: pytest.MonkeyPatch, name: str, where: str = "_settle") -> None:
+    killed(
+        lambda: Archive(ROOT).eraser.erase([Archive(ROOT).find(name)], earlier=False),
+        monkeypatch,
+        f"mien.sessions.eraser.Eraser.{where}",
+    )
+
+
+def test_an_unfinished_erasure_touches_no_later_analysis_of_the_same_recording(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording has the same session id each time that it is analysed."""
+    folder = make_session(ROOT, "lesson")
+    begin_and_kill(monkeypatch, "lesson")
+    make_session(ROOT, "lesson")
+    (folder / ANALYSIS_NAME).write_text("{}")
+    assert sorted(item.begun for item in Archive(ROOT).sessions()) == [False, True]
+    old, others = Rights(Archive(ROOT)).erase_expired(30)
+    assert (old.faults, others.faults, others.sessions) == ((), (), ("lesson",))
+    assert (folder / "observations.csv").is_file()
+    assert not BEGUN.exists()
+
+
+def test_an_unfinished_erasure_follows_a_session_that_was_moved_aside(
+    here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path_factory.mktemp("elsewhere")
+    folder = make_session(out, "room")
+    shutil.rmtree(folder / "more")
+    (folder / "summary.json").write_text(json.dumps({"session_id": SESSION}))
+    begin_and_kill(monkeypatch, str(folder), "_erase")
+    moved = set_aside(folder)
+    assert moved is not None
+    for name, text in (("summary.json", json.dumps({"session_id": "later"})), ("observations.csv", "")):
+        (folder / name).write_text(text)
+    (item,) = Archive(ROOT).sessions()
+    assert (item.folder, item.begun) == (moved, True)
+    _, others = Rights(Archive(ROOT)).erase_expired(30)
+    assert others.files == 3
+    assert not moved.exists()
+    assert (folder / "observations.csv").is_file()
+
+
+def test_no_session_starts_where_an_erasure_is_not_finished(
+    mien_here: MienHere, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_session(ROOT, "room")
+    begin_and_kill(monkeypatch, "room", "_erase")
+    code, _, err = mien_here("live", "--source", "demo", "--duration-s", "0.2", "--headless", "--out", str(folder))
+    assert code == 2
+    assert "mien privacy retention" in err
+    with pytest.raises(UsageError, match="is not finished"):
+        BegunErasures(ROOT / "privacy").check_folder(folder)
+    assert mien_here("privacy", "retention")[0] == 0
+    BegunErasures(ROOT / "privacy").check_folder(folder)
+
+
+def test_an_erasure_on_a_disk_that_was_not_connected_is_finished_when_it_is(here: Path) -> None:
+    with closing(Database("sqlite:///s.db")) as database:
+        database.save(kept(SESSION, folder=str(Path("disk", SESSION).absolute()), state="ended"))
+        assert len(Rights(Archive(ROOT, database)).erase([SESSION]).faults) == 1
+        folder = make_session(Path("disk"), SESSION)
+        assert Rights(Archive(ROOT, database)).erase_all().faults == ()
+    assert [path.name for path in folder.iterdir()] == ["more"]
+    assert not BEGUN.exists()
+
+
+def test_an_erasure_from_a_file_that_was_moved_is_finished_there(make_stored: MakeStored, soon: None) -> None:
+    """Also if the row that shows which file it is was deleted by the first attempt."""
+    make_stored()
+    Path("s.db").rename("moved.db")
+    with closing(Database("sqlite:///moved.db")) as database:
+        with closing(sqlite3.connect("moved.db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM sessions").fetchone()
+            assert len(Rights(Archive(ROOT, database)).erase_all().faults) == 1
+        assert rows("moved.db") == []
+        assert Rights(Archive(ROOT, database)).erase_all().faults == ()
+    assert not BEGUN.exists()
+
+
+def test_ctrl_c_takes_sessions_that_were_not_reached_off_the_list(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_session(ROOT, "a")
+    untouched = make_session(ROOT, "b")
+
+    def stopped(self: Eraser, attempt: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Eraser, "_erase", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            Archive(ROOT).eraser.erase(Archive(ROOT).sessions())
+    assert [(item.name, item.begun) for item in Archive(ROOT).sessions()] == [("a", True), ("b", False)]
+    Rights(Archive(ROOT)).erase_expired(30)
+    assert (untouched / "observations.csv").is_file()
+
+
+def test_an_erasure_keeps_its_cause_in_the_log(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_session(ROOT, "a", age_days=40)
+    killed(lambda: Rights(Archive(ROOT)).erase_expired(30), monkeypatch, "mien.sessions.eraser.Eraser._settle")
+    Rights(Archive(ROOT)).erase_expired(30)
+    assert [each["cause"] for each in AuditLog(ROOT / "privacy").events()] == ["retention"]
+
+
+def test_an_erasure_is_repeated_by_the_path_of_a_folder_that_is_gone(
+    mien_here: MienHere, here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_session(tmp_path_factory.mktemp("elsewhere"), "room")
+    begin_and_kill(monkeypatch, str(folder))
+    shutil.rmtree(folder)
+    assert mien_here("sessions", "delete", str(folder), "--yes")[0] == 0
+    assert not BEGUN.exists()
+
+
+def test_a_failed_deletion_of_a_namesake_is_not_called_a_deletion(
+    mien_here: MienHere, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for parent in ("a", "b"):
+        folder = make_session(Path(parent), "room")
+        (folder / "summary.json").write_text(json.dumps({"session_id": f"in-{parent}"}))
+    unlink = Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self.parts[-3:-1] == ("a", "room"):
+            raise PermissionError(13, "Permission denied", str(self))
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    code, out, _ = mien_here("sessions", "delete", "a/room", "b/room", "--yes")
+    assert (code, [line for line in out.splitlines() if line.startswith("deleted")]) == (4, ["deleted: in-b"])
+
+
+def test_the_participant_stays_if_the_names_in_old_groups_cannot_be_removed(mien_here: MienHere, make_stored: MakeStored) -> None:
+    make_stored()
+    (ROOT / "privacy" / "groups.json").write_text("[broken")
+    assert mien_here(*ERASE)[0] == 3
+    assert ADA in ConsentLedger(ROOT / "privacy").people()
+    (ROOT / "privacy" / "groups.json").unlink()
+    assert mien_here(*ERASE)[0] == 0
+    assert ADA not in ConsentLedger(ROOT / "privacy").people()
+
+
+@pytest.mark.parametrize("fault", ["database", "ledger"])
+def test_retention_erases_what_it_can(fault: str, mien_here: MienHere, here: Path) -> None:
+    folder = make_session(ROOT, "old", age_days=40)
+    if fault == "ledger":
+        (ROOT / "privacy").mkdir()
+        (ROOT / "privacy" / "consents.jsonl").write_text("broken\n")
+    Path("broken.db").write_text("broken " * 1000)
+    code, out, err = mien_here("privacy", "retention", *(["--db", "broken.db"] if fault == "database" else []))
+    assert (code, out.splitlines()[0]) == (3, "erased 1 session older than 30 days; 4 files in all")
+    assert err.count("no database rows" if fault == "database" else "consents.jsonl") == 1
+    assert not folder.exists()
+
+
+def test_a_database_that_one_may_not_look_at_stops_no_other_erasure(
+    make_stored: MakeStored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = "/home/other/s.db"
+    make_stored(named)
+    other = make_session(ROOT, "other")
+    is_file, samefile = Path.is_file, Path.samefile
+
+    def refused(self: Path, *others: object) -> bool:
+        if str(self) == named or str(*others) == named:
+            raise PermissionError(13, "Permission denied", named)
+        return is_file(self) if not others else samefile(self, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    monkeypatch.setattr(Path, "samefile", refused)
+    with closing(Database("sqlite:///s.db")) as database:
+        erased = Rights(Archive(ROOT, database)).erase_all()
+    assert (erased.sessions, len(erased.faults)) == (("other",), 1)
+    assert named in str(erased.faults[0])
+    assert not other.exists()

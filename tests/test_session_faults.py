@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from mien.messaging.outbox import Outbox
 from mien.sessions.append_file import AppendFile
 from mien.sessions.database import Database
 from mien.sessions.database_sink import DatabaseSink
-from mien.sessions.erasure import erase_rows
 from mien.sessions.events import read_events
 from mien.sessions.recorder import SessionRecorder
 from mien.sessions.records import EventRecord
@@ -115,13 +113,6 @@ def test_a_database_that_cannot_grow_is_full_storage(tmp_path: Path, full_databa
         Outbox(tmp_path / "queue.db", "lrs")
     with pytest.raises(StorageError):
         Database(f"sqlite:///{tmp_path / 'sessions.db'}")
-    with closing(sqlite3.connect(tmp_path / "own.db")) as database:
-        database.execute("PRAGMA max_page_count = 2")
-        database.execute("CREATE TABLE notes (text)")
-        database.execute("INSERT INTO notes VALUES ('a')")
-        database.commit()
-    with pytest.raises(StorageError):
-        erase_rows(tmp_path / "own.db", [("UPDATE notes SET text = zeroblob(1000000)", ())])
 
 
 def test_no_room_for_the_index_of_a_databases_log_is_full_storage() -> None:

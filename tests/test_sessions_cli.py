@@ -240,7 +240,7 @@ def test_what_was_deleted_is_said_even_if_another_session_stays(
     monkeypatch.setattr(Path, "unlink", replacement)
     code, out, err = mien("delete", *IDS, "--yes")
     assert (code, out.splitlines()[2:]) == (4, [f"deleted: {IDS[0]}"])
-    assert err.startswith(f"error: {IDS[1]} was not erased: cannot erase ")
+    assert err.startswith(f"error: {IDS[1]} was not erased completely: cannot erase ")
 
 
 def test_deleting_keeps_earlier_sessions_in_the_folder(mien: MienHere, tmp_path: Path) -> None:

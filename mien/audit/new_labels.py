@@ -63,18 +63,16 @@ def new_labels_text(facts: dict[str, Any]) -> str:
     agreement, disagreements, copies = facts["agreement"], facts["disagreements"], facts["copies"]
     lines = [f"images      {facts['images']:,}: " + ", ".join(f"{name} {count:,}" for name, count in facts["classes"].items())]
     if agreement is None:
-        lines.append("agreement   not measured: pass the labels by annotator with --annotations")
+        lines.append("agreement   not measured: pass each annotator's labels with --annotations")
     elif agreement["krippendorff"] is None:
         lines.append("agreement   unknown")
     else:
         alpha, people = agreement["krippendorff"], agreement["annotators"]
         lines.append(f"agreement   Krippendorff's alpha {alpha:.2f} ({_FAIR:.2f} is good), {people} annotators")
-    lines.append(
-        f"model       contradicts {disagreements['disagree']} of {disagreements['sure']} labels of which it is confident"
-    )
+    lines.append(f"model       {disagreements['disagree']} of {disagreements['sure']} confident predictions contradict the label")
     copied = f"{copies['repeat_one_another']} of other new faces"
     if copies["stand_in"] is None:
-        lines.append(f"copies      {copied}; for copies of the training data pass it with --data")
+        lines.append(f"copies      {copied}; to find copies of training images, pass --data")
     else:
         lines.append(f"copies      {copied}; " + ", ".join(f"{n} of {split}" for split, n in copies["stand_in"].items()))
     return "\n".join(lines)

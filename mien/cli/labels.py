@@ -27,8 +27,8 @@ def labels(
     """Check newly labelled faces before training on them.
 
     Reports the agreement of annotators (Cohen's and Fleiss' kappa, Krippendorff's alpha), labels
-    that the model contradicts with high confidence, class balance, and copies among the new faces
-    and, with --data, in the training and test data.
+    that the model contradicts with high confidence, class balance, and copies among the new faces;
+    with --data, also copies of training and test images.
 
     Example:
       mien labels new_faces/ --annotations who.csv --data fer2013.zip

@@ -35,7 +35,7 @@ def live(
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="results/sessions/START")] = None,
     model: OwnModel = None,
     smoothing_s: SmoothingS = 0.4,
-    duration_s: Annotated[float, typer.Option(help="Stop after this many seconds; 0: at the end.", show_default=False)] = 0.0,
+    duration_s: Annotated[float, typer.Option(help="Stop after this many seconds; 0: no limit.", show_default=False)] = 0.0,
     db: Annotated[str, typer.Option(help="Also store it in this database.", show_default="$MIEN_DB")] = "",
     camera_size: Annotated[
         str, typer.Option(metavar="WxH", help="Requested resolution.", show_default=False, rich_help_panel="Camera")

@@ -24,8 +24,9 @@ def default_line() -> str:
     own = newest_own_bundle()
     users = "By default, live, analyze, explain and evaluate use"
     if own is None:
-        return f"{users} {DEFAULT_BUNDLE}: there is no finished model in {MODELS}"
-    return f"{users} {own}, the newest in {MODELS} ({_in_words(accuracies(own)) or 'its accuracy is not known'})"
+        return f"{users} {DEFAULT_BUNDLE}, because {MODELS} has no finished model"
+    said = _in_words(accuracies(own)) or "its accuracy is not known"
+    return f"{users} {own}, the newest model in {MODELS} ({said})"
 
 
 def print_model(model: str) -> None:

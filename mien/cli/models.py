@@ -57,7 +57,7 @@ def list_bundles() -> None:
         print(f"{name:<10} {size:6.2f} {card.precision:>9} {card.parameters:>11,} " + " ".join(f"{cell:>11}" for cell in cells))
     print()
     for name in promoted:
-        print(f"{name} is a promoted bundle. To go back: mien models rollback {name}")
+        print(f"{name} is a promoted bundle. To undo the promotion: mien models rollback {name}")
     print(default_line())
 
 
@@ -186,7 +186,7 @@ def show_history(as_json: Json = False) -> None:
     if (failed := failed_change()) is not None:
         print(
             f"warning: the {failed.action} of {failed.name} at {failed.at} was interrupted and did not take effect. "
-            "The next promotion or rollback notes that in the audit log",
+            "The next promotion or rollback records this in the audit log",
             file=sys.stderr,
         )
     if as_json:

@@ -63,7 +63,11 @@ SplitOption = Annotated[
 ]
 Labels = Annotated[
     str,
-    typer.Option("--labels", help="fer2013, own (human labels) or auto (by the images).", rich_help_panel="Data"),
+    typer.Option(
+        "--labels",
+        help="Whose labels: fer2013, own (human labels) or auto (recognised by the images).",
+        rich_help_panel="Data",
+    ),
 ]
 SmoothingS = Annotated[float, typer.Option("--smoothing-s", help="Time constant of smoothing; 0: off.")]
 States = Annotated[str, typer.Option("--states", help="Learning states: off or experimental.", rich_help_panel="Rules")]

@@ -77,9 +77,10 @@ def whole_words(text: str, label: str = "") -> str:
 
 
 def open_closed_streams() -> None:
-    """Discard what is printed to a standard stream that the caller has closed (``mien live >&-``).
+    """Redirect standard streams that the caller has closed (``mien live >&-``) to the null device.
 
-    Otherwise the next file that is opened would take its place, and get what libraries print.
+    Otherwise the next file that is opened would get the stream's descriptor, and libraries would
+    print into that file.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:

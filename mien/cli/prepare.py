@@ -163,14 +163,14 @@ def _write_four_files(place: Path, out: Path, dataset: FaceDataset, facts: dict[
 
 
 def _name_of(place: Path) -> str:
-    """Return the name of a file or folder; that of the working folder for ``.``."""
+    """Return the name of a file or folder; for ``.``, the name of the working directory."""
     return place.name or place.absolute().name
 
 
 def _next_step(
     dataset: FaceDataset, data: Path, classes: Path | None, votes: Path | None, split_file: Path | None, held_out: bool
 ) -> str:
-    """Return what to do next with a data set, with commands that can be run as they stand.
+    """Return what to do next with a data set, with commands that can be run unchanged.
 
     Args:
         dataset: the data set, with the split that --validation held out.

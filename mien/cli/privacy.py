@@ -68,7 +68,7 @@ def status(
         late = "  erasure not finished" if session.begun else late
         print(f"  {session.name:<24} ended {session.ended:%Y-%m-%d}  {session.size_bytes / 1e6:6.1f} MB  {who}{late}")
     if withdrawn or any(session.begun for session in listed):
-        print("consent withdrawn, or erasure not finished: erase these sessions with mien privacy retention")
+        print("consent withdrawn or erasure unfinished: to erase them, run mien privacy retention")
     for person, said in consents.items():
         decisions = [f"{purpose} {state}" + (f" ({obstacle})" if obstacle else "") for purpose, (state, obstacle) in said.items()]
         print(f"  {person}: {', '.join(decisions) or 'no consent recorded'}")
@@ -121,7 +121,8 @@ def consent(
     if consequences.stop:
         print(f"must stop now: {', '.join(consequences.stop)}")
     if erased.sessions or erased.files:
-        print(f"erased: {', '.join(erased.sessions) or 'no session completely'} ({_count(erased.files, 'file')})")
+        what = ", ".join(erased.sessions) or "parts of sessions"
+        print(f"erased: {what} ({_count(erased.files, 'file')})")
     if erased.running:
         print(f"still running, erased by the session itself: {', '.join(erased.running)}")
     if consequences.recall:
@@ -173,13 +174,12 @@ def erase(
     Example:
       mien privacy erase --person learner-17
     """
-    from mien.errors import NoDatabaseError, UsageError
+    from mien.errors import UsageError
 
     if bool(names) + bool(person) + everything != 1:
         raise UsageError("name what to erase: one or more sessions, --person ID, or --all")
     with _rights(sessions, db, database_needed=False) as rights:
-        if isinstance(rights.database_error, NoDatabaseError):
-            raise rights.database_error  # its name may be mistyped
+        _require_database(rights)
         if not yes:
             listed = [] if names else rights.sessions(person)
             chosen = names or [kept.name for kept in listed]
@@ -211,7 +211,8 @@ def retention(
 ) -> None:
     """Erase sessions that are older than the retention period.
 
-    Unsent messages of that age are erased as well. Run it once a day, for example with cron.
+    Unsent messages of that age are erased as well. Also erases sessions whose participant withdrew
+    consent, and finishes interrupted erasures. Run it once a day, for example with cron.
 
     Example:
       mien privacy retention --dry-run
@@ -223,17 +224,17 @@ def retention(
     from mien.messaging.sinks import open_queue
     from mien.privacy.audit_log import AuditLog
     from mien.privacy.chain import state_folder
-    from mien.sessions.eraser import Erased
 
     days = _days(retention_days, deployment)
     limit_s = time.time() - 86400 * days
-    with _rights(sessions, db) as rights:
+    with _rights(sessions, db, database_needed=dry_run) as rights:
+        _require_database(rights)
         stored = rights.sessions()
         running = [session.record.session_id for session in stored if session.running]
-        due, withdrawn = rights.expired(days), rights.withdrawn()
-        overdue = withdrawn + [session for session in stored if session.begun and session not in withdrawn]
-        overdue = [session for session in overdue if session not in due]
         if dry_run:
+            due, withdrawn = rights.expired(days), rights.withdrawn()
+            overdue = withdrawn + [session for session in stored if session.begun and session not in withdrawn]
+            overdue = [session for session in overdue if session not in due]
             names = "".join(f"\n  {session.name}" for session in due)
             print(f"would erase {_count(len(due), 'session')} older than {days} days{names}")
             for session in overdue:
@@ -242,21 +243,22 @@ def retention(
                 if messages := queue.count_older(limit_s, running) if queue else 0:
                     print(f"would erase {_count(messages, 'queued message')} older than {days} days")
             return
-        try:
-            erased = rights.erase_expired(days)
-        except MienError as error:  # the messages are erased all the same
-            erased = Erased(faults=(error,))
+        old, others = rights.erase_expired(days)
+    erased = old.joined(others)
     messages = 0
     try:
         with open_queue() as queue:
-            messages = queue.drop_older(limit_s, running) if queue else 0
+            if queue:
+                due_messages = queue.count_older(limit_s, running)
+                try:
+                    queue.drop_older(limit_s, running)
+                finally:  # rows may be gone although an error says that their bytes remain
+                    messages = due_messages - queue.count_older(limit_s, running)
     except MienError as error:
         erased = replace(erased, faults=(*erased.faults, error))
-    late = [session.name for session in overdue if session.name in erased.sessions]
-    old = _count(len(erased.sessions) - len(late), "session")
-    print(f"erased {old} older than {days} days, {_count(erased.files, 'file')}")
-    if late:
-        print(f"erased as well, because consent was withdrawn or their erasure was not finished: {', '.join(late)}")
+    print(f"erased {_count(len(old.sessions), 'session')} older than {days} days; {_count(erased.files, 'file')} in all")
+    if others.sessions:
+        print(f"also erased (consent withdrawn or erasure not finished): {', '.join(others.sessions)}")
     if messages:
         print(f"erased {_count(messages, 'queued message')} older than {days} days")
         log_error = AuditLog(state_folder(sessions)).try_record("erased", sessions=0, files=messages, cause="retention")
@@ -271,6 +273,14 @@ def _rights(folder: Path, db: str, database_needed: bool = True) -> Iterator[Rig
 
     with archive_in(folder, db, database_needed) as archive:
         yield Rights(archive)
+
+
+def _require_database(rights: Rights) -> None:
+    """Raise an error if the database that was named does not exist: its name may be mistyped."""
+    from mien.errors import NoDatabaseError
+
+    if isinstance(rights.database_error, NoDatabaseError):
+        raise rights.database_error
 
 
 def _notice(declaration: Path | None) -> Notice:

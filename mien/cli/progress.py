@@ -18,7 +18,7 @@ def progress_bar(what: str, shown: bool = True, logged: bool = False) -> Iterato
     Args:
         what: the label.
         shown: False in processes that must stay silent.
-        logged: whether to print the label as a line where there is no terminal.
+        logged: whether to print the label as a line if there is no terminal.
     """
     with new_progress(shown) as bar:
         if logged and shown and not bar.console.is_terminal:
@@ -28,7 +28,7 @@ def progress_bar(what: str, shown: bool = True, logged: bool = False) -> Iterato
 
 
 logged_progress = partial(progress_bar, logged=True)
-"""``progress_bar`` for commands of minutes, which print a line for each stage where there is no terminal."""
+"""``progress_bar`` for long commands: without a terminal, it prints a line for each stage."""
 
 
 def new_progress(shown: bool = True) -> Progress:

@@ -56,12 +56,12 @@ def read_new_faces(folder: Path, classes: Path | None) -> FaceDataset:
     from mien.errors import DataError
 
     if locate(folder) is None:
-        raise DataError(f"no folder {folder}. Name the folder, or a zip, that has the new faces in class folders")
+        raise DataError(f"there is no folder or zip {folder}. Pass one that has the new faces in class folders")
     return read_faces(folder, classes, heading="reading new faces")
 
 
 def print_recognised(dataset: FaceDataset, labels: bool | None) -> None:
-    """Print on standard error that the labels count as the user's own, if files are named like FER2013's but are not.
+    """Print a note on standard error if files have FER2013's names but other images or labels.
 
     Args:
         dataset: the whole data set.
@@ -71,8 +71,9 @@ def print_recognised(dataset: FaceDataset, labels: bool | None) -> None:
 
     if labels is None and is_named_fer2013(dataset) and not has_fer2013_labels(dataset):
         print(
-            "note: the files are named like FER2013's, but the images or labels are not FER2013's: the labels count as your own "
-            "(--labels own). For FER2013 in another form: --labels fer2013",
+            "note: the files are named like FER2013's, but the images or labels differ, so the "
+            "labels are treated as your own (--labels own). If this is FER2013 in another form, "
+            "pass --labels fer2013",
             file=sys.stderr,
         )
 

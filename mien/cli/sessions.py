@@ -15,6 +15,7 @@ from mien.cli.sessions_groups import groups
 from mien.visible import visible
 
 if TYPE_CHECKING:
+    from mien.sessions.begun import Lost
     from mien.sessions.stored import StoredSession
 
 sessions = typer.Typer(
@@ -38,8 +39,8 @@ def list_sessions(
 ) -> None:
     """List sessions and analysed recordings, oldest first.
 
-    Reads their folders in results/sessions and results/analyses, and the database. --page writes
-    a page beside the sessions folder, sessions.html by default.
+    Reads the folders in results/sessions and results/analyses, or in --sessions, and the database.
+    --page writes a page beside the sessions folder, sessions.html by default.
 
     Example:
       mien sessions list --open
@@ -136,6 +137,9 @@ def export(
 def delete(
     names: Annotated[list[str], typer.Argument(help="Names of sessions or their beginnings, folders, or 'last'.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    forget_database: Annotated[
+        bool, typer.Option("--forget-database", help="Also if the database server that a folder names is gone for good.")
+    ] = False,
     folder: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",
 ) -> None:
@@ -167,7 +171,8 @@ def delete(
             if not typer.confirm(f"Delete {len(found)} session{'s' if len(found) > 1 else ''}? This cannot be undone."):
                 print("nothing was deleted")
                 return
-        erased = archive.eraser.erase(list(found.values()), earlier=False, spare_foreign=True, forget_lost=True)
+        lost: Lost = "all" if forget_database else "files"
+        erased = archive.eraser.erase(list(found.values()), earlier=False, spare_foreign=True, lost=lost)
     for item in found.values():
         if item.name not in erased.sessions:
             continue
@@ -175,8 +180,8 @@ def delete(
         left = [path.name for path in erased.left if path.parent == item.folder]
         if left:
             print(f"  kept in {item.folder}, not written by Mien: {', '.join(left)}")
-    for lost in erased.not_found:
-        print(f"not erased, because it was not found: {lost}")
+    for place in erased.not_found:
+        print(f"not erased, because it was not found: {place}")
     raise_faults(erased)
 
 

@@ -24,7 +24,7 @@ _WITHOUT_VOTES: Final = {
     "fer2013": "without --votes the network learns FER2013's labels only, not what people see",
     "own": "the network learns the labels of this data",
 }
-"""What is said of a run without votes, by whose labels it learns."""
+"""Message at the start of a run without votes, by the origin of the labels."""
 
 
 def train(
@@ -68,8 +68,9 @@ def train(
 ) -> None:
     """Train a model and export its best epoch as a bundle.
 
-    The best epoch is chosen on PublicTest. With --votes the network gets two heads: what people
-    see, and the labels of the data. Ctrl-C saves and exits; a kill loses at most a minute of training.
+    The best epoch is chosen on PublicTest. With --votes the network gets two heads: one predicts
+    what people see, the other the labels of the data. Ctrl-C saves and exits; a kill loses at most
+    a minute of training.
     Several GPUs: torchrun --nproc-per-node 2 -m mien -- train ...
 
     Example:

@@ -37,7 +37,7 @@ def find_data(path: Path) -> Path:
 
 
 def locate(path: Path) -> Path | None:
-    """Return the location of the data for a ``path`` as ``find_data``, None if nothing is there.
+    """Return where the data for ``path`` is, as ``find_data`` does, or None if nothing is there.
 
     Raises:
         DataError: it cannot be opened.

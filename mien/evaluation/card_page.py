@@ -22,8 +22,8 @@ LIMITS: Final = (
 )
 OWN_LIMITS: Final = (
     LIMITS[0],
-    "It was trained on a user's own data. How that was collected and labelled is not recorded here, and fairness across age, sex "
-    "and skin colour has not been measured.",
+    "It was trained on a user's own data. How this data was collected and labelled is not "
+    "recorded here. Fairness across age, sex and skin colour has not been measured.",
 )
 """Limits of a bundle that was not trained on FER2013."""
 
@@ -71,7 +71,7 @@ def _facts(card: ModelCard, sha256: str, size: int) -> list[str]:
         "SHA-256": f"`{sha256}`" if sha256 else "not recorded",
         "trained by": f"`{card.command}`",
         "code": f"`{card.git_revision}`" if card.git_revision else "not recorded",
-        "data": f"{'own data' if own else 'FER2013'}, Training; content hash `{card.dataset_hash}`",
+        "data": f"{'user data' if own else 'FER2013'}, Training; content hash `{card.dataset_hash}`",
         "heads": "; ".join(
             f"{HEADS_IN_WORDS[head]}: {_OWN_LABEL if own and head == FER2013 else HEAD_OUTPUTS[head]}" for head in card.heads
         ),
@@ -87,7 +87,7 @@ def _facts(card: ModelCard, sha256: str, size: int) -> list[str]:
 
 
 def _has_own_data(card: ModelCard) -> bool:
-    """Return whether a bundle was trained on other data than FER2013: then its labels were the truth at the export."""
+    """Return whether a bundle was trained on other data: its card then has the truth ``OWN``."""
     return any(OWN in results_by_truth(numbers) for numbers in card.metrics.values())
 
 

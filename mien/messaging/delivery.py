@@ -18,6 +18,7 @@ from typing import Final
 from mien.errors import MienError
 from mien.messaging.http import TIMEOUT_S
 from mien.messaging.outbox import Message, Outbox
+from mien.words import counted
 
 INITIAL_BACKOFF_S: Final = 1.0
 MAX_BACKOFF_S: Final = 300.0
@@ -82,7 +83,7 @@ class DeliveryWorker:
         self._name = name
         self._initial_backoff_s, self._max_backoff_s = initial_backoff_s, max_backoff_s
         self._failures_in_a_row = 0
-        self._has_failed = False  # and a notice said that messages are queued
+        self._has_failed = False  # once True, a notice has said that messages are queued
         self._deadline_s = self._retry_after_s = 0.0
         self._queued_ids: list[str] = []
         self._stop, self._wake = threading.Event(), threading.Event()
@@ -124,7 +125,8 @@ class DeliveryWorker:
         waiting = self._outbox.count()
         self._outbox.close()
         if waiting and not self._has_failed:
-            self._notify(f"{self._name} has not answered yet; messages on disk: {waiting:,}. They are sent later")
+            queued = counted(waiting, "message")
+            self._notify(f"{self._name} has not answered yet; {queued} queued on disk, sent later")
         return waiting
 
     def drop(self) -> int:

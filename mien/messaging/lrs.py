@@ -52,7 +52,7 @@ class LrsSettings:
         if "?" in self.endpoint:
             raise UsageError("the learning record store (MIEN_LRS) contains a query (?); its URL ends before statements")
         if self.endpoint.rstrip("/").casefold().endswith("/statements"):
-            raise UsageError("the learning record store (MIEN_LRS) ends in /statements, which Mien adds itself. Leave it out")
+            raise UsageError("the URL of the learning record store (MIEN_LRS) ends in /statements. Remove that: Mien adds it")
         if not self.period_s >= MIN_PERIOD_S:
             raise UsageError(f"the statement period is {self.period_s:g} s; it must be {MIN_PERIOD_S:g} s or more")
 

@@ -166,7 +166,7 @@ class Outbox:
         """Delete messages that were not sent, and return their number; their bytes are overwritten.
 
         Raises:
-            DeviceError: another program reads the file, so that the bytes remain; call it again.
+            DeviceError: another program is reading the file, so the bytes remain; call this again.
         """
         return self._delete("destination = ? AND message_id = ?", [(self.destination, message_id) for message_id in message_ids])
 
@@ -198,7 +198,8 @@ class Outbox:
             connection.executemany(f"DELETE FROM messages WHERE {condition} AND state <> 'sent'", parameters)  # noqa: S608  a constant
             dropped = connection.total_changes - before
         with self._lock:
-            if self._connection is not None:  # also after an attempt that deleted them and failed here
+            # even if an earlier call deleted the messages and then failed here
+            if self._connection is not None:
                 empty_log(self._connection, self.path)
         return dropped
 

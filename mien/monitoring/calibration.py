@@ -121,7 +121,7 @@ def calibrate(
     seed: int = 0,
     scopes: Sequence[Scope] = tuple(DETECTORS_OF),
 ) -> Generator[None, None, dict[Scope, DriftCalibration]]:
-    """Simulate streams without drift in steps of ten windows, yielding after each, and return the calibration by scope.
+    """Simulate streams without drift, yielding every ten windows; return the calibrations.
 
     A live session does this work in small steps between frames; elsewhere use ``run_to_completion``.
 

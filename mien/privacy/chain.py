@@ -97,7 +97,7 @@ class Chain:
         """Append a line with ``fields`` and return the new head; the line is on disk when this returns.
 
         Several threads and processes may append concurrently. An incomplete line, left by a kill,
-        is removed first. If this raises, nothing was appended.
+        is removed first. If this raises an error, nothing was appended.
 
         Raises:
             DataError: the file does not match its head.
@@ -112,15 +112,17 @@ class Chain:
             line = _text({**body, "hash": new.hash}) + b"\n"
             if len(line) > MAX_LINE_BYTES:
                 raise ValueError(f"a line has at most {MAX_LINE_BYTES} bytes, this one {len(line)}")
+            recorded = f"{new} {size + len(line)}\n"
             try:
                 with os.fdopen(open_private(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as handle:
                     handle.write(line)
                     handle.flush()
                     os.fsync(handle.fileno())
-                write_text(self.head_path, f"{new} {size + len(line)}\n", private=True)
-            except BaseException as error:  # a line that is reported as not written has no effect
-                with suppress(OSError):  # if this fails too, readers skip the incomplete line
-                    os.truncate(self.path, size)
+                write_text(self.head_path, recorded, private=True)
+            except BaseException as error:  # an append that raises an error leaves no line behind
+                if not self._is_recorded(recorded):  # Ctrl-C may come when the line is already in the head
+                    with suppress(OSError):  # if this fails too, a complete line stays; the next append puts it into the head
+                        os.truncate(self.path, size)
                 if not isinstance(error, OSError):
                     raise
                 message = f"cannot write {self.path} ({error.strerror}). Free some space, or check permissions"
@@ -180,6 +182,13 @@ class Chain:
         if raw.endswith(b"\n") or len(raw) == MAX_LINE_BYTES:
             return False
         return head.lines >= self._recorded()[0].lines
+
+    def _is_recorded(self, text: str) -> bool:
+        """Return whether the head's file has this content."""
+        try:
+            return read_limited(self.head_path, _MAX_HEAD_BYTES) == text.encode()
+        except (OSError, ValueError):
+            return False
 
     def _recorded(self) -> tuple[Head, int]:
         """Return the recorded head and file size; an empty head if there is none."""

@@ -119,7 +119,8 @@ class ConsentLedger:
     def states(self, person: str) -> dict[str, tuple[str, str]]:
         """Return a person's last decision for each purpose and the hash of the notice; purposes never decided are missing.
 
-        A refusal or withdrawal also ends the purposes that require this one: each has to be granted again.
+        Refusing or withdrawing a purpose also ends the purposes that require it; each has to be
+        granted again.
 
         Raises:
             DataError: the ledger is broken.
@@ -127,9 +128,10 @@ class ConsentLedger:
         return self._decisions().get(self.random_name(person), {})
 
     def overview(self, notice: Notice) -> dict[str, dict[str, tuple[str, str]]]:
-        """Return each person's last decision for each purpose and why it has no effect under ``notice``, or "".
+        """Return decisions by participant ID and purpose: the last state, and an obstacle or "".
 
-        Keys are participant IDs. The ledger is read once.
+        The obstacle says why a granted purpose has no effect under ``notice``. The ledger is read
+        once.
 
         Raises:
             DataError: the ledger is broken.
@@ -160,12 +162,16 @@ class ConsentLedger:
         return [{key: getattr(row, key) for key in keys} for row in self._rows() if row.person == name]
 
     def withdrawals(self) -> dict[str, datetime]:
-        """Return when each person, by random name, refused or withdrew consent to storage that they have not given again."""
+        """Return when people refused or withdrew consent to storage and did not grant it again.
+
+        Keys are random names.
+        """
+        needed = ("keep", *REQUIRES["keep"])
         ended: dict[str, datetime] = {}
-        for row in self._rows():
-            if row.state != "granted" and row.purpose in ("keep", *REQUIRES["keep"]):
+        for row, decided in self._replayed():
+            if row.state != "granted" and row.purpose in needed:
                 ended[row.person] = datetime.fromisoformat(row.at)
-            elif row.purpose == "keep":
+            elif all(decided.get(each, ("", ""))[0] == "granted" for each in needed):
                 ended.pop(row.person, None)
         return ended
 
@@ -187,7 +193,7 @@ class ConsentLedger:
 
     @contextmanager
     def _people_locked(self) -> Iterator[dict[str, str]]:
-        """Yield all random names, which no other process changes meanwhile; copies that killed programs left are deleted."""
+        """Yield all random names under a lock; copies left by killed programs are deleted."""
         with one_writer(self._people_path):
             try:
                 for path in half_written(self._people_path):
@@ -206,13 +212,17 @@ class ConsentLedger:
 
     def _decisions(self) -> dict[str, dict[str, tuple[str, str]]]:
         """Return everyone's last decision for each purpose and the hash of the notice, by random name."""
+        return {row.person: decided for row, decided in self._replayed()}
+
+    def _replayed(self) -> Iterator[tuple[_Line, dict[str, tuple[str, str]]]]:
+        """Yield all lines, each with the person's decisions so far; see ``_decisions``."""
         found: dict[str, dict[str, tuple[str, str]]] = {}
         for row in self._rows():
             own = found.setdefault(row.person, {})
             ended = () if row.state == "granted" else _depending_on(row.purpose)
             granted = [each for each in ended if own.get(each, ("", ""))[0] == "granted"]
             own |= dict.fromkeys((row.purpose, *granted), (row.state, row.notice))
-        return found
+            yield row, own
 
     def _rows(self) -> Iterator[_Line]:
         """Yield all lines; a line with a valid hash but invalid fields was not written by Mien."""
@@ -240,7 +250,7 @@ def _obstacle(decided: Mapping[str, tuple[str, str]], purpose: str, notice: Noti
     if state != "granted":
         return ""
     if read != notice.hash:
-        return "for another notice"
+        return "for another version of the notice"
     lacking = [each for each in REQUIRES[purpose] if decided.get(each) != ("granted", notice.hash)]
     return f"no effect without {' and '.join(lacking)}" if lacking else ""
 

@@ -35,6 +35,7 @@ class Oversight:
         notice: the current privacy notice.
         person: the participant's random name in the consent ledger, or "".
         keeps: whether the session may be stored.
+        state: folder of the consent ledger and the audit log.
 
     Raises:
         NotPermittedError: the policy permits nothing, or required consent is missing.
@@ -48,9 +49,9 @@ class Oversight:
         deployment = self.policy.deployment
         self._with_others = deployment.context not in CONTEXTS_WITHOUT_OTHERS
         self._by_consent = deployment.legal_basis == "consent" or bool(person)
-        self._ledger = ConsentLedger(state_folder(root))
-        self._root = root
-        self._log = AuditLog(state_folder(root)) if deployment.declared else None
+        self.state = state_folder(root)
+        self._ledger = ConsentLedger(self.state)
+        self._log = AuditLog(self.state) if deployment.declared else None
         self._participant = person
         if self._by_consent and not person:
             raise NotPermittedError(
@@ -133,7 +134,7 @@ class Oversight:
         Returns:
             why the log could not be written, or "".
         """
-        return AuditLog(state_folder(self._root)).try_record("erased", sessions=sessions, files=files, cause="withdrawn")
+        return AuditLog(self.state).try_record("erased", sessions=sessions, files=files, cause="withdrawn")
 
     def end(self, seconds: float, frames: int) -> None:
         """Log the end of the session."""

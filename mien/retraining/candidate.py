@@ -20,7 +20,7 @@ RECORD_NAME: Final = "candidate.lineage.json"
 PAGE_NAME: Final = "candidate.html"
 FORMAT: Final = "mien-candidate-1"
 _IMAGES_OF_GATE: Final = {"new faces better": "the held-out new faces", "PublicTest not worse": "PublicTest"}
-"""What the gates on accuracy are measured on."""
+"""Images on which the accuracy gates are measured, by the start of the gate's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ def read_candidate(place: Path) -> Candidate:
 
 
 def gate_text(sentence: str) -> str:
-    """Return a gate's sentence without its result, with which it ends in older records.
+    """Return a gate's sentence without the result; in older records the sentence ends with it.
 
     >>> gate_text("accuracy: 70.0% before, 50.0% after. Failed")
     'accuracy: 70.0% before, 50.0% after'

@@ -35,7 +35,7 @@ class Gate:
         before: value of the deployed bundle.
         after: value of the candidate.
         noise: difference that chance alone can explain, in the same unit.
-        sentence: what was compared, with both values, as a sentence without its full stop.
+        sentence: what was compared, with both values, without a full stop.
     """
 
     name: str
@@ -91,8 +91,8 @@ def evaluate_gates(
     if agreement is not None:
         passed = agreement >= MIN_AGREEMENT
         sentence = (
-            f"live predictions on PublicTest: {agreement:.1%} equal the parent's (minimum {MIN_AGREEMENT:.0%}; pass --votes to "
-            "measure accuracy instead)"
+            f"live predictions on PublicTest: {agreement:.1%} equal the parent's (at least "
+            f"{MIN_AGREEMENT:.0%} is required; pass --votes to measure accuracy instead)"
         )
         gates.append(
             Gate(

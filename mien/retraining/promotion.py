@@ -1,6 +1,6 @@
 """Promotion of a candidate and rollback, both recorded in the audit log before they take effect.
 
-If one then does not take effect, the log gets another line, which says which bundle is still deployed.
+If a change then does not take effect, another line in the log says which bundle is still deployed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def promote_candidate(place: Path, root: Path) -> promoted.Change:
             "promoted. Use it with --model"
         )
     Predictor(candidate.bundle)  # raises if the bundle is broken or incompatible
-    read_record(candidate.bundle)  # as are these, its companions
+    read_record(candidate.bundle)  # raises if the record is broken, as read_reference does below
     reference = reference_path(candidate.bundle)
     if reference.is_file():
         read_reference(reference, candidate.sha256)
@@ -59,8 +59,7 @@ def roll_back(name: str, root: Path) -> promoted.Change:
     name = name or DEFAULT_BUNDLE
     if name not in bundle_names():
         raise UsageError(
-            f"no packaged bundle is called {name}, and only packaged bundles ({', '.join(bundle_names())}) can be promoted and "
-            "rolled back"
+            f"there is no packaged bundle {name}. Only packaged bundles can be rolled back: {', '.join(bundle_names())}"
         )
     return promoted.roll_back(name, _ChangeLog(root))
 
@@ -76,9 +75,9 @@ class _ChangeLog:
         packaged = _packaged(change.name)
         AuditLog(Path(self.place)).record(event, model=change.sha256 or packaged, before=change.before or packaged)
 
-    def record_failure(self, change: promoted.Change, place: str) -> None:
+    def record_failure(self, name: str, sha256: str, place: str) -> None:
         log = AuditLog(Path(place if Path(place).is_dir() else self.place))
-        log.record("model-unchanged", model=change.before or _packaged(change.name))
+        log.record("model-unchanged", model=sha256 or _packaged(name))
 
 
 def _packaged(name: str) -> str:

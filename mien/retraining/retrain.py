@@ -120,7 +120,8 @@ def retrain(
     checkpoints = _fine_tune(options, mixed, replayed, old, folder, plan, bars)
     with bars("exporting and evaluating the candidate"):
         bundle = folder / BUNDLE_NAME
-        remove_half_written(*(bundle.with_suffix(ending) for ending in _ENDINGS))  # by a run that was killed
+        # left by a run that was killed
+        remove_half_written(*(bundle.with_suffix(ending) for ending in _ENDINGS))
         parent = Predictor(options.bundle).card
         export_model(checkpoints, old, bundle, f"{options.name}-{plan['plan'][:8]}", votes=options.votes, parent=parent)
         gates = _evaluate(options, bundle, old, faces.held_out)

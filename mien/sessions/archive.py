@@ -28,7 +28,6 @@ from mien.sessions.document import session_document
 from mien.sessions.eraser import Eraser, MessageDropper
 from mien.sessions.folder import ViewWriter
 from mien.sessions.layout import (
-    ANALYSIS_NAME,
     earlier_folders,
     holds_session,
     is_finished,
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 
 MessageReader = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
 LAST: Final = "last"
-"""Name of the session that was stored last: the live session that ended last, or a recording analysed since."""
+"""The session stored last: a live session by its end, a recording by its analysis."""
 QUEUED: Final = "queued messages"
 """Name under which the queued messages of a session are exported."""
 _MAX_CONTENT_BYTES: Final = 1 << 30
@@ -63,7 +62,7 @@ class Archive:
         more_roots: further sessions folders.
         drop_messages: deletes the queued messages of sessions, by their ids, and returns their number.
         read_messages: returns the queued messages of sessions, by their ids, as plain values.
-        database_error: as the attribute.
+        database_error: why a database that was named is not used, or None.
 
     Attributes:
         root: as given.
@@ -102,6 +101,7 @@ class Archive:
 
         Raises:
             DeviceError: a sessions folder or the database cannot be read.
+            DataError: the list of unfinished erasures is broken.
         """
         rows = {record.session_id: record for record in self._database.sessions()} if self._database is not None else {}
         try:
@@ -117,7 +117,7 @@ class Archive:
         found += [self._from_row(record) for session_id, record in rows.items() if session_id not in listed]
         begun = self._begun.read()
         found = [self._with_begun(item, begun) for item in found]
-        listed_too = [each for each in begun if any(each.concerns(item.record.session_id, item.folder) for item in found)]
+        listed_too = [each for each in begun if any(each.concerns(item) for item in found)]
         found += [self._from_begun(each) for each in begun if each not in listed_too]
         return sorted(found, key=lambda item: (item.record.started_at, item.record.session_id))
 
@@ -159,12 +159,14 @@ class Archive:
         if there and there[-1] != folder:
             raise UsageError(f"{name} holds earlier sessions only. Name one of them: {', '.join(map(str, there))}")
         if there:
-            found = self._in_folder(folder)
+            found = self._in_folder(folder, name)
             in_database = self._database is not None and self._database.has(found.record.session_id)
             return replace(found, in_database=in_database)
         sessions = self.sessions()
+        being_erased = [each.ids[0] for each in self._begun.read() if each.folder == str(folder.resolve())]
+        name = being_erased[0] if being_erased else name
         if name == LAST and (stored := [item for item in sessions if not item.begun]):
-            return max(stored, key=_stored_at)
+            return max(stored, key=lambda item: item.analysed_at or _end_of(item.record))
         same = [item for item in sessions if name in (item.record.session_id, item.name, item.folder.name if item.folder else "")]
         matching = same or [item for item in sessions if item.record.session_id.startswith(name)]
         if not matching:
@@ -273,14 +275,15 @@ class Archive:
 
     def _with_begun(self, item: StoredSession, begun: Sequence[Begun]) -> StoredSession:
         """Return a session, with its participant if an unfinished erasure deleted the file that names them."""
-        before = next((each for each in begun if each.concerns(item.record.session_id, item.folder)), None)
+        before = next((each for each in begun if each.concerns(item)), None)
         return item if before is None else replace(item, person=item.person or before.person, begun=True)
 
     def _from_begun(self, begun: Begun) -> StoredSession:
-        """Return a session that only an unfinished erasure leads to; its folder may be gone, or hold another session by now."""
+        """Return a session known only from an unfinished erasure; its folder may be gone."""
         folder, ended = Path(begun.folder), datetime.fromisoformat(begun.ended)
-        if begun.folder and holds_session(folder) and folder_record(folder).session_id == begun.ids[0]:
-            return self._with_begun(self._in_folder(folder, begun.name), [begun])
+        there = [self._in_folder(each, begun.name) for each in (session_folders(folder) if begun.folder else ())]
+        if its := [item for item in there if begun.concerns(item)]:
+            return self._with_begun(its[0], [begun])
         return StoredSession(
             name=begun.name,
             record=SessionRecord(begun.ids[0], ended, state="interrupted", source="(being erased)", person=begun.person),
@@ -319,7 +322,8 @@ def open_archive(
         more_roots: further sessions folders.
         drop_messages: see ``Archive``.
         read_messages: see ``Archive``.
-        database_needed: False to go on without a database that cannot be opened or read; see ``Archive.database_error``.
+        database_needed: whether a database that cannot be opened or read is an error; if False, see
+            ``Archive.database_error``.
 
     Raises:
         DataError: the database that was named does not exist; none is created.
@@ -333,7 +337,7 @@ def open_archive(
     try:
         opened = open_database(database, create=False)
         if not database_needed:
-            opened.sessions()  # it may be broken further in
+            opened.sessions()  # reading finds damage that opening does not
     except (DataError, DeviceError) as error:
         if opened is not None:
             opened.close()
@@ -372,14 +376,6 @@ def _folder_of(record: SessionRecord) -> Path | None:
     if not record.folder or not folder.is_dir():
         return None
     return next((each for each in session_folders(folder) if folder_record(each).session_id == record.session_id), None)
-
-
-def _stored_at(session: StoredSession) -> datetime:
-    """Return when a session was stored; the start of a recording is that of its file and says nothing about it."""
-    if session.folder is not None:
-        with suppress(OSError):
-            return datetime.fromtimestamp((session.folder / ANALYSIS_NAME).stat().st_mtime, UTC)
-    return _end_of(session.record)
 
 
 def _end_of(record: SessionRecord) -> datetime:

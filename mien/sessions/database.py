@@ -21,7 +21,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError, DeviceError, NoDatabaseError, StorageError, write_error
 from mien.files import close_to_others, make_private, private_folder
 from mien.sessions import schema
-from mien.sessions.erasure import erase_rows
+from mien.sessions.erasure import erase_deleted
 from mien.sessions.postgres import location_of, parse_url, place_of, secret_sent, secrets_of, with_deadline
 from mien.sessions.records import (
     UNKNOWN_START,
@@ -81,7 +81,7 @@ class Database:
             with self._reading() as connection:
                 current = schema.is_current(connection, self.place)
                 if not current and not create and not schema.is_there(connection):
-                    raise NoDatabaseError(f"{self.place} holds no sessions: it is not a database of Mien. {_CREATED_BY}")
+                    raise NoDatabaseError(f"{self.place} is not a database of Mien. {_CREATED_BY}")
             if not current:
                 with self._writing() as connection:
                     schema.migrate(connection)
@@ -176,7 +176,7 @@ class Database:
         with self._writing() as connection:
             found = bool(connection.execute(delete(schema.sessions).where(_of(schema.sessions, session_id))).rowcount)
         if self._file is not None:
-            erase_rows(self._file, [])  # also after an attempt that deleted the rows and failed here
+            erase_deleted(self._file)  # also after an attempt that deleted the rows and failed here
         return found
 
     def close(self) -> None:
@@ -243,7 +243,7 @@ def sqlite_engine(url: str, path: Path) -> Engine:
 
 
 def _postgres_engine(url: URL) -> Engine:
-    """Return an engine whose statements do not wait for the locks of others without limit, unless the user set a limit."""
+    """Return an engine whose statements wait for locks for ``WAIT_S``, or the user's own limit."""
     engine = create_engine(with_deadline(url), json_deserializer=_plain_or_none)
 
     @event.listens_for(engine, "connect")

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import DeviceError, MienError
 from mien.privacy.audit_log import AuditLog
-from mien.sessions.begun import Begun, BegunErasures
+from mien.sessions.begun import Begun, BegunErasures, Lost
 from mien.sessions.erasure import count_files, delete_index, erase_folder
 from mien.sessions.layout import EARLIER, database_of, session_folders
 from mien.sessions.other_databases import erase_in, is_lost, is_same, is_server
 from mien.sessions.recovery import folder_record
 from mien.sessions.stored import StoredSession
+from mien.words import counted
 
 if TYPE_CHECKING:
     from mien.sessions.database import Database
@@ -48,9 +50,10 @@ class Erased:
     audit_error: str = ""
 
     def joined(self, other: Erased) -> Erased:
-        """Return what both of two erasures erased."""
+        """Return what both of two erasures erased; a fault of both is in it once."""
         pairs = {each.name: (getattr(self, each.name), getattr(other, each.name)) for each in fields(self)}
-        return Erased(**{name: one or two if name == "audit_error" else one + two for name, (one, two) in pairs.items()})
+        whole = Erased(**{name: one or two if name == "audit_error" else one + two for name, (one, two) in pairs.items()})
+        return replace(whole, faults=tuple({str(fault): fault for fault in whole.faults}.values()))
 
 
 @dataclass(slots=True)
@@ -59,7 +62,8 @@ class _Attempt:
 
     Attributes:
         item: the session.
-        begun: what is to be erased, as written down.
+        begun: what is to be erased, as listed in ``erasing.json``.
+        before: the unfinished erasures that it repeats.
         state: "planned", "begun" or "done".
         others: number of rows and messages erased.
         left: as in ``Erased``.
@@ -68,6 +72,7 @@ class _Attempt:
 
     item: StoredSession
     begun: Begun
+    before: Sequence[Begun]
     state: str = "planned"
     others: int = 0
     left: Sequence[Path] = ()
@@ -80,7 +85,7 @@ class _Attempt:
 
     @property
     def erased(self) -> int:
-        """Number of files, rows and messages that were erased and not logged before, perhaps by an attempt that was killed."""
+        """Number of files, rows and messages erased but not logged yet, also by killed attempts."""
         return 0 if self.state == "planned" else max(0, self.begun.files - self.files_left) + self.others
 
 
@@ -118,12 +123,13 @@ class Eraser:
         *,
         earlier: bool = True,
         spare_foreign: bool = False,
-        forget_lost: bool = False,
+        lost: Lost = "kept",
     ) -> Erased:
         """Erase sessions wherever they are stored so that their bytes are gone, and log it.
 
-        What is begun here and not finished, for any reason, is listed until a later call finishes it, with ``begun``.
-        Without access to the database that was named, folders are erased and ``Erased.faults`` says so.
+        An erasure that is not finished, for whatever reason, stays in ``begun`` until a later call
+        finishes it. If the database that was named cannot be used, folders are erased and
+        ``Erased.faults`` says why.
         Nothing remains in an SQLite file; PostgreSQL frees the bytes later (VACUUM).
         Folders outside the sessions folders keep the files that are not Mien's.
         A session that cannot be erased does not stop the erasure of the others; ``Erased.faults`` says why.
@@ -136,8 +142,8 @@ class Eraser:
             cause: for the audit log: asked, withdrawn or retention.
             earlier: erase the earlier sessions in their folders as well.
             spare_foreign: keep files that are not Mien's in folders whose name is not a session id, too.
-            forget_lost: delete rows whose folder is not here, too, and folders whose SQLite file is not here;
-                ``Erased.not_found`` names what is not here.
+            lost: what may be missing: "files" also deletes rows whose folder is not here, and folders whose SQLite file is
+                not here; "all" also folders that name another server's database. ``Erased.not_found`` names these.
 
         Raises:
             DeviceError: a session is running and nothing was erased.
@@ -148,32 +154,36 @@ class Eraser:
             if item.running:
                 raise DeviceError(f"the session {item.name} is still running. End it first")
         lacking = self._database_error
-        faults = [] if lacking is None else [type(lacking)(f"no rows of a database were erased: {lacking}")]
+        faults = []
+        if lacking is not None:
+            faults.append(type(lacking)(f"no database rows were erased: {lacking}"))
         if not sessions:
             return Erased(faults=tuple(faults))
-        begun = self._begun.read()
-        attempts = [
-            _Attempt(item, self._plan(item, begun, earlier=earlier, foreign=not spare_foreign, lost=forget_lost))
-            for item in sessions
-        ]
-        audit_error = self._begun.try_change((), [each.begun for each in attempts])
+        begun, attempts = self._begun.read(), []
+        for item in sessions:
+            before = [each for each in begun if each.concerns(item)]
+            plan = self._plan(item, before, cause, earlier=earlier, foreign=not spare_foreign, lost=lost)
+            attempts.append(_Attempt(item, plan, before))
+        audit_error = self._begun.try_change([each for one in attempts for each in one.before], [one.begun for one in attempts])
         try:
             for attempt in attempts:
                 attempt.state = "begun"
                 try:
                     self._erase(attempt)
                 except MienError as error:
-                    faults.append(type(error)(f"{attempt.item.name} was not erased: {error}"))
+                    message = f"{attempt.item.name} was not erased completely: {error}"
+                    faults.append(type(error)(message))
                 else:
                     attempt.state = "done"
         except KeyboardInterrupt as stop:
             done = sum(each.state == "done" for each in attempts)
             raise KeyboardInterrupt(
-                f"erased {done} of {len(attempts)} sessions, {sum(each.erased for each in attempts)} files. "
-                "Run the command again to finish"
+                f"erased {done} of {counted(len(attempts), 'session')}, "
+                f"{counted(sum(each.erased for each in attempts), 'file')}. Run the command again "
+                "to finish"
             ) from stop
         finally:
-            audit_error = self._settle(attempts, cause) or (audit_error if faults else "")
+            audit_error = self._settle(attempts) or (audit_error if faults else "")
         return Erased(
             sessions=tuple(each.item.name for each in attempts if each.state == "done"),
             unfinished=tuple(each.item.name for each in attempts if each.state != "done"),
@@ -184,12 +194,15 @@ class Eraser:
             audit_error=audit_error,
         )
 
-    def _plan(self, item: StoredSession, begun: Sequence[Begun], *, earlier: bool, foreign: bool, lost: bool) -> Begun:
-        """Return what is to be erased with a session: all that is asked, and all that an unfinished erasure of it began."""
-        before = next((each for each in begun if each.concerns(item.record.session_id, item.folder)), None)
-        earlier = earlier or (before is not None and before.earlier)
-        databases = [(session_id, place) for session_id, place in self._named_databases(item, earlier)]
-        databases += [(item.record.session_id, place) for place in before.databases] if before else []
+    def _plan(
+        self, item: StoredSession, before: Sequence[Begun], cause: str, *, earlier: bool, foreign: bool, lost: Lost
+    ) -> Begun:
+        """Return what to erase: what the caller asks for, and what unfinished erasures left."""
+        earlier = earlier or any(each.earlier for each in before)
+        # an unfinished erasure knows where its rows were, also if a file was moved and its row there is already deleted
+        known = {session_id for each in before for session_id in each.ids}
+        databases = [(session_id, place) for session_id, place in self._named_databases(item, earlier) if session_id not in known]
+        databases += [(item.record.session_id, place) for each in before for place in each.databases]
         others = [place for session_id, place in databases if not self._is_used(place, session_id)]
         plan = Begun(
             ids=item.ids if earlier else (item.record.session_id,),
@@ -202,14 +215,19 @@ class Eraser:
             earlier=earlier,
             foreign=foreign,
             lost=lost,
+            cause=cause,
+            at=datetime.now(UTC).isoformat(),
         )
-        return plan if before is None else plan.joined(before)
+        for each in before:
+            plan = plan.joined(each)
+        return plan
 
     def _erase(self, attempt: _Attempt) -> None:
         """Erase one session.
 
-        First go readings and pictures, then messages, pages that list it and rows, and at last the files that say whose
-        session it is, so that a failure leaves enough of it to be found again.
+        Readings and pictures are deleted first, then messages, list pages and rows, and last the
+        files that say whose session it is. A failure thus leaves enough for the session to be found
+        again.
         """
         item, begun = attempt.item, attempt.begun
 
@@ -218,14 +236,15 @@ class Eraser:
             for root in self._roots:
                 delete_index(root)
             if item.is_lost:
-                if not begun.lost:
+                if begun.lost == "kept":
                     raise DeviceError(
-                        f"its folder {item.record.folder} was not found. Connect the disk, or run the command on the session's "
-                        f"computer; to delete only its database row: mien sessions delete {item.record.session_id}"
+                        f"its folder {item.record.folder} was not found. Connect the disk, or run "
+                        "the command on the computer that recorded the session. To delete only "
+                        f"its database row: mien sessions delete {item.record.session_id}"
                     )
                 attempt.not_found.append(item.record.folder)
             for location in begun.databases:
-                if begun.lost and is_lost(location):
+                if self._may_be_missing(location, begun.lost):
                     attempt.not_found.append(location)
                 else:
                     attempt.others += sum(self._delete_rows(location, session_id) for session_id in begun.ids)
@@ -241,16 +260,25 @@ class Eraser:
             with suppress(OSError):  # other files are there
                 item.folder.parent.rmdir()
 
+    def _may_be_missing(self, location: str, lost: Lost) -> bool:
+        """Return whether a database is not here and its rows may remain there."""
+        is_used = self._database is not None and self._database.location == location
+        return (lost != "kept" and is_lost(location)) or (lost == "all" and is_server(location) and not is_used)
+
     def _delete_rows(self, location: str, session_id: str) -> int:
         """Delete the rows of a session from a database, the one in use or another one; return 1 if there were any."""
         used = self._database
         return int(used.delete(session_id)) if used is not None and used.location == location else erase_in(location, session_id)
 
-    def _settle(self, attempts: Sequence[_Attempt], cause: str) -> str:
-        """Log what was erased and cross out what is finished; return why that failed, or ""."""
+    def _settle(self, attempts: Sequence[_Attempt]) -> str:
+        """Log what was erased and update the list of erasures; return why that failed, or ""."""
         faults = []
-        for event, state in (("erased", "done"), ("not-erased", "begun")):
-            some = [each for each in attempts if each.state == state]
+        if untouched := [each for each in attempts if each.state == "planned"]:  # stopped by Ctrl-C before their turn
+            fault = self._begun.try_change([each.begun for each in untouched], [old for each in untouched for old in each.before])
+            faults += [fault] if fault else []
+        causes = sorted({each.begun.cause for each in attempts})
+        for event, state, cause in ((*pair, cause) for pair in (("erased", "done"), ("not-erased", "begun")) for cause in causes):
+            some = [each for each in attempts if each.state == state and each.begun.cause == cause]
             if not some:
                 continue
             fault = self._log.try_record(event, sessions=len(some), files=sum(each.erased for each in some), cause=cause)

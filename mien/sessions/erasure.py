@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mien.errors import DataError, DeviceError, StorageError, is_full
 from mien.files import half_written
@@ -126,7 +126,7 @@ def foreign_files(folder: Path) -> list[str]:
 
 
 def count_files(path: Path, earlier: bool = True) -> int:
-    """Return the number of files and links at a path and below, if there are any, perhaps without earlier sessions."""
+    """Return the number of files and links at and below a path, including ``earlier`` or not."""
     spared = 0 if earlier else sum(count_files(each) for each in earlier_folders(path) if each.parent == path)
     if path.is_dir() and not path.is_symlink():
         return sum(each.is_symlink() or not each.is_dir() for each in path.rglob("*")) - spared
@@ -237,18 +237,16 @@ def delete_half_written(folder: Path) -> None:
         raise DeviceError(f"cannot delete {error.filename}: {error.strerror}") from error
 
 
-def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait_s: float = WAIT_S) -> int:
-    """Run DELETE or UPDATE statements in one transaction, remove the old bytes, and return the number of rows changed.
+def erase_deleted(path: Path, wait_s: float = WAIT_S) -> None:
+    """Remove the bytes of deleted rows from an SQLite database.
 
     Args:
         path: the database.
-        statements: SQL with its parameters.
         wait_s: how long to wait for other programs, in seconds.
 
     Raises:
-        DataError: not an SQLite database, or a statement that does not fit it; nothing was changed.
-        DeviceError: another program holds the database. Rows may be deleted and their bytes still
-            there; run the command again.
+        DataError: not an SQLite database.
+        DeviceError: another program holds the database, so the bytes may remain; run the command again.
     """
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", wait_s, isolation_level=None, uri=True)) as database:
@@ -257,21 +255,9 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
             logged = database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
             if not logged:
                 database.execute("PRAGMA journal_mode = DELETE")  # a persistent journal would keep the old pages
-            database.execute("BEGIN IMMEDIATE")
-            before = database.total_changes
-            try:
-                for sql, parameters in statements:
-                    database.execute(sql, parameters)
-            except sqlite3.Error:
-                if database.in_transaction:  # on a full disk SQLite has rolled back already
-                    database.execute("ROLLBACK")
-                raise
-            database.execute("COMMIT")
-            changed = database.total_changes - before
             empty_log(database, path)
             database.execute("VACUUM")
             empty_log(database, path)
-            return changed
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF in (
             sqlite3.SQLITE_BUSY,
@@ -290,7 +276,7 @@ def erase_rows(path: Path, statements: Sequence[tuple[str, Sequence[Any]]], wait
 
 
 def empty_log(database: sqlite3.Connection, path: Path) -> None:
-    """Checkpoint and truncate the write-ahead log, if there is one: it has deleted data until then.
+    """Checkpoint and truncate the write-ahead log, which may contain deleted data.
 
     Raises:
         DeviceError: another program is reading.

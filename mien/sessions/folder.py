@@ -124,7 +124,7 @@ class SessionFolder(Sink):
 
 
 def mark_session(folder: Path, policy: Policy, person: str = "", notice: str = "", database: str = "") -> None:
-    """Write ``privacy.json``: under which policy and for whom the session is recorded, and in which database as well.
+    """Write ``privacy.json``: the policy, the participant and the database of the session.
 
     Args:
         folder: the session's folder.

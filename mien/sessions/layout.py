@@ -31,7 +31,7 @@ SUMMARY_NAME: Final = "summary.json"
 PAGE_NAME: Final = "summary.html"
 PICTURE_NAME: Final = "summary.png"
 MARK_NAME: Final = "privacy.json"
-"""Under which policy and for whom the session was recorded, and in which database as well."""
+"""The policy under which the session was recorded, its participant and its database."""
 ANALYSIS_NAME: Final = "analysis.json"
 """The file and the options of a finished analysis."""
 ANNOTATED_NAME: Final = "annotated.mp4"
@@ -125,7 +125,8 @@ def earlier_folders(folder: Path) -> list[Path]:
     """
     _complete_move(folder)
     found = []
-    for path in (*sorted(folder.glob(EARLIER)), folder / _MOVING):  # it is still there if the folder cannot be written
+    # remains if the folder cannot be written
+    for path in (*sorted(folder.glob(EARLIER)), folder / _MOVING):
         if path.is_dir() and not path.is_symlink():
             found += [*earlier_folders(path), path]
     return found
@@ -168,7 +169,7 @@ def person_of(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _DatabaseMark:
-    """The database in ``privacy.json``; read separately, so that a wrong value hides no participant."""
+    """The database in ``privacy.json``; read alone, so that a bad value hides no participant."""
 
     database: str = ""
 

@@ -1,6 +1,7 @@
-"""The database that a session's folder names, where it is not the one in use: its rows have to be erased as well.
+"""Erases rows from the database that a session's folder names, if it is not the one in use.
 
-Folders may come from somebody else, so a file is opened for writing only after a look at it without changing it.
+Folders may come from somebody else, so a file is first opened read-only, and opened for writing
+only if it is a database of Mien.
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ def is_server(location: str) -> bool:
 
 
 def is_lost(location: str) -> bool:
-    """Return whether a location is a file that is not here."""
-    return not is_server(location) and not Path(location).is_file()
+    """Return whether a location is a file that is not here; one that may not be looked at may be here."""
+    try:
+        return not is_server(location) and not Path(location).is_file()
+    except OSError:
+        return False
 
 
 def is_same(one: str, other: str) -> bool:
     """Return whether two locations are the same database."""
     if one == other:
         return True
-    files = not (is_server(one) or is_server(other) or is_lost(one) or is_lost(other))
-    return files and Path(one).samefile(other)
+    try:
+        return not is_server(one) and not is_server(other) and Path(one).samefile(other)
+    except OSError:
+        return False
 
 
 def erase_in(location: str, session_id: str) -> int:
@@ -48,18 +54,22 @@ def erase_in(location: str, session_id: str) -> int:
     """
     rows = f"its rows in the database {location} were not erased"
     if is_server(location):
-        raise StorageError(f"{rows}, because that is not the database in use. Run the command again with that database as --db")
+        raise StorageError(
+            f"{rows}, because this command does not use that database. Run it again with --db and the URL of that database; "
+            f"if the server is gone for good: mien sessions delete --forget-database {session_id}"
+        )
     if is_lost(location):
         raise StorageError(
-            f"{rows}, because the file was not found. Connect the disk, or pass the file as --db if it was moved, then run the "
-            f"command again; if it is gone for good: mien sessions delete {session_id}"
+            f"{rows}, because the file was not found. Connect the disk and run the command again; "
+            "if the file was moved, pass it with --db. If it is gone for good: mien sessions "
+            f"delete {session_id}"
         )
     try:
         if not _is_of_mien(Path(location)):
             return 0
         with closing(open_database(location, create=False)) as database:
             return int(database.delete(session_id))
-    except (MienError, sqlite3.Error) as error:
+    except (MienError, sqlite3.Error, OSError) as error:
         raise StorageError(f"{rows}: {error}. Run the command again") from error
 
 

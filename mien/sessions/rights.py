@@ -6,7 +6,6 @@ Each operation is written to the audit log, without the participant's name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,7 +17,6 @@ from mien.privacy.group_ledger import GroupLedger
 from mien.privacy.notice import Notice
 from mien.sessions.archive import Archive
 from mien.sessions.eraser import Erased
-from mien.sessions.layout import ANALYSIS_NAME
 from mien.sessions.stored import StoredSession
 
 EXPORT_FORMAT: Final = "mien-personal-data-1"
@@ -85,7 +83,7 @@ class Rights:
         return document
 
     def erase(self, names: Sequence[str]) -> Erased:
-        """Erase sessions wherever they are stored, but not the earlier ones in their folders; see ``Archive.erase``.
+        """Erase sessions wherever they are stored, but not the earlier ones in their folders; see ``Eraser.erase``.
 
         Args:
             names: names of the sessions.
@@ -118,8 +116,8 @@ class Rights:
         if erased.faults:
             return erased
         try:
-            self.ledger.forget(person)
             self._groups.drop_names()
+            self.ledger.forget(person)
         except MienError as error:
             return replace(erased, faults=(error,))
         return erased
@@ -174,28 +172,41 @@ class Rights:
         return due + [each for each in self._earlier(others, sessions) if each.ended < limit]
 
     def withdrawn(self) -> list[StoredSession]:
-        """Return sessions that were begun before their participant refused or withdrew consent to storage.
+        """Return sessions that started before consent to store them was refused or withdrawn.
 
-        They ran at that moment and were killed before they could erase themselves, or were not erased then.
+        They were running then and were killed before they could erase themselves, or their erasure
+        failed.
         """
         ended = self.ledger.withdrawals()
         sessions = [each for each in self.sessions() if not each.running]
         sessions += self._earlier(sessions, sessions)
         second = timedelta(seconds=1)  # the resolution of the ledger
-        return [each for each in sessions if each.person in ended and _begun_at(each) < ended[each.person] + second]
+        return [
+            each
+            for each in sessions
+            if each.person in ended and (each.analysed_at or each.record.started_at) < ended[each.person] + second
+        ]
 
-    def erase_expired(self, days: int) -> Erased:
+    def erase_expired(self, days: int) -> tuple[Erased, Erased]:
         """Erase the sessions that ``expired`` and ``withdrawn`` return, and finish erasures that were begun.
+
+        Returns:
+            what was erased because of its age, and what else was erased. If the consent ledger cannot be read, it is a fault.
 
         Raises:
             UsageError: days is negative.
             DeviceError: as for ``erase``.
         """
-        expired, withdrawn = self.expired(days), self.withdrawn()
+        expired = self.expired(days)
+        others = Erased()
+        try:
+            withdrawn = [each for each in self.withdrawn() if each not in expired]
+        except MienError as error:
+            others, withdrawn = Erased(faults=(error,)), []
         begun = [each for each in self.sessions() if each.begun and not each.running and each not in (*expired, *withdrawn)]
-        erased = self._archive.eraser.erase(withdrawn, "withdrawn")
-        erased = erased.joined(self._archive.eraser.erase([each for each in expired if each not in withdrawn], "retention"))
-        return erased.joined(self._archive.eraser.erase(begun, "asked", earlier=False, spare_foreign=True))
+        old = self._archive.eraser.erase(expired, "retention")
+        others = others.joined(self._archive.eraser.erase(withdrawn, "withdrawn"))
+        return old, others.joined(self._archive.eraser.erase(begun, "asked", earlier=False, spare_foreign=True))
 
     def _known(self, person: str) -> str:
         name = self.ledger.random_name(person)
@@ -219,11 +230,3 @@ class Rights:
         places = {each.folder.resolve() for each in listed if each.folder is not None}
         earlier = [each for session in sessions for each in self._archive.earlier(session)]
         return [each for each in earlier if each.folder is not None and each.folder.resolve() not in places]
-
-
-def _begun_at(session: StoredSession) -> datetime:
-    """Return when a session began to be written; the start of a recording is that of its file."""
-    if session.folder is not None:
-        with suppress(OSError):
-            return datetime.fromtimestamp((session.folder / ANALYSIS_NAME).stat().st_mtime, UTC)
-    return session.record.started_at

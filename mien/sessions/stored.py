@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from mien.sessions.layout import session_folders
+from mien.sessions.layout import ANALYSIS_NAME, session_folders
 from mien.sessions.records import SessionRecord
 from mien.sessions.recovery import folder_record
 
@@ -46,6 +47,14 @@ class StoredSession:
         """Its id, and those of the earlier sessions in its folder."""
         folders = [] if self.folder is None else session_folders(self.folder)
         return tuple(dict.fromkeys([self.record.session_id, *(folder_record(folder).session_id for folder in folders)]))
+
+    @property
+    def analysed_at(self) -> datetime | None:
+        """When the analysis of a recording ended; ``record`` has the start of the recording. None for a live session."""
+        if self.folder is not None:
+            with suppress(OSError):
+                return datetime.fromtimestamp((self.folder / ANALYSIS_NAME).stat().st_mtime, UTC)
+        return None
 
     @property
     def is_lost(self) -> bool:

@@ -65,7 +65,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()  # on a full disk, torch's own writer raises an unspecific RuntimeError
     torch.save({"format": FORMAT, "labels": list(EMOTIONS), "input_size": INPUT_SIZE, **state}, buffer)
-    remove_half_written(path)  # by a run that was killed; only one run at a time writes here
+    remove_half_written(path)  # left by a run that was killed; only one run at a time writes here
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 

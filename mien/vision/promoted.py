@@ -2,8 +2,8 @@
 
 Promoted bundles are copied into the user's data folder, named by their hash. One file holds the
 history of promotions and rollbacks. It is replaced atomically, so a reader sees either the old
-or the new state. A second file names the change that is being made, so that one that was logged
-and did not take effect, because of a kill or a full disk, is found and logged as well.
+or the new state. A second file holds the change in progress. If that change was logged but did not
+take effect, because of a kill or a full disk, this is detected and logged as well.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class ChangeLog(Protocol):
     def record(self, change: Change) -> object:
         """Log a change before it takes effect; if this raises, the change is not made."""
 
-    def record_failure(self, change: Change, place: str) -> object:
-        """Log at ``place`` that a change did not take effect."""
+    def record_failure(self, name: str, sha256: str, place: str) -> object:
+        """Log at ``place`` that a change of the bundle ``name`` did not take effect, and the deployed one ("" if packaged)."""
 
 
 def promoted_file() -> Path:
@@ -130,7 +130,7 @@ def promoted_bundle(name: str) -> Path | None:
         return None
     if fault := _fault(current):
         raise BundleError(
-            f"the bundle promoted to {name} cannot be used: {_copy_of(current)} {fault}. "
+            f"the bundle promoted to {name} cannot be used, because {_copy_of(current)} {fault}. "
             f"Go back with: mien models rollback {name}"
         )
     return _copy_of(current)
@@ -175,7 +175,7 @@ def roll_back(name: str, log: ChangeLog) -> Change:
 
     Raises:
         UsageError: the packaged bundle is deployed, so there is nothing to undo.
-        BundleError: the bundle before is missing or was changed, or the history is broken.
+        BundleError: the previous bundle is missing or was changed, or the history is broken.
     """
     with _locked_history(log) as changes:
         current = _current(name, changes)
@@ -185,8 +185,8 @@ def roll_back(name: str, log: ChangeLog) -> Change:
         before = promotions[-1].before if promotions else ""
         if before and (fault := _fault(before)):
             raise BundleError(
-                f"cannot go back to the bundle before: {_copy_of(before)} {fault}. Put a copy of it there, or remove "
-                f"{promoted_file()} to use the packaged bundles"
+                f"cannot go back to the previous bundle, because {_copy_of(before)} {fault}. "
+                f"Restore this file, or remove {promoted_file()} to use the packaged bundles"
             )
         return _append(changes, ROLL_BACK, name, before, current, log)
 
@@ -204,11 +204,11 @@ def _fault(sha256: str) -> str:
     path = _copy_of(sha256)
     if not path.is_file():
         return "is missing"
-    return "" if file_hash(path) == sha256 else "was changed: it has a different SHA-256"
+    return "" if file_hash(path) == sha256 else "was changed (its SHA-256 differs)"
 
 
 def _copy(bundle: Path, target: Path) -> None:
-    """Copy a bundle after its companions; companions of an earlier copy that it does not have are deleted."""
+    """Copy a bundle's companions, then the bundle; delete companions of an earlier copy."""
     for ending in _COMPANIONS:
         source, copy = bundle.with_suffix(ending), target.with_suffix(ending)
         if source.is_file():
@@ -216,7 +216,8 @@ def _copy(bundle: Path, target: Path) -> None:
         else:
             _delete(copy)
     copy_file(bundle, target)
-    remove_half_written(target, *(target.with_suffix(ending) for ending in _COMPANIONS))  # by a promotion that was killed
+    # left by a promotion that was killed
+    remove_half_written(target, *(target.with_suffix(ending) for ending in _COMPANIONS))
 
 
 def _append(changes: list[Change], action: Action, name: str, sha256: str, before: str, log: ChangeLog) -> Change:
@@ -240,12 +241,13 @@ def _append(changes: list[Change], action: Action, name: str, sha256: str, befor
 def _settle(log: ChangeLog) -> None:
     """Log the last change as failed if it did not take effect."""
     if (failed := _failed()) is not None:
-        log.record_failure(failed.change, failed.place)
+        name = failed.change.name
+        log.record_failure(name, _current(name, history()), failed.place)
     _delete(_begun_file())
 
 
 def _failed() -> _Begun | None:
-    """Return the last change that was begun, if it did not take effect; nobody may be making it now."""
+    """Return the last change begun, if it did not take effect; needs the history's lock."""
     begun = _begun()
     return begun if begun is not None and begun.change not in history()[-1:] else None
 
@@ -271,7 +273,7 @@ def _delete(path: Path) -> None:
 
 @contextmanager
 def _locked_history(log: ChangeLog) -> Iterator[list[Change]]:
-    """Yield the history while other processes are locked out, after a failed change was logged."""
+    """Yield the history with other processes locked out; a failed change is logged first."""
     with one_writer(promoted_file()):
         _settle(log)
         yield history()

@@ -235,7 +235,8 @@ class DetectorTrainer:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        remove_half_written(self._path)  # by a run that was killed; only one run at a time writes here
+        # left by a run that was killed; only one run at a time writes here
+        remove_half_written(self._path)
         with atomic_path(self._path) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
