@@ -473,10 +473,14 @@ def test_ctrl_c_takes_sessions_that_were_not_reached_off_the_list(here: Path, mo
 
 
 def test_an_erasure_keeps_its_cause_in_the_log(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_session(ROOT, "a", age_days=40)
-    killed(lambda: Rights(Archive(ROOT)).erase_expired(30), monkeypatch, "mien.sessions.eraser.Eraser._settle")
+    make_session(ROOT, "a")
+    killed(
+        lambda: Archive(ROOT).eraser.erase(Archive(ROOT).sessions(), "withdrawn"),
+        monkeypatch,
+        "mien.sessions.eraser.Eraser._settle",
+    )
     Rights(Archive(ROOT)).erase_expired(30)
-    assert [each["cause"] for each in AuditLog(ROOT / "privacy").events()] == ["retention"]
+    assert [each["cause"] for each in AuditLog(ROOT / "privacy").events()] == ["withdrawn"]
 
 
 def test_an_erasure_is_repeated_by_the_path_of_a_folder_that_is_gone(
@@ -485,7 +489,7 @@ def test_an_erasure_is_repeated_by_the_path_of_a_folder_that_is_gone(
     folder = make_session(tmp_path_factory.mktemp("elsewhere"), "room")
     begin_and_kill(monkeypatch, str(folder))
     shutil.rmtree(folder)
-    assert mien_here("sessions", "delete", str(folder), "--yes")[0] == 0
+    assert mien_here("sessions", "delete", os.path.relpath(folder), "--yes")[0] == 0
     assert not BEGUN.exists()
 
 
