@@ -821,14 +821,62 @@ def test_an_unexpected_error_ends_neither_ticks_nor_other_lessons(
         server.clock.now_s += PLAN.bin_s + 2
         soon(lambda: len(server.call("GET", "/api/class", second.teach).json()["timeline"]) == 1)
         soon(lambda: len(erased) > 1)
-        assert server.call("GET", "/health").json() == {"status": "bins cannot be closed"}
+        assert server.call("GET", "/health").json() == {"status": "ok"}
+        assert "mien_class_bins_closed_total 1\n" in server.call("GET", "/metrics", "m" * 16).text
     soon(lambda: len(server.call("GET", "/api/class", first.teach).json()["timeline"]) == 1)
-    soon(lambda: server.call("GET", "/health").status_code == 200)
+    soon(lambda: "closing-works-again" in server.log.getvalue())
     events = [json.loads(line) for line in server.log.getvalue().splitlines()]
     (failed,) = [event["reason"] for event in events if event["event"] == "closing-failed"]
     assert failed.startswith("unexpected ZeroDivisionError")
-    assert "closing-works-again" in [event["event"] for event in events]
+    assert [event["bins"] for event in events if event["event"] == "bins-closed"] == [1, 1]
     assert "mien_class_unexpected_errors_total" in server.call("GET", "/metrics", "m" * 16).text
+
+
+def test_a_class_with_an_invalid_plan_keeps_no_other_open(start: Callable[..., Server], url: str) -> None:
+    server = start(url, metrics_token="m" * 16)
+    broken, closed = opened(server)[0], []
+    with server.store.database.writing() as connection:
+        connection.execute(schema.classes.update().where(schema.classes.c.class_id == broken.class_id).values(k=5))
+    others = [opened(server)[0] for _ in range(2)]
+    server.clock.now_s += PLAN.bin_s + 2
+    closer = Closer(server.store.database, server.clock, on_close=closed.append)
+    with pytest.raises(UsageError, match="k is 5"):
+        closer.close_due()
+    assert closed == [2]
+    for made in others:
+        record = server.store.get(made.class_id)
+        assert record is not None
+        assert record.closed == 1
+
+
+def test_what_was_closed_is_counted_even_if_the_database_then_fails(server: Server, monkeypatch: Any) -> None:
+    for _ in range(3):
+        opened(server)
+    close, closed, calls = Closer._close, [], []
+
+    def fail(self: Closer, class_id: str) -> Iterator[int]:
+        calls.append(class_id)
+        if len(calls) == 2:
+            raise DeviceError("cannot use the database")
+        return close(self, class_id)
+
+    monkeypatch.setattr(Closer, "_close", fail)
+    server.clock.now_s += PLAN.bin_s + 2
+    with pytest.raises(DeviceError):
+        Closer(server.store.database, server.clock, on_close=closed.append).close_due()
+    assert (closed, len(calls)) == ([1], 2)
+
+
+def test_health_says_that_bins_cannot_be_closed(start: Callable[..., Server], tmp_path: Path, monkeypatch: Any) -> None:
+    server = start(f"sqlite:///{tmp_path / 'c.db'}", tick_s=0.01)
+    made, _ = opened(server)
+    with closing(sqlite3.connect(tmp_path / "c.db")) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON class_bins BEGIN SELECT RAISE(ABORT, 'full'); END")
+        server.clock.now_s += PLAN.bin_s + 2
+        soon(lambda: server.call("GET", "/health").json() == {"status": "bins cannot be closed"})
+        connection.execute("DROP TRIGGER full")
+    soon(lambda: server.call("GET", "/health").status_code == 200)
+    assert len(server.call("GET", "/api/class", made.teach).json()["timeline"]) == 1
 
 
 def test_health_says_that_the_database_cannot_be_written(start: Callable[..., Server], tmp_path: Path, monkeypatch: Any) -> None:
@@ -989,6 +1037,22 @@ def test_databases_of_the_first_version_are_migrated(start: Callable[..., Server
     assert record is not None
     assert (record.title, record.declaration) == ("Algebra", None)
     server.join(server.store.issue(LinkKind.JOIN, "c1"))
+
+
+def test_servers_that_start_together_leave_one_address(url: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    databases = [ClassDatabase(url) for _ in range(4)]
+    addresses = [f"http://localhost:{port}" for port in range(8700, 8704)]
+    for _ in range(10):
+        with databases[0].writing() as connection:
+            connection.execute(schema.server.delete())
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda database, address: ClassStore(database).remember_address(address), databases, addresses))
+        with databases[0].reading() as connection:
+            assert len(connection.scalars(select(schema.server.c.url)).all()) == 1
+    for database in databases:
+        database.close()
 
 
 def test_links_for_one_person_stay_so_when_the_database_is_migrated(

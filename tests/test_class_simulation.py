@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from classes import URL, Clock, exactly
@@ -75,6 +76,33 @@ def test_simulated_learners_leave_when_the_command_is_stopped(store: ClassStore)
 def test_learners_are_not_simulated_under_a_declaration(store: ClassStore, school: Path) -> None:
     with pytest.raises(NotPermittedError, match="without a declaration"):
         open_simulated_class(store, SETTINGS, 10)
+
+
+@pytest.mark.parametrize("command", [("simulate",), ("open", "Algebra")], ids=lambda command: command[0])
+def test_a_class_has_the_budget_of_its_server(command: tuple[str, ...], mien_here: MienHere, monkeypatch: Any) -> None:
+    monkeypatch.setattr("mien.web.classroom.simulation.simulate_learners", lambda *_: 0)
+    database = ClassDatabase("sqlite:///classes.db")
+    ClassStore(database).remember_address(URL)
+    for option in ([], ["--budget", "0.25"]):
+        code, _, err = mien_here("class", *command, "--db", "classes.db", *option)
+        assert code == 0, err
+    with database.reading() as connection:
+        assert sorted(connection.scalars(select(schema.classes.c.budget))) == [0.25, 0.75]
+    database.close()
+
+
+def test_learners_are_not_simulated_without_a_server(mien_here: MienHere, monkeypatch: Any) -> None:
+    monkeypatch.setattr("mien.web.classroom.simulation.simulate_learners", lambda *_: 0)
+    code, out, err = mien_here("class", "simulate", "--db", "my typo.db")
+    assert (code, out) == (2, "")
+    assert "no server has used this database. Start one: mien class serve --db 'my typo.db'\n" in err
+    assert not Path("my typo.db").exists()
+    ClassDatabase("sqlite:///classes.db").close()  # as mien class open leaves it
+    assert mien_here("class", "simulate", "--db", "classes.db")[0] == 2
+    for option in (("--url", URL), ("--port", "8732")):
+        assert mien_here("class", "simulate", "--db", "classes.db", *option)[0] == 0
+    monkeypatch.setenv("MIEN_CLASS_URL", URL)
+    assert mien_here("class", "simulate", "--db", "classes.db")[0] == 0
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8732", "https://class.example.org"])

@@ -16,7 +16,7 @@ from golden_engine import GOLDEN, golden, rounded
 from starlette.testclient import TestClient
 
 from mien.emotions import EMOTIONS
-from mien.errors import NotPermittedError
+from mien.errors import NotPermittedError, StorageError
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.chain import state_folder
 from mien.privacy.consent import ConsentLedger
@@ -292,6 +292,41 @@ def test_a_withdrawn_session_is_erased_however_it_ends(
     assert is_erased(here, begun)
     if how != "the page ends it":
         assert "Consent was withdrawn. The data of this session has been erased\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("route", ["frames", "end"])
+@pytest.mark.parametrize("failing", [False, True])
+def test_the_page_is_told_what_was_erased_while_it_was_silent(
+    client: Callable[..., TestClient],
+    here: Path,
+    consents: ConsentLedger,
+    route: str,
+    failing: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise StorageError("the session was not erased. No space left")
+
+    monkeypatch.setattr("mien.web.app._CONSENT_EVERY_S", 0.01)
+    notice = "The data of this session has been erased"
+    with client(keep=True, person="ada") as page:
+        begun = page.post("/sessions", json={"source": "camera"}).json()
+        page.post(f"/{begun['address']}/frames", json=batch(5))
+        if failing:
+            notice = "the session was not erased. No space left"
+            monkeypatch.setattr("mien.sessions.folder.SessionFolder.erase", fail)
+        consents.record("ada", "show", "withdrawn", notice_for(decide()))
+        printed, deadline_s = "", time.monotonic() + 30
+        while "Consent was withdrawn" not in printed and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+            printed += capsys.readouterr().err
+        assert notice in printed
+        said = page.post(f"/{begun['address']}/{route}", json=batch(5, 5)).json()
+        assert said["withdrawn"] == "show"
+        assert [notice in each for each in said["notices"]] == [True]
+        if route == "frames":
+            assert page.post(f"/{begun['address']}/end", json=batch(0)).json() == {"withdrawn": "show", "notices": []}
 
 
 def test_no_session_begins_and_nothing_is_written_after_a_withdrawal(

@@ -35,12 +35,23 @@ Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port.")]
 ServerUrl = Annotated[
     str,
     typer.Option(
-        "--url", help="Address of the server.", show_default="$MIEN_CLASS_URL or where a server last ran with this database"
+        "--url",
+        help="Address of the server.",
+        show_default="$MIEN_CLASS_URL or the address of the server that last used this database",
     ),
 ]
 ServerPort = Annotated[
     int | None,
-    typer.Option("--port", min=1, max=65535, help="Port of a server on this computer.", show_default="that of the address"),
+    typer.Option(
+        "--port",
+        min=1,
+        max=65535,
+        help="Port of a server on this computer.",
+        show_default="the port in the address",
+    ),
+]
+Budget = Annotated[
+    float | None, typer.Option("--budget", help="Privacy budget of a participant for a lesson (rho).", show_default="0.75")
 ]
 _PORT = 8732
 
@@ -48,16 +59,15 @@ _PORT = 8732
 @class_server.command("serve", cls=HelpCommand)
 def serve(
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; one of this computer alone unless a deployment is declared.")
+        str,
+        typer.Option("--host", help="Address to listen on; without a declaration, loopback only."),
     ] = "127.0.0.1",
     port: Port = _PORT,
     url: Url = "",
     db: ClassDb = "",
     model: Model = _MODEL,
     deployment: Declaration = None,
-    budget: Annotated[
-        float | None, typer.Option("--budget", help="Privacy budget of a participant for a lesson (rho).", show_default="0.75")
-    ] = None,
+    budget: Budget = None,
     embed: Annotated[
         list[str] | None, typer.Option("--embed", metavar="ORIGIN", help="Origin whose pages may embed the server's; repeatable.")
     ] = None,
@@ -83,7 +93,6 @@ def serve(
     from mien.errors import missing_package, require
 
     require(("starlette", "uvicorn", "segno", "sqlalchemy"), "web", "The class server")
-    from mien.privacy.lesson_bins import LESSON_BUDGET
     from mien.web.classroom.app import create_class_app
     from mien.web.classroom.operation import Metrics
     from mien.web.classroom.server import listen, serve_classes
@@ -95,7 +104,7 @@ def serve(
         listen_host=host,
         model=model,
         deployment=deployment,
-        budget=LESSON_BUDGET if budget is None else budget,
+        budget=_budget(budget),
         embedders=tuple(embed or ()),
         metrics_token=os.environ.get("MIEN_CLASS_METRICS_TOKEN", ""),
     )
@@ -156,13 +165,15 @@ def open_class(
     bins: Annotated[int, typer.Option("--bins", help="Number of bins of the lesson.")] = 12,
     k: Annotated[int, typer.Option("--k", help="Minimum number of people for which numbers are shown, 10 to 1000.")] = 10,
     deployment: Declaration = None,
+    budget: Budget = None,
     port: ServerPort = None,
     url: ServerUrl = "",
     db: ClassDb = "",
 ) -> None:
     """Open a class and print its links.
 
-    The more bins, the more noise each number gets. The amount is printed.
+    The more bins, the more noise each number gets. The amount is printed. If the server was started
+    with --budget, pass the same value.
 
     Example:
       mien class open "Algebra" --bin-s 300 --bins 18
@@ -176,7 +187,7 @@ def open_class(
     store = _store(db)
     address = _address(store, url, port)
     policy, _ = ClassSettings(url=address, deployment=deployment).policy()
-    plan = LessonPlan(bin_s=bin_s, bins=bins, k=k, expressions=permit_expressions(policy) is not None)
+    plan = LessonPlan(bin_s=bin_s, bins=bins, k=k, budget=_budget(budget), expressions=permit_expressions(policy) is not None)
     opened = store.open_class(title, plan=plan)
     print(f"to teach  {link_url(address, LinkKind.TEACH, opened.teach)}")
     print(f"to join   {link_url(address, LinkKind.JOIN, opened.join)}")
@@ -186,32 +197,46 @@ def open_class(
 @class_server.command("simulate", cls=HelpCommand)
 def simulate(
     learners: Annotated[
-        int, typer.Option("--learners", min=10, max=1000, help="Number of simulated learners; fewer have more noise.")
+        int,
+        typer.Option(
+            "--learners",
+            min=10,
+            max=1000,
+            help="Simulated learners; the fewer, the noisier the shares.",
+        ),
     ] = 100,
     deployment: Declaration = None,
+    budget: Budget = None,
     port: ServerPort = None,
     url: ServerUrl = "",
     db: ClassDb = "",
 ) -> None:
     """Open a class of simulated learners, to try out its page.
 
-    For a trial: the server runs on this computer without a declaration. The class has six minutes in
-    intervals of 30 seconds. Press Start lesson on its page; Ctrl-C lets the learners leave.
+    Needs a trial server: one that runs on this computer without a declaration. The lesson lasts six
+    minutes, in intervals of 30 seconds. Open the link to teach and press Start lesson. On Ctrl-C
+    the learners leave. If the server was started with --budget, pass the same value.
 
     Example:
       mien class simulate --learners 200
     """
+    import os
+
     from mien.web.classroom.links import LinkKind
     from mien.web.classroom.settings import ClassSettings
     from mien.web.classroom.simulation import open_simulated_class, simulate_learners
     from mien.web.classroom.teacher_routes import link_url
 
-    store = _store(db)
-    address = _address(store, url, port)
-    opened = open_simulated_class(store, ClassSettings(url=address, deployment=deployment), learners)
-    print(f"to teach  {link_url(address, LinkKind.TEACH, opened.teach)}")
-    print(f"to join   {link_url(address, LinkKind.JOIN, opened.join)}")
-    print(f"{learners} simulated learners take part until the lesson is over  (Ctrl-C ends it)", flush=True)
+    is_named = bool(url or port or os.environ.get("MIEN_CLASS_URL"))
+    store = _store(db) if is_named else _store_of_server(db)
+    settings = ClassSettings(url=_address(store, url, port), deployment=deployment, budget=_budget(budget))
+    opened = open_simulated_class(store, settings, learners)
+    print(f"to teach  {link_url(settings.url, LinkKind.TEACH, opened.teach)}")
+    print(f"to join   {link_url(settings.url, LinkKind.JOIN, opened.join)}")
+    print(
+        f"{learners} simulated learners take part until the lesson is over  (Ctrl-C stops them)",
+        flush=True,
+    )
     simulate_learners(store, opened.class_id, learners)
 
 
@@ -242,20 +267,28 @@ def _url(url: str, port: int) -> str:
 
 
 def _address(store: ClassStore, url: str, port: int | None) -> str:
-    """Return the address of the server that uses a database: the named one, else the one where it last ran."""
+    """Return the server's address: as given, else that of the last server with this database."""
     import os
 
     remembered = "" if port is not None or os.environ.get("MIEN_CLASS_URL") else store.address()
     return _url(url or remembered, port or _PORT)
 
 
-def _database(db: str) -> ClassDatabase:
+def _database_url(db: str) -> str:
     from mien.errors import require
 
     require(("sqlalchemy",), "web", "The class server")
-    from mien.web.classroom.database import ClassDatabase, class_database_url
+    from mien.web.classroom.database import class_database_url
 
-    url = class_database_url(db)
+    return class_database_url(db)
+
+
+def _database(db: str) -> ClassDatabase:
+    from mien.errors import require
+
+    url = _database_url(db)
+    from mien.web.classroom.database import ClassDatabase
+
     if url.startswith("postgresql"):
         require(("psycopg",), "postgres", "PostgreSQL")
     return ClassDatabase(url)
@@ -265,6 +298,32 @@ def _store(db: str) -> ClassStore:
     from mien.web.classroom.store import ClassStore
 
     return ClassStore(_database(db))
+
+
+def _store_of_server(db: str) -> ClassStore:
+    """Return the classes of a database that a server has used; no file is created.
+
+    Raises:
+        UsageError: no server has used it.
+    """
+    import shlex
+
+    from mien.errors import UsageError
+
+    url = _database_url(db)
+    from mien.web.classroom.database import is_new_file
+
+    store = None if is_new_file(url) else _store(db)
+    if store is None or not store.address():
+        options = ["--db", db] if db else []
+        raise UsageError(f"no server has used this database. Start one: {shlex.join(['mien', 'class', 'serve', *options])}")
+    return store
+
+
+def _budget(budget: float | None) -> float:
+    from mien.privacy.lesson_bins import LESSON_BUDGET
+
+    return LESSON_BUDGET if budget is None else budget
 
 
 def _print_invitation(store: ClassStore, url: str, valid_days: int = 365) -> None:

@@ -124,7 +124,7 @@ def read_batch(body: bytes) -> Batch:
 
 
 class ConsentWithdrawnError(NotPermittedError):
-    """Consent was withdrawn since the server started, so that no session may begin.
+    """Consent was withdrawn after the server started, so no session may begin.
 
     Attributes:
         purpose: the consent that was withdrawn: ``show`` or ``keep``.
@@ -198,10 +198,12 @@ class KeptSessions:
             MienError: the folder cannot be created.
         """
         with self._lock:
-            return self._session(session_id).add(batch)
+            running = self._session(session_id)
+            added = running.add(batch)
+            return {**added, "notices": running.take_unread() + added["notices"]}
 
     def end(self, session_id: str, batch: Batch) -> dict[str, Any]:
-        """Add the last batch and end the session; return as ``add``.
+        """Add the last batch and end the session; return the same values as ``add``.
 
         Raises:
             DataError: there is no such session.
@@ -212,7 +214,7 @@ class KeptSessions:
             added = running.add(batch)
             self._running = None
             ended = running.finish("ended")
-            return {"withdrawn": ended["withdrawn"], "notices": added["notices"] + ended["notices"]}
+            return {**ended, "notices": running.take_unread() + added["notices"] + ended["notices"]}
 
     def erase(self, session_id: str) -> list[str]:
         """End the session, erase its data and record the withdrawal.
@@ -232,12 +234,16 @@ class KeptSessions:
     def check_consent(self) -> None:
         """Erase the running session, if any, if consent to it was withdrawn.
 
+        Notices are printed, since the page may be gone, and returned by the next ``add`` or ``end``.
+
         Raises:
             DataError: the consent ledger is broken.
         """
         with self._lock:
             if self._running is not None:
-                _say(self._running.check_consent())
+                checked = self._running.check_consent()
+                self._running.unread += checked["notices"]
+                _say(checked)
 
     def close(self) -> None:
         """End the running session, if any, when the server stops."""
@@ -246,7 +252,7 @@ class KeptSessions:
                 self._interrupt()
 
     def _interrupt(self) -> None:
-        """End the running session, whose page is gone; what the page would have been told is printed."""
+        """End the running session, whose page is gone; print the notices for the page."""
         assert self._running is not None
         running, self._running = self._running, None
         _say(running.finish("interrupted"))
@@ -258,7 +264,11 @@ class KeptSessions:
 
 
 class _Running:
-    """The running session."""
+    """The running session.
+
+    Attributes:
+        unread: notices of which the page does not know yet.
+    """
 
     def __init__(self, oversight: Oversight, record: SessionRecord, uncertain_below: dict[str, float]) -> None:
         self.session_id = record.session_id
@@ -266,6 +276,11 @@ class _Running:
         self._recorder = open_recorder(oversight, record)
         self._insight = Insight(None, False, oversight.policy, None)
         self._started_s = self.heard_s = time.monotonic()
+        self.unread: list[str] = []
+
+    def take_unread(self) -> list[str]:
+        unread, self.unread = self.unread, []
+        return unread
 
     def add(self, batch: Batch) -> dict[str, Any]:
         self.heard_s = time.monotonic()
@@ -284,14 +299,18 @@ class _Running:
         return {**checked, "notices": notices + self._recorder.take_notices()}
 
     def check_consent(self) -> dict[str, Any]:
-        """Erase the session if consent to it was withdrawn; return as ``add``."""
+        """Erase the session if consent to it was withdrawn; return the same values as ``add``."""
         withdrawn, notices = self._oversight.withdrawn(), []
         if withdrawn and self._recorder.keeps:
             notices = self._erase() or ["The data of this session has been erased"]
         return {"withdrawn": withdrawn, "notices": notices}
 
     def finish(self, state: str) -> dict[str, Any]:
-        """Store the session, or erase it if consent was withdrawn; return as ``add``, with the errors among the notices."""
+        """Store the session, or erase it if consent was withdrawn.
+
+        Returns:
+            the same values as ``add``; errors are among the notices.
+        """
         tally, notices = self._recorder.tally, []
         try:
             self._oversight.end(tally.elapsed_s, tally.frames)
@@ -338,7 +357,7 @@ def _are_shares(row: tuple[float, ...]) -> bool:
 
 
 def _say(answer: dict[str, Any]) -> None:
-    """Print the notices of an answer that no page asked for."""
+    """Print the notices of an answer that no page receives."""
     with suppress(OSError):  # its reader is gone
         for notice in answer["notices"]:
             print("Consent was withdrawn." if answer["withdrawn"] else "warning:", notice, file=sys.stderr)

@@ -39,7 +39,7 @@ def serve(web: WebApp, port: int | None, browser: bool) -> None:
 
 
 def run_until_stopped(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Run a server until a signal stops it in order; uvicorn then raises the signal again."""
+    """Run a server until a signal stops it; the signal that uvicorn raises again is ignored."""
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:

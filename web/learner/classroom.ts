@@ -26,7 +26,7 @@ const ASK_STATE_MS = 15_000;
 const MESSAGE_TIMEOUT_MS = 10_000;
 const OVER = "The lesson is over. Nothing is sent any more.";
 const LEFT = "You have left this class. Nothing is sent any more. Reload this page to join again.";
-/** The server has deleted the participant and does not say more: the link to join has been revoked or has expired. */
+/** Shown if the server has deleted the participant and cannot say why, because the link to join is no longer valid. */
 const UNKNOWN = "The lesson is over, or you have left this class. Nothing is sent any more.";
 const CONTINUED = "You are now taking part from another window. Nothing is sent from this one any more.";
 
@@ -232,7 +232,7 @@ export class Classroom {
     if (status === 401) void this.whyUnknown().then((sentence) => say("class-status", sentence));
   }
 
-  /** Find out why the server no longer knows this participant: it deletes participants who leave, and all when the lesson ends. */
+  /** Find out why the server no longer knows this participant: because they left, or because the lesson ended. */
   private async whyUnknown(): Promise<string> {
     const answer = await ask("GET", "api/lesson", this.token).catch(() => null);
     if (!answer?.ok) return UNKNOWN;

@@ -11,7 +11,7 @@ const SEND_EVERY_MS = 1000;
 /** About ten minutes of readings of one face. */
 const MOST_WAITING = 20_000;
 
-/** What the summary of a session says that no server stores. */
+/** Sentence in the summary of a session that is not stored on a server. */
 export const NOT_STORED = "This session is not stored. Save the files that you need before you close this page.";
 
 /** Callbacks of the keeper. */
@@ -174,7 +174,7 @@ export class Keeper {
     this.session?.add(result, counts);
   }
 
-  /** End the session; resolves with a sentence about where it is stored, when the server has stored it. */
+  /** End the session; resolves, once the server has answered, with a sentence about whether and where it is stored. */
   end(): Promise<string> {
     return this.finish(async (session) => {
       await session.end();

@@ -225,7 +225,7 @@ class TeacherPage {
     element("next").hidden = shown.state !== "ended";
     say("what", shown.level === "observables" ? "Presence, facing the screen and learners' signals. Expressions are not read in this class." : "Resemblance to seven expressions, not feelings. It says little about attention or understanding; ask your learners.");
     say("rules", `Sums over everybody for each interval of ${words(shown.bin_s)}, and each number contains random noise (standard deviation ${shown.noise.toFixed(1)} people). Nothing is shown if fewer than ${shown.k} people seem to be taking part. Bands are 95% intervals of the noise; grey numbers are too small to tell from it.`);
-    say("waits-note", `Mien does not show who or how many have joined. Ask the class, then press Start lesson. Numbers appear after each interval of ${words(shown.bin_s)} in which at least ${shown.k} people take part; with fewer, this page says “too few”.`);
+    say("waits-note", `Mien does not show who or how many have joined. Ask the class, then press Start lesson. Numbers appear after each interval of ${words(shown.bin_s)} in which at least ${shown.k} people seem to take part; otherwise this page says “too few”.`);
     this.showNow(shown);
     this.showTimeline();
     this.showTime();
@@ -266,7 +266,7 @@ class TeacherPage {
       say("coverage", { gap: "no numbers", none: "–", few: "too few" }[why]);
       const sentences = {
         gap: "The server was down in this interval, so nothing was measured.",
-        none: isOver ? "The lesson ended before its first interval was over." : `Numbers appear after each interval of ${words(shown.bin_s)} in which at least ${shown.k} people take part.`,
+        none: isOver ? "The lesson ended before its first interval was over." : `Numbers appear after each interval of ${words(shown.bin_s)} in which at least ${shown.k} people seem to take part.`,
         few: `Fewer than ${shown.k} people seem to be taking part, so nothing is shown.`,
       };
       say("coverage-note", sentences[why]);

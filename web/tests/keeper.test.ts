@@ -112,7 +112,7 @@ describe("keeper", () => {
     expect([server.stored, notices]).toEqual([{ s1: [0], s2: [9] }, []]);
   });
 
-  it("ends a session that may not begin since consent was withdrawn", async () => {
+  it("ends a session that may not begin because consent was withdrawn", async () => {
     server.begins.push(Response.json({ error: "consent was withdrawn", withdrawn: "show" }, { status: 409 }));
     keeper.begin("camera");
     await run();

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from mien.errors import MienError
+from mien.errors import DeviceError, MienError
 from mien.privacy.lesson_bins import LessonPlan, publish
 from mien.privacy.policy import permit_expressions
 from mien.web.assets import Assets, PackedFiles, static_folder
@@ -89,7 +89,8 @@ def create_class_app(
         more_embedders: returns origins of pages that may embed the server's pages, besides those in the settings.
         log: log of events; None to log to standard error.
         metrics: metrics shown by ``/metrics``; other modules may add to them.
-        on_end: called in a thread with the id of each class whose lesson ended, again until it raises no error.
+        on_end: called in a thread with the id of each class whose lesson ended; repeated until it
+            succeeds.
         publish: computes the published numbers of a bin.
         clock: returns seconds since 1970; no other clock is used.
         tick_s: seconds between two checks for bins that are over.
@@ -106,7 +107,13 @@ def create_class_app(
     log, metrics = log or Log(), metrics or Metrics()
     store = ClassStore(database, retention_s=policy.deployment.retention_days * DAY_S, clock=clock)
     participants = Participants(database, clock)
-    closer = Closer(database, clock, publish, on_end)
+
+    def count_closed(bins: int) -> None:
+        metrics.count("bins_closed", times=bins)
+        log.write("bins-closed", bins=bins)
+
+    closer = Closer(database, clock, publish, on_end, count_closed)
+    close_due = partial(run_in_threadpool, closer.close_due)
     gate = Access(store, metrics)
     writer = MessageWriter(participants, metrics)
     streams = Streams(store, metrics)
@@ -129,9 +136,9 @@ def create_class_app(
                 connection.exec_driver_sql("SELECT 1")
         except MienError:
             return JSONResponse({"status": "the database cannot be reached"}, 503)
-        if tasks.is_failing(_WRITING):
+        if tasks.error(_WRITING):
             return JSONResponse({"status": "the database cannot be written"}, 503)
-        if tasks.is_failing(_CLOSING):
+        if isinstance(tasks.error(_CLOSING), DeviceError):  # not if one class is broken
             return JSONResponse({"status": "bins cannot be closed"}, 503)
         return JSONResponse({"status": "ok"})
 
@@ -142,22 +149,16 @@ def create_class_app(
         metrics.gauge("waiting_messages", writer.waiting)
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    async def close_bins() -> None:
-        closed = await run_in_threadpool(closer.close_due)
-        if closed:
-            metrics.count("bins_closed", times=closed)
-            log.write("bins-closed", bins=closed)
-
     async def tick() -> None:
         """Close bins that are over, report lessons that ended, notify teachers' pages and erase expired classes."""
         count = 0
         while True:
-            await tasks.attempt(_CLOSING, close_bins)
+            await tasks.attempt(_CLOSING, close_due)
             await tasks.attempt("reporting", partial(run_in_threadpool, closer.report_ended))
             await tasks.attempt("notifying", streams.look)
-            if count % _ERASE_EVERY == 0 or tasks.is_failing(_ERASING):
+            if count % _ERASE_EVERY == 0 or tasks.error(_ERASING):
                 await tasks.attempt(_ERASING, partial(run_in_threadpool, store.erase_old))
-            if count % _PROBE_EVERY == 0 or tasks.is_failing(_WRITING):
+            if count % _PROBE_EVERY == 0 or tasks.error(_WRITING):
                 await tasks.attempt(_WRITING, partial(run_in_threadpool, database.check_writable))
             count += 1
             await asyncio.sleep(tick_s)
@@ -173,7 +174,7 @@ def create_class_app(
             await ticking
         await run_in_threadpool(writer.close)
         # what fails here is done by another process or after a restart
-        await tasks.attempt(_CLOSING, close_bins)
+        await tasks.attempt(_CLOSING, close_due)
         await tasks.attempt("reporting", partial(run_in_threadpool, closer.report_ended))
         log.write("stopped")
 

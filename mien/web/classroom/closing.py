@@ -12,13 +12,13 @@ contributions are deleted unread. A restored backup therefore cannot publish a b
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, select, update
 
-from mien.errors import MienError
+from mien.errors import DeviceError
 from mien.privacy.lesson_bins import Contribution, LessonPlan, PublishedBin, publish
 from mien.web.classroom import schema
 from mien.web.classroom.database import ClassDatabase
@@ -40,6 +40,7 @@ class Closer:
         clock: returns seconds since 1970.
         publish: computes the published numbers of a bin.
         on_end: called by ``report_ended`` with the id of each class whose lesson ended.
+        on_close: called by ``close_due`` with the number of bins that it closed, even if it then fails.
     """
 
     def __init__(
@@ -48,14 +49,17 @@ class Closer:
         clock: Callable[[], float],
         publish: Publish = publish,
         on_end: Callable[[str], None] | None = None,
+        on_close: Callable[[int], None] | None = None,
     ) -> None:
-        self._database, self._clock, self._publish, self._on_end = database, clock, publish, on_end
+        self._database, self._clock, self._publish = database, clock, publish
+        self._on_end, self._on_close = on_end, on_close
 
     def close_due(self) -> int:
         """Close all bins that are over, and end lessons whose last bin is closed; return the number of bins closed.
 
         Raises:
             DeviceError: the database cannot be used; the remaining bins are closed by the next call.
+            Exception: bins of a class could not be closed; those of all other classes were.
         """
         columns, now_s = schema.classes.c, self._clock()
         over = (columns.next_bin < columns.bins) & (columns.started_s + (columns.next_bin + 1) * columns.bin_s + GRACE_S <= now_s)
@@ -65,15 +69,20 @@ class Closer:
         with self._database.reading() as connection:
             due = list(connection.scalars(query))
         closed, failed = 0, None
-        for class_id in due:
-            try:
-                closed += self._close(class_id)
-            except MienError:
-                raise
-            except Exception as error:  # noqa: BLE001  an error in one class must not keep the others open
-                failed = error
-        if closed:
-            self._database.forget_soon()
+        try:
+            for class_id in due:
+                try:
+                    for _ in self._close(class_id):
+                        closed += 1
+                except DeviceError:
+                    raise
+                except Exception as error:  # noqa: BLE001  an error in one class must not keep the others open
+                    failed = error
+        finally:
+            if closed:
+                self._database.forget_soon()
+                if self._on_close is not None:
+                    self._on_close(closed)
         self._database.forget_due()
         if failed is not None:
             raise failed
@@ -110,7 +119,7 @@ class Closer:
 
         A bin that is over is published first, without delay. Contributions to the current bin are deleted unread.
         """
-        closed = self._close(class_id, grace_s=0.0)
+        closed = len(list(self._close(class_id, grace_s=0.0)))
         columns = schema.classes.c
         statement = update(schema.classes).where(columns.class_id == class_id, columns.ended_s.is_(None))
         with self._database.writing() as connection:
@@ -123,9 +132,8 @@ class Closer:
         self._database.forget_deleted()
         return ended or closed > 0  # the last bin ends the lesson
 
-    def _close(self, class_id: str, grace_s: float = GRACE_S) -> int:
-        """Close all bins of a class that have been over for ``grace_s``; return the number of bins closed."""
-        closed = 0
+    def _close(self, class_id: str, grace_s: float = GRACE_S) -> Iterator[int]:
+        """Close all bins of a class that have been over for ``grace_s``; yield the number of each when it is closed."""
         while (row := self._stop_accepting(class_id, grace_s)) is not None:
             number, now_s = row["closed"], self._clock()
             plan = plan_of(row)
@@ -134,8 +142,8 @@ class Closer:
             else:
                 joined, contributions = self._contributions(class_id, number, plan)
                 numbers, state = self._publish(plan, number, joined, contributions, secrets.token_bytes(32)), "closed"
-            closed += self._store(class_id, plan, numbers, state)
-        return closed
+            if self._store(class_id, plan, numbers, state):
+                yield number
 
     def _stop_accepting(self, class_id: str, grace_s: float) -> dict[str, Any] | None:
         """Stop accepting messages for bins that are over; return the row of the class if one of them is not closed yet."""
@@ -165,8 +173,8 @@ class Closer:
         ]
         return joined, found
 
-    def _store(self, class_id: str, plan: LessonPlan, numbers: PublishedBin, state: str) -> int:
-        """Store the numbers of a bin and delete its contributions; return 1, or 0 if another process has already done so."""
+    def _store(self, class_id: str, plan: LessonPlan, numbers: PublishedBin, state: str) -> bool:
+        """Store the numbers of a bin and delete its contributions; return False if another process has already done so."""
         number, columns = numbers.number, schema.classes.c
         is_last = number + 1 == plan.bins
         values: dict[str, Any] = {"closed": number + 1, "revision": columns.revision + 1}
@@ -177,7 +185,7 @@ class Closer:
                 columns.class_id == class_id, columns.closed == number, columns.ended_s.is_(None)
             )
             if not connection.execute(statement.values(**values)).rowcount:
-                return 0
+                return False
             row = {"class_id": class_id, "bin": number, "state": state, "numbers": asdict(numbers)}
             connection.execute(insert(schema.bins), row)
             sent = schema.contributions.c
@@ -185,7 +193,7 @@ class Closer:
             if is_last:
                 for table in schema.OF_PARTICIPANTS:
                     connection.execute(delete(table).where(table.c.class_id == class_id))
-        return 1
+        return True
 
     def _ended(self, now_s: float) -> dict[str, Any]:
         """Return the values of a class whose lesson ends now."""

@@ -35,6 +35,16 @@ def class_database_url(named: str = "") -> str:
     return database_url(named or os.environ.get(DATABASE_VARIABLE, "") or str(data_folder() / "classes.db"))
 
 
+def is_new_file(url: str) -> bool:
+    """Return whether a database is an SQLite file that does not exist yet.
+
+    Raises:
+        UsageError: the URL is not valid.
+    """
+    parsed = parse_url(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists()
+
+
 class ClassDatabase:
     """The database, which is created or migrated when it is opened.
 
@@ -129,10 +139,10 @@ class ClassDatabase:
                 yield connection
 
     def check_writable(self) -> None:
-        """Write a row that stays the same.
+        """Check that the database can be written to, with an update that changes nothing.
 
         Raises:
-            DeviceError: nothing can be written.
+            DeviceError: it cannot.
         """
         with self.writing() as connection:
             connection.execute(schema.version_table.update().values(version=schema.version_table.c.version))

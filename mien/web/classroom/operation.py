@@ -66,7 +66,7 @@ class Metrics:
 
 
 class Log:
-    """Writes events as JSON lines; a line that cannot be written is lost, and nothing else.
+    """Writes events as JSON lines. A line that cannot be written is dropped without an error.
 
     Args:
         stream: output stream; None for standard error.
@@ -78,7 +78,8 @@ class Log:
     def write(self, event: str, **values: Any) -> None:
         """Write an event with its values, which must not be personal data."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event} | values
-        with suppress(OSError, ValueError):  # its reader is gone, the disk is full, or it was closed
+        # nobody reads the stream, the disk is full, or it is closed
+        with suppress(OSError, ValueError):
             print(json.dumps(line), file=self._stream or sys.stderr, flush=True)
 
 

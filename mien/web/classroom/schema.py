@@ -29,7 +29,7 @@ from mien.errors import DataError
 
 MS_COLUMNS: Final = tuple(f"{name}_ms" for name in EMOTIONS)
 """Columns with the milliseconds of each expression."""
-_LOCK: Final = 0x6D69656E636C  # "miencl": advisory lock held during the migration of a PostgreSQL database
+_LOCK: Final = 0x6D69656E636C  # "miencl": advisory lock of ``lock``
 
 _metadata = MetaData()
 version_table = Table("class_schema", _metadata, Column("version", Integer, nullable=False))
@@ -119,7 +119,7 @@ marks = Table(
     Column("text", String),
 )
 server = Table("class_server", _metadata, Column("url", String, nullable=False))
-"""One row: the address at which a server last ran, which the links of ``mien class invite`` and ``open`` contain."""
+"""One row: the address of the server that last used the database, for links to it."""
 TABLES: Final = (classes, links, participants, persons, contributions, bins, marks, server)
 OF_PARTICIPANTS: Final = (contributions, participants, persons)
 """Tables whose rows are deleted at the end of the lesson."""
@@ -195,13 +195,18 @@ def is_current(connection: Connection, place: str) -> bool:
     return version == VERSION
 
 
+def lock(connection: Connection) -> None:
+    """Wait for other transactions that hold this lock, and hold it until the end of the caller's write transaction."""
+    if connection.dialect.name == "postgresql":  # SQLite allows only one write transaction at a time
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
 def migrate(connection: Connection) -> None:
     """Migrate a database inside the caller's transaction; rows are kept.
 
     If several processes do so at once, one migrates and the others wait.
     """
-    if connection.dialect.name == "postgresql":  # SQLite allows only one write transaction at a time
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    lock(connection)
     version_table.create(connection, checkfirst=True)
     for statements in MIGRATIONS[_version(connection) :]:
         for statement in statements:

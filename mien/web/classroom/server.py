@@ -16,30 +16,47 @@ from mien.web.server import run_until_stopped
 STOP_S = 10
 """Seconds that requests may take after a stop."""
 _REQUEST_S = 30.0
-"""Seconds in which a request must be received."""
+"""Seconds within which a request must be received, and within which a client must read some of an answer."""
 
 
 class ClassConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # its value is known at run time only
-    """A connection that is closed if its next request is not received in time.
+    """A connection that is closed if its next request is not received in time, or its answer not read.
 
-    uvicorn has no such limit, so a client that sends half a request would keep a connection for ever.
+    uvicorn has no such limits, so a client that sends half a request, or reads nothing, could hold
+    a connection forever. For uvicorn, an answer is complete once it is in the transport's buffer;
+    slow clients read it long after that.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
-        self._timer = self.loop.call_later(_REQUEST_S, self._expire)
+        self._start_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._timer.cancel()
-        self._timer = self.loop.call_later(_REQUEST_S, self._expire)
+        self._restart_timer()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._restart_timer()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._timer.cancel()
         super().connection_lost(error)
 
+    def _start_timer(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._timer = self.loop.call_later(_REQUEST_S, self._expire)
+
+    def _restart_timer(self) -> None:
+        self._timer.cancel()
+        self._start_timer()
+
     def _expire(self) -> None:
-        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+        is_reading = 0 < self.transport.get_write_buffer_size() < self._unsent
+        is_waiting = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+        if is_reading or not (is_waiting or self.flow.write_paused):
+            self._start_timer()
+        else:
             self.transport.abort()
 
 

@@ -57,8 +57,8 @@ class ClassSettings:
         """Return the policy that applies and the notices to print when the server starts.
 
         Raises:
-            NotPermittedError: the declaration permits nothing, or data may not leave a learner's computer and the server could
-                be reached from others.
+            NotPermittedError: the declaration permits nothing, or data must stay on each computer
+                and the server can be reached from other computers.
             DataError: the declaration cannot be read.
             UsageError: the declaration is invalid.
         """
@@ -66,11 +66,11 @@ class ClassSettings:
         notices = [notice] if notice else []
         if policy.leaves_machine:
             return policy, notices
-        if not is_loopback(self.listen_host):  # the Host header would protect from browsers only
+        if not is_loopback(self.listen_host):  # checking the Host header would stop browsers only
             raise NotPermittedError(
-                f"with --host {self.listen_host} other computers could connect to the class server, but under the rule "
-                f"{policy.rule.name} data must stay on each computer. Leave --host out, or declare the deployment: "
-                "mien policy init"
+                f"with --host {self.listen_host} other computers could connect to the class "
+                f"server, but the rule {policy.rule.name} keeps data on each computer. Omit "
+                "--host, or declare the deployment: mien policy init"
             )
         if not is_loopback(self.host):
             raise NotPermittedError(

@@ -1,7 +1,7 @@
 """A class of simulated learners, with which one person can try out the teacher's page.
 
 Simulated learners take part only in a class that is opened for them and has "simulated" in its title, never in a class of
-other people. Numbers, noise and suppression are those of any class.
+other people. Numbers, noise and suppression work as in any class.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def open_simulated_class(store: ClassStore, settings: ClassSettings, learners: i
     last_host = urlsplit(store.address() or settings.url).hostname or ""
     if policy.leaves_machine or not is_loopback(last_host):
         raise NotPermittedError(
-            "learners are simulated only on a trial server of this computer. Start one in a folder without a declaration: "
-            "mien class serve --db trial.db"
+            "mien class simulate needs a trial server on this computer. Start one without a "
+            "declaration, then pass the same --db: mien class serve --db trial.db"
         )
     plan = LessonPlan(bin_s=BIN_S, bins=BINS, budget=settings.budget, expressions=permit_expressions(policy) is not None)
     return store.open_class(f"Trial with {learners} simulated learners", plan=plan)

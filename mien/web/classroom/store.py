@@ -235,8 +235,9 @@ class ClassStore:
         return revoked
 
     def remember_address(self, url: str) -> None:
-        """Store the address at which a server runs."""
+        """Store the address at which a server runs, in place of an earlier one."""
         with self.database.writing() as connection:
+            schema.lock(connection)  # servers that start together leave one row
             connection.execute(delete(schema.server))
             connection.execute(insert(schema.server), {"url": url})
 

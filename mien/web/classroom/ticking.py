@@ -1,4 +1,4 @@
-"""Recurring tasks of a class server: a failure of one ends neither the others nor its own repetition."""
+"""Recurring tasks of a class server. A failed task does not stop the others, and is tried again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from mien.errors import MienError
+from mien.errors import DeviceError, MienError
 from mien.web.classroom.operation import Log, Metrics
 
 _Result = TypeVar("_Result")
@@ -22,30 +22,29 @@ class Tasks:
 
     def __init__(self, log: Log, metrics: Metrics) -> None:
         self._log, self._metrics = log, metrics
-        self._failing: set[str] = set()
+        self._errors: dict[str, Exception] = {}
 
-    def is_failing(self, *names: str) -> bool:
-        """Return whether the last attempt of any of these tasks failed."""
-        return not self._failing.isdisjoint(names)
+    def error(self, name: str) -> Exception | None:
+        """Return the error of a task's last attempt; None if it succeeded."""
+        return self._errors.get(name)
 
     async def attempt(self, name: str, task: Callable[[], Awaitable[_Result]]) -> _Result | None:
         """Run a task; return its result, or None if it failed."""
         try:
             result = await task()
         except MienError as error:
-            self._fail(name, "database_errors", str(error))
+            self._fail(name, error, str(error))
         except Exception as error:  # noqa: BLE001  whatever the error is, the server goes on
             at = traceback.extract_tb(error.__traceback__)[-1]
-            self._fail(name, "unexpected_errors", f"unexpected {type(error).__name__} ({at.name}, line {at.lineno})")
+            self._fail(name, error, f"unexpected {type(error).__name__} ({at.name}, line {at.lineno})")
         else:
-            if name in self._failing:
-                self._failing.discard(name)
+            if self._errors.pop(name, None) is not None:
                 self._log.write(f"{name}-works-again")
             return result
         return None
 
-    def _fail(self, name: str, counter: str, reason: str) -> None:
-        self._metrics.count(counter)
-        if name not in self._failing:
-            self._failing.add(name)
+    def _fail(self, name: str, error: Exception, reason: str) -> None:
+        self._metrics.count("database_errors" if isinstance(error, DeviceError) else "unexpected_errors")
+        if name not in self._errors:
             self._log.write(f"{name}-failed", reason=reason)
+        self._errors[name] = error
