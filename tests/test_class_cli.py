@@ -126,8 +126,8 @@ def test_links_have_the_address_at_which_a_server_last_ran(command: tuple[str, .
         assert found, out
         return found[1]
 
-    assert address() == "http://127.0.0.1:8732"
     database = ClassDatabase(class_database_url("c.db"))
+    assert address() == "http://127.0.0.1:8732"
     for port in (8700, 8757):
         ClassStore(database).remember_address(f"http://localhost:{port}")
     database.close()
@@ -152,6 +152,7 @@ def test_links_have_the_address_at_which_a_server_last_ran(command: tuple[str, .
 )
 def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], code: int, said: str, here: Path) -> None:
     (here / "text.db").write_text("no database " * 200)
+    ClassDatabase(class_database_url(str(here / "c.db"))).close()
     text = mien(*arguments, code=code)
     assert said in text
     assert "Traceback" not in text
@@ -180,3 +181,25 @@ def test_platforms_need_an_extra_and_say_so(
     assert (code, err.count("\n")) == (4, 1)
     assert "LTI needs the package joserfc. Install it with" in err
     assert not Path("class.db").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("invite",),
+        ("open", "Algebra"),
+        ("simulate",),
+        ("backup", "copy.db"),
+        ("platforms", "list"),
+        ("platforms", "invite", "https://moodle.example", "--url", "https://class.example"),
+    ],
+    ids="_".join,
+)
+def test_only_a_server_creates_a_database(command: tuple[str, ...], mien_here: MienHere) -> None:
+    """A mistyped name must not give links that lead nowhere, or replace a backup by an empty one."""
+    Path("copy.db").write_text("yesterday's")
+    code, out, err = mien_here("class", *command, "--db", "typo.db")
+    assert (code, out) == (3, "")
+    assert "there is no database " in err
+    assert not Path("typo.db").exists()
+    assert Path("copy.db").read_text() == "yesterday's"

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from classes import URL, Clock, exactly
+from classes import Clock, exactly
 from conftest import MienHere
+from lrs_servers import free_port
+from raw_servers import answer, raw_server, saying
 from sqlalchemy import func, select
 
 from mien.errors import NotPermittedError
@@ -20,7 +22,12 @@ from mien.web.classroom.simulation import open_simulated_class, simulate_learner
 from mien.web.classroom.store import ClassStore
 from mien.web.classroom.timeline import class_document
 
-SETTINGS = ClassSettings(url=URL)
+
+@pytest.fixture
+def settings() -> Iterator[ClassSettings]:
+    """The settings of a server that answers."""
+    with raw_server(saying(answer("200 OK", b"{}"))) as server:
+        yield ClassSettings(url=server.url)
 
 
 @pytest.fixture
@@ -35,8 +42,8 @@ def participants(store: ClassStore) -> int:
         return connection.scalar(select(func.count()).select_from(schema.participants)) or 0
 
 
-def test_a_class_of_simulated_learners_has_numbers_in_every_interval(store: ClassStore) -> None:
-    class_id, clock = open_simulated_class(store, SETTINGS, 40).class_id, store.clock
+def test_a_class_of_simulated_learners_has_numbers_in_every_interval(store: ClassStore, settings: ClassSettings) -> None:
+    class_id, clock = open_simulated_class(store, settings, 40).class_id, store.clock
     assert isinstance(clock, Clock)
     closer, waits = Closer(store.database, clock, exactly), 0
 
@@ -62,8 +69,8 @@ def test_a_class_of_simulated_learners_has_numbers_in_every_interval(store: Clas
     assert participants(store) == 0
 
 
-def test_simulated_learners_leave_when_the_command_is_stopped(store: ClassStore) -> None:
-    opened = open_simulated_class(store, SETTINGS, 10)
+def test_simulated_learners_leave_when_the_command_is_stopped(store: ClassStore, settings: ClassSettings) -> None:
+    opened = open_simulated_class(store, settings, 10)
 
     def stop(_: float) -> None:
         raise KeyboardInterrupt
@@ -73,16 +80,18 @@ def test_simulated_learners_leave_when_the_command_is_stopped(store: ClassStore)
     assert participants(store) == 0
 
 
-def test_learners_are_not_simulated_under_a_declaration(store: ClassStore, school: Path) -> None:
+def test_learners_are_not_simulated_under_a_declaration(store: ClassStore, settings: ClassSettings, school: Path) -> None:
     with pytest.raises(NotPermittedError, match="without a declaration"):
-        open_simulated_class(store, SETTINGS, 10)
+        open_simulated_class(store, settings, 10)
 
 
 @pytest.mark.parametrize("command", [("simulate",), ("open", "Algebra")], ids=lambda command: command[0])
-def test_a_class_has_the_budget_of_its_server(command: tuple[str, ...], mien_here: MienHere, monkeypatch: Any) -> None:
+def test_a_class_has_the_budget_of_its_server(
+    command: tuple[str, ...], settings: ClassSettings, mien_here: MienHere, monkeypatch: Any
+) -> None:
     monkeypatch.setattr("mien.web.classroom.simulation.simulate_learners", lambda *_: 0)
     database = ClassDatabase("sqlite:///classes.db")
-    ClassStore(database).remember_address(URL)
+    ClassStore(database).remember_address(settings.url)
     for option in ([], ["--budget", "0.25"]):
         code, _, err = mien_here("class", *command, "--db", "classes.db", *option)
         assert code == 0, err
@@ -91,18 +100,14 @@ def test_a_class_has_the_budget_of_its_server(command: tuple[str, ...], mien_her
     database.close()
 
 
-def test_learners_are_not_simulated_without_a_server(mien_here: MienHere, monkeypatch: Any) -> None:
-    monkeypatch.setattr("mien.web.classroom.simulation.simulate_learners", lambda *_: 0)
-    code, out, err = mien_here("class", "simulate", "--db", "my typo.db")
-    assert (code, out) == (2, "")
-    assert "no server has used this database. Start one: mien class serve --db 'my typo.db'\n" in err
-    assert not Path("my typo.db").exists()
-    ClassDatabase("sqlite:///classes.db").close()  # as mien class open leaves it
-    assert mien_here("class", "simulate", "--db", "classes.db")[0] == 2
-    for option in (("--url", URL), ("--port", "8732")):
-        assert mien_here("class", "simulate", "--db", "classes.db", *option)[0] == 0
-    monkeypatch.setenv("MIEN_CLASS_URL", URL)
-    assert mien_here("class", "simulate", "--db", "classes.db")[0] == 0
+def test_learners_are_not_simulated_without_a_server(mien_here: MienHere) -> None:
+    database = ClassDatabase("sqlite:///classes.db")
+    code, out, err = mien_here("class", "simulate", "--db", "classes.db", "--port", str(free_port()))
+    assert (code, out) == (4, "")
+    assert "no class server answers at http://127.0.0.1:" in err
+    with database.reading() as connection:
+        assert connection.scalar(select(func.count()).select_from(schema.classes)) == 0
+    database.close()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8732", "https://class.example.org"])

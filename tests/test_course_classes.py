@@ -179,6 +179,12 @@ def run(*arguments: str) -> str:
     return done.output
 
 
+def named_database(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name an empty database, as a class server leaves it, for the command line."""
+    ClassDatabase(f"sqlite:///{here / 'classes.db'}").close()
+    monkeypatch.setenv("MIEN_CLASS_DB", str(here / "classes.db"))
+
+
 def declared(folder: Path, deployment: Deployment) -> str:
     (folder / "deployment.toml").write_text(deployment_text(deployment))
     return str(folder / "deployment.toml")
@@ -193,7 +199,7 @@ def add(here: Path, declaration: Deployment = UNIVERSITY, *more: str) -> str:
 
 
 def test_platforms_on_the_command_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIEN_CLASS_DB", str(here / "classes.db"))
+    named_database(here, monkeypatch)
     name = add(here, UNIVERSITY, "--deployment-id", "1", "--origin", "https://apps.example.org")
     run("deployment", name, "2")
     shown = run("list")
@@ -210,7 +216,7 @@ def test_platforms_on_the_command_line(here: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_invitation_is_valid_for_the_server_with_this_database(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIEN_CLASS_DB", str(here / "classes.db"))
+    named_database(here, monkeypatch)
     link = run("invite", "https://moodle.example.org/moodle", "--url", "https://class.example.org").strip()
     assert link.startswith("https://class.example.org/lti/register/")
     database = ClassDatabase(f"sqlite:///{here / 'classes.db'}")
@@ -226,7 +232,7 @@ def test_an_invitation_is_valid_for_the_server_with_this_database(here: Path, mo
 
 
 def test_keys_on_the_command_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIEN_CLASS_DB", str(here / "classes.db"))
+    named_database(here, monkeypatch)
     said = run("rotate", "--compromised")
     database = ClassDatabase(f"sqlite:///{here / 'classes.db'}")
     rows = ToolKeys(database.engine, LtiSettings(), time.time).published()["keys"]
@@ -236,6 +242,6 @@ def test_keys_on_the_command_line(here: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_club_may_read_expressions(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIEN_CLASS_DB", str(here / "classes.db"))
+    named_database(here, monkeypatch)
     add(here, CLUB)
     assert "full (learning-in-union)" in run("list")

@@ -172,14 +172,11 @@ def _opened(db: str, url: str = "") -> tuple[ClassDatabase, LtiSettings]:
     from mien.errors import require
 
     require(("sqlalchemy", "joserfc"), "lti", "LTI")
-    from mien.web.classroom.database import ClassDatabase, class_database_url
+    from mien.web.classroom.database import open_class_database
     from mien.web.lti.settings import LtiSettings
     from mien.web.lti.tables import create_tables
 
     settings = LtiSettings(base_url=url)
-    target = class_database_url(db)
-    if target.startswith("postgresql"):
-        require(("psycopg",), "postgres", "PostgreSQL")
-    database = ClassDatabase(target)
+    database = open_class_database(db)
     create_tables(database.engine)
     return database, settings

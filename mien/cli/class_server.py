@@ -12,7 +12,6 @@ from mien.cli.help import Group, HelpCommand
 from mien.cli.options import ClassDb, Declaration, Model
 
 if TYPE_CHECKING:
-    from mien.web.classroom.database import ClassDatabase
     from mien.web.classroom.store import ClassStore
 
 _MODEL = "mien-xs"
@@ -88,12 +87,14 @@ def serve(
       mien class serve --db postgresql://mien@/classes
     """
     import os
+    import shlex
     import sys
 
     from mien.errors import missing_package, require
 
     require(("starlette", "uvicorn", "segno", "sqlalchemy"), "web", "The class server")
     from mien.web.classroom.app import create_class_app
+    from mien.web.classroom.database import open_class_database
     from mien.web.classroom.operation import Metrics
     from mien.web.classroom.server import listen, serve_classes
     from mien.web.classroom.settings import ClassSettings
@@ -108,7 +109,7 @@ def serve(
         embedders=tuple(embed or ()),
         metrics_token=os.environ.get("MIEN_CLASS_METRICS_TOKEN", ""),
     )
-    database = _database(db)
+    database = open_class_database(db, create=True)
     metrics, platforms = Metrics(), None
     if missing_package(("joserfc",)) is None:
         from mien.web.course_classes import LearningPlatforms
@@ -130,6 +131,8 @@ def serve(
         web.store.remember_address(settings.url)
         if not web.store.has_invitation():
             _print_invitation(web.store, settings.url)
+        else:
+            print(f"A link for teachers: {shlex.join(['mien', 'class', 'invite', *(['--db', db] if db else [])])}", flush=True)
         serve_classes(web, listener, trust_proxy)
     database.close()
 
@@ -220,23 +223,17 @@ def simulate(
     Example:
       mien class simulate --learners 200
     """
-    import os
-
     from mien.web.classroom.links import LinkKind
     from mien.web.classroom.settings import ClassSettings
     from mien.web.classroom.simulation import open_simulated_class, simulate_learners
     from mien.web.classroom.teacher_routes import link_url
 
-    is_named = bool(url or port or os.environ.get("MIEN_CLASS_URL"))
-    store = _store(db) if is_named else _store_of_server(db)
+    store = _store(db)
     settings = ClassSettings(url=_address(store, url, port), deployment=deployment, budget=_budget(budget))
     opened = open_simulated_class(store, settings, learners)
     print(f"to teach  {link_url(settings.url, LinkKind.TEACH, opened.teach)}")
     print(f"to join   {link_url(settings.url, LinkKind.JOIN, opened.join)}")
-    print(
-        f"{learners} simulated learners take part until the lesson is over  (Ctrl-C stops them)",
-        flush=True,
-    )
+    print(f"{learners} simulated learners wait for Start lesson, and leave at its end  (Ctrl-C stops them)", flush=True)
     simulate_learners(store, opened.class_id, learners)
 
 
@@ -250,9 +247,13 @@ def backup_classes(out: Annotated[Path, typer.Argument(help="File to write.")], 
     Example:
       mien class backup /var/backups/classes.db
     """
-    from mien.web.classroom.backup import backup
+    from mien.errors import require
 
-    backup(_database(db), out)
+    require(("sqlalchemy",), "web", "The class server")
+    from mien.web.classroom.backup import backup
+    from mien.web.classroom.database import open_class_database
+
+    backup(open_class_database(db), out)
     print(f"Wrote {out}")
 
 
@@ -274,50 +275,14 @@ def _address(store: ClassStore, url: str, port: int | None) -> str:
     return _url(url or remembered, port or _PORT)
 
 
-def _database_url(db: str) -> str:
+def _store(db: str) -> ClassStore:
     from mien.errors import require
 
     require(("sqlalchemy",), "web", "The class server")
-    from mien.web.classroom.database import class_database_url
-
-    return class_database_url(db)
-
-
-def _database(db: str) -> ClassDatabase:
-    from mien.errors import require
-
-    url = _database_url(db)
-    from mien.web.classroom.database import ClassDatabase
-
-    if url.startswith("postgresql"):
-        require(("psycopg",), "postgres", "PostgreSQL")
-    return ClassDatabase(url)
-
-
-def _store(db: str) -> ClassStore:
+    from mien.web.classroom.database import open_class_database
     from mien.web.classroom.store import ClassStore
 
-    return ClassStore(_database(db))
-
-
-def _store_of_server(db: str) -> ClassStore:
-    """Return the classes of a database that a server has used; no file is created.
-
-    Raises:
-        UsageError: no server has used it.
-    """
-    import shlex
-
-    from mien.errors import UsageError
-
-    url = _database_url(db)
-    from mien.web.classroom.database import is_new_file
-
-    store = None if is_new_file(url) else _store(db)
-    if store is None or not store.address():
-        options = ["--db", db] if db else []
-        raise UsageError(f"no server has used this database. Start one: {shlex.join(['mien', 'class', 'serve', *options])}")
-    return store
+    return ClassStore(open_class_database(db))
 
 
 def _budget(budget: float | None) -> float:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from mien.errors import DataError, DeviceError
+from mien.errors import DataError, DeviceError, NoDatabaseError, require
 from mien.places import data_folder
 from mien.sessions.database import sqlite_engine
 from mien.sessions.database_url import database_url
@@ -35,14 +35,27 @@ def class_database_url(named: str = "") -> str:
     return database_url(named or os.environ.get(DATABASE_VARIABLE, "") or str(data_folder() / "classes.db"))
 
 
-def is_new_file(url: str) -> bool:
-    """Return whether a database is an SQLite file that does not exist yet.
+def open_class_database(named: str = "", *, create: bool = False) -> ClassDatabase:
+    """Open the class server's database.
+
+    Args:
+        named: see ``class_database_url``.
+        create: whether an SQLite file that does not exist is created; only a server does that.
 
     Raises:
         UsageError: the URL is not valid.
+        NoDatabaseError: the file does not exist.
+        MienError: the database cannot be opened, or a package for it is missing.
     """
+    url = class_database_url(named)
     parsed = parse_url(url)
-    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists()
+    if parsed.get_backend_name() != "sqlite":
+        require(("psycopg",), "postgres", "PostgreSQL")
+    elif not create and not Path(parsed.database or "").exists():
+        raise NoDatabaseError(
+            f"there is no database {parsed.database}. Check --db and {DATABASE_VARIABLE}; mien class serve creates a new one"
+        )
+    return ClassDatabase(url)
 
 
 class ClassDatabase:

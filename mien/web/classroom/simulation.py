@@ -13,8 +13,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from mien.emotions import EMOTIONS
-from mien.errors import NotPermittedError, UsageError
+from mien.errors import DeviceError, NotPermittedError, UsageError
 from mien.loopback import is_loopback
+from mien.messaging.http import send
 from mien.privacy.lesson_bins import SIGNALS, LessonPlan
 from mien.privacy.policy import permit_expressions
 from mien.web.classroom.links import token_hash
@@ -26,6 +27,7 @@ from mien.web.classroom.store import ClassStore, OpenedClass
 BIN_S: Final = 30
 BINS: Final = 12
 _LOOK_S: Final = 1.0
+_ANSWER_S: Final = 5.0
 _WEIGHTS: Final = {"neutral": 6.0, "happy": 2.0, "surprise": 0.7, "sad": 0.5}
 _MEASURED: Final = 0.85
 """Probability that the face of a simulated learner is measured in an interval."""
@@ -43,6 +45,7 @@ def open_simulated_class(store: ClassStore, settings: ClassSettings, learners: i
 
     Raises:
         NotPermittedError: a deployment is declared, or the server is not on this computer.
+        DeviceError: the server does not answer.
     """
     policy, _ = settings.policy()
     last_host = urlsplit(store.address() or settings.url).hostname or ""
@@ -51,6 +54,8 @@ def open_simulated_class(store: ClassStore, settings: ClassSettings, learners: i
             "mien class simulate needs a trial server on this computer. Start one without a "
             "declaration, then pass the same --db: mien class serve --db trial.db"
         )
+    if send("GET", f"{settings.url}/health", {}, timeout_s=_ANSWER_S).status == 0:
+        raise DeviceError(f"no class server answers at {settings.url}. Start it with mien class serve, and keep it running")
     plan = LessonPlan(bin_s=BIN_S, bins=BINS, budget=settings.budget, expressions=permit_expressions(policy) is not None)
     return store.open_class(f"Trial with {learners} simulated learners", plan=plan)
 
