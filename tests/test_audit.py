@@ -19,7 +19,10 @@ from photos import CHANGES, data_of, relabelled_tests, votes_of
 from sklearn.metrics import roc_auc_score
 
 from mien.audit.audit import Audit, run_audit
+from mien.audit.datasheet import datasheet_text
+from mien.audit.findings_text import findings_text
 from mien.audit.labels import FOLDS
+from mien.audit.page import page_html
 from mien.data.dataset import FaceDataset
 from mien.data.manifest import manifest, manifest_differences
 from mien.data.preparation import effective_number_weights
@@ -139,6 +142,16 @@ def test_an_audit_handles_incomplete_data(take: Callable[[FaceDataset], FaceData
     audit = audited(take(photos((70, 14, 14))))
     assert (audit.labels is not None) == has_label_model
     assert (audit.facts["label_noise"]["model"] is not None) == has_label_model
+
+
+def test_labels_are_not_judged_by_a_label_model_that_is_often_wrong() -> None:
+    audit = audited(photos((70, 14, 14)))  # photographs that do not show their labels
+    assert audit.labels is not None
+    assert not audit.facts["label_noise"]["model"]["judged"]
+    assert not any("label" in reason for reason in audit.decisions.reasons)
+    assert "not judged" in findings_text(audit.facts)
+    assert "likely errors" not in findings_text(audit.facts) + datasheet_text(audit.facts)
+    assert "too often wrong" in page_html(audit, "photos")
 
 
 def test_effective_numbers_are_milder_than_inverse_frequency() -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, MienHere
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cli import mien
@@ -237,3 +237,17 @@ def test_the_command_verifies_the_log_and_reports_faults(tmp_path: Path) -> None
     assert "audit.jsonl" in broken.stderr
     assert "expected 3" in broken.stderr
     assert mien("privacy", "log", "verify", "--head", "12:zz", cwd=tmp_path).returncode == 3
+
+
+@pytest.mark.parametrize("command", ["verify", "show"])
+def test_a_command_in_the_wrong_folder_says_that_there_is_no_log(command: str, mien_here: MienHere, here: Path) -> None:
+    path = here / "results" / "sessions" / "privacy" / "audit.jsonl"
+    code, out, err = mien_here("privacy", "log", command)
+    assert (code, out) == (3, "")
+    assert f"no audit log at {path}" in err
+    assert "--sessions" in err
+    filled(path.parent)
+    path.unlink()  # its head stays
+    code, out, err = mien_here("privacy", "log", command)
+    assert (code, out) == (3, "")
+    assert "its head 6" in err

@@ -210,7 +210,7 @@ def test_train_evaluate_and_watch_with_ones_own_model(fer_folder: Path, tmp_path
     assert "PublicTest: labels of this data" in err
     assert "PublicTest, labels of this data" in out
     assert "FER2013" not in out + err
-    assert "Next: run mien evaluate, then mien live. Both use the newest model in models" in out
+    assert f"Next: run mien evaluate --data {fer_folder}, then mien live. Both use the newest model in models" in out
     assert "training on cpu: 21 images, 1 epoch\n" in out
     code, _, err = mien_here(*train)
     assert (code, err.count("\n")) == (2, 1)
@@ -363,7 +363,10 @@ def test_system_says_what_is_ready_and_goes_live(fer_folder: Path, tmp_path: Pat
     [
         (("prepare",), 3, "kaggle.com"),
         (("prepare", "--data", "cut.zip"), 3, "not a complete zip archive"),
-        (("train", "--data", "none"), 3, "no FER2013 at none"),
+        (("train",), 3, "no FER2013 at data/fer2013. Download it"),
+        (("train", "--data", "none"), 3, "there is no file or folder none. Check the path"),
+        (("prepare", "--data", "cut.zp"), 3, "there is no file or folder cut.zp. Did you mean 'cut.zip'?"),
+        (("evaluate", "--data", "none/cut.zip"), 3, "there is no file or folder none/cut.zip. Check the path"),
         (("evaluate", "--model", "gone.onnx", "--data", "fer2013"), 3, "no model bundle at gone.onnx"),
         (("evaluate", "--split", "Test", "--data", "fer2013"), 2, "unknown split 'Test'"),
         (("live", "--source", "gone.mp4"), 3, "no file, folder or camera"),
@@ -493,6 +496,32 @@ def test_ctrl_c_before_the_first_checkpoint_does_not_promise_one(
     assert answer.stderr.splitlines()[-1].endswith(said)
 
 
+@pytest.mark.parametrize("stage", ["reading", "auditing", "training", "writing"])
+def test_a_stopped_prepare_says_what_was_written(
+    stage: str, fer_folder: Path, here: Path, mien_here: MienHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    names = {
+        "reading": "mien.cli.reading.read_result",
+        "auditing": "mien.audit.audit.find_near_duplicates",
+        "training": "mien.audit.audit.find_near_duplicates",
+        "writing": "mien.data.pictures.draw_samples",
+    }
+    monkeypatch.setattr(names[stage], stop)
+    if stage == "training":  # a network's state of an earlier attempt
+        checkpoint = here / "out" / "label_model" / "fold-0" / "last.pt"
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.touch()
+    more = ("--label-model", "network" if stage == "training" else "ridge")
+    code, _, err = mien_here("prepare", "--data", str(fer_folder), "--out", "out", "--no-faces", *more)
+    assert code == 130
+    said = {"training": "saved in out/label_model. The same command resumes", "writing": "the report in out is incomplete"}
+    assert said.get(stage, "stopped; nothing was written") in err
+    assert (here / "out").exists() == (stage in said)
+
+
 def test_the_next_step_after_training_finds_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mine, other = Path("models/mine/mien.onnx"), Path("runs/tiny/mien.onnx")
@@ -500,8 +529,10 @@ def test_the_next_step_after_training_finds_the_model(tmp_path: Path, monkeypatc
         bundle.parent.mkdir(parents=True)
         bundle.touch()
         bundle.with_suffix(".json").touch()
-    assert _next_step(mine).endswith("Both use the newest model in models; --model selects another")
-    assert _next_step(other) == f"Next: run mien evaluate --model {other}, then mien live --model {other}"
+    assert _next_step(mine, {"--data": None}).startswith("Next: run mien evaluate, then mien live. Both use the newest model")
+    assert _next_step(other, {}) == f"Next: run mien evaluate --model {other}, then mien live --model {other}"
+    named = {"--data": Path("my faces"), "--classes": None, "--votes": Path("votes.csv")}
+    assert _next_step(mine, named).startswith("Next: run mien evaluate --data 'my faces' --votes votes.csv, then mien live. ")
 
 
 def test_lines_beside_a_progress_bar_are_not_broken_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:

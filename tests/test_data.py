@@ -108,14 +108,17 @@ def test_other_names_sizes_and_colours_are_brought_to_one_form(fer_folder: Path)
     assert np.abs(dataset.images[at].astype(int) - pattern(3, 0)).max() <= 1
 
 
-def test_a_cut_zip_and_no_data_say_what_to_do(fer_zip: Path, tmp_path: Path) -> None:
+def test_a_cut_zip_and_no_data_say_what_to_do(fer_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fer_zip.read_bytes()
     cut = tmp_path / "cut.zip"
     cut.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match="not a complete zip archive"):
         read_dataset(cut)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"kaggle\.com.*data/fer2013\.zip"):
-        read_dataset(tmp_path / "nowhere")
+        read_dataset()
+    with pytest.raises(DataError, match=r"no file or folder .*fer.zip\. Did you mean 'fer2013.zip'\?"):
+        read_dataset(fer_zip.with_name("fer.zip"))
 
 
 def test_data_is_found_beside_the_name_given(fer_zip: Path, tmp_path: Path) -> None:

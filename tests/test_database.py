@@ -201,6 +201,8 @@ def test_what_cannot_be_used_is_said_without_the_password(tmp_path: Path) -> Non
     with pytest.raises(DeviceError, match="cannot use the database postgresql") as caught:
         open_database("postgresql://u:secret@127.0.0.1:9/d?connect_timeout=2")
     assert "secret" not in str(caught.value)
+    assert "database postgresql://u@127.0.0.1:9/d: " in str(caught.value)
+    assert "refused" in str(caught.value)
     with pytest.raises(UsageError, match="not a database URL") as wrong:
         open_database("postgresql://u:secret@host:port/d")
     assert "secret" not in str(wrong.value)

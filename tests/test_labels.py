@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from photos import data_of, few, relabelled_tests
 from sklearn.metrics import roc_auc_score
 
-from mien.audit.labels import FOLDS, assign_folds, judge_labels, ridge_probabilities
+from mien.audit.labels import FOLDS, assign_folds, judge_labels, ridge_probabilities, summarise
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.votes import OTHER_ANSWERS, read_votes
 from mien.emotions import EMOTIONS
@@ -140,6 +140,18 @@ def test_planted_label_errors_are_found(noisy: tuple[Any, ...]) -> None:
     assert audit.issue[wrong].mean() > 0.7
     assert audit.issue[training & ~wrong].mean() < 0.05
     assert (audit.suggestion[~training] == dataset.labels[~training]).mean() > 0.9
+
+
+@pytest.mark.parametrize(("right", "judged"), [(0.35, False), (0.55, True)])
+def test_a_label_model_that_is_often_wrong_judges_no_label(right: float, judged: bool) -> None:
+    random = np.random.default_rng(3)
+    dataset = make_dataset((60, 6, 0))  # a guess is right on a seventh
+    shown = np.where(random.random(len(dataset)) < right - 1 / 7, dataset.labels, random.integers(0, 7, len(dataset)))
+    probabilities = np.full((len(dataset), 7), 0.05, np.float32)
+    probabilities[np.arange(len(dataset)), shown] = 0.7
+    audit = judge_labels(dataset, probabilities, "weak")
+    assert audit.judged == audit.issue.any() == judged
+    assert summarise(dataset, audit, None)["model"]["judged"] == judged
 
 
 def test_the_label_model_is_not_fitted_on_test_labels(noisy: tuple[Any, ...]) -> None:

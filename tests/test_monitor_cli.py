@@ -8,6 +8,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -124,7 +125,7 @@ def test_a_stream_can_be_compared_with_its_own_start(model: Path, tmp_path: Path
     said = error_of("images", folder, *options, "--first-minutes", 5)
     assert "a reference needs 800. Use a larger --first-minutes" in said
     said = error_of("images", shots(tmp_path / "few", 0, 20), *options, "--first-minutes", 60)
-    assert "a reference needs 800, but few has only 20 faces in all. Add pictures, or leave out --first-minutes" in said
+    assert "a reference needs 800. few has only 20 faces. Add pictures, or omit --first-minutes" in said
 
 
 def test_faces_are_detected_in_photographs(shared: Path, yunet: Path) -> None:
@@ -235,12 +236,33 @@ def test_new_labels_are_checked(fer_folder: Path, tmp_path: Path) -> None:
     assert any("PublicTest" in problem for problem in last["problems"])
 
 
+@pytest.mark.parametrize("count", [2, 5])
+def test_contradicted_labels_are_named(count: int, mien_here: MienHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sure_of_sad(_: object, data: FaceDataset, progress: object) -> SimpleNamespace:
+        rows = np.full((len(data), 7), 0.01, np.float32)
+        rows[:, EMOTIONS.index("sad")] = 0.94
+        return SimpleNamespace(probabilities=rows)
+
+    monkeypatch.setattr("mien.evaluation.scores.score", sure_of_sad)
+    for k in range(count):
+        Path("new/happy").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(f"new/happy/{k}.png", photo(k))
+    code, out, _ = mien_here("labels", "new")
+    assert code == 0
+    (named,) = [line for line in out.splitlines() if line.startswith("Contradicted")]
+    facts = json.loads(Path("results/new_labels.json").read_text())
+    names = [row["image"] for row in facts["disagreements"]["images"]]
+    assert len(names) == count
+    assert [name in named for name in names] == [k < 3 for k in range(count)]
+    assert ("results/new_labels.json" in named) == (count > 3)
+
+
 @pytest.mark.parametrize("command", [("labels", "nosuch"), ("retrain", "--new-data", "nosuch")], ids=lambda command: command[0])
 def test_new_faces_that_are_not_there_are_named(command: tuple[str, ...], mien_here: MienHere) -> None:
     code, _, err = mien_here(*command)
     assert (code, err) == (
         3,
-        "error: no folder nosuch. Name the folder, or a zip, that has the new faces in class folders\n",
+        "error: there is no folder or zip nosuch. Pass one that has the new faces in class folders\n",
     )
 
 

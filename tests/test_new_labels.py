@@ -171,6 +171,9 @@ def test_copies_among_new_and_existing_faces_are_found() -> None:
     assert facts["copies"]["images"]["PublicTest"] == ["new/1.png"]
     assert [split for split in SPLITS for problem in facts["problems"] if split in problem] == list(SPLITS)
     json.dumps(facts, allow_nan=False)
+    assert "1 face is a copy of other new faces" in facts["problems"]
+    assert "1 face is a copy of images in Training: it adds nothing" in facts["problems"]
+    assert "3 faces have a copy with another label" in facts["problems"]
 
 
 def test_valid_new_faces_have_no_problems() -> None:

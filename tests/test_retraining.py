@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, MienHere
 from datasets import TINY, make_dataset, no_bars, pattern, take_for_fer2013, varied
 from typer.testing import CliRunner
 
@@ -112,6 +113,41 @@ def test_a_folder_takes_one_run_at_a_time(tmp_path: Path, fer_folder: Path) -> N
         answer = CliRunner().invoke(app, ["retrain", *data])
     assert isinstance(answer.exception, UsageError)
     assert "another process" in str(answer.exception)
+
+
+def test_a_finished_folder_is_refused_before_anything_is_read(tmp_path: Path, mien_here: MienHere) -> None:
+    (tmp_path / RECORD_NAME).touch()
+    code, _, err = mien_here("retrain", "--new-data", "nosuch", "--data", "nosuch", "--out", str(tmp_path))
+    assert code == 2
+    assert "holds a finished candidate" in err
+
+
+@pytest.mark.parametrize("stage", ["reading", "checking new faces", "predicting targets with the bundle"])
+def test_ctrl_c_says_what_is_saved(
+    stage: str, fer_folder: Path, here: Path, mien_here: MienHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def stopping(heading: str) -> Iterator[Callable[[int, int], None]]:
+        if heading == stage:
+            raise KeyboardInterrupt
+        yield lambda done, total: None
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mien.cli.progress.logged_progress", stopping)
+    if stage == "reading":
+        monkeypatch.setattr("mien.cli.reading.read_new_faces", stop)
+    faces = new_faces(10)
+    for label, name in enumerate(EMOTIONS):
+        (here / "new" / name).mkdir(parents=True)
+        for k in np.flatnonzero(faces.labels == label):
+            cv2.imwrite(str(here / "new" / name / f"{k}.png"), faces.images[k])
+    code, _, err = mien_here("retrain", "--new-data", "new", "--data", str(fer_folder), "--model", "mien-xs", "--out", "out")
+    assert code == 130
+    saved = "saved in out. The same command resumes" in err
+    assert saved == (here / "out" / "plan.json").exists() == stage.startswith("predicting")
+    assert ("nothing was" in err) != saved
 
 
 @pytest.mark.parametrize(("more", "passed", "made"), [([], True, True), (["--no-reference"], True, False), ([], False, False)])

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from conftest import MienHere
 from kept_sessions import kept
 from test_cli import mien
 from typer.testing import CliRunner
@@ -440,7 +441,7 @@ def test_status_names_every_place_and_which_consents_count(tmp_path: Path, monke
     assert run("status").startswith("1 session in results/sessions and results/analyses, 0.0 MB")
     Database("sqlite:///s.db").close()
     assert " and results/analyses and the database s.db, " in run("status", "--db", "s.db")
-    assert run("consent", "p-18", "keep", "granted") == "p-18: keep granted (no effect without show)\n"
+    assert run("consent", "p-18", "keep", "granted").endswith("\np-18: keep granted (no effect without show)\n")
     assert "  p-18: keep granted (no effect without show)\n" in run("status")
     assert run("consent", "p-18", "show", "granted") == "p-18: show granted\n"
     assert "  p-18: keep granted, show granted\n" in run("status")
@@ -450,6 +451,49 @@ def test_status_names_every_place_and_which_consents_count(tmp_path: Path, monke
     (tmp_path / "deployment.toml").unlink()
     run("consent", "p-18", "show", "withdrawn")
     assert "  p-18: keep withdrawn, show withdrawn\n" in run("status")
+
+
+def test_status_names_running_sessions_and_the_declaration_once(here: Path, mien_here: MienHere) -> None:
+    declared = declare({"context": "own-use", "jurisdiction": "EU", "purpose": "self-observation"})
+    (here / "deployment.toml").write_text(deployment_text(declared))
+    started = datetime.now(UTC) - timedelta(minutes=7)
+    folder = make_session(Path("results/sessions"), "room")
+    (folder / "summary.json").unlink()
+    (folder / "session.partial.json").write_text(json.dumps({"started_at": started.isoformat()}))
+    partial = AppendFile(folder / "observations.partial.csv")
+    code, out, err = mien_here("privacy", "status")
+    partial.close()
+    assert code == 0
+    assert f"running since {started.astimezone():%H:%M}" in out
+    assert "ended" not in out
+    assert err.count("Under the declaration") == 1
+    assert f"ended {datetime.now(UTC):%Y-%m-%d}" in mien_here("privacy", "status")[1]
+
+
+def test_the_ledger_is_named_when_it_is_new_and_when_somebody_is_not_in_it(here: Path, mien_here: MienHere) -> None:
+    ledger = str(here / "results/sessions/privacy/consents.jsonl")
+    for command in (
+        ("consent", "p-17", "keep", "withdrawn"),
+        ("erase", "--person", "p-17", "--yes"),
+        ("export", "--person", "p-17", "--out", "copy.json"),
+    ):
+        code, _, err = mien_here("privacy", *command)
+        assert code == 2
+        assert ledger in err
+    assert mien_here("privacy", "consent", "p-17", "show", "granted")[1].splitlines()[0] == f"new consent ledger: {ledger}"
+    assert ledger not in mien_here("privacy", "consent", "p-17", "keep", "granted")[1]
+    code, out, _ = mien_here("privacy", "erase", "--person", "p-17", "--yes")
+    assert (code, out.splitlines()[-1]) == (0, "p-17 was removed from the consent ledger")
+
+
+def test_nobody_is_asked_about_a_session_that_does_not_exist(here: Path) -> None:
+    make_session(Path("results/sessions"), "room")
+    for names in (("nosuch",), ("room", "nosuch")):
+        answer = CliRunner().invoke(app, ["privacy", "erase", *names], input="y\n")
+        assert answer.exit_code != 0
+        assert isinstance(answer.exception, UsageError)
+        assert "Erase" not in answer.output
+    assert (here / "results/sessions/room").is_dir()
 
 
 def run(*arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,23 @@ def test_a_run_is_not_overwritten_nor_resumed_as_something_else(run: Path) -> No
         train_model(make_dataset(), TINY, run)
     with pytest.raises(UsageError, match="seed was 0, now 1"):
         train_model(make_dataset(), TrainSettings(**{**_shallow(TINY), "seed": 1}), run, resume=True)
+    other = replace(TINY, epochs=5, augment=replace(TINY.augment, cutmix=0.5))
+    with pytest.raises(UsageError) as caught:
+        train_model(make_dataset(), other, run, resume=True)
+    assert "epochs was 4, now 5; augment.cutmix was 0.0, now 0.5" in str(caught.value)
+    assert "{" not in str(caught.value)
     with pytest.raises(UsageError, match="dataset_hash"):
         train_model(make_dataset((31, 6, 6)), TINY, run, resume=True)
+
+
+def test_resuming_without_the_recipe_of_the_run_says_which_it_is(tmp_path: Path) -> None:
+    short, data = replace(TINY, epochs=1), make_dataset((8, 2, 2))
+    train_model(data, short, tmp_path, command="mien train --recipe tiny --set epochs=1", device="cpu", logs=tmp_path)
+    for recipe, said in (("default", "Add --recipe tiny,"), ("tiny", "seed was 0, now 1")):
+        with pytest.raises(UsageError) as caught:
+            train_model(data, replace(short, seed=1), tmp_path, command=f"mien train --recipe {recipe}", resume=True)
+        assert said in str(caught.value)
+        assert (recipe in str(caught.value)) == (recipe == "default")
 
 
 def test_the_bundle_answers_as_pytorch_does_and_carries_its_card(bundle: Path) -> None:

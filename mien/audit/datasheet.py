@@ -104,7 +104,7 @@ def _measured(facts: dict[str, Any]) -> dict[str, str]:
             f"{noise['votes']['winner_differs_share']:.1%} of the labels differ from the raters' most frequent answer, "
             f"{noise['votes']['clear_winner_differs_share']:.1%} where the raters have a majority."
         )
-    if noise["model"]:
+    if noise["model"] and noise["model"]["judged"]:
         errors.append(
             f"Confident learning ({noise['model']['name']}) marks {noise['model']['likely_wrong_share']:.1%} "
             "of the labels as likely errors."

@@ -8,6 +8,7 @@ from mien.audit.balance import notable
 from mien.words import counted
 
 MAX_LINES: Final = 30
+NOT_JUDGED: Final = "not judged: the label model is too often wrong on this data"
 
 
 def worst_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -30,7 +31,7 @@ def worst_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if noise["votes"]:
         share = noise["votes"]["clear_winner_differs_share"]
         candidates.append((share, f"{share:.0%}", "of the labels differ from the majority vote, where there is one"))
-    elif noise["model"]:
+    elif noise["model"] and noise["model"]["judged"]:
         share = noise["model"]["likely_wrong_share"]
         right = noise["model"]["accuracy_out_of_fold"]
         weak = f"of the labels are doubtful by confident learning; its label model is right on {right:.0%}"
@@ -79,9 +80,8 @@ def findings_text(facts: dict[str, Any]) -> str:
         lines.append("  face detection was skipped")
     if noise["model"] is not None:
         model = noise["model"]
-        lines.append(
-            f"Labels:           {model['likely_wrong']:,} likely errors ({model['likely_wrong_share']:.1%}) by confident learning"
-        )
+        errors = f"{model['likely_wrong']:,} likely errors ({model['likely_wrong_share']:.1%}) by confident learning"
+        lines.append(f"Labels:           {errors if model['judged'] else NOT_JUDGED}")
         lines.append(f"  model:          {model['name']}, out-of-fold accuracy {model['accuracy_out_of_fold']:.1%}")
     if noise["votes"] is not None:
         votes = noise["votes"]

@@ -19,6 +19,7 @@ from mien.audit.exact import exact_groups
 from mien.audit.near import NearPairs, find_near_duplicates
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.emotions import EMOTIONS
+from mien.words import counted
 
 CONFIDENT: Final = 0.8
 """Confidence from which the model's disagreement with a label is reported."""
@@ -69,13 +70,18 @@ def new_labels_text(facts: dict[str, Any]) -> str:
     else:
         alpha, people = agreement["krippendorff"], agreement["annotators"]
         lines.append(f"agreement   Krippendorff's alpha {alpha:.2f} ({_FAIR:.2f} is good), {people} annotators")
-    lines.append(f"model       {disagreements['disagree']} of {disagreements['sure']} confident predictions contradict the label")
+    lines.append(f"model       {_contradictions(disagreements)}")
     copied = f"{copies['repeat_one_another']} of other new faces"
     if copies["stand_in"] is None:
         lines.append(f"copies      {copied}; to find copies of training images, pass --data")
     else:
         lines.append(f"copies      {copied}; " + ", ".join(f"{n} of {split}" for split, n in copies["stand_in"].items()))
     return "\n".join(lines)
+
+
+def _contradictions(disagreements: dict[str, Any]) -> str:
+    verb = "contradicts" if disagreements["disagree"] == 1 else "contradict"
+    return f"{disagreements['disagree']:,} of {counted(disagreements['sure'], 'confident prediction')} {verb} the label"
 
 
 def _disagreements(new: FaceDataset, probabilities: NDArray[np.float32]) -> dict[str, Any]:
@@ -142,19 +148,23 @@ def _problems(facts: dict[str, Any]) -> list[str]:
     if agreement is not None and agreement["krippendorff"] is None:
         found.append("agreement is unknown: no two annotators labelled the same images with more than one class")
     if disagreements["disagree"]:
-        found.append(
-            f"{disagreements['disagree']} of {disagreements['sure']} confident predictions contradict the label: check them"
-        )
+        found.append(f"{_contradictions(disagreements)}: check {'it' if disagreements['disagree'] == 1 else 'them'}")
     if facts["missing"]:
         found.append(f"no face labelled {', '.join(facts['missing'])}")
     if facts["imbalance"] is not None and facts["imbalance"] > 20:
         found.append(f"the largest class has {facts['imbalance']:.0f} times as many faces as the smallest")
-    if copies["repeat_one_another"]:
-        found.append(f"{copies['repeat_one_another']} faces are copies of other new faces")
+    if count := copies["repeat_one_another"]:
+        found.append(f"{_are_copies(count)} of other new faces")
     for split, count in (copies["stand_in"] or {}).items():
         if count:
-            why = "they add nothing" if split == "Training" else "they must not be used for training"
-            found.append(f"{count} faces are copies of images in {split}: {why}")
-    if copies["with_another_label"]:
-        found.append(f"{copies['with_another_label']} faces have a copy with another label")
+            these = "it" if count == 1 else "they"
+            adds = "adds" if count == 1 else "add"
+            why = f"{these} {adds} nothing" if split == "Training" else f"{these} must not be used for training"
+            found.append(f"{_are_copies(count)} of images in {split}: {why}")
+    if count := copies["with_another_label"]:
+        found.append(f"{counted(count, 'face')} {'has' if count == 1 else 'have'} a copy with another label")
     return found
+
+
+def _are_copies(count: int) -> str:
+    return "1 face is a copy" if count == 1 else f"{counted(count, 'face')} are copies"

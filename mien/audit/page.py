@@ -143,8 +143,12 @@ def _labels(audit: Audit) -> dict[str, Any]:
         model = noise["model"]
         text = (
             f"Label model: {model['name']}, out-of-fold accuracy {model['accuracy_out_of_fold']:.1%}; it never predicts "
-            f"an image that it or a copy of it was fitted on. "
+            "an image that it or a copy of it was fitted on. "
+        )
+        text += (
             f"Confident learning marks {model['likely_wrong']:,} labels ({model['likely_wrong_share']:.1%}) as likely errors."
+            if model["judged"]
+            else "It is too often wrong on this data to judge labels: none is marked or down-weighted."
         )
         agreement = noise["agreement"]
         if agreement and agreement["auc_clear_votes_differ"] is not None:
@@ -156,6 +160,7 @@ def _labels(audit: Audit) -> dict[str, Any]:
         chosen = most_suspicious(audit)
         values["model"] = {
             "text": text,
+            "judged": model["judged"],
             "columns": EMOTIONS,
             "rows": heat_rows(EMOTIONS, model["noise_matrix"]),
             "suspicious": pictures(audit.dataset.images[chosen], [_caption(audit, int(i)) for i in chosen]),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from mien.cli.options import MODEL_DEFAULT, Classes, Declaration, JsonLine, Model, policy_for
+
+_NAMED: Final = 3
+"""Number of contradicted labels whose images are printed; the file lists more."""
 
 
 def labels(
@@ -57,5 +60,9 @@ def labels(
     print(new_labels_text(facts))
     for problem in facts["problems"] or ["no problems found"]:
         print(f"- {problem}")
+    if named := [row["image"] for row in facts["disagreements"]["images"][:_NAMED]]:
+        others = facts["disagreements"]["disagree"] - len(named)
+        more = f" and {others:,} more; see disagreements in {out}" if others else ""
+        print(f"Contradicted, most confident first: {', '.join(named)}{more}")
     print(f"Written to {out}")
     print_json_line({key: facts[key] for key in ("images", "classes", "problems")}, json_line)

@@ -6,11 +6,18 @@ import codecs
 import io
 import json
 import os
+import shlex
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from mien.stops import STOPPED
 
 if TYPE_CHECKING:
     from mien.sessions.eraser import Erased
@@ -58,6 +65,26 @@ def stop_text(checkpoint: Path) -> str:
     if checkpoint.is_file():
         return f"stopped; the run is saved in {checkpoint.parent}. Resume it with the same command and --resume"
     return "stopped before the first checkpoint; nothing was saved. Start again with the same command"
+
+
+@contextmanager
+def reported_stop(state: Callable[[], str]) -> Iterator[None]:
+    """Exit with code 130 if the block is stopped by Ctrl-C, and print what is left; ``state`` returns it and is called then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nstopped; {state()}", file=sys.stderr)
+        raise typer.Exit(STOPPED) from None
+
+
+def command_line(verb: str, options: dict[str, object]) -> str:
+    """Return a command as it is typed in a shell; options that are None are left out.
+
+    >>> command_line("train", {"--data": "my faces", "--votes": None})
+    "mien train --data 'my faces'"
+    """
+    given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    return shlex.join(["mien", verb, *given])
 
 
 def whole_words(text: str, label: str = "") -> str:

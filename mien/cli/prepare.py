@@ -45,20 +45,21 @@ def prepare(
 
     from mien.audit.exact import exact_groups
     from mien.audit.similar import EXACT_UP_TO
+    from mien.cli.output import reported_stop
     from mien.cli.reading import read_result
-    from mien.data.holdout import hold_out, nothing_decided
+    from mien.data.holdout import hold_out
     from mien.data.reader import find_data
-    from mien.data.split_file import split_text
     from mien.errors import install_command, missing_package
-    from mien.files import write_text
     from mien.lifecycle import choose_label_model
 
-    checks_labels = choose_label_model(label_model, out / "label_model")  # refuses unknown names before anything is read
+    folds = out / "label_model"
+    checks_labels = choose_label_model(label_model, folds)  # refuses unknown names before anything is read
     place = find_data(data)
     started = time.perf_counter()
-    result = read_result(place, classes)
-    if validation is not None:
-        result = replace(result, dataset=hold_out(result.dataset, exact_groups(result.dataset.images), validation, seed))
+    with reported_stop(lambda: _before_writing(None)):
+        result = read_result(place, classes)
+        if validation is not None:
+            result = replace(result, dataset=hold_out(result.dataset, exact_groups(result.dataset.images), validation, seed))
     wanted = (
         "scipy",
         *(("faiss",) if len(result.dataset) > EXACT_UP_TO else ()),
@@ -67,17 +68,16 @@ def prepare(
     missing = missing_package(wanted)
     seconds = {"reading": round(time.perf_counter() - started, 2)}
     if missing is None:
-        _audit(place, out, result, votes, checks_labels, faces, seconds, open_page)
+        saved = folds if label_model == "network" else None
+        _audit(place, out, result, votes, checks_labels, saved, faces, seconds, open_page)
     else:
-        _describe(place, out, result)
+        _describe(place, out, result, validation is not None)
         print(f"\nWritten to {out}: the report, class_weights.txt and two charts")
         print(
             f"Not audited for duplicates, quality and label errors: the package {missing} is missing. "
             f"Install it with: {install_command('audit')}",
             file=sys.stderr,
         )
-        if validation is not None:
-            write_text(out / "clean_split.csv", split_text(result.dataset, nothing_decided(result.dataset)))
     split_file = out / "clean_split.csv" if missing is None or validation is not None else None
     print(_next_step(result.dataset, data, classes, votes, split_file, validation is not None))
 
@@ -88,18 +88,19 @@ def _audit(
     result: ReadResult,
     votes: Path | None,
     label_model: tuple[str, LabelModel] | None,
+    folds: Path | None,
     faces: bool,
     seconds: dict[str, float],
     open_page: bool,
 ) -> None:
-    """Audit a data set, write everything, and print what was found."""
+    """Audit a data set, write everything, and print what was found; ``folds`` is where the label model saves itself, or None."""
     import time
 
     from mien.audit.audit import run_audit
     from mien.audit.datasheet import datasheet_text
     from mien.audit.findings_text import findings_text
     from mien.audit.page import page_html
-    from mien.cli.output import report_ready
+    from mien.cli.output import report_ready, reported_stop
     from mien.cli.progress import progress_bar
     from mien.data.split_file import split_text
     from mien.data.votes import read_votes
@@ -109,27 +110,28 @@ def _audit(
     detector = find_yunet() if faces else None
     dataset = result.dataset
     crowd = read_votes(votes, dataset) if votes else None
-    audit = run_audit(
-        dataset,
-        result.unreadable,
-        progress_bar,
-        detector=detector,
-        votes=crowd,
-        label_model=label_model,
-        sizes=result.sizes,
-        seconds=seconds,
-    )
+    with reported_stop(lambda: _before_writing(folds)):
+        audit = run_audit(
+            dataset,
+            result.unreadable,
+            progress_bar,
+            detector=detector,
+            votes=crowd,
+            label_model=label_model,
+            sizes=result.sizes,
+            seconds=seconds,
+        )
     started = time.perf_counter()
     findings = findings_text(audit.facts)
-    with progress_bar("writing the report"):
+    with reported_stop(lambda: _incomplete(out)), progress_bar("writing the report"):
         text = _write_four_files(place, out, dataset, audit.facts, findings)
         write_text(out / "clean_split.csv", split_text(dataset, audit.decisions))
         write_text(out / "audit.html", page_html(audit, _name_of(place)))
         write_text(out / "datasheet.md", datasheet_text(audit.facts))
-    writing = round(time.perf_counter() - started, 2)
-    times = audit.facts["seconds"]
-    audit.facts["seconds"] = {**times, "writing": writing, "total": round(times["total"] + writing, 2)}
-    write_json(out / "audit.json", audit.facts)
+        writing = round(time.perf_counter() - started, 2)
+        times = audit.facts["seconds"]
+        audit.facts["seconds"] = {**times, "writing": writing, "total": round(times["total"] + writing, 2)}
+        write_json(out / "audit.json", audit.facts)
     print(text)
     print()
     print(findings)
@@ -139,13 +141,32 @@ def _audit(
     report_ready(out / "audit.html", open_page)
 
 
-def _describe(place: Path, out: Path, result: ReadResult) -> None:
-    """Write the counts of a data set, and print them."""
+def _describe(place: Path, out: Path, result: ReadResult, held_out: bool) -> None:
+    """Write the counts of a data set, and the split file if there are held-out images; print the counts."""
+    from mien.cli.output import reported_stop
+    from mien.data.holdout import nothing_decided
     from mien.data.manifest import manifest
     from mien.data.preparation import findings
+    from mien.data.split_file import split_text
+    from mien.files import write_text
 
-    found = findings(result.dataset, result.unreadable, manifest(result.dataset)["dataset_hash"])
-    print(_write_four_files(place, out, result.dataset, found))
+    with reported_stop(lambda: _before_writing(None)):
+        found = findings(result.dataset, result.unreadable, manifest(result.dataset)["dataset_hash"])
+    with reported_stop(lambda: _incomplete(out)):
+        text = _write_four_files(place, out, result.dataset, found)
+        if held_out:
+            write_text(out / "clean_split.csv", split_text(result.dataset, nothing_decided(result.dataset)))
+    print(text)
+
+
+def _before_writing(folds: Path | None) -> str:
+    if folds is not None and any(folds.glob("fold-*/last.pt")):
+        return f"the label model is saved in {folds}. The same command resumes"
+    return "nothing was written"
+
+
+def _incomplete(out: Path) -> str:
+    return f"the report in {out} is incomplete. Run the same command again"
 
 
 def _write_four_files(place: Path, out: Path, dataset: FaceDataset, facts: dict[str, Any], findings: str = "") -> str:
@@ -180,31 +201,25 @@ def _next_step(
         split_file: the split file that was written, None without one.
         held_out: whether that file holds out the validation split.
     """
+    from mien.cli.output import command_line
+
     counts = dataset.split_counts()
     source: dict[str, object] = {"--data": data if data != DATA_DEFAULT else None, "--classes": classes}
     if not counts["Training"]:
-        return f"Next: {_command('evaluate', source)}. The data set has no training images (train/CLASS)"
+        return f"Next: {command_line('evaluate', source)}. The data set has no training images (train/CLASS)"
     if not counts["PublicTest"]:
         held = ", ".join(f"{name} {n:,}" for name, n in counts.items() if n)
         return (
             f"The data set has no validation split (PublicTest), which training needs; it holds {held}.\n"
             "If the images were renamed, the prefixes that tell FER2013's test splits apart are lost (PublicTest_ and so on).\n"
             "Next: put images in val/CLASS, or hold out a tenth of Training by class: "
-            f"{_command('prepare', source | {'--validation': 0.1})}, then train with the split file that it writes"
+            f"{command_line('prepare', source | {'--validation': 0.1})}, then train with the split file that it writes"
         )
-    train = _command(
+    train = command_line(
         "train", source | {"--votes": votes, "--split-file": split_file, "--batch-size": _batch_size(counts["Training"])}
     )
-    evaluate = _command("evaluate", {"--model": MODEL_DEFAULT} | source | {"--split-file": split_file if held_out else None})
+    evaluate = command_line("evaluate", {"--model": MODEL_DEFAULT} | source | {"--split-file": split_file if held_out else None})
     return f"Next: {train}, or {evaluate} to score the packaged model"
-
-
-def _command(verb: str, options: dict[str, object]) -> str:
-    """Return a command as it is typed in a shell; options that are None are left out."""
-    import shlex
-
-    given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-    return shlex.join(["mien", verb, *given])
 
 
 def _batch_size(images: int) -> int | None:

@@ -17,6 +17,7 @@ from mien.cli.privacy_log import log
 if TYPE_CHECKING:
     from mien.privacy.notice import Notice
     from mien.sessions.rights import Rights
+    from mien.sessions.stored import StoredSession
 
 privacy = typer.Typer(
     name="privacy",
@@ -49,14 +50,16 @@ def status(
     from datetime import UTC, datetime
 
     from mien.messaging.sinks import open_queue, server_of
+    from mien.privacy.notice import notice_for
     from mien.sessions.archive import Archive
 
-    days = _days(retention_days, deployment)
+    policy = policy_for(deployment)
+    days = policy.deployment.retention_days if retention_days is None else _checked(retention_days)
     with _rights(sessions, db) as rights:
         people = {name: person for person, name in rights.ledger.people().items()}
         kept, due = rights.sessions(), rights.expired(days)
         withdrawn = rights.withdrawn()
-        places, consents = rights.places, rights.ledger.overview(_notice(deployment))
+        places, consents = rights.places, rights.ledger.overview(notice_for(policy))
     size = sum(session.size_bytes for session in kept) / 1e6
     print(f"{_count(len(kept), 'session')} in {' and '.join(places)}, {size:.1f} MB, {len(due)} older than {days} days")
     listed = kept + [each for each in due if each not in kept]  # earlier sessions are not listed by themselves
@@ -66,7 +69,7 @@ def status(
         late = "  due for erasure" if session in due else ""
         late = "  consent withdrawn" if session in withdrawn else late
         late = "  erasure not finished" if session.begun else late
-        print(f"  {session.name:<24} ended {session.ended:%Y-%m-%d}  {session.size_bytes / 1e6:6.1f} MB  {who}{late}")
+        print(f"  {session.name:<24} {_when(session):<16}  {session.size_bytes / 1e6:6.1f} MB  {who}{late}")
     if withdrawn or any(session.begun for session in listed):
         print("consent withdrawn or erasure unfinished: to erase them, run mien privacy retention")
     for person, said in consents.items():
@@ -115,8 +118,12 @@ def consent(
     """
     with _rights(sessions, db, database_needed=False) as rights:
         read = _notice(deployment)
+        ledger = rights.ledger.path
+        is_new = not ledger.exists()
         consequences, erased = rights.record_consent(person, purpose, state, read)
         obstacle = rights.ledger.overview(read)[person][purpose][1]
+    if is_new:
+        print(f"new consent ledger: {ledger.absolute()}")
     print(f"{person}: {purpose} {state}" + (f" ({obstacle})" if obstacle else ""))
     if consequences.stop:
         print(f"must stop now: {', '.join(consequences.stop)}")
@@ -181,9 +188,9 @@ def erase(
     with _rights(sessions, db, database_needed=False) as rights:
         _require_database(rights)
         if not yes:
-            listed = [] if names else rights.sessions(person)
+            listed = rights.named(names) if names else rights.sessions(person)
             chosen = names or [kept.name for kept in listed]
-            earlier = rights.earlier(listed)  # those of named sessions stay
+            earlier = [] if names else rights.earlier(listed)  # those of named sessions stay
             also = f" and {_count(len(earlier), 'earlier session')} in the same folders" if earlier else ""
             who = f" and the ledger entry of {person}" if person else ""
             try:
@@ -198,6 +205,8 @@ def erase(
     if erased.faults:
         kept = f"; {person} stays in the consent ledger until everything is erased" if person else ""
         print(f"not erased completely: {_count(len(erased.unfinished), 'session')}{kept}")
+    elif person:
+        print(f"{person} was removed from the consent ledger")
     raise_faults(erased)
 
 
@@ -291,14 +300,23 @@ def _notice(declaration: Path | None) -> Notice:
 
 def _days(option: int | None, declaration: Path | None) -> int:
     """Return the retention period in days: the option, else the declared one."""
+    return policy_for(declaration).deployment.retention_days if option is None else _checked(option)
+
+
+def _checked(retention_days: int) -> int:
     from mien.errors import UsageError
     from mien.privacy.deployment import MAX_RETENTION_DAYS
 
-    if option is None:
-        return policy_for(declaration).deployment.retention_days
-    if not 1 <= option <= MAX_RETENTION_DAYS:
-        raise UsageError(f"--retention-days is {option}; use 1 to {MAX_RETENTION_DAYS}")
-    return option
+    if not 1 <= retention_days <= MAX_RETENTION_DAYS:
+        raise UsageError(f"--retention-days is {retention_days}; use 1 to {MAX_RETENTION_DAYS}")
+    return retention_days
+
+
+def _when(session: StoredSession) -> str:
+    """Return when a session ended, or since when it is running; the record of a running analysis has the recording's start."""
+    if not session.running:
+        return f"ended {session.ended:%Y-%m-%d}"
+    return f"running since {session.record.started_at.astimezone():%H:%M}" if session.record.state == "running" else "running"
 
 
 def _count(number: int, thing: str) -> str:

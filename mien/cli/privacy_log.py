@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.help import Group, HelpCommand
 from mien.cli.options import SESSIONS_DEFAULT, SessionsFolder
+
+if TYPE_CHECKING:
+    from mien.privacy.audit_log import AuditLog
 
 log = typer.Typer(
     name="log",
@@ -27,18 +31,17 @@ def verify(
 ) -> None:
     """Check that the audit log was not modified.
 
-    Exit code 3 if a line was changed, removed, reordered or cut off. Prints the head of the log;
-    keep it elsewhere and pass it to a later run with --head, to detect a log that was replaced
-    as a whole.
+    Exit code 3 if there is no log, or if a line was changed, removed, reordered or cut off. Prints
+    the head of the log; keep it elsewhere and pass it to a later run with --head, to detect a log
+    that was replaced as a whole.
 
     Example:
       mien privacy log verify --head 12:9f2c…
     """
     from mien.errors import DataError
-    from mien.privacy.audit_log import AuditLog
-    from mien.privacy.chain import head_from, state_folder
+    from mien.privacy.chain import head_from
 
-    audit = AuditLog(state_folder(sessions))
+    audit = _existing(sessions)
     verdict = audit.verify(head_from(head) if head else None)
     if verdict.fault:
         raise DataError(f"{audit.path}: {verdict.fault} (after {verdict.head.lines} valid lines)")
@@ -57,8 +60,23 @@ def show(sessions: SessionsFolder = SESSIONS_DEFAULT) -> None:
     """
     import json
 
+    for event in _existing(sessions).events():
+        print(json.dumps(event))
+
+
+def _existing(sessions: Path) -> AuditLog:
+    """Return the audit log of a sessions folder.
+
+    Raises:
+        DataError: there is none: the folder is another one, or the log was removed.
+    """
+    from mien.errors import DataError
     from mien.privacy.audit_log import AuditLog
     from mien.privacy.chain import state_folder
 
-    for event in AuditLog(state_folder(sessions)).events():
-        print(json.dumps(event))
+    audit = AuditLog(state_folder(sessions))
+    if not audit.path.exists():
+        fault = audit.verify().fault
+        advice = f": {fault}" if fault else ". Run the command in the folder that holds the sessions, or pass --sessions"
+        raise DataError(f"no audit log at {audit.path.absolute()}{advice}")
+    return audit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -21,6 +21,7 @@ from mien.cli.options import (
 
 NOT_PASSED = 11
 """Exit code if the candidate fails a gate."""
+_AGAIN: Final = "Start again with the same command"
 
 
 def retrain(
@@ -61,19 +62,20 @@ def retrain(
     from dataclasses import replace
 
     from mien.cli.drift_reference import reference_beside
-    from mien.cli.output import print_json_line, report_ready
+    from mien.cli.output import print_json_line, report_ready, reported_stop
     from mien.cli.progress import logged_progress
     from mien.cli.reading import read_faces, read_new_faces, table_for
     from mien.documents import load_json
     from mien.locks import only_writer
     from mien.privacy.level import Level
     from mien.retraining.candidate import PAGE_NAME, RECORD_NAME, gate_text
-    from mien.retraining.retrain import RetrainOptions
+    from mien.retraining.retrain import PLAN_NAME, RetrainOptions, refuse_finished
     from mien.retraining.retrain import retrain as run
     from mien.training.recipe import read_recipe
     from mien.vision.bundles import bundle_path
 
     policy_for(deployment).require(Level.FULL)
+    refuse_finished(out)
     _, settings = read_recipe(recipe)
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
@@ -89,8 +91,9 @@ def retrain(
         replay=replay,
         seed=seed,
     )
-    new = read_new_faces(new_data, classes)
-    old = read_faces(data, table_for(data, classes))
+    with reported_stop(lambda: f"nothing was written. {_AGAIN}"):
+        new = read_new_faces(new_data, classes)
+        old = read_faces(data, table_for(data, classes))
     about_reference = ""
 
     def add_reference(bundle: Path) -> None:
@@ -98,7 +101,10 @@ def retrain(
         if not no_reference:
             about_reference = reference_beside(bundle, old, votes)
 
-    with only_writer(out):
+    def state() -> str:
+        return f"saved in {out}. The same command resumes" if (out / PLAN_NAME).exists() else f"nothing was saved. {_AGAIN}"
+
+    with reported_stop(state), only_writer(out):
         candidate = run(options, new, old, out, logged_progress, add_reference)
     record = load_json(out / RECORD_NAME)
     for gate in record["gates"]:

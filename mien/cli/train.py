@@ -174,17 +174,21 @@ def train(
         print(
             f"{out / BUNDLE_FILE}, PublicTest, {TRUTHS[truth]}: {numbers['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})"
         )
-    print(_next_step(out / BUNDLE_FILE))
+    named = data if data != DATA_DEFAULT else None
+    print(_next_step(out / BUNDLE_FILE, {"--data": named, "--classes": classes, "--votes": votes, "--split-file": split_file}))
 
 
-def _next_step(bundle: Path) -> str:
-    """Return what to do next with a model that was trained."""
+def _next_step(bundle: Path, source: dict[str, object]) -> str:
+    """Return what to do next with a model that was trained; ``source`` has the options that name its data."""
+    from mien.cli.output import command_line
     from mien.vision.bundles import MODELS, newest_own_bundle
 
     newest = newest_own_bundle()
     if newest is not None and newest.samefile(bundle):
-        return f"Next: run mien evaluate, then mien live. Both use the newest model in {MODELS}; --model selects another"
-    return f"Next: run mien evaluate --model {bundle}, then mien live --model {bundle}"
+        evaluate = command_line("evaluate", source)
+        return f"Next: run {evaluate}, then mien live. Both use the newest model in {MODELS}; --model selects another"
+    model: dict[str, object] = {"--model": bundle}
+    return f"Next: run {command_line('evaluate', model | source)}, then {command_line('live', model)}"
 
 
 def _with_held_out(

@@ -11,7 +11,7 @@ from mien.data.fer_csv import read_csv
 from mien.data.fer_folders import Progress, ReadResult, read_tree
 from mien.data.layouts import is_image
 from mien.data.trees import FolderTree, Tree, ZipTree
-from mien.errors import DataError, UsageError
+from mien.errors import DataError, UsageError, nearest
 
 DEFAULT_DATA: Final = Path("data/fer2013")
 _ENDINGS: Final = (".zip", ".csv", ".tar.gz", ".csv.gz")
@@ -24,9 +24,11 @@ def find_data(path: Path) -> Path:
     folder that holds an original CSV stands for that CSV.
 
     Raises:
-        DataError: nothing is there; the message says where to get FER2013 and where to put it.
+        DataError: nothing is there. For ``DEFAULT_DATA``, the message says where to get FER2013 and where to put it.
     """
     place = locate(path)
+    if place is None and path != DEFAULT_DATA:
+        raise DataError(f"there is no file or folder {path}.{_similar_name(path) or ' Check the path'}")
     if place is None:
         raise DataError(
             f"no FER2013 at {path}. Download it from https://www.kaggle.com/datasets/msambare/fer2013 and put it at "
@@ -34,6 +36,14 @@ def find_data(path: Path) -> Path:
             "or pass its path with --data, which also accepts a folder or zip of your own faces"
         )
     return place
+
+
+def _similar_name(path: Path) -> str:
+    """Return a suggestion of a similar name in the same folder, or ""."""
+    try:
+        return nearest(path.name, (each.name for each in path.parent.iterdir()))
+    except OSError:  # there is no such folder either
+        return ""
 
 
 def locate(path: Path) -> Path | None:

@@ -84,6 +84,11 @@ class ConsentLedger:
         self._chain = Chain(folder / LEDGER_NAME)
         self._people_path = folder / PEOPLE_NAME
 
+    @property
+    def path(self) -> Path:
+        """The ledger's file."""
+        return self._chain.path
+
     def record(self, person: str, purpose: str, state: str, notice: Notice, at: datetime | None = None) -> Consequences:
         """Record a decision and return its consequences.
 
@@ -105,7 +110,8 @@ class ConsentLedger:
             raise UsageError(f"consent is {state!r}; it must be one of {', '.join(STATES)}")
         if state == "withdrawn" and not self.random_name(person):
             raise UsageError(
-                f"no participant {person!r} in the consent ledger, so no consent to withdraw. List all with: mien privacy status"
+                f"no participant {person!r} in the consent ledger {self.path.absolute()}, so no consent to withdraw. "
+                "List all with: mien privacy status"
             )
         in_study = self.states(person).get("research", ("", ""))[0] == "granted"
         name = self.random_name(person) or self._enrol(person)

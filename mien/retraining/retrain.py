@@ -107,14 +107,16 @@ def retrain(
         DeviceError: PyTorch is not installed.
         KeyboardInterrupt: the run was stopped; its state is saved.
     """
+    refuse_finished(folder)
     request = read_request(options.request, options.bundle) if options.request is not None else None
     plan = _plan(options, new, old)
+    _refuse_other_plan(folder, plan)
     with bars("checking new faces"):
         probabilities = score(Predictor(options.bundle), new).probabilities
         faces = prepare_new_faces(
             new, old, probabilities, held_out_share=options.held_out_share, seed=options.seed, annotations=options.annotations
         )
-    _claim_folder(folder, plan)
+    write_json(folder / PLAN_NAME, plan)
     write_json(folder / AUDIT_NAME, faces.audit)
     mixed, replayed = _mix(faces.training, old.split("Training"), options)
     checkpoints = _fine_tune(options, mixed, replayed, old, folder, plan, bars)
@@ -128,6 +130,12 @@ def retrain(
     if all(gate.passed for gate in gates):
         on_passed(bundle)
     return write_candidate(folder, _lineage(options, request, plan, faces, replayed), gates)
+
+
+def refuse_finished(folder: Path) -> None:
+    """Raise UsageError if ``folder`` holds a finished run."""
+    if (folder / RECORD_NAME).exists():
+        raise UsageError(f"{folder} holds a finished candidate. Choose another folder with --out")
 
 
 def _plan(options: RetrainOptions, new: FaceDataset, old: FaceDataset) -> dict[str, Any]:
@@ -147,11 +155,9 @@ def _plan(options: RetrainOptions, new: FaceDataset, old: FaceDataset) -> dict[s
     return facts | {"plan": hashlib.sha256(text).hexdigest()}
 
 
-def _claim_folder(folder: Path, plan: dict[str, Any]) -> None:
-    """Write the plan into ``folder``; raise UsageError if the folder holds a finished run, or one with another plan."""
+def _refuse_other_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Raise UsageError if ``folder`` holds a run with another plan."""
     path = folder / PLAN_NAME
-    if (folder / RECORD_NAME).exists():
-        raise UsageError(f"{folder} holds a finished candidate. Choose another folder with --out")
     if path.exists():
         try:
             other = conform(load_json(path), dict[str, Any], PLAN_NAME)
@@ -162,7 +168,6 @@ def _claim_folder(folder: Path, plan: dict[str, Any]) -> None:
             raise UsageError(
                 f"{folder} holds a run with other options ({', '.join(differing)}). Choose another folder with --out"
             )
-    write_json(path, plan)
 
 
 def _mix(learn: FaceDataset, training: FaceDataset, options: RetrainOptions) -> tuple[FaceDataset, int]:

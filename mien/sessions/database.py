@@ -5,7 +5,6 @@ Each call writes one transaction, so a reader sees a session completely or as it
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,7 +21,7 @@ from mien.errors import DataError, DeviceError, NoDatabaseError, StorageError, w
 from mien.files import close_to_others, make_private, private_folder
 from mien.sessions import schema
 from mien.sessions.erasure import erase_deleted
-from mien.sessions.postgres import location_of, parse_url, place_of, secret_sent, secrets_of, with_deadline
+from mien.sessions.postgres import location_of, parse_url, place_of, reason_of, with_deadline
 from mien.sessions.records import (
     UNKNOWN_START,
     EventRecord,
@@ -32,7 +31,6 @@ from mien.sessions.records import (
     TrackRecord,
     TransitionRecord,
 )
-from mien.visible import repeats, visible
 
 _ORDERS: Final = (
     (schema.tracks, "first_s"),
@@ -66,7 +64,7 @@ class Database:
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         parsed = parse_url(url)
-        self._secrets = [*secrets_of(parsed), os.environ.get("PGPASSWORD", "")]
+        self._url = parsed
         self._file: Path | None = None  # an existing SQLite file, whose removal would go unnoticed otherwise
         if parsed.get_backend_name() == "sqlite":
             self.place = parsed.database or ""
@@ -194,16 +192,9 @@ class Database:
         except DatabaseError as error:
             if "file is not a database" in str(error.orig):
                 raise DataError(f"{self.place} is not an SQLite database. Name another file") from error
-            raise write_error(f"cannot use the database {self.place}: {self._message(error.orig)}", error.orig) from error
+            raise write_error(f"cannot use the database {self.place}: {reason_of(error.orig, self._url)}", error.orig) from error
         except SQLAlchemyError as error:
-            raise DeviceError(f"cannot use the database {self.place}: {self._message(error)}") from error
-
-    def _message(self, error: BaseException | None) -> str:
-        """Return the first line of an error, or only its type if the server's text repeats a password."""
-        text = str(error).strip()
-        if not text or repeats(text, [*self._secrets, secret_sent(error)]):
-            return type(error).__name__
-        return visible(text.splitlines()[0])
+            raise DeviceError(f"cannot use the database {self.place}: {reason_of(error, self._url)}") from error
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from mien.errors import UsageError
 from mien.loopback import is_loopback
+from mien.visible import repeats, visible
 
 _SHOWN: Final = ("host", "hostaddr", "port", "service")
 _SECRET: Final = ("password", "sslpassword")
@@ -58,9 +59,9 @@ def connects_here(url: URL) -> bool:
 
 
 def place_of(url: URL) -> str:
-    """Return a URL for display, without passwords, and only with options that locate the server."""
+    """Return a URL for display, without driver and passwords, and only with options that locate the server."""
     shown = {key: value for key, value in url.query.items() if key in _SHOWN}
-    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, shown).render_as_string()
+    return URL.create(url.get_backend_name(), url.username, None, url.host, url.port, url.database, shown).render_as_string()
 
 
 def location_of(url: URL) -> str:
@@ -88,6 +89,14 @@ def secret_sent(error: BaseException | None) -> str:
     """Return the password of a failed connection, including one from a password or service file."""
     password = getattr(getattr(error, "pgconn", None), "password", None)
     return password.decode("utf-8", "replace") if isinstance(password, bytes) else ""
+
+
+def reason_of(error: BaseException | None, url: URL) -> str:
+    """Return the first line of a driver's error, or only its type if the text repeats a password of ``url`` or of libpq."""
+    text = str(error).strip()
+    if not text or repeats(text, [*secrets_of(url), os.environ.get("PGPASSWORD", ""), secret_sent(error)]):
+        return type(error).__name__
+    return visible(text.splitlines()[0])
 
 
 def with_deadline(url: URL) -> URL:

@@ -58,6 +58,21 @@ class Rights:
         found = sorted(self._archive.sessions(), key=lambda session: (session.ended, session.name))
         return [session for session in found if session.person == name or not person]
 
+    def named(self, names: Sequence[str]) -> list[StoredSession]:
+        """Return the sessions with these names; two sessions folders may each hold one of the same name.
+
+        Raises:
+            UsageError: no such session.
+        """
+        sessions = self.sessions()
+        sessions += self._earlier(sessions, sessions)
+        for name in names:
+            if not any(session.name == name for session in sessions):
+                if self.database_error is not None:  # which may hold it
+                    raise self.database_error
+                raise UsageError(f"no session {name!r}. List sessions with: mien privacy status")
+        return [session for session in sessions if session.name in names]
+
     def earlier(self, sessions: Sequence[StoredSession]) -> list[StoredSession]:
         """Return the earlier sessions in the folders of ``sessions`` that are not listed by themselves."""
         return self._earlier(sessions, self.sessions())
@@ -68,7 +83,7 @@ class Rights:
         Raises:
             UsageError: no such session or participant.
         """
-        sessions = self._named(names) if names else self.sessions(person)
+        sessions = self.named(names) if names else self.sessions(person)
         content: dict[str, Any] = {}
         for session in sessions:
             content[session.name if session.name not in content else str(session.folder)] = self._archive.content(session)
@@ -92,7 +107,7 @@ class Rights:
             UsageError: no such session; nothing was erased.
             DeviceError: a session is running; nothing was erased.
         """
-        return self._archive.eraser.erase(self._named(names), earlier=False)
+        return self._archive.eraser.erase(self.named(names), earlier=False)
 
     def erase_all(self) -> Erased:
         """Erase all sessions.
@@ -211,19 +226,11 @@ class Rights:
     def _known(self, person: str) -> str:
         name = self.ledger.random_name(person)
         if not name:
-            raise UsageError(f"no participant {person!r} in the consent ledger. List all with: mien privacy status")
+            raise UsageError(
+                f"no participant {person!r} in the consent ledger {self.ledger.path.absolute()}. "
+                "List all with: mien privacy status"
+            )
         return name
-
-    def _named(self, names: Sequence[str]) -> list[StoredSession]:
-        """Return the sessions with these names; two sessions folders may each hold one of the same name."""
-        sessions = self.sessions()
-        sessions += self._earlier(sessions, sessions)
-        for name in names:
-            if not any(session.name == name for session in sessions):
-                if self.database_error is not None:  # which may hold it
-                    raise self.database_error
-                raise UsageError(f"no session {name!r}. List sessions with: mien privacy status")
-        return [session for session in sessions if session.name in names]
 
     def _earlier(self, sessions: Sequence[StoredSession], listed: Sequence[StoredSession]) -> list[StoredSession]:
         """Return the earlier sessions in the folders of ``sessions``; those with a database row may be in ``listed`` already."""

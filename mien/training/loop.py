@@ -8,8 +8,9 @@ at any step and resumed gives the same result as an uninterrupted one.
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -175,10 +176,16 @@ class Trainer:
         """
         path = self.folder / "last.pt"
         state = load_checkpoint(path)
-        ours = self.settings.as_dict()
-        before = {**TrainSettings().as_dict(), **state["settings"]}  # older runs lack newer settings: those had the defaults
+        ours = _flat(self.settings.as_dict())
+        before = _flat(TrainSettings().as_dict()) | _flat(state["settings"])  # older runs lack newer settings: the defaults
         other = [key for key in ours if ours[key] != before[key]]
         if other:
+            was, now = (_recipe_in(facts) for facts in (state["facts"], self.facts))
+            if was and now and was != now:
+                raise UsageError(
+                    f"cannot resume {path}: the run uses the recipe {was}, this command {now}. "
+                    f"Add --recipe {was}, or use another --out"
+                )
             changes = "; ".join(f"{key} was {before[key]}, now {ours[key]}" for key in other)
             raise UsageError(f"cannot resume {path} with different settings ({changes}). Use the same ones, or another --out")
         for fact, what in RESUMED_FACTS:
@@ -414,3 +421,15 @@ def _limited(dataset: FaceDataset, limit: int) -> NDArray[np.int64]:
         return np.arange(len(dataset))
     by_class = np.argsort(dataset.labels, kind="stable")
     return np.asarray(by_class[np.linspace(0, len(dataset) - 1, limit).astype(np.int64)])
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with those of the augmentation as ``augment.KEY``."""
+    augment = {f"augment.{key}": value for key, value in settings.get("augment", {}).items()}
+    return {key: value for key, value in settings.items() if key != "augment"} | augment
+
+
+def _recipe_in(facts: Mapping[str, Any]) -> str:
+    """Return the name of the recipe in a run's command, "" if there is none."""
+    found = re.search(r"--recipe (.+?)(?= --|$)", str(facts.get("command", "")))
+    return found[1] if found else ""

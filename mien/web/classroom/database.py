@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from mien.errors import DataError, DeviceError, NoDatabaseError, require
 from mien.places import data_folder
 from mien.sessions.database import sqlite_engine
 from mien.sessions.database_url import database_url
-from mien.sessions.postgres import parse_url, place_of, with_deadline
+from mien.sessions.postgres import parse_url, place_of, reason_of, with_deadline
 from mien.web.classroom import schema
 
 DATABASE_VARIABLE: Final = "MIEN_CLASS_DB"
@@ -75,7 +74,7 @@ class ClassDatabase:
     """
 
     def __init__(self, url: str) -> None:
-        parsed = parse_url(url)
+        parsed = self._url = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._must_forget = False
         if self.is_sqlite:
@@ -128,7 +127,7 @@ class ClassDatabase:
             finally:
                 connection.close()
         except (SQLAlchemyError, sqlite3.Error) as error:
-            raise DeviceError(f"cannot use the database {self.place}: {_kind(error)}") from error
+            raise DeviceError(f"cannot use the database {self.place}: {reason_of(error, self._url)}") from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -139,9 +138,9 @@ class ClassDatabase:
         except DatabaseError as error:
             if "file is not a database" in str(error.orig):
                 raise DataError(f"{self.place} is not an SQLite database. Name another file") from error
-            raise DeviceError(f"cannot use the database {self.place}: {_kind(error.orig)}") from error
+            raise DeviceError(f"cannot use the database {self.place}: {reason_of(error.orig, self._url)}") from error
         except SQLAlchemyError as error:
-            raise DeviceError(f"cannot use the database {self.place}: {_kind(error)}") from error
+            raise DeviceError(f"cannot use the database {self.place}: {reason_of(error, self._url)}") from error
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -159,8 +158,3 @@ class ClassDatabase:
         """
         with self.writing() as connection:
             connection.execute(schema.version_table.update().values(version=schema.version_table.c.version))
-
-
-def _kind(error: BaseException | None) -> str:
-    """Return an error's class name in words; the server's message may contain a password."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
