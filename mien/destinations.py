@@ -16,7 +16,7 @@ from mien.messaging.sinks import outgoing_sinks
 from mien.messaging.webhook import WebhookSettings
 from mien.privacy.oversight import Oversight
 from mien.privacy.policy import Policy
-from mien.sessions.begun import BegunErasures
+from mien.sessions.begun import check_erasures
 from mien.sessions.database_sink import DatabaseSink
 from mien.sessions.database_url import DATABASE_VARIABLE, database_url, is_on_this_computer, open_database
 from mien.sessions.folder import SessionFolder, mark_session
@@ -53,7 +53,7 @@ def open_recorder(
                 f"{session.folder} is being written by another session or analysis. Choose another folder with --out"
             )
         check_folder(Path(session.folder), oversight.person)
-        BegunErasures(oversight.state).check_folder(Path(session.folder))
+        check_erasures(Path(session.folder), oversight.state)
 
     def open_sinks() -> Sequence[Sink]:
         folder = Path(session.folder)

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -195,11 +195,18 @@ def test_platforms_need_an_extra_and_say_so(
     ],
     ids="_".join,
 )
-def test_only_a_server_creates_a_database(command: tuple[str, ...], mien_here: MienHere) -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_only_a_server_creates_a_database(is_there: bool, command: tuple[str, ...], mien_here: MienHere) -> None:
     """A mistyped name must not give links that lead nowhere, or replace a backup by an empty one."""
     Path("copy.db").write_text("yesterday's")
+    if is_there:
+        with closing(sqlite3.connect("typo.db")) as other:
+            other.execute("CREATE TABLE notes (text)")
     code, out, err = mien_here("class", *command, "--db", "typo.db")
     assert (code, out) == (3, "")
-    assert "there is no database " in err
-    assert not Path("typo.db").exists()
+    assert "mien class serve creates a new one" in err
+    assert Path("typo.db").exists() == is_there
+    if is_there:
+        with closing(sqlite3.connect("typo.db")) as other:
+            assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
     assert Path("copy.db").read_text() == "yesterday's"

@@ -158,7 +158,7 @@ def test_a_file_that_is_not_here_is_reported_until_it_is_or_the_session_is_delet
     code, _, err = mien_here("privacy", "erase", "--person", ADA, "--yes")
     assert code == 5
     assert f"{here / 's.db'} were not erased, because the file was not found" in err
-    assert f"mien sessions delete {SESSION}" in err
+    assert f"mien sessions delete --forget-database {SESSION}" in err
     assert not Path("s.db").exists()
     shutil.copy("unplugged.db", "copy.db")
     assert mien_here("privacy", "erase", "--person", ADA, "--yes", "--db", "copy.db")[0] == 0  # it was moved
@@ -298,10 +298,15 @@ def test_an_empty_database_of_a_server_gets_no_tables(postgres_url: str) -> None
         assert database.sessions() == []
 
 
-def test_a_server_that_is_gone_for_good_is_forgotten_on_request(mien_here: MienHere, make_stored: MakeStored) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_a_server_that_is_gone_for_good_is_forgotten_on_request(
+    named: bool, mien_here: MienHere, make_stored: MakeStored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = make_stored(SERVER)
-    code, _, err = mien_here("sessions", "delete", SESSION, "--yes")
-    assert (code, "--forget-database" in err, folder.is_dir()) == (5, True, True)
+    if named:
+        monkeypatch.setenv("MIEN_DB", "postgresql://127.0.0.1:1/mien")
+    code, _, err = mien_here("privacy", "erase", SESSION, "--yes")
+    assert (code, f"mien sessions delete --forget-database {SESSION}" in err, folder.is_dir()) == (4 if named else 5, True, True)
     code, out, _ = mien_here("sessions", "delete", SESSION, "--yes", "--forget-database")
     assert (code, folder.exists()) == (0, False)
     assert f"not erased, because it was not found: {SERVER}" in out

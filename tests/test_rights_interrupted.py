@@ -24,7 +24,7 @@ from mien.errors import UsageError
 from mien.privacy.audit_log import AuditLog
 from mien.privacy.consent import ConsentLedger
 from mien.sessions.archive import Archive
-from mien.sessions.begun import Begun, BegunErasures
+from mien.sessions.begun import Begun, BegunErasures, check_erasures
 from mien.sessions.database import Database
 from mien.sessions.eraser import Eraser
 from mien.sessions.layout import ANALYSIS_NAME, PICTURE_NAME, index_path, set_aside
@@ -366,7 +366,7 @@ def test_a_list_of_erasures_leads_to_no_files_elsewhere(
         foreign=True,
         lost="files",
         cause="asked",
-        at="2026-01-01T00:00:00+00:00",
+        analysed_at="",
     )
     BEGUN.write_text(json.dumps([asdict(listed)]))
     code, _, err = mien_here("privacy", "retention", "--retention-days", "3650")
@@ -426,10 +426,11 @@ def test_no_session_starts_where_an_erasure_is_not_finished(
     code, _, err = mien_here("live", "--source", "demo", "--duration-s", "0.2", "--headless", "--out", str(folder))
     assert code == 2
     assert "mien privacy retention" in err
-    with pytest.raises(UsageError, match="is not finished"):
-        BegunErasures(ROOT / "privacy").check_folder(folder)
+    for state in (ROOT / "privacy", Path("elsewhere")):
+        with pytest.raises(UsageError, match="is not finished"):
+            check_erasures(folder, state)
     assert mien_here("privacy", "retention")[0] == 0
-    BegunErasures(ROOT / "privacy").check_folder(folder)
+    check_erasures(folder, ROOT / "privacy")
 
 
 def test_an_erasure_on_a_disk_that_was_not_connected_is_finished_when_it_is(here: Path) -> None:
@@ -554,3 +555,73 @@ def test_a_database_that_one_may_not_look_at_stops_no_other_erasure(
     assert (erased.sessions, len(erased.faults)) == (("other",), 1)
     assert named in str(erased.faults[0])
     assert not other.exists()
+
+
+def test_an_unfinished_erasure_touches_no_earlier_analysis_of_a_recording(here: Path, soon: None) -> None:
+    """An earlier analysis of the recording, with the same session id, is in a folder below."""
+    folder = make_session(ROOT, "lesson")
+    for path, minutes in ((folder, 0), (folder / "earlier-1", 5)):
+        path.mkdir(exist_ok=True)
+        (path / "summary.json").write_text(json.dumps({"session_id": SESSION}))
+        (path / ANALYSIS_NAME).write_text("{}")
+        then = (datetime.now(UTC) - timedelta(minutes=minutes)).timestamp()
+        os.utime(path / ANALYSIS_NAME, (then, then))
+    (ROOT / "privacy").mkdir()
+    with in_use("audit.jsonl"):
+        assert Archive(ROOT).eraser.erase([Archive(ROOT).find("lesson")], earlier=False).audit_error
+    Rights(Archive(ROOT)).erase_expired(30)
+    assert (folder / "earlier-1" / ANALYSIS_NAME).is_file()
+    assert not (folder / ANALYSIS_NAME).exists()
+
+
+@pytest.mark.parametrize("name", ["cours\xa01", "caf\udce9", "a\tb"], ids=ascii)
+def test_an_erasure_of_a_folder_with_an_unusual_name_is_finished(name: str, here: Path) -> None:
+    make_session(ROOT, name)
+    erased = Archive(ROOT).eraser.erase(Archive(ROOT).sessions())
+    assert (erased.faults, erased.audit_error, len(erased.sessions)) == ((), "", 1)
+    assert Archive(ROOT).sessions() == []
+    assert not BEGUN.exists()
+
+
+def test_ctrl_c_while_the_list_is_written_erases_nothing_later(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_session(ROOT, "a")
+    change, calls = BegunErasures.try_change, []
+
+    def stopped(self: BegunErasures, *arguments: Any) -> str:
+        fault = change(self, *arguments)
+        calls.append(fault)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BegunErasures, "try_change", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            Archive(ROOT).eraser.erase(Archive(ROOT).sessions())
+    Rights(Archive(ROOT)).erase_expired(30)
+    assert (folder / "observations.csv").is_file()
+
+
+def test_a_link_in_a_circle_is_no_session(mien_here: MienHere, make_stored: MakeStored, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_stored()
+    begin_and_kill(monkeypatch, SESSION, "_erase")
+    Path("loop").symlink_to("loop")
+    code, _, err = mien_here("sessions", "delete", "loop", "--yes")
+    assert (code, "no session 'loop'" in err) == (3, True)
+
+
+def test_a_row_whose_folder_may_not_be_looked_at_is_listed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two people may share a database but not their folders."""
+    is_dir = Path.is_dir
+
+    def refused(self: Path) -> bool:
+        if "ada-home" in self.parts:
+            raise PermissionError(13, "Permission denied", str(self))
+        return is_dir(self)
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    with closing(Database("sqlite:///s.db")) as database:
+        database.save(kept(SESSION, folder=f"/ada-home/{SESSION}", state="ended"))
+        make_session(ROOT, "own")
+        erased = Archive(ROOT, database).eraser.erase(Archive(ROOT, database).sessions())
+    assert (erased.sessions, len(erased.faults)) == (("own",), 1)

@@ -111,7 +111,7 @@ def test_a_run_is_not_overwritten_nor_resumed_as_something_else(run: Path) -> No
 def test_resuming_without_the_recipe_of_the_run_says_which_it_is(tmp_path: Path) -> None:
     short, data = replace(TINY, epochs=1), make_dataset((8, 2, 2))
     train_model(data, short, tmp_path, command="mien train --recipe tiny --set epochs=1", device="cpu", logs=tmp_path)
-    for recipe, said in (("default", "Add --recipe tiny,"), ("tiny", "seed was 0, now 1")):
+    for recipe, said in (("default", "the recipe tiny with --recipe"), ("tiny", "seed was 0, now 1")):
         with pytest.raises(UsageError) as caught:
             train_model(data, replace(short, seed=1), tmp_path, command=f"mien train --recipe {recipe}", resume=True)
         assert said in str(caught.value)

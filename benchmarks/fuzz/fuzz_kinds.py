@@ -79,7 +79,7 @@ from mien.records import Box, Detection, FaceReading, Frame, FrameResult, HeadPo
 from mien.retraining.candidate import BUNDLE_NAME, read_candidate, write_candidate
 from mien.retraining.gates import Gate
 from mien.retraining.request import read_request
-from mien.retraining.retrain import _claim_folder
+from mien.retraining.retrain import _refuse_other_plan
 from mien.sessions.archive import Archive
 from mien.sessions.database import Database
 from mien.sessions.folder import SessionFolder
@@ -252,7 +252,7 @@ class _Unlogged:
     def record(self, change: Change) -> None:
         pass
 
-    def record_failure(self, change: Change, place: str) -> None:
+    def record_failure(self, name: str, sha256: str, place: str) -> None:
         pass
 
 
@@ -762,7 +762,7 @@ def _use_retraining(folder: Path) -> None:
     with said():
         write_request(folder, {"what": "content"})
     (folder / "candidate.lineage.json").unlink()
-    _claim_folder(folder, {"parent": "a", "settings": {"x": 1}, "plan": "p"})
+    _refuse_other_plan(folder, {"parent": "a", "settings": {"x": 1}, "plan": "p"})
 
 
 def _frame_times() -> FrameTimes:

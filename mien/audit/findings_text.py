@@ -8,7 +8,7 @@ from mien.audit.balance import notable
 from mien.words import counted
 
 MAX_LINES: Final = 30
-NOT_JUDGED: Final = "not judged: the label model is too often wrong on this data"
+NOT_JUDGED: Final = "not judged: on this data the label model is hardly better than guessing"
 
 
 def worst_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:

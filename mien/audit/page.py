@@ -148,7 +148,7 @@ def _labels(audit: Audit) -> dict[str, Any]:
         text += (
             f"Confident learning marks {model['likely_wrong']:,} labels ({model['likely_wrong_share']:.1%}) as likely errors."
             if model["judged"]
-            else "It is too often wrong on this data to judge labels: none is marked or down-weighted."
+            else "On this data it is hardly better than guessing the largest class, so no label is marked or down-weighted."
         )
         agreement = noise["agreement"]
         if agreement and agreement["auc_clear_votes_differ"] is not None:

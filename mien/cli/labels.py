@@ -62,7 +62,7 @@ def labels(
         print(f"- {problem}")
     if named := [row["image"] for row in facts["disagreements"]["images"][:_NAMED]]:
         others = facts["disagreements"]["disagree"] - len(named)
-        more = f" and {others:,} more; see disagreements in {out}" if others else ""
+        more = f" and {others:,} more; {out} lists the most confident under disagreements" if others else ""
         print(f"Contradicted, most confident first: {', '.join(named)}{more}")
     print(f"Written to {out}")
     print_json_line({key: facts[key] for key in ("images", "classes", "problems")}, json_line)

@@ -56,7 +56,7 @@ def prepare(
     checks_labels = choose_label_model(label_model, folds)  # refuses unknown names before anything is read
     place = find_data(data)
     started = time.perf_counter()
-    with reported_stop(lambda: _before_writing(None)):
+    with reported_stop(_before_writing):
         result = read_result(place, classes)
         if validation is not None:
             result = replace(result, dataset=hold_out(result.dataset, exact_groups(result.dataset.images), validation, seed))
@@ -110,7 +110,8 @@ def _audit(
     detector = find_yunet() if faces else None
     dataset = result.dataset
     crowd = read_votes(votes, dataset) if votes else None
-    with reported_stop(lambda: _before_writing(folds)):
+    started_at = time.time()
+    with reported_stop(lambda: _before_writing(folds, started_at)):
         audit = run_audit(
             dataset,
             result.unreadable,
@@ -150,7 +151,7 @@ def _describe(place: Path, out: Path, result: ReadResult, held_out: bool) -> Non
     from mien.data.split_file import split_text
     from mien.files import write_text
 
-    with reported_stop(lambda: _before_writing(None)):
+    with reported_stop(_before_writing):
         found = findings(result.dataset, result.unreadable, manifest(result.dataset)["dataset_hash"])
     with reported_stop(lambda: _incomplete(out)):
         text = _write_four_files(place, out, result.dataset, found)
@@ -159,8 +160,9 @@ def _describe(place: Path, out: Path, result: ReadResult, held_out: bool) -> Non
     print(text)
 
 
-def _before_writing(folds: Path | None) -> str:
-    if folds is not None and any(folds.glob("fold-*/last.pt")):
+def _before_writing(folds: Path | None = None, started_at: float = 0.0) -> str:
+    """Return what is left of a run that was stopped; ``started_at`` is in seconds since 1970."""
+    if folds is not None and any(path.stat().st_mtime >= started_at for path in folds.glob("fold-*/last.pt")):
         return f"the label model is saved in {folds}. The same command resumes"
     return "nothing was written"
 

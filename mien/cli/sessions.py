@@ -138,7 +138,7 @@ def delete(
     names: Annotated[list[str], typer.Argument(help="Names of sessions or their beginnings, folders, or 'last'.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     forget_database: Annotated[
-        bool, typer.Option("--forget-database", help="Also if the database server that a folder names is gone for good.")
+        bool, typer.Option("--forget-database", help="Also if the database that a folder names is gone for good.")
     ] = False,
     folder: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",
@@ -156,7 +156,7 @@ def delete(
     from mien.sessions.erasure import foreign_files, is_made_for_session
     from mien.sessions.layout import earlier_folders
 
-    with archive_in(folder, db) as archive:
+    with archive_in(folder, db, database_needed=not forget_database) as archive:
         # copies of a recording may have the same session id
         found = {item.folder or item.record.session_id: item for item in map(archive.find, names)}
         for item in found.values():

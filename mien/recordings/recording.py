@@ -25,7 +25,7 @@ from mien.recordings.segments import Segment, split, warm_up_s
 from mien.recordings.settings import AnalyzeSettings
 from mien.recordings.work_folder import COMPARED, WorkFolder
 from mien.recordings.workers import Job
-from mien.sessions.begun import BegunErasures
+from mien.sessions.begun import check_erasures
 from mien.sessions.erasure import erase_folder
 from mien.sessions.folder import mark_session
 from mien.sessions.layout import ANNOTATED_NAME, check_folder
@@ -107,7 +107,7 @@ class Recording:
             UsageError: it was made from another file or with other options, or for another participant.
         """
         check_folder(self.work.folder, self._oversight.person)
-        BegunErasures(self._oversight.state).check_folder(self.work.folder)
+        check_erasures(self.work.folder, self._oversight.state)
         if not self._settings.again and (self.work.finished or self.work.begun):
             self.work.check(self._made_with())
 

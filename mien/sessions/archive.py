@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from os import environ
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ from mien.sessions.layout import (
     earlier_folders,
     holds_session,
     is_finished,
+    is_folder,
     is_running,
     person_of,
     session_folders,
@@ -118,7 +120,10 @@ class Archive:
         begun = self._begun.read()
         found = [self._with_begun(item, begun) for item in found]
         listed_too = [each for each in begun if any(each.concerns(item) for item in found)]
-        found += [self._from_begun(each) for each in begun if each not in listed_too]
+        try:
+            found += [self._from_begun(each) for each in begun if each not in listed_too]
+        except OSError as error:
+            raise DeviceError(f"cannot read {error.filename} ({error.strerror}). Check its permissions") from error
         return sorted(found, key=lambda item: (item.record.started_at, item.record.session_id))
 
     @property
@@ -163,7 +168,7 @@ class Archive:
             in_database = self._database is not None and self._database.has(found.record.session_id)
             return replace(found, in_database=in_database)
         sessions = self.sessions()
-        being_erased = [each.ids[0] for each in self._begun.read() if each.folder == str(folder.resolve())]
+        being_erased = [each.ids[0] for each in self._begun.read() if each.folder == realpath(folder)]
         name = being_erased[0] if being_erased else name
         if name == LAST and (stored := [item for item in sessions if not item.begun]):
             return max(stored, key=lambda item: item.analysed_at or _end_of(item.record))
@@ -373,7 +378,7 @@ def _folder_of(record: SessionRecord) -> Path | None:
     A later session in the folder has moved its files into one for earlier sessions.
     """
     folder = Path(record.folder)
-    if not record.folder or not folder.is_dir():
+    if not record.folder or not is_folder(folder):
         return None
     return next((each for each in session_folders(folder) if folder_record(each).session_id == record.session_id), None)
 

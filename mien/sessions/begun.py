@@ -8,16 +8,19 @@ other file keeps the names of erased sessions.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from os.path import realpath
 from pathlib import Path
 from typing import Final, Literal, Self, get_args
 
-from mien.documents import conform, load_json
+from mien.documents import MAX_BYTES, conform, read_limited
 from mien.errors import DataError, MienError, UsageError
-from mien.files import half_written, write_json
+from mien.files import half_written, write_text
 from mien.locks import one_writer
+from mien.privacy.chain import state_folder
 from mien.sessions.stored import StoredSession
 
 BEGUN_NAME: Final = "erasing.json"
@@ -42,7 +45,7 @@ class Begun:
         foreign: whether files that are not Mien's are erased as well.
         lost: what may be missing.
         cause: for the audit log: asked, withdrawn or retention.
-        at: when it was begun, as ISO 8601 with a time zone.
+        analysed_at: when the analysis of a recording ended, as ISO 8601 with a time zone; "" for a live session.
     """
 
     ids: tuple[str, ...]
@@ -56,17 +59,17 @@ class Begun:
     foreign: bool
     lost: Lost
     cause: str
-    at: str
+    analysed_at: str
 
     def concerns(self, session: StoredSession) -> bool:
         """Return whether this is the erasure of a session.
 
-        Copies in several folders may have the same id, and so has a recording that was analysed again afterwards. An
-        earlier session may have been moved into a folder below its own.
+        Copies in several folders may have the same id, and so have all analyses of a recording. A session may have been moved
+        into a folder below its own.
         """
         if session.record.session_id != self.ids[0]:
             return False
-        if session.analysed_at is not None and session.analysed_at > datetime.fromisoformat(self.at):
+        if session.analysed_at is not None and session.analysed_at.isoformat() != self.analysed_at:
             return False
         return session.folder is None or not self.folder or session.folder.resolve().is_relative_to(self.folder)
 
@@ -77,6 +80,7 @@ class Begun:
             ids=tuple(dict.fromkeys((*self.ids, *earlier.ids))),
             folder=self.folder or earlier.folder,
             person=self.person or earlier.person,
+            analysed_at=self.analysed_at or earlier.analysed_at,
             files=max(self.files, earlier.files),
             earlier=self.earlier or earlier.earlier,
             foreign=self.foreign or earlier.foreign,
@@ -102,32 +106,19 @@ class BegunErasures:
             DataError: the file cannot be read.
         """
         try:
-            found: list[Begun] = conform(load_json(self._path), list[Begun], BEGUN_NAME)
+            # not load_json, which refuses the names of folders that are not valid Unicode
+            found: list[Begun] = conform(json.loads(read_limited(self._path, MAX_BYTES)), list[Begun], BEGUN_NAME)
             for each in found:
-                times = [datetime.fromisoformat(text) for text in (each.ended, each.at)]
-                if not each.ids or not each.name.isprintable() or any(time.tzinfo is None for time in times):
+                if not each.ids or datetime.fromisoformat(each.ended).tzinfo is None:
                     raise ValueError("not an erasure")
         except FileNotFoundError:
             return []
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(
                 f"cannot read {self._path} ({error}). It lists unfinished erasures. Restore a copy of it, "
                 "or delete it and repeat the erasures that were interrupted"
             ) from error
         return found
-
-    def check_folder(self, folder: Path) -> None:
-        """Check that a new session may be written to a folder: not while the erasure of one there is unfinished.
-
-        Raises:
-            UsageError: it may not.
-            DataError: the file cannot be read.
-        """
-        if any(each.folder == str(folder.resolve()) for each in self.read()):
-            raise UsageError(
-                f"the erasure of a session in {folder} is not finished. Finish it with mien privacy retention, or choose another "
-                "folder with --out"
-            )
 
     def try_change(self, remove: Iterable[Begun], add: Iterable[Begun]) -> str:
         """Remove erasures from the list and add others; return why that failed, or ""."""
@@ -138,7 +129,8 @@ class BegunErasures:
                 for path in half_written(self._path):
                     path.unlink(missing_ok=True)
                 if kept or added:
-                    write_json(self._path, [asdict(each) for each in (*kept, *added)], private=True)
+                    # ASCII, so that folders whose names are not valid Unicode are found again
+                    write_text(self._path, json.dumps([asdict(each) for each in (*kept, *added)], indent=2) + "\n", private=True)
                 else:
                     self._path.unlink(missing_ok=True)
         except MienError as error:
@@ -146,3 +138,22 @@ class BegunErasures:
         except OSError as error:
             return f"cannot delete {error.filename} ({error.strerror}). Check its permissions"
         return ""
+
+
+def check_erasures(folder: Path, state: Path) -> None:
+    """Check that a new session may be written to a folder: not while the erasure of one there is unfinished.
+
+    Args:
+        folder: folder of the session.
+        state: folder of the consent ledger; that of the sessions folder in which ``folder`` may be is looked at as well.
+
+    Raises:
+        UsageError: it may not.
+        DataError: a list of erasures cannot be read.
+    """
+    for each in {state, state_folder(folder.parent)}:
+        if any(begun.folder == realpath(folder) for begun in BegunErasures(each).read()):
+            raise UsageError(
+                f"the erasure of a session in {folder} is not finished. Finish it with mien privacy retention, or choose another "
+                "folder with --out"
+            )

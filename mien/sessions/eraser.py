@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,7 +154,7 @@ class Eraser:
                 raise DeviceError(f"the session {item.name} is still running. End it first")
         lacking = self._database_error
         faults = []
-        if lacking is not None:
+        if lacking is not None and lost != "all":
             faults.append(type(lacking)(f"no database rows were erased: {lacking}"))
         if not sessions:
             return Erased(faults=tuple(faults))
@@ -164,8 +163,11 @@ class Eraser:
             before = [each for each in begun if each.concerns(item)]
             plan = self._plan(item, before, cause, earlier=earlier, foreign=not spare_foreign, lost=lost)
             attempts.append(_Attempt(item, plan, before))
-        audit_error = self._begun.try_change([each for one in attempts for each in one.before], [one.begun for one in attempts])
+        audit_error = ""
         try:
+            audit_error = self._begun.try_change(
+                [each for one in attempts for each in one.before], [one.begun for one in attempts]
+            )
             for attempt in attempts:
                 attempt.state = "begun"
                 try:
@@ -216,7 +218,7 @@ class Eraser:
             foreign=foreign,
             lost=lost,
             cause=cause,
-            at=datetime.now(UTC).isoformat(),
+            analysed_at="" if item.analysed_at is None else item.analysed_at.isoformat(),
         )
         for each in before:
             plan = plan.joined(each)

@@ -112,6 +112,14 @@ def index_path(root: Path) -> Path:
     return whole.with_name(f"{whole.name}.html")
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; one that may not be looked at counts as missing."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def holds_session(folder: Path) -> bool:
     """Return whether a folder has a file of a session; an interrupted ``set_aside`` is completed first."""
     _complete_move(folder)

@@ -55,14 +55,14 @@ def erase_in(location: str, session_id: str) -> int:
     rows = f"its rows in the database {location} were not erased"
     if is_server(location):
         raise StorageError(
-            f"{rows}, because this command does not use that database. Run it again with --db and the URL of that database; "
+            f"{rows}. Run the command again with --db and the URL of that database; "
             f"if the server is gone for good: mien sessions delete --forget-database {session_id}"
         )
     if is_lost(location):
         raise StorageError(
             f"{rows}, because the file was not found. Connect the disk and run the command again; "
             "if the file was moved, pass it with --db. If it is gone for good: mien sessions "
-            f"delete {session_id}"
+            f"delete --forget-database {session_id}"
         )
     try:
         if not _is_of_mien(Path(location)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mien.sessions.layout import ANALYSIS_NAME, session_folders
+from mien.sessions.layout import ANALYSIS_NAME, is_folder, session_folders
 from mien.sessions.records import SessionRecord
 from mien.sessions.recovery import folder_record
 
@@ -59,4 +59,4 @@ class StoredSession:
     @property
     def is_lost(self) -> bool:
         """Whether the database names a folder of it that is not here."""
-        return self.folder is None and self.record.folder != "" and not Path(self.record.folder).is_dir()
+        return self.folder is None and self.record.folder != "" and not is_folder(Path(self.record.folder))

@@ -184,7 +184,7 @@ class Trainer:
             if was and now and was != now:
                 raise UsageError(
                     f"cannot resume {path}: the run uses the recipe {was}, this command {now}. "
-                    f"Add --recipe {was}, or use another --out"
+                    f"Pass the recipe {was} with --recipe, or use another --out"
                 )
             changes = "; ".join(f"{key} was {before[key]}, now {ours[key]}" for key in other)
             raise UsageError(f"cannot resume {path} with different settings ({changes}). Use the same ones, or another --out")

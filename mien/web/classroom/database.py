@@ -21,6 +21,7 @@ from mien.web.classroom import schema
 
 DATABASE_VARIABLE: Final = "MIEN_CLASS_DB"
 """Environment variable that names the database if no option does."""
+_CREATED_BY: Final = f"Check --db and {DATABASE_VARIABLE}; mien class serve creates a new one"
 _POOL: Final = 8
 """Connections of a process to PostgreSQL."""
 
@@ -39,11 +40,11 @@ def open_class_database(named: str = "", *, create: bool = False) -> ClassDataba
 
     Args:
         named: see ``class_database_url``.
-        create: whether an SQLite file that does not exist is created; only a server does that.
+        create: whether the file and its tables are created if they do not exist; only a server does that.
 
     Raises:
         UsageError: the URL is not valid.
-        NoDatabaseError: the file does not exist.
+        NoDatabaseError: the file does not exist, or is not a database of a class server.
         MienError: the database cannot be opened, or a package for it is missing.
     """
     url = class_database_url(named)
@@ -51,10 +52,8 @@ def open_class_database(named: str = "", *, create: bool = False) -> ClassDataba
     if parsed.get_backend_name() != "sqlite":
         require(("psycopg",), "postgres", "PostgreSQL")
     elif not create and not Path(parsed.database or "").exists():
-        raise NoDatabaseError(
-            f"there is no database {parsed.database}. Check --db and {DATABASE_VARIABLE}; mien class serve creates a new one"
-        )
-    return ClassDatabase(url)
+        raise NoDatabaseError(f"there is no database {parsed.database}. {_CREATED_BY}")
+    return ClassDatabase(url, create=create)
 
 
 class ClassDatabase:
@@ -62,6 +61,7 @@ class ClassDatabase:
 
     Args:
         url: SQLAlchemy URL of an SQLite or PostgreSQL database.
+        create: whether tables are created in a database without them.
 
     Attributes:
         engine: the SQLAlchemy engine.
@@ -70,10 +70,11 @@ class ClassDatabase:
     Raises:
         UsageError: the URL is not valid.
         DataError: the file is not a database of the class server, or was written by a newer version.
+        NoDatabaseError: the database has no tables, and ``create`` is False.
         DeviceError: the database cannot be reached or rejects the connection; later calls raise it too.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = True) -> None:
         parsed = self._url = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._must_forget = False
@@ -91,6 +92,8 @@ class ClassDatabase:
         try:
             with self.reading() as connection:
                 current = schema.is_current(connection, self.place)
+                if not create and not schema.exists(connection):
+                    raise NoDatabaseError(f"{self.place} is not a database of a class server. {_CREATED_BY}")
             if not current:
                 with self.writing() as connection:
                     schema.migrate(connection)

@@ -195,6 +195,11 @@ def is_current(connection: Connection, place: str) -> bool:
     return version == VERSION
 
 
+def exists(connection: Connection) -> bool:
+    """Return whether the database has tables of a class server."""
+    return inspect(connection).has_table(version_table.name)
+
+
 def lock(connection: Connection) -> None:
     """Wait for other transactions that hold this lock, and hold it until the end of the caller's write transaction."""
     if connection.dialect.name == "postgresql":  # SQLite allows only one write transaction at a time
