@@ -147,7 +147,7 @@ def test_models_lists_shows_verifies_and_finds(tmp_path: Path, cards: dict[str, 
     listed = runner.invoke(app, ["models", "list"]).stdout
     for name in bundle_names():
         assert name in listed
-    assert "evaluate use mien-s: there is no finished model in models" in listed
+    assert "evaluate use mien-s, because models has no finished model" in listed
     assert runner.invoke(app, ["models", "path", "mien-xs"]).stdout.strip() == str(bundle_path("mien-xs"))
     verified = runner.invoke(app, ["models", "verify"])
     assert verified.exit_code == 0

@@ -500,7 +500,12 @@ def test_ctrl_c_before_the_first_checkpoint_does_not_promise_one(
 def test_a_stopped_prepare_says_what_was_written(
     stage: str, fer_folder: Path, here: Path, mien_here: MienHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    checkpoint = here / "out" / "label_model" / "fold-0" / "last.pt"
+
     def stop(*_: object, **__: object) -> None:
+        if stage == "training":  # the state of a network
+            checkpoint.parent.mkdir(parents=True)
+            checkpoint.touch()
         raise KeyboardInterrupt
 
     names = {
@@ -510,10 +515,6 @@ def test_a_stopped_prepare_says_what_was_written(
         "writing": "mien.data.pictures.draw_samples",
     }
     monkeypatch.setattr(names[stage], stop)
-    if stage == "training":  # a network's state of an earlier attempt
-        checkpoint = here / "out" / "label_model" / "fold-0" / "last.pt"
-        checkpoint.parent.mkdir(parents=True)
-        checkpoint.touch()
     more = ("--label-model", "network" if stage == "training" else "ridge")
     code, _, err = mien_here("prepare", "--data", str(fer_folder), "--out", "out", "--no-faces", *more)
     assert code == 130

@@ -162,7 +162,7 @@ def _describe(place: Path, out: Path, result: ReadResult, held_out: bool) -> Non
 
 def _before_writing(folds: Path | None = None, started_at: float = 0.0) -> str:
     """Return what is left of a run that was stopped; ``started_at`` is in seconds since 1970."""
-    if folds is not None and any(path.stat().st_mtime >= started_at for path in folds.glob("fold-*/last.pt")):
+    if folds is not None and any(path.stat().st_mtime > started_at - 1 for path in folds.glob("fold-*/last.pt")):
         return f"the label model is saved in {folds}. The same command resumes"
     return "nothing was written"
 

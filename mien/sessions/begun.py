@@ -111,7 +111,7 @@ class BegunErasures:
             for each in found:
                 if not each.ids or datetime.fromisoformat(each.ended).tzinfo is None:
                     raise ValueError("not an erasure")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(
