@@ -173,6 +173,16 @@ def test_frames_of_any_size_do_no_harm(yunet: Path, size: tuple[int, int]) -> No
         assert align_faces(image, detections).shape == (len(detections), 1, 48, 48)
 
 
+@pytest.mark.parametrize("shape", [(640, 32), (24, 640), (8, 640), (20, 20)])
+def test_narrow_pictures_are_padded_for_yunet(shape: tuple[int, int], yunet: Path) -> None:
+    """OpenCV reads memory that it did not write if a side has 32 pixels or less, and finds faces there now and then."""
+    for _ in range(5):
+        detector = YuNetDetector(yunet, min_score=0.02)
+        found = detector.detect(np.full((*shape, 3), 120, np.uint8))
+        assert all(face.box.w < 640 and face.box.h < 640 for face in found)
+        assert min(detector._nets["whole"].getInputSize()) >= 64
+
+
 def test_without_yunet_the_packaged_detector_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MIEN_MODELS", raising=False)
     detector = open_detector()

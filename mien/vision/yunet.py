@@ -20,6 +20,8 @@ KNOWN_SCORE: Final = 0.5
 """Minimum score of a face that was also found in the previous frame."""
 NMS_IOU: Final = 0.3
 """Of two detections that overlap by more, the one with the lower score is dropped."""
+_LEAST_SIDE: Final = 64
+"""Smaller pictures are padded: if a side has at most 32 pixels, OpenCV 4.14 returns detections from memory it did not write."""
 MOST_FACES: Final = 500
 """Maximum number of detections per picture, those with the highest scores."""
 
@@ -45,6 +47,10 @@ class YuNetDetector(Detector):
         self._nets: dict[str, Any] = {"whole": self._load((max_side, max_side), min_score)}
 
     def _read(self, picture: NDArray[np.uint8], purpose: str, min_score: float) -> list[Detection]:
+        height, width = picture.shape[:2]
+        if min(height, width) < _LEAST_SIDE:
+            below, right = max(_LEAST_SIDE - height, 0), max(_LEAST_SIDE - width, 0)
+            picture = np.pad(picture, ((0, below), (0, right), (0, 0)))
         size = (picture.shape[1], picture.shape[0])
         if purpose not in self._nets:
             self._nets[purpose] = self._load(size, min_score)
