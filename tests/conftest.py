@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import cv2
 import pytest
@@ -35,6 +36,15 @@ settings.load_profile("busy")  # how long an example takes says nothing on a bus
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: Ctrl-C has to reach what the tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_LONG: Final = ("test_retraining", "test_stops", "test_workflow")
+"""Files that take minutes and are late in the alphabet."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run long files first: a worker takes whole files, and would be left with one of these when all others are done."""
+    items.sort(key=lambda item: item.path.stem not in _LONG)
 
 
 @pytest.fixture(scope="session")
