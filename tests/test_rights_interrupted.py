@@ -625,3 +625,16 @@ def test_a_row_whose_folder_may_not_be_looked_at_is_listed(here: Path, monkeypat
         make_session(ROOT, "own")
         erased = Archive(ROOT, database).eraser.erase(Archive(ROOT, database).sessions())
     assert (erased.sessions, len(erased.faults)) == (("own",), 1)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_an_earlier_version_began_is_finished(lost: bool, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_session(ROOT, "lesson")
+    (folder / ANALYSIS_NAME).write_text("{}")
+    begin_and_kill(monkeypatch, "lesson", "_erase")
+    (row,) = json.loads(BEGUN.read_text())
+    BEGUN.write_text(json.dumps([{**{name: row[name] for name in row if name not in ("cause", "analysed_at")}, "lost": lost}]))
+    assert [item.begun for item in Archive(ROOT).sessions()] == [True]
+    Rights(Archive(ROOT)).erase_expired(30)
+    assert Archive(ROOT).sessions() == []
+    assert not BEGUN.exists()

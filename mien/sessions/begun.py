@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from os.path import realpath
 from pathlib import Path
-from typing import Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from mien.documents import MAX_BYTES, conform, read_limited
 from mien.errors import DataError, MienError, UsageError
@@ -24,8 +24,8 @@ from mien.privacy.chain import state_folder
 from mien.sessions.stored import StoredSession
 
 BEGUN_NAME: Final = "erasing.json"
-Lost = Literal["kept", "files", "all"]
-"""What is left alone if it is not here: nothing, folders and SQLite files, or also servers' databases."""
+Lost = Literal["nothing", "files", "all"]
+"""What may be missing: nothing, folders and SQLite files, or databases of servers as well."""
 _LOST: Final[tuple[Lost, ...]] = get_args(Lost)
 
 
@@ -43,9 +43,9 @@ class Begun:
         files: number of the files in its folder that are not yet logged as erased.
         earlier: whether the earlier sessions in its folder are erased as well.
         foreign: whether files that are not Mien's are erased as well.
-        lost: what may be missing.
+        lost: what may be missing when it is erased.
         cause: for the audit log: asked, withdrawn or retention.
-        analysed_at: when the analysis of a recording ended, as ISO 8601 with a time zone; "" for a live session.
+        analysed_at: when the analysis of a recording ended, as ISO 8601 with a time zone; "" for a live session, None if unknown.
     """
 
     ids: tuple[str, ...]
@@ -58,8 +58,8 @@ class Begun:
     earlier: bool
     foreign: bool
     lost: Lost
-    cause: str
-    analysed_at: str
+    cause: str = "asked"
+    analysed_at: str | None = None
 
     def concerns(self, session: StoredSession) -> bool:
         """Return whether this is the erasure of a session.
@@ -69,7 +69,7 @@ class Begun:
         """
         if session.record.session_id != self.ids[0]:
             return False
-        if session.analysed_at is not None and session.analysed_at.isoformat() != self.analysed_at:
+        if None not in (session.analysed_at, self.analysed_at) and str(session.analysed_at) != self.analysed_at:
             return False
         return session.folder is None or not self.folder or session.folder.resolve().is_relative_to(self.folder)
 
@@ -107,7 +107,11 @@ class BegunErasures:
         """
         try:
             # not load_json, which refuses the names of folders that are not valid Unicode
-            found: list[Begun] = conform(json.loads(read_limited(self._path, MAX_BYTES)), list[Begun], BEGUN_NAME)
+            rows = conform(json.loads(read_limited(self._path, MAX_BYTES)), list[dict[str, Any]], BEGUN_NAME)
+            for row in rows:
+                if isinstance(row.get("lost"), bool):  # written by an earlier version
+                    row["lost"] = "files" if row["lost"] else "nothing"
+            found: list[Begun] = conform(rows, list[Begun], BEGUN_NAME)
             for each in found:
                 if not each.ids or datetime.fromisoformat(each.ended).tzinfo is None:
                     raise ValueError("not an erasure")

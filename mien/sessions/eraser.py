@@ -122,7 +122,7 @@ class Eraser:
         *,
         earlier: bool = True,
         spare_foreign: bool = False,
-        lost: Lost = "kept",
+        lost: Lost = "nothing",
     ) -> Erased:
         """Erase sessions wherever they are stored so that their bytes are gone, and log it.
 
@@ -218,7 +218,7 @@ class Eraser:
             foreign=foreign,
             lost=lost,
             cause=cause,
-            analysed_at="" if item.analysed_at is None else item.analysed_at.isoformat(),
+            analysed_at="" if item.analysed_at is None else str(item.analysed_at),
         )
         for each in before:
             plan = plan.joined(each)
@@ -238,7 +238,7 @@ class Eraser:
             for root in self._roots:
                 delete_index(root)
             if item.is_lost:
-                if begun.lost == "kept":
+                if begun.lost == "nothing":
                     raise DeviceError(
                         f"its folder {item.record.folder} was not found. Connect the disk, or run "
                         "the command on the computer that recorded the session. To delete only "
@@ -265,7 +265,7 @@ class Eraser:
     def _may_be_missing(self, location: str, lost: Lost) -> bool:
         """Return whether a database is not here and its rows may remain there."""
         is_used = self._database is not None and self._database.location == location
-        return (lost != "kept" and is_lost(location)) or (lost == "all" and is_server(location) and not is_used)
+        return (lost != "nothing" and is_lost(location)) or (lost == "all" and is_server(location) and not is_used)
 
     def _delete_rows(self, location: str, session_id: str) -> int:
         """Delete the rows of a session from a database, the one in use or another one; return 1 if there were any."""

@@ -92,7 +92,7 @@ class ClassDatabase:
         try:
             with self.reading() as connection:
                 current = schema.is_current(connection, self.place)
-                if not create and not schema.exists(connection):
+                if not create and not schema.is_there(connection):
                     raise NoDatabaseError(f"{self.place} is not a database of a class server. {_CREATED_BY}")
             if not current:
                 with self.writing() as connection:

@@ -195,7 +195,7 @@ def is_current(connection: Connection, place: str) -> bool:
     return version == VERSION
 
 
-def exists(connection: Connection) -> bool:
+def is_there(connection: Connection) -> bool:
     """Return whether the database has tables of a class server."""
     return inspect(connection).has_table(version_table.name)
 
