@@ -248,7 +248,7 @@ def test_a_face_that_is_not_read_is_there_but_shows_nothing() -> None:
     assert np.isnan(trend.values).all()
 
 
-def test_the_screen_can_start_anew_and_what_is_kept_goes_on() -> None:
+def test_the_screen_can_be_reset_while_the_session_goes_on() -> None:
     tally = counted(result(0.0, ["happy"], 1.0))
     tally.reset_screen()
     assert tally.now(False)["distribution"].sum() == 0

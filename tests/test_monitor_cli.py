@@ -90,7 +90,7 @@ def test_a_darker_camera_is_detected(model: Path, tmp_path: Path) -> None:
     assert last["what"] == "picture"
     assert (last["pictures"], last["faces"], last["windows"]) == (600, 600, 9)
     facts = json.loads((out / "drift.json").read_text())
-    assert facts["promise"] == {"false_alarm_every_h": 100, "faces_per_h": 360, "m": 3, "n": 4, "cooldown_h": 24}
+    assert facts["alarm_settings"] == {"false_alarm_every_h": 100, "faces_per_h": 360, "m": 3, "n": 4, "cooldown_h": 24}
     assert facts["windows"][-1]["averages"]["brightness"] < 0.6 * facts["reference"]["averages"]["brightness"]
     request = json.loads((out / "retrain_request.json").read_text())
     assert request["what"] == "picture"

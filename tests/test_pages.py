@@ -102,8 +102,8 @@ def test_hostile_names_are_text_on_the_page_of_drift() -> None:
     found = verdicts(monitor, stream(make_faces(600, seed=2, darker=1.5)[0]))
     for verdict in found:
         trigger.update(verdict)
-    promise = {"false_alarm_every_h": 1.0, "faces_per_h": 20_000.0, "m": 3, "n": 4, "cooldown_h": 24.0}
-    facts = summarise(HOSTILE, reference, monitor, trigger, found, {"faces": 600, HOSTILE: 1}, promise, [(HOSTILE, 0.0)])
+    alarm_settings = {"false_alarm_every_h": 1.0, "faces_per_h": 20_000.0, "m": 3, "n": 4, "cooldown_h": 24.0}
+    facts = summarise(HOSTILE, reference, monitor, trigger, found, {"faces": 600, HOSTILE: 1}, alarm_settings, [(HOSTILE, 0.0)])
     assert facts["events"]
     assert escaped_in(drift_page(facts)) >= 5  # the source, the reference and its bundle, a count, a session
 

@@ -340,7 +340,7 @@ def test_a_face_that_is_read_stays_read_though_it_is_a_little_blurred() -> None:
 
 
 @pytest.mark.parametrize(("gap_s", "kept"), [(1.1, np.exp(-1.1 / 0.4)), (1.3, 0.0)], ids=["within", "beyond"])
-def test_smoothing_starts_anew_after_a_gap_of_three_time_constants(gap_s: float, kept: float) -> None:
+def test_smoothing_restarts_after_a_gap_of_three_time_constants(gap_s: float, kept: float) -> None:
     smoother = Smoother(tau_s=0.4)
     sad, happy = np.eye(7, dtype=np.float32)[[5, 3]]
     smoother.update("a", 0.0, sad)

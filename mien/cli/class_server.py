@@ -214,7 +214,7 @@ def simulate(
     url: ServerUrl = "",
     db: ClassDb = "",
 ) -> None:
-    """Open a class of simulated learners, to try out its page.
+    """Open a trial class with simulated learners.
 
     Needs a trial server: one that runs on this computer without a declaration. The lesson lasts six
     minutes, in intervals of 30 seconds. Open the link to teach and press Start lesson. On Ctrl-C

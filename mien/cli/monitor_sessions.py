@@ -111,7 +111,7 @@ def watch_sessions(
     monitor = DriftMonitor(own, false_alarm_every_h, hourly, rule, "answers")
     trigger = DriftTrigger(own, cooldown_h)
     watch(observe_sessions(after, base, watched), monitor, trigger, watched)
-    promise = {
+    alarm_settings = {
         "false_alarm_every_h": false_alarm_every_h,
         "faces_per_h": round(hourly, 1),
         "m": rule.m,
@@ -127,4 +127,4 @@ def watch_sessions(
     }
     told = f"{len(after)} sessions from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {sessions}"
     report = ReportOptions(out, prometheus, json_line, open_page)
-    raise typer.Exit(finish(told, own, monitor, trigger, watched.verdicts, counts, promise, report, watched.sessions))
+    raise typer.Exit(finish(told, own, monitor, trigger, watched.verdicts, counts, alarm_settings, report, watched.sessions))

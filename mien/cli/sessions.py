@@ -138,7 +138,7 @@ def delete(
     names: Annotated[list[str], typer.Argument(help="Names of sessions or their beginnings, folders, or 'last'.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     forget_database: Annotated[
-        bool, typer.Option("--forget-database", help="Also if the database that a folder names is gone for good.")
+        bool, typer.Option("--forget-database", help="Erase a folder even if the database that it names is gone for good.")
     ] = False,
     folder: ArchiveFolder = SESSIONS_DEFAULT,
     db: Db = "",

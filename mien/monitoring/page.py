@@ -126,7 +126,7 @@ def _expressions(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _method(facts: Mapping[str, Any]) -> dict[str, Any]:
-    settings, reference = facts["promise"], facts["reference"]
+    settings, reference = facts["alarm_settings"], facts["reference"]
     return {
         "text": f"Compared with: {reference['source']} ({reference['faces']:,} samples), predictions by {reference['bundle']}. "
         f"False-alarm interval: {settings['false_alarm_every_h']:g} hours at {settings['faces_per_h']:g} samples per hour. "

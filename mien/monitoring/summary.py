@@ -57,7 +57,7 @@ def summarise(
         "in_words": text,
         "advice": advice,
         "counts": {**counts, "windows": len(verdicts), "unread": monitor.unread, "breaks": monitor.breaks},
-        "promise": dict(alarm_settings),
+        "alarm_settings": dict(alarm_settings),
         "level": round(monitor.level, 4),
         "sight": monitor.scope,
         "reference": {

@@ -170,7 +170,7 @@ def retrain_request(
         "faces": verdict.blocks,
         "model": {"name": reference.bundle, "sha256": reference.bundle_sha256},
         "reference": {"source": reference.source, "faces": reference.faces, "dataset_hash": reference.dataset_hash},
-        "promise": dict(alarm_settings),
+        "alarm_settings": dict(alarm_settings),
         "commands": [
             "mien labels NEW_FACES --annotations ANNOTATORS.csv",
             f"mien retrain --request {REQUEST_FILE} --new-data NEW_FACES",
