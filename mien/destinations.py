@@ -6,7 +6,8 @@ Settings are checked before the first frame, so that a wrong one ends the comman
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from mien.errors import DeviceError, NotPermittedError
@@ -29,7 +30,9 @@ from mien.summaries.views import write_views
 def open_recorder(
     oversight: Oversight, session: SessionRecord, database: str = "", environment: Mapping[str, str] = os.environ
 ) -> SessionRecorder:
-    """Return the recorder of a session with the sinks that its policy permits. Only the database is opened at once.
+    """Return the recorder of a session with the sinks that its policy permits.
+
+    The database is opened and closed, which creates or migrates it. The sinks are opened with the first frame.
 
     Args:
         oversight: what may be stored, and what may leave this computer.
@@ -43,11 +46,11 @@ def open_recorder(
     """
     database = database or environment.get(DATABASE_VARIABLE, "")
     _require_permitted(oversight.policy, database, environment)
-    opened = open_database(database) if database and oversight.keeps else None
-    database_sink = DatabaseSink(opened) if opened is not None else None
-    location = opened.location if opened is not None else ""
-
+    location = ""
     if oversight.keeps:
+        if database:
+            with closing(open_database(database)) as opened:
+                location = opened.location
         if is_running(Path(session.folder)):
             raise DeviceError(
                 f"{session.folder} is being written by another session or analysis. Choose another folder with --out"
@@ -55,13 +58,13 @@ def open_recorder(
         check_folder(Path(session.folder), oversight.person)
         check_erasures(Path(session.folder), oversight.state)
 
-    def open_sinks() -> Sequence[Sink]:
+    def open_sinks() -> Iterator[Sink]:
         folder = Path(session.folder)
-        sinks: list[Sink] = [SessionFolder(folder, KeptSession(session), write_views)]
+        yield SessionFolder(folder, KeptSession(session), write_views)
         mark_session(folder, oversight.policy, oversight.person, oversight.notice.version, location)
-        if database_sink is not None:
-            sinks.append(database_sink)
-        return [*sinks, *outgoing_sinks(session, environment)]
+        if database:
+            yield DatabaseSink(open_database(database))
+        yield from outgoing_sinks(session, environment)
 
     return SessionRecorder(session, open_sinks, keeps=oversight.keeps)
 

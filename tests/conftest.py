@@ -211,10 +211,17 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database of a server."""
+    with postgres.new_database() as url:
+        yield url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database, of each kind in turn."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sessions.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
+    url: str = request.getfixturevalue("postgres_url")
+    return url

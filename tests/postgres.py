@@ -6,13 +6,17 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import psycopg
+from sqlalchemy import make_url
+
+_OPEN: Final = "SELECT query FROM pg_stat_activity WHERE datname = %s"
 
 
 class PostgresServer:
@@ -21,11 +25,26 @@ class PostgresServer:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    def new_database(self) -> str:
+    def create_database(self) -> str:
+        """Create a database and return its URL."""
         name = f"mien_{uuid4().hex}"
-        with psycopg.connect(host=str(self._socket), user="mien", dbname="postgres", autocommit=True) as connection:
+        with self._connection() as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return f"postgresql+psycopg://mien@/{name}?host={self._socket}"
+
+    @contextmanager
+    def new_database(self) -> Iterator[str]:
+        """Yield the URL of a database; in the end no connection to it may be open."""
+        url = self.create_database()
+        yield url
+        with self._connection() as connection:
+            deadline = time.monotonic() + 10  # the server takes a moment to notice that one was closed
+            while queries := connection.execute(_OPEN, [make_url(url).database]).fetchall():
+                assert time.monotonic() < deadline, f"connections are still open; they ran last: {queries}"
+                time.sleep(0.01)
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(host=str(self._socket), user="mien", dbname="postgres", autocommit=True)
 
 
 @contextmanager

@@ -210,3 +210,17 @@ def test_only_a_server_creates_a_database(is_there: bool, command: tuple[str, ..
         with closing(sqlite3.connect("typo.db")) as other:
             assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
     assert Path("copy.db").read_text() == "yesterday's"
+
+
+def test_commands_close_their_connections(postgres_url: str, mien_here: MienHere) -> None:
+    """The database in the URL says so when the test ends."""
+    ClassDatabase(postgres_url).close()
+    for command in (
+        ("invite",),
+        ("open", "Algebra"),
+        ("platforms", "list"),
+        ("platforms", "rotate"),
+        ("platforms", "invite", "https://moodle.example.org", "--url", "https://class.example.org"),
+    ):
+        assert mien_here("class", *command, "--db", postgres_url)[0] == 0
+    assert "pg_dump" in mien_here("class", "backup", "b.db", "--db", postgres_url)[2]

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from classes import PLAN, URL, Server, class_server, message
 from lti_platform import UNIVERSITY
-from postgres import PostgresServer
 from sqlalchemy import select
 
 from mien.emotions import EMOTIONS
@@ -44,14 +43,6 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("learner", "teacher"):
         (folder / f"{name}.html").write_text(f"<!doctype html><title>{name}</title>")
     monkeypatch.setattr("mien.web.classroom.app.static_folder", lambda: folder)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'classes.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
 
 
 @pytest.fixture
@@ -81,8 +72,8 @@ def whole_bin(server: Server, participants: list[str], first: int, **changes: An
     server.pass_bin()
 
 
-def test_a_lesson_from_its_opening_to_its_erasure(start: Callable[..., Server], url: str) -> None:
-    server = start(url)
+def test_a_lesson_from_its_opening_to_its_erasure(database_url: str, start: Callable[..., Server]) -> None:
+    server = start(database_url)
     made = server.call("POST", "/api/classes", server.invitation(), {"title": "Algebra", "bin_s": 30, "bins": 6}).json()
     teach, join = (made[name].partition("#")[2] for name in ("teach", "join"))
     assert made["join"].startswith(f"{URL}/join#")
@@ -132,8 +123,8 @@ def test_a_lesson_from_its_opening_to_its_erasure(start: Callable[..., Server], 
     assert server.call("GET", "/api/class", teach).status_code == 401
 
 
-def test_what_was_sent_is_gone_when_its_bin_is_closed(start: Callable[..., Server], url: str) -> None:
-    server = start(url)
+def test_what_was_sent_is_gone_when_its_bin_is_closed(database_url: str, start: Callable[..., Server]) -> None:
+    server = start(database_url)
     made, people = opened(server, 12)
     count = "SELECT count(*) FROM class_contributions"
     with server.store.database.reading() as connection:
@@ -158,8 +149,8 @@ def test_all_pages_are_told_that_the_lesson_is_over(server: Server) -> None:
     assert server.call("GET", "/api/lesson", "y" * 22).status_code == 401  # they used up nothing
 
 
-def test_a_bin_that_is_over_is_published_when_the_lesson_ends(start: Callable[..., Server], url: str) -> None:
-    server = start(url)
+def test_a_bin_that_is_over_is_published_when_the_lesson_ends(database_url: str, start: Callable[..., Server]) -> None:
+    server = start(database_url)
     made, people = opened(server, 12)
     for step in (1, 2):
         for person in people:
@@ -210,9 +201,9 @@ CHANGES: dict[str, Callable[[Server, OpenedClass, list[str], str], Any]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_who_waits_for_a_class_locks_nothing_else(name: str, start: Callable[..., Server], postgres: PostgresServer) -> None:
+def test_who_waits_for_a_class_locks_nothing_else(name: str, postgres_url: str, start: Callable[..., Server]) -> None:
     """A transaction that locks a class after its other rows can wait for one that locked the class first, and that for it."""
-    server = start(postgres.new_database())
+    server = start(postgres_url)
     made, people = opened(server, 2)
     people.append(server.join(launched(server, made.class_id, "p1")))
     launched(server, made.class_id, "p2")
@@ -241,11 +232,11 @@ def test_who_waits_for_a_class_locks_nothing_else(name: str, start: Callable[...
     assert not thread.is_alive()
 
 
-def test_messages_and_the_end_of_lessons_do_not_block_each_other(start: Callable[..., Server], postgres: PostgresServer) -> None:
+def test_messages_and_the_end_of_lessons_do_not_block_each_other(postgres_url: str, start: Callable[..., Server]) -> None:
     """Learners send and leave while their lesson ends and is erased, in any order."""
     from concurrent.futures import ThreadPoolExecutor
 
-    server = start(postgres.new_database())
+    server = start(postgres_url)
 
     def take_part(person: str) -> set[int]:
         return {server.send(person, 1), server.send(person, 2), server.call("DELETE", "/api/participants", person).status_code}
@@ -273,8 +264,8 @@ def launched(server: Server, class_id: str, person: str) -> str:
     return server.store.issue(LinkKind.JOIN, class_id, SHORT_LINK_S, person)
 
 
-def test_who_comes_twice_from_a_course_counts_once(start: Callable[..., Server], url: str) -> None:
-    server = start(url)
+def test_who_comes_twice_from_a_course_counts_once(database_url: str, start: Callable[..., Server]) -> None:
+    server = start(database_url)
     made, people = opened(server, 9)
     first = server.join(launched(server, made.class_id, "p1"))
     assert server.send(first, 1) == 204
@@ -383,10 +374,10 @@ def test_hashes_of_persons_end_with_the_lesson(server: Server, tmp_path: Path) -
     assert not stored(here)
 
 
-def test_of_many_pages_of_one_person_at_once_one_goes_on(start: Callable[..., Server], url: str) -> None:
+def test_of_many_pages_of_one_person_at_once_one_goes_on(database_url: str, start: Callable[..., Server]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    server = start(url)
+    server = start(database_url)
     made, _ = opened(server, 9)
     links = [launched(server, made.class_id, "p1") for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -624,8 +615,8 @@ def test_the_next_lesson_is_opened_after_the_last_one_and_not_many_times(server:
     assert server.call("POST", "/api/class/next", other, {}).status_code == 201
 
 
-def test_marks_with_names_that_no_mark_has(start: Callable[..., Server], url: str) -> None:
-    server = start(url)
+def test_marks_with_names_that_no_mark_has(database_url: str, start: Callable[..., Server]) -> None:
+    server = start(database_url)
     made, _ = opened(server)
     for name in ("%00", "x", "f" * 32, "%ED%A0%80"):
         assert server.call("DELETE", f"/api/class/marks/{name}", made.teach).status_code == 404
@@ -750,8 +741,10 @@ def test_a_restored_backup_cannot_publish_a_bin_again(server: Server, start: Cal
     assert [row["state"] for row in restored.call("GET", "/api/class", made.teach).json()["timeline"]] == ["published"]
 
 
-def test_a_link_for_one_person_is_for_nobody_after_a_restore(start: Callable[..., Server], url: str, tmp_path: Path) -> None:
-    server = start(url)
+def test_a_link_for_one_person_is_for_nobody_after_a_restore(
+    database_url: str, start: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = start(database_url)
     made, _ = opened(server)
     link = launched(server, made.class_id, "p1")
     server.join(link)
@@ -832,8 +825,8 @@ def test_an_unexpected_error_ends_neither_ticks_nor_other_lessons(
     assert "mien_class_unexpected_errors_total" in server.call("GET", "/metrics", "m" * 16).text
 
 
-def test_a_class_with_an_invalid_plan_keeps_no_other_open(start: Callable[..., Server], url: str) -> None:
-    server = start(url, metrics_token="m" * 16)
+def test_a_class_with_an_invalid_plan_keeps_no_other_open(database_url: str, start: Callable[..., Server]) -> None:
+    server = start(database_url, metrics_token="m" * 16)
     broken, closed = opened(server)[0], []
     with server.store.database.writing() as connection:
         connection.execute(schema.classes.update().where(schema.classes.c.class_id == broken.class_id).values(k=5))
@@ -889,7 +882,7 @@ def test_health_says_that_the_database_cannot_be_written(start: Callable[..., Se
     soon(lambda: server.call("GET", "/health").status_code == 200)
 
 
-def test_the_end_of_a_lesson_is_reported_until_that_succeeds(start: Callable[..., Server], url: str) -> None:
+def test_the_end_of_a_lesson_is_reported_until_that_succeeds(database_url: str, start: Callable[..., Server]) -> None:
     reported: list[str] = []
     failing = True
 
@@ -898,7 +891,7 @@ def test_the_end_of_a_lesson_is_reported_until_that_succeeds(start: Callable[...
             raise DeviceError("cannot use the message queue")
         reported.append(class_id)
 
-    server = start(url, on_end=on_end)
+    server = start(database_url, on_end=on_end)
     one, other = (opened(server, plan=LessonPlan(bin_s=30, bins=2))[0] for _ in range(2))
     assert server.closer.end(other.class_id)
     for _ in range(2):
@@ -908,7 +901,7 @@ def test_the_end_of_a_lesson_is_reported_until_that_succeeds(start: Callable[...
     failing = False
     Closer(server.store.database, server.clock).report_ended()  # a server without a learning record store
     assert reported == []
-    again = Closer(ClassDatabase(url), server.clock, on_end=on_end)  # after a restart
+    again = Closer(ClassDatabase(database_url), server.clock, on_end=on_end)  # after a restart
     again.report_ended()
     again.report_ended()
     assert sorted(reported) == sorted([one.class_id, other.class_id])
@@ -1008,41 +1001,41 @@ def test_embedding_is_for_pages_that_the_operator_names(start: Callable[..., Ser
             ClassSettings(url=URL, embedders=(origin,))
 
 
-def test_a_newer_database_is_refused_and_the_schema_fits_its_tables(url: str) -> None:
-    database = ClassDatabase(url)
+def test_a_newer_database_is_refused_and_the_schema_fits_its_tables(database_url: str) -> None:
+    database = ClassDatabase(database_url)
     from sqlalchemy import inspect
 
     for table in schema.TABLES:
         columns = {column["name"] for column in inspect(database.engine).get_columns(table.name)}
         assert columns == set(table.columns.keys()), table.name
-    ClassDatabase(url).close()  # opened again, nothing happens
+    ClassDatabase(database_url).close()  # opened again, nothing happens
     with database.writing() as connection:
         connection.exec_driver_sql("UPDATE class_schema SET version = 99")
     database.close()
     with pytest.raises(DataError, match="newer"):
-        ClassDatabase(url)
+        ClassDatabase(database_url)
 
 
-def test_databases_of_the_first_version_are_migrated(start: Callable[..., Server], url: str, monkeypatch: Any) -> None:
+def test_databases_of_the_first_version_are_migrated(database_url: str, start: Callable[..., Server], monkeypatch: Any) -> None:
     with monkeypatch.context() as older:
         older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
         older.setattr(schema, "VERSION", 1)
-        database = ClassDatabase(url)
+        database = ClassDatabase(database_url)
     row = "'c1', 's1', 'Algebra', 'full', 30, 6, 10, 0.75, 1795000000, NULL, NULL, 0, 0, 1"
     with database.writing() as connection:
         connection.exec_driver_sql(f"INSERT INTO classes VALUES ({row})")
     database.close()
-    server = start(url)
+    server = start(database_url)
     record = server.store.get("c1")
     assert record is not None
     assert (record.title, record.declaration) == ("Algebra", None)
     server.join(server.store.issue(LinkKind.JOIN, "c1"))
 
 
-def test_servers_that_start_together_leave_one_address(url: str) -> None:
+def test_servers_that_start_together_leave_one_address(database_url: str) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    databases = [ClassDatabase(url) for _ in range(4)]
+    databases = [ClassDatabase(database_url) for _ in range(4)]
     addresses = [f"http://localhost:{port}" for port in range(8700, 8704)]
     for _ in range(10):
         with databases[0].writing() as connection:
@@ -1056,12 +1049,12 @@ def test_servers_that_start_together_leave_one_address(url: str) -> None:
 
 
 def test_links_for_one_person_stay_so_when_the_database_is_migrated(
-    start: Callable[..., Server], url: str, monkeypatch: Any
+    database_url: str, start: Callable[..., Server], monkeypatch: Any
 ) -> None:
     with monkeypatch.context() as older:
         older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:3])
         older.setattr(schema, "VERSION", 3)
-        database = ClassDatabase(url)
+        database = ClassDatabase(database_url)
     token, row = new_token(), "'c1', 's1', 'Algebra', 'full', 30, 6, 10, 0.75, 1795000000, NULL, NULL, 0, 0, 1"
     columns = "class_id, series, title, level, bin_s, bins, k, budget, created_s, started_s, ended_s, next_bin, closed, revision"
     with database.writing() as connection:
@@ -1070,25 +1063,25 @@ def test_links_for_one_person_stay_so_when_the_database_is_migrated(
         connection.exec_driver_sql(f"INSERT INTO class_links VALUES ({link})")
         connection.exec_driver_sql(f"INSERT INTO class_persons VALUES ('{token_hash(token)}', 'c1', 'p1')")
     database.close()
-    server = start(url)
+    server = start(database_url)
     server.join(token)
     with server.store.database.writing() as connection:
         connection.execute(schema.persons.delete())
     assert server.call("GET", "/api/lesson", token).status_code == 410
 
 
-def test_one_bin_is_closed_once_however_many_try(start: Callable[..., Server], url: str) -> None:
+def test_one_bin_is_closed_once_however_many_try(database_url: str, start: Callable[..., Server]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     from classes import exactly
 
-    server = start(url)
+    server = start(database_url)
     made, people = opened(server, 12)
     for step in (1, 2):
         for person in people:
             server.send(person, step)
     server.clock.now_s += 31.5
-    others = [Closer(ClassDatabase(url), server.clock, exactly) for _ in range(4)]
+    others = [Closer(ClassDatabase(database_url), server.clock, exactly) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(lambda closer: closer.close_due(), others)) == 1
     rows = server.call("GET", "/api/class", made.teach).json()["timeline"]

@@ -335,7 +335,7 @@ def test_nothing_is_sent_unless_a_server_is_configured(monkeypatch: pytest.Monke
         raise AssertionError("a connection was opened")
 
     monkeypatch.setattr(socket.socket, "connect", never)
-    assert outgoing_sinks(SESSION, {}) == []
+    assert list(outgoing_sinks(SESSION, {})) == []
     assert list(no_home.rglob("outbox*")) == []
 
 
@@ -360,8 +360,8 @@ def test_settings_come_from_the_environment_and_are_validated(no_home: Path) -> 
         ({"MIEN_WEBHOOK": "https://h.example", "MIEN_WEBHOOK_SECRET": "whsec_c2hvcnQ="}, "MIEN_WEBHOOK_SECRET"),
     ):
         with pytest.raises(UsageError, match=named_value):
-            outgoing_sinks(SESSION, named | change)
-    both = outgoing_sinks(SESSION, named | {"MIEN_WEBHOOK": "https://h.example", "MIEN_WEBHOOK_SECRET": SECRET})
+            list(outgoing_sinks(SESSION, named | change))
+    both = list(outgoing_sinks(SESSION, named | {"MIEN_WEBHOOK": "https://h.example", "MIEN_WEBHOOK_SECRET": SECRET}))
     assert [sink.name for sink in both] == ["learning record store", "webhook"]
     assert (no_home / ".local/share/mien/outbox.db").is_file()
     for sink in both:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from writing import SESSION, Clock, frames
@@ -73,6 +73,21 @@ def test_a_sink_that_cannot_be_opened_stops_the_session_before_anything_is_count
     with pytest.raises(DeviceError, match="no such folder"):
         recorder.update(next(frames(1)))
     assert recorder.tally.frames == 0
+
+
+def test_what_was_opened_before_a_sink_that_cannot_be_opened_is_released() -> None:
+    first = Notes("first")
+
+    def open_sinks() -> Iterator[Sink]:
+        yield first
+        raise DeviceError("no such database")
+
+    recorder = SessionRecorder(SESSION, open_sinks)
+    with pytest.raises(DeviceError, match="no such database"):
+        recorder.update(next(frames(1)))
+    assert first.calls == ["abandon"]
+    recorder.finish("interrupted")
+    assert (recorder.erase(), first.calls) == (0, ["abandon"])
 
 
 def test_a_sink_that_fails_is_switched_off_and_told_once_and_the_others_go_on() -> None:

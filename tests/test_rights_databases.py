@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from conftest import MienHere
 from kept_sessions import kept
-from postgres import PostgresServer
 from test_rights import make_session
 
 from mien.errors import DataError, StorageError
@@ -49,12 +48,6 @@ def make_stored(here: Path) -> MakeStored:
         return folder
 
     return make
-
-
-@pytest.fixture
-def postgres_url(postgres: PostgresServer) -> str:
-    """The URL of an empty database of a server."""
-    return postgres.new_database()
 
 
 def rows(path: str = "s.db") -> list[str]:

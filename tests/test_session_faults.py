@@ -212,8 +212,7 @@ def test_a_database_server_that_stops_does_not_end_the_session(tmp_path: Path) -
     if shutil.which("initdb") is None:
         pytest.skip("PostgreSQL is not installed: no initdb on the PATH")
     with running_postgres() as server:
-        url = server.new_database()
-        database = Database(url)
+        database = Database(server.create_database())
         running = recorder(tmp_path / "s", DatabaseSink(database, Clock()))
         for result in frames(50):
             running.update(result)

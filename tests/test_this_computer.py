@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from kept_sessions import kept
-from postgres import PostgresServer
 from raw_servers import RawServer, answer, raw_server, saying
 from sending import SECRET
 from test_cli import mien
@@ -233,11 +232,12 @@ def test_a_local_database_is_recognised(url: str, environment: dict[str, str], b
     assert is_on_this_computer(database_url(url))
 
 
-def test_own_use_may_use_a_local_database_server(postgres: PostgresServer, bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    url = postgres.new_database()
-    open_recorder(Oversight(None, tmp_path), kept().session, url, {})
-    bare.setenv("PGHOST", url.partition("host=")[2])
-    open_recorder(Oversight(None, tmp_path), kept().session, url.partition("?")[0], {})
+def test_own_use_may_use_a_local_database_server(postgres_url: str, bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    open_recorder(Oversight(None, tmp_path), kept().session, postgres_url, {})
+    name, _, socket = postgres_url.partition("?host=")
+    bare.setenv("PGHOST", socket)
+    open_recorder(Oversight(None, tmp_path), kept().session, name, {})
+    assert "mien-database" not in {thread.name for thread in threading.enumerate()}  # a session without frames keeps nothing open
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,9 +45,8 @@ def invite(
     """
     import os
 
-    database, registered = _platforms_in(db, url or os.environ.get("MIEN_CLASS_URL", ""))
-    print(registered.invite(address, issuer))
-    database.close()
+    with _platforms_in(db, url or os.environ.get("MIEN_CLASS_URL", "")) as registered:
+        print(registered.invite(address, issuer))
 
 
 @platforms.command("add", cls=HelpCommand)
@@ -71,18 +72,17 @@ def add(
     from mien.privacy.policy import policy_text
 
     declaration = read_deployment(deployment)
-    database, registered = _platforms_in(db)
-    found = registered.add(
-        issuer=address,
-        client_id=client_id,
-        authorization_endpoint=authorization_url,
-        jwks_uri=keys_url,
-        declaration=declaration,
-        name=name,
-        origins=origin or (),
-        deployment_ids=deployment_id or (),
-    )
-    database.close()
+    with _platforms_in(db) as registered:
+        found = registered.add(
+            issuer=address,
+            client_id=client_id,
+            authorization_endpoint=authorization_url,
+            jwks_uri=keys_url,
+            declaration=declaration,
+            name=name,
+            origins=origin or (),
+            deployment_ids=deployment_id or (),
+        )
     print(f"Registered {found.id}\n\n{policy_text(found.policy)}")
 
 
@@ -95,9 +95,8 @@ def add_deployment(
     Example:
       mien class platforms deployment 5f0c1d2e3a4b5c6d 12:9f8e
     """
-    database, registered = _platforms_in(db)
-    registered.add_deployment(name, deployment_id)
-    database.close()
+    with _platforms_in(db) as registered:
+        registered.add_deployment(name, deployment_id)
     print(f"Added {deployment_id}")
 
 
@@ -108,15 +107,14 @@ def list_platforms(db: ClassDb = "") -> None:
     Example:
       mien class platforms list
     """
-    database, registered = _platforms_in(db)
-    for each in registered.all():
-        print(f"{each.id}  {each.name}")
-        print(f"  issuer         {each.issuer}")
-        print(f"  client id      {each.client_id}")
-        print(f"  deployments    {', '.join(each.deployments) or 'none: add one with mien class platforms deployment'}")
-        print(f"  embedded in    {', '.join(each.origins)}")
-        print(f"  may be read    {each.policy.level} ({each.policy.rule.name})")
-    database.close()
+    with _platforms_in(db) as registered:
+        for each in registered.all():
+            print(f"{each.id}  {each.name}")
+            print(f"  issuer         {each.issuer}")
+            print(f"  client id      {each.client_id}")
+            print(f"  deployments    {', '.join(each.deployments) or 'none: add one with mien class platforms deployment'}")
+            print(f"  embedded in    {', '.join(each.origins)}")
+            print(f"  may be read    {each.policy.level} ({each.policy.rule.name})")
 
 
 @platforms.command("remove", cls=HelpCommand)
@@ -126,9 +124,8 @@ def remove(name: Name, db: ClassDb = "") -> None:
     Example:
       mien class platforms remove 5f0c1d2e3a4b5c6d
     """
-    database, registered = _platforms_in(db)
-    registered.remove(name)
-    database.close()
+    with _platforms_in(db) as registered:
+        registered.remove(name)
     print(f"Removed {name}")
 
 
@@ -147,28 +144,29 @@ def rotate(
     """
     import time
 
-    database, settings = _opened(db)
-    from mien.web.lti.keys import ToolKeys  # needs the extra that has just been checked
+    with _opened(db) as (database, settings):
+        from mien.web.lti.keys import ToolKeys  # needs the extra that has just been checked
 
-    kid = ToolKeys(database.engine, settings, time.time).rotate(compromised=compromised)
-    database.close()
+        kid = ToolKeys(database.engine, settings, time.time).rotate(compromised=compromised)
     print(f"Key {kid} is now used for signing")
     if compromised:
         print("All earlier keys were deleted. Platforms must fetch the new ones before teachers can add a class to a course")
 
 
-def _platforms_in(db: str, url: str = "") -> tuple[ClassDatabase, Platforms]:
-    """Return the class server's database and the platforms in it."""
+@contextmanager
+def _platforms_in(db: str, url: str = "") -> Iterator[Platforms]:
+    """Yield the platforms in the class server's database."""
     import time
 
-    database, settings = _opened(db, url)
-    from mien.web.lti.platforms import Platforms  # needs the extra that has just been checked
+    with _opened(db, url) as (database, settings):
+        from mien.web.lti.platforms import Platforms  # needs the extra that has just been checked
 
-    return database, Platforms(database.engine, settings, time.time)
+        yield Platforms(database.engine, settings, time.time)
 
 
-def _opened(db: str, url: str = "") -> tuple[ClassDatabase, LtiSettings]:
-    """Return the class server's database with the tables of LTI, and the settings of the tool."""
+@contextmanager
+def _opened(db: str, url: str = "") -> Iterator[tuple[ClassDatabase, LtiSettings]]:
+    """Yield the class server's database with the tables of LTI, and the settings of the tool."""
     from mien.errors import require
 
     require(("sqlalchemy", "joserfc"), "lti", "LTI")
@@ -177,6 +175,6 @@ def _opened(db: str, url: str = "") -> tuple[ClassDatabase, LtiSettings]:
     from mien.web.lti.tables import create_tables
 
     settings = LtiSettings(base_url=url)
-    database = open_class_database(db)
-    create_tables(database.engine)
-    return database, settings
+    with closing(open_class_database(db)) as database:
+        create_tables(database.engine)
+        yield database, settings

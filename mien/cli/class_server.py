@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,13 +111,12 @@ def serve(
         embedders=tuple(embed or ()),
         metrics_token=os.environ.get("MIEN_CLASS_METRICS_TOKEN", ""),
     )
-    database = open_class_database(db, create=True)
     metrics, platforms = Metrics(), None
-    if missing_package(("joserfc",)) is None:
-        from mien.web.course_classes import LearningPlatforms
+    with closing(open_class_database(db, create=True)) as database, statement_sender(database, settings) as on_end:
+        if missing_package(("joserfc",)) is None:
+            from mien.web.course_classes import LearningPlatforms
 
-        platforms = LearningPlatforms(database, settings, metrics)
-    with statement_sender(database, settings) as on_end:
+            platforms = LearningPlatforms(database, settings, metrics)
         web = create_class_app(
             settings,
             database,
@@ -134,7 +135,6 @@ def serve(
         else:
             print(f"A link for teachers: {shlex.join(['mien', 'class', 'invite', *(['--db', db] if db else [])])}", flush=True)
         serve_classes(web, listener, trust_proxy)
-    database.close()
 
 
 @class_server.command("invite", cls=HelpCommand)
@@ -154,11 +154,11 @@ def invite(
     """
     from mien.web.classroom.links import LinkKind
 
-    store = _store(db)
-    address = _address(store, url, port)
-    if revoke:
-        print(f"Revoked {store.revoke(LinkKind.OPEN)} invitations.")
-    _print_invitation(store, address, valid_days)
+    with _store(db) as store:
+        address = _address(store, url, port)
+        if revoke:
+            print(f"Revoked {store.revoke(LinkKind.OPEN)} invitations.")
+        _print_invitation(store, address, valid_days)
 
 
 @class_server.command("open", cls=HelpCommand)
@@ -187,11 +187,11 @@ def open_class(
     from mien.web.classroom.settings import ClassSettings
     from mien.web.classroom.teacher_routes import link_url
 
-    store = _store(db)
-    address = _address(store, url, port)
-    policy, _ = ClassSettings(url=address, deployment=deployment).policy()
-    plan = LessonPlan(bin_s=bin_s, bins=bins, k=k, budget=_budget(budget), expressions=permit_expressions(policy) is not None)
-    opened = store.open_class(title, plan=plan)
+    with _store(db) as store:
+        address = _address(store, url, port)
+        policy, _ = ClassSettings(url=address, deployment=deployment).policy()
+        plan = LessonPlan(bin_s=bin_s, bins=bins, k=k, budget=_budget(budget), expressions=permit_expressions(policy) is not None)
+        opened = store.open_class(title, plan=plan)
     print(f"to teach  {link_url(address, LinkKind.TEACH, opened.teach)}")
     print(f"to join   {link_url(address, LinkKind.JOIN, opened.join)}")
     print(f"noise     {plan.noise:.1f} people (standard deviation) in each bin, {plan.signal_noise:.1f} on signals")
@@ -228,13 +228,13 @@ def simulate(
     from mien.web.classroom.simulation import open_simulated_class, simulate_learners
     from mien.web.classroom.teacher_routes import link_url
 
-    store = _store(db)
-    settings = ClassSettings(url=_address(store, url, port), deployment=deployment, budget=_budget(budget))
-    opened = open_simulated_class(store, settings, learners)
-    print(f"to teach  {link_url(settings.url, LinkKind.TEACH, opened.teach)}")
-    print(f"to join   {link_url(settings.url, LinkKind.JOIN, opened.join)}")
-    print(f"{learners} simulated learners wait for Start lesson, and leave at its end  (Ctrl-C stops them)", flush=True)
-    simulate_learners(store, opened.class_id, learners)
+    with _store(db) as store:
+        settings = ClassSettings(url=_address(store, url, port), deployment=deployment, budget=_budget(budget))
+        opened = open_simulated_class(store, settings, learners)
+        print(f"to teach  {link_url(settings.url, LinkKind.TEACH, opened.teach)}")
+        print(f"to join   {link_url(settings.url, LinkKind.JOIN, opened.join)}")
+        print(f"{learners} simulated learners wait for Start lesson, and leave at its end  (Ctrl-C stops them)", flush=True)
+        simulate_learners(store, opened.class_id, learners)
 
 
 @class_server.command("backup", cls=HelpCommand)
@@ -253,7 +253,8 @@ def backup_classes(out: Annotated[Path, typer.Argument(help="File to write.")], 
     from mien.web.classroom.backup import backup
     from mien.web.classroom.database import open_class_database
 
-    backup(open_class_database(db), out)
+    with closing(open_class_database(db)) as database:
+        backup(database, out)
     print(f"Wrote {out}")
 
 
@@ -275,14 +276,17 @@ def _address(store: ClassStore, url: str, port: int | None) -> str:
     return _url(url or remembered, port or _PORT)
 
 
-def _store(db: str) -> ClassStore:
+@contextmanager
+def _store(db: str) -> Iterator[ClassStore]:
+    """Yield the classes in the class server's database."""
     from mien.errors import require
 
     require(("sqlalchemy",), "web", "The class server")
     from mien.web.classroom.database import open_class_database
     from mien.web.classroom.store import ClassStore
 
-    return ClassStore(open_class_database(db))
+    with closing(open_class_database(db)) as database:
+        yield ClassStore(database)
 
 
 def _budget(budget: float | None) -> float:

@@ -33,8 +33,8 @@ _KINDS: Final = {_LRS: "learning record store", _WEBHOOK: "webhook"}
 """Display names of the kinds of servers, by the first word of a destination."""
 
 
-def outgoing_sinks(session: SessionRecord, environment: Mapping[str, str] = os.environ) -> list[Sink]:
-    """Return a sink for each server configured in the environment: none, one or two.
+def outgoing_sinks(session: SessionRecord, environment: Mapping[str, str] = os.environ) -> Iterator[Sink]:
+    """Yield a sink for each server configured in the environment: none, one or two.
 
     Args:
         session: the session at its start.
@@ -45,12 +45,10 @@ def outgoing_sinks(session: SessionRecord, environment: Mapping[str, str] = os.e
         DeviceError: the queue cannot be written.
     """
     lrs, webhook = LrsSettings.from_environment(environment), WebhookSettings.from_environment(environment)
-    sinks: list[Sink] = []
     if lrs is not None:
-        sinks.append(XapiSink(session, lrs, outbox_file()))
+        yield XapiSink(session, lrs, outbox_file())
     if webhook is not None:
-        sinks.append(WebhookSink(session, webhook, outbox_file()))
-    return sinks
+        yield WebhookSink(session, webhook, outbox_file())
 
 
 def drop_messages(session_ids: Sequence[str]) -> int:

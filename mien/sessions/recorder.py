@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -92,7 +92,8 @@ class SessionRecorder:
 
     Args:
         session: the session at its start.
-        open_sinks: opens the sinks; called with the first frame, so that a session without frames leaves nothing.
+        open_sinks: opens the sinks, one after another; called with the first frame, so that a session without frames leaves
+            nothing. If one cannot be opened, those before it are abandoned.
         keeps: False to count only, without opening any sink.
         clock: monotonic clock, in seconds.
 
@@ -106,7 +107,7 @@ class SessionRecorder:
     def __init__(
         self,
         session: SessionRecord,
-        open_sinks: Callable[[], Sequence[Sink]],
+        open_sinks: Callable[[], Iterable[Sink]],
         *,
         keeps: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -132,8 +133,15 @@ class SessionRecorder:
         """
         with self._lock:
             if self._sinks is None:
-                self._opened = list(self._open_sinks()) if self.keeps else []
-                self._sinks = list(self._opened)
+                opened: list[Sink] = []
+                try:
+                    for sink in self._open_sinks() if self.keeps else ():
+                        opened.append(sink)
+                except BaseException:
+                    for sink in opened:
+                        sink.abandon()
+                    raise
+                self._opened, self._sinks = opened, list(opened)
                 self._ticked_s = self._clock()
 
     def update(self, result: ReleasedResult, captured: int = 0, dropped: int = 0) -> None:
