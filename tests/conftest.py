@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -45,6 +46,13 @@ _LONG: Final = ("test_retraining", "test_stops", "test_workflow")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run long files first: a worker takes whole files, and would be left with one of these when all others are done."""
     items.sort(key=lambda item: item.path.stem not in _LONG)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Exempt the imported modules and collected tests from garbage collection, which would visit them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

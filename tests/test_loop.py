@@ -18,7 +18,7 @@ STORY = REPOSITORY / "benchmarks" / "retraining.py"
 def test_from_drift_to_a_candidate_that_is_promoted_only_if_its_gates_pass(
     shared: Path, votes_file: Path, tmp_path: Path
 ) -> None:
-    small = ("--votes", str(votes_file), "--faces", "600", "--old", "1200", "--test", "700", "--epochs", "4")
+    small = ("--votes", str(votes_file), "--faces", "600", "--old", "700", "--test", "350", "--epochs", "2")
     told = subprocess.run(
         [sys.executable, str(STORY), "--data", str(shared / "data" / "fer2013.zip"), *small],
         cwd=tmp_path,

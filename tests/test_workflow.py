@@ -42,7 +42,11 @@ def clone(tmp_path: Path) -> Path:
 
 def script(clone: Path, name: str, *arguments: str, code: int = 0) -> str:
     """Run a script of the clone as its user does; return everything it printed."""
-    kept = {key: os.environ[key] for key in ("PATH", "HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME") if key in os.environ}
+    kept = {
+        key: os.environ[key]
+        for key in ("PATH", "HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "OMP_NUM_THREADS")
+        if key in os.environ
+    }
     answer = subprocess.run(
         [sys.executable, name, *arguments], cwd=clone, env=kept, capture_output=True, text=True, timeout=900, check=False
     )
