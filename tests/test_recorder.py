@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from writing import SESSION, Clock, frames
 
 from mien.errors import DeviceError, StorageError
 from mien.privacy.release import ReleasedResult
+from mien.sessions.folder import SessionFolder
 from mien.sessions.recorder import SessionRecorder, Sink
 from mien.sessions.records import EventRecord, KeptSession
+from mien.summaries.views import write_views
 
 
 class Notes(Sink):
@@ -85,9 +90,30 @@ def test_what_was_opened_before_a_sink_that_cannot_be_opened_is_released() -> No
     recorder = SessionRecorder(SESSION, open_sinks)
     with pytest.raises(DeviceError, match="no such database"):
         recorder.update(next(frames(1)))
-    assert first.calls == ["abandon"]
+    assert first.calls == ["erase"]
     recorder.finish("interrupted")
-    assert (recorder.erase(), first.calls) == (0, ["abandon"])
+    assert (recorder.erase(), first.calls) == (0, ["erase"])
+
+
+def test_a_session_that_could_not_begin_leaves_no_folder_and_begins_when_it_can(tmp_path: Path) -> None:
+    session = replace(SESSION, folder=str(tmp_path / "s"))
+    attempts = itertools.count()
+
+    def open_sinks() -> Iterator[Sink]:
+        yield SessionFolder(tmp_path / "s", KeptSession(session), write_views)
+        if next(attempts) < 2:
+            raise DeviceError("no such database")
+
+    recorder = SessionRecorder(session, open_sinks)
+    for result in frames(2):
+        with pytest.raises(DeviceError, match="no such database"):
+            recorder.update(result)
+        assert list(tmp_path.rglob("*")) == []
+    recorder.update(next(frames(1)))
+    assert recorder.finish("ended").session.frames == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s"]
+    assert (tmp_path / "s" / "summary.json").is_file()
+    assert not list(tmp_path.rglob("earlier*"))
 
 
 def test_a_sink_that_fails_is_switched_off_and_told_once_and_the_others_go_on() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -93,7 +94,7 @@ class SessionRecorder:
     Args:
         session: the session at its start.
         open_sinks: opens the sinks, one after another; called with the first frame, so that a session without frames leaves
-            nothing. If one cannot be opened, those before it are abandoned.
+            nothing. If one cannot be opened, those before it erase what they stored.
         keeps: False to count only, without opening any sink.
         clock: monotonic clock, in seconds.
 
@@ -138,8 +139,9 @@ class SessionRecorder:
                     for sink in self._open_sinks() if self.keeps else ():
                         opened.append(sink)
                 except BaseException:
-                    for sink in opened:
-                        sink.abandon()
+                    for sink in reversed(opened):
+                        with suppress(MienError):
+                            sink.erase()
                     raise
                 self._opened, self._sinks = opened, list(opened)
                 self._ticked_s = self._clock()
