@@ -201,8 +201,8 @@ def database(postgres: bool) -> Iterator[str]:
     sys.path.insert(0, str(REPOSITORY / "tests"))
     from postgres import running_postgres
 
-    with running_postgres() as server:
-        yield server.new_database()
+    with running_postgres() as server, server.new_database() as url:
+        yield url
 
 
 def free_ports(count: int) -> list[int]:
