@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import threading
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ from analysing import analysed
 from videos import cut_short
 
 from mien.cli import main
-from mien.errors import DataError, DeviceError, UsageError
+from mien.errors import DataError, DeviceError, StorageError, UsageError
 from mien.recordings.analysis import Analysis
 from mien.recordings.settings import AnalyzeSettings, named_recordings
 
@@ -105,6 +106,18 @@ def test_a_picture_can_be_annotated(shared: Path, yunet: Path, here: Path) -> No
     assert not report.failed
     with av.open(str(here / "out" / "five_faces" / "annotated.mp4")) as container:
         assert [len(container.streams.video), len(container.streams.audio), len(list(container.decode(video=0)))] == [1, 0, 1]
+
+
+def test_results_that_cannot_be_written_can_be_written_later(clips: Path, yunet: Path, here: Path, monkeypatch: Any) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageError("cannot write privacy.json")
+
+    with monkeypatch.context() as full:
+        full.setattr("mien.recordings.assembly.mark_session", refuse)
+        report = analysed(Path("out"), clips / "neutral_smile_neutral.mp4")
+    assert "cannot write privacy.json" in str(report.failed or report.missing)
+    assert "mien-disk" not in {thread.name for thread in threading.enumerate()}
+    assert analysed(Path("out"), clips / "neutral_smile_neutral.mp4").recordings[0].frames == 72
 
 
 def test_two_runs_do_not_write_into_one_folder(clips: Path, yunet: Path, here: Path) -> None:

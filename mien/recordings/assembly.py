@@ -56,16 +56,20 @@ def assemble(
     work.clear_results()
     recorder = SessionRecorder(record, lambda: [SessionFolder(work.folder, KeptSession(record), write_views)])
     recorder.open()  # also for a recording without frames
-    mark_session(work.folder, policy, oversight.person, oversight.notice.version)
-    stitcher = Stitcher(Random(hashlib.sha256(f"{recording_hash}:names".encode()).digest()))  # noqa: S311  reproducible names
-    facing = FacingFilter()
-    for segment in segments:
-        results = read_segment_text(work.text(segment.number), f"segment {segment.number} in {work.folder}")
-        for result in map(facing.update, stitcher.segment(results, segment.first)):
-            released = release(policy, result)
-            recorder.update(released, result.index + 1)
-            for event in insight.update(result, released):
-                recorder.add(event)
+    try:
+        mark_session(work.folder, policy, oversight.person, oversight.notice.version)
+        stitcher = Stitcher(Random(hashlib.sha256(f"{recording_hash}:names".encode()).digest()))  # noqa: S311  reproducible names
+        facing = FacingFilter()
+        for segment in segments:
+            results = read_segment_text(work.text(segment.number), f"segment {segment.number} in {work.folder}")
+            for result in map(facing.update, stitcher.segment(results, segment.first)):
+                released = release(policy, result)
+                recorder.update(released, result.index + 1)
+                for event in insight.update(result, released):
+                    recorder.add(event)
+    except BaseException:
+        recorder.abandon()
+        raise
     health = SourceHealth(repaired_times=times.repaired, unreadable=times.lost)
     facts = {"source_health": health_counts(health), "damage": times.damage, **insight.facts()}
     kept = recorder.finish("ended", facts)

@@ -221,6 +221,13 @@ class SessionRecorder:
             self._opened, self.files = [], []
             return erased
 
+    def abandon(self) -> None:
+        """Release all resources after a failure, and leave stored data unchanged."""
+        with self._lock:
+            for sink in self._sinks or ():
+                sink.abandon()
+            self._sinks = []
+
     @property
     def not_erased(self) -> list[str]:
         """Why the session could not be erased somewhere; empty if it was erased everywhere."""
