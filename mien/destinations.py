@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 
 from mien.errors import DeviceError, NotPermittedError
@@ -32,7 +31,7 @@ def open_recorder(
 ) -> SessionRecorder:
     """Return the recorder of a session with the sinks that its policy permits.
 
-    The database is opened and closed, which creates or migrates it. The sinks are opened with the first frame.
+    The database is created or migrated at once; no connection to it stays open. The sinks are opened with the first frame.
 
     Args:
         oversight: what may be stored, and what may leave this computer.
@@ -46,11 +45,12 @@ def open_recorder(
     """
     database = database or environment.get(DATABASE_VARIABLE, "")
     _require_permitted(oversight.policy, database, environment)
-    location = ""
+    opened = open_database(database) if database and oversight.keeps else None
+    if opened is not None:
+        opened.close()  # until the session is stored
+    location = opened.location if opened is not None else ""
+
     if oversight.keeps:
-        if database:
-            with closing(open_database(database)) as opened:
-                location = opened.location
         if is_running(Path(session.folder)):
             raise DeviceError(
                 f"{session.folder} is being written by another session or analysis. Choose another folder with --out"
@@ -62,8 +62,8 @@ def open_recorder(
         folder = Path(session.folder)
         yield SessionFolder(folder, KeptSession(session), write_views)
         mark_session(folder, oversight.policy, oversight.person, oversight.notice.version, location)
-        if database:
-            yield DatabaseSink(open_database(database))
+        if opened is not None:
+            yield DatabaseSink(opened)
         yield from outgoing_sinks(session, environment)
 
     return SessionRecorder(session, open_sinks, keeps=oversight.keeps)

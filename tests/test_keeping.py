@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,19 @@ def test_this_computer_is_permitted_to_own_use(tmp_path: Path) -> None:
     here = {"MIEN_LRS": "http://127.0.0.1:9/xAPI", "MIEN_WEBHOOK": "http://localhost:9", "MIEN_WEBHOOK_SECRET": SECRET}
     open_recorder(Oversight(None, tmp_path), SESSION, str(tmp_path / "sessions.db"), here)
     assert (tmp_path / "sessions.db").is_file()
+
+
+def test_a_database_that_is_removed_before_the_first_frame_does_not_end_the_session(tmp_path: Path) -> None:
+    path, session = tmp_path / "sessions.db", replace(SESSION, folder=str(tmp_path / "s"))
+    recorder = open_recorder(Oversight(None, tmp_path), session, str(path), {})
+    assert [each.name for each in tmp_path.iterdir()] == ["sessions.db"]  # no log of a connection
+    path.unlink()
+    for result in frames(5):
+        recorder.update(result)
+    assert recorder.finish("ended").session.frames == 5
+    assert ["was removed while it was in use" in notice for notice in recorder.take_notices()] == [True]
+    assert (tmp_path / "s" / "summary.json").is_file()
+    assert not path.exists()
 
 
 def test_a_wrong_server_is_refused_before_anything_is_watched(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ class Database:
         return found
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. Later calls open new ones."""
         self._engine.dispose()
 
     @contextmanager
