@@ -47,7 +47,7 @@ def open_recorder(
     _require_permitted(oversight.policy, database, environment)
     opened = open_database(database) if database and oversight.keeps else None
     if opened is not None:
-        opened.close()  # until the session is stored
+        opened.close()  # it connects again when the session is first stored
     location = opened.location if opened is not None else ""
 
     if oversight.keeps:

@@ -213,7 +213,7 @@ def test_only_a_server_creates_a_database(is_there: bool, command: tuple[str, ..
 
 
 def test_commands_close_their_connections(postgres_url: str, mien_here: MienHere) -> None:
-    """The database in the URL says so when the test ends."""
+    """The fixture ``postgres_url`` fails if a connection is still open."""
     ClassDatabase(postgres_url).close()
     for command in (
         ("invite",),

@@ -631,7 +631,7 @@ def test_the_notice_names_who_runs_the_server_for_an_institution(
     made = server.store.open_class("Algebra", plan=PLAN, declaration=UNIVERSITY)
     notice = server.call("GET", "/api/lesson", made.join).json()["notice"]["text"]
     assert "Who: a university." in notice
-    assert f"Whoever runs the server ({host.operator}, {host.contact}) can read" in notice
+    assert f"The operator of the server ({host.operator}, {host.contact}) can read" in notice
     own = server.store.open_class("Algebra", plan=PLAN)
     assert f"Who: {host.operator}." in server.call("GET", "/api/lesson", own.join).json()["notice"]["text"]
 

@@ -77,7 +77,7 @@ def test_this_computer_is_permitted_to_own_use(tmp_path: Path) -> None:
 def test_a_database_that_is_removed_before_the_first_frame_does_not_end_the_session(tmp_path: Path) -> None:
     path, session = tmp_path / "sessions.db", replace(SESSION, folder=str(tmp_path / "s"))
     recorder = open_recorder(Oversight(None, tmp_path), session, str(path), {})
-    assert [each.name for each in tmp_path.iterdir()] == ["sessions.db"]  # no log of a connection
+    assert [each.name for each in tmp_path.iterdir()] == ["sessions.db"]  # no write-ahead log, so no connection is open
     path.unlink()
     for result in frames(5):
         recorder.update(result)

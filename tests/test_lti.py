@@ -772,7 +772,7 @@ def test_keys_can_be_rotated_at_once(tool: ToolServer) -> None:
 
 
 def test_after_a_leak_no_key_stays(tool: ToolServer) -> None:
-    """Whoever read the signing key in the database has read the next one and the retired ones too."""
+    """Anybody who has read the signing key in the database has read the next one and the retired ones too."""
     kids(tool)
     tool.tool.keys.rotate()
     leaked = set(kids(tool))
