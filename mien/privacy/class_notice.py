@@ -53,8 +53,8 @@ def class_notice(deployment: Deployment, plan: LessonPlan, retention_days: int, 
         "Your choice: joining is voluntary, and teachers are not told who joined. You may pause at any time. You may also "
         "leave; this erases your messages that have not been added up yet. What has been added up cannot be taken out, because "
         "nobody can tell whose it was.",
-        f"The operator of the server{_named(deployment, host)} can read the messages of the current interval until they are added "
-        "up. You have to trust them not to.",
+        f"The operator of the server{_named(deployment, host)} can read the messages of the current interval until they are "
+        "added up. You have to trust them not to.",
     ]
     if deployment.minors or (host is not None and host.minors):
         lines.append(UNDER_18)
