@@ -272,6 +272,12 @@ def check_first_schema(database: Database) -> None:
         assert found.events == tuple(EventRecord(n + 0.5, "note", "", {"n": n}) for n in range(4))
 
 
+@pytest.mark.parametrize("named", [":memory:", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://?timeout=5"])
+def test_a_database_in_memory_is_refused(named: str) -> None:
+    with pytest.raises(UsageError, match="lost when the program ends"):
+        open_database(named)
+
+
 def test_an_older_database_keeps_all_its_rows_and_takes_new_ones(database_url: str) -> None:
     write_first_schema(database_url)
     for _ in range(2):  # once brought up to date, once as it then is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,10 @@ import pytest
 from writing import SESSION, Clock, frames
 
 from mien.errors import DeviceError, StorageError
+from mien.locks import is_in_use
 from mien.privacy.release import ReleasedResult
 from mien.sessions.folder import SessionFolder
+from mien.sessions.layout import PARTIAL_NAME
 from mien.sessions.recorder import SessionRecorder, Sink
 from mien.sessions.records import EventRecord, KeptSession
 from mien.summaries.views import write_views
@@ -90,30 +91,31 @@ def test_what_was_opened_before_a_sink_that_cannot_be_opened_is_released() -> No
     recorder = SessionRecorder(SESSION, open_sinks)
     with pytest.raises(DeviceError, match="no such database"):
         recorder.update(next(frames(1)))
-    assert first.calls == ["erase"]
+    assert first.calls == ["abandon"]
     recorder.finish("interrupted")
-    assert (recorder.erase(), first.calls) == (0, ["erase"])
+    assert (recorder.erase(), first.calls) == (0, ["abandon"])
 
 
-def test_a_session_that_could_not_begin_leaves_no_folder_and_begins_when_it_can(tmp_path: Path) -> None:
-    session = replace(SESSION, folder=str(tmp_path / "s"))
-    attempts = itertools.count()
+def test_a_session_that_cannot_begin_deletes_nothing_and_says_so_each_time(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "sessions" / "lesson"
+    mine = ("notes.txt", "screenshot-1.png", "segments/00001.csv", "more/x.docx")
+    for name in mine:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    session = replace(SESSION, folder=str(folder))
 
     def open_sinks() -> Iterator[Sink]:
-        yield SessionFolder(tmp_path / "s", KeptSession(session), write_views)
-        if next(attempts) < 2:
-            raise DeviceError("no such database")
+        yield SessionFolder(folder, KeptSession(session), write_views)
+        raise DeviceError("no queue")
 
     recorder = SessionRecorder(session, open_sinks)
-    for result in frames(2):
-        with pytest.raises(DeviceError, match="no such database"):
+    for result in frames(3):
+        with pytest.raises(DeviceError, match="no queue"):
             recorder.update(result)
-        assert list(tmp_path.rglob("*")) == []
-    recorder.update(next(frames(1)))
-    assert recorder.finish("ended").session.frames == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["s"]
-    assert (tmp_path / "s" / "summary.json").is_file()
-    assert not list(tmp_path.rglob("earlier*"))
+    assert recorder.finish("interrupted").session.frames == 0
+    assert {(folder / name).read_text() for name in mine} == {"mine"}
+    assert not list(folder.glob("earlier*"))
+    assert not is_in_use(folder / PARTIAL_NAME)
 
 
 def test_a_sink_that_fails_is_switched_off_and_told_once_and_the_others_go_on() -> None:

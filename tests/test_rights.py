@@ -195,6 +195,18 @@ def test_links_in_a_session_are_removed_and_not_followed(rights: Rights, root: P
     assert (tmp_path / "folder" / "mine.txt").read_text() == "mine as well"
 
 
+def test_a_session_may_be_named_by_its_id_unless_a_folder_has_that_name(rights: Rights, root: Path) -> None:
+    summary = root / "first" / "summary.json"
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"session_id": "2026-03-04_09-30-00-abcd"}))
+    other = make_session(root, "2026-03-04_09-30-00-abcd", secret="another")
+    assert [session.name for session in rights.named(["2026-03-04_09-30-00-abcd"])] == [other.name]
+    other.rename(root / "fifth")
+    assert [session.name for session in rights.named(["2026-03-04_09-30-00-abcd"])] == ["first"]
+    assert len(rights.named(["first", "2026-03-04_09-30-00-abcd"])) == 1
+    rights.erase(["2026-03-04_09-30-00-abcd"])
+    assert sorted(session.name for session in rights.sessions()) == ["fifth", "fourth", "second", "third"]
+
+
 def test_one_wrong_name_erases_nothing(rights: Rights, root: Path) -> None:
     with pytest.raises(UsageError, match="gone"):
         rights.erase(["first", "gone"])

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from postgres import running_postgres
 from writing import SESSION, Clock, frames, recorder, rows
 
-from mien.errors import DeviceError, StorageError, write_error
+from mien.errors import DeviceError, MienError, StorageError, write_error
 from mien.locks import is_in_use
 from mien.messaging.outbox import Outbox
 from mien.sessions.append_file import AppendFile
@@ -227,6 +228,14 @@ def test_a_database_server_that_stops_does_not_end_the_session(tmp_path: Path) -
     (notice,) = running.take_notices()
     assert "cannot use the database postgresql" in notice
     assert len(rows(tmp_path / "s" / "observations.csv")) == 250
+
+
+def test_a_folder_whose_first_file_cannot_be_written_is_not_in_use(tmp_path: Path) -> None:
+    (tmp_path / "s" / "session.partial.json").mkdir(parents=True)
+    with pytest.raises(MienError, match=r"session\.partial\.json"):
+        recorder(tmp_path / "s")
+    assert not is_in_use(tmp_path / "s" / "observations.partial.csv")
+    assert "mien-disk" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_what_may_happen_to_a_file_by_itself(tmp_path: Path) -> None:

@@ -183,9 +183,8 @@ def open_class(
     """
     from mien.privacy.lesson_bins import LessonPlan
     from mien.privacy.policy import permit_expressions
-    from mien.web.classroom.links import LinkKind
+    from mien.web.classroom.links import LinkKind, link_url
     from mien.web.classroom.settings import ClassSettings
-    from mien.web.classroom.teacher_routes import link_url
 
     with _store(db) as store:
         address = _address(store, url, port)
@@ -223,12 +222,12 @@ def simulate(
     Example:
       mien class simulate --learners 200
     """
-    from mien.web.classroom.links import LinkKind
+    from mien.web.classroom.links import LinkKind, link_url
     from mien.web.classroom.settings import ClassSettings
-    from mien.web.classroom.simulation import open_simulated_class, simulate_learners
-    from mien.web.classroom.teacher_routes import link_url
 
     with _store(db) as store:
+        from mien.web.classroom.simulation import open_simulated_class, simulate_learners  # needs the extra that was checked
+
         settings = ClassSettings(url=_address(store, url, port), deployment=deployment, budget=_budget(budget))
         opened = open_simulated_class(store, settings, learners)
         print(f"to teach  {link_url(settings.url, LinkKind.TEACH, opened.teach)}")
@@ -296,9 +295,8 @@ def _budget(budget: float | None) -> float:
 
 
 def _print_invitation(store: ClassStore, url: str, valid_days: int = 365) -> None:
-    from mien.web.classroom.links import LinkKind
+    from mien.web.classroom.links import LinkKind, link_url
     from mien.web.classroom.store import DAY_S
-    from mien.web.classroom.teacher_routes import link_url
 
     token = store.issue(LinkKind.OPEN, lifetime_s=valid_days * DAY_S)
     print(f"Teachers open classes at {link_url(url, LinkKind.OPEN, token)}", flush=True)

@@ -28,7 +28,7 @@ privacy = typer.Typer(
 )
 privacy.add_typer(log)
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="SESSION", help="Names of sessions.", show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="SESSION", help="Names or ids of sessions.", show_default=False)]
 Person = Annotated[str, typer.Option("--person", help="Participant ID in the consent ledger.")]
 RetentionDays = Annotated[
     int | None,

@@ -45,7 +45,8 @@ def verify(
     verdict = audit.verify(head_from(head) if head else None)
     if verdict.fault:
         raise DataError(f"{audit.path}: {verdict.fault} (after {verdict.head.lines} valid lines)")
-    print(f"{audit.path}: valid, {verdict.head.lines} events" + (f"; {verdict.note}" if verdict.note else ""))
+    count = f"{verdict.head.lines} event{'' if verdict.head.lines == 1 else 's'}"
+    print(f"{audit.path}: valid, {count}" + (f"; {verdict.note}" if verdict.note else ""))
     print(f"head {verdict.head}")
 
 

@@ -29,10 +29,12 @@ def database_url(named: str = "") -> str:
         named: a URL (``postgresql://…``, ``postgres://…``, ``sqlite:///…``), the path of an SQLite file, or "".
 
     Raises:
-        UsageError: the URL of another kind of database, or libpq parameters.
+        UsageError: the URL of another kind of database, libpq parameters, or a database in memory.
     """
     named = named or os.environ.get(DATABASE_VARIABLE, "") or str(database_file())
     kind, mark, rest = named.partition("://")
+    if named == ":memory:" or (kind == "sqlite" and rest.partition("?")[0] in ("", "/", "/:memory:")):
+        raise UsageError(f"the database {named} would be in memory and lost when the program ends. Name a file: sqlite:///PATH")
     if not mark:
         if re.match(r"\s*[A-Za-z_]+\s*=", named):
             raise UsageError(

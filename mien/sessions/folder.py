@@ -70,7 +70,11 @@ class SessionFolder(Sink):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_on_disk, name="mien-disk", daemon=True)
         self._thread.start()
-        self.tick(kept)
+        try:
+            self.tick(kept)
+        except BaseException:
+            self.abandon()
+            raise
 
     def update(self, result: ReleasedResult) -> None:
         self._observations.update(result)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -94,7 +93,7 @@ class SessionRecorder:
     Args:
         session: the session at its start.
         open_sinks: opens the sinks, one after another; called with the first frame, so that a session without frames leaves
-            nothing. If one cannot be opened, those before it erase what they stored.
+            nothing. If one cannot be opened, those before it are abandoned, and none is opened again.
         keeps: False to count only, without opening any sink.
         clock: monotonic clock, in seconds.
 
@@ -122,6 +121,7 @@ class SessionRecorder:
         self._clock = clock
         self._sinks: list[Sink] | None = None
         self._opened: list[Sink] = []  # also those that were switched off or have finished
+        self._refused: MienError | None = None
         self._ticked_s = self._t_s = 0.0
         self._notices: list[str] = []
         self._lock = threading.RLock()
@@ -133,15 +133,17 @@ class SessionRecorder:
             MienError: a sink cannot be opened.
         """
         with self._lock:
+            if self._refused is not None:
+                raise self._refused.with_traceback(None)
             if self._sinks is None:
                 opened: list[Sink] = []
                 try:
                     for sink in self._open_sinks() if self.keeps else ():
                         opened.append(sink)
-                except BaseException:
-                    for sink in reversed(opened):
-                        with suppress(MienError):
-                            sink.erase()
+                except BaseException as error:
+                    for sink in opened:
+                        sink.abandon()
+                    self._refused = error if isinstance(error, MienError) else None
                     raise
                 self._opened, self._sinks = opened, list(opened)
                 self._ticked_s = self._clock()

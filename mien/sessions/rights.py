@@ -59,19 +59,25 @@ class Rights:
         return [session for session in found if session.person == name or not person]
 
     def named(self, names: Sequence[str]) -> list[StoredSession]:
-        """Return the sessions with these names; two sessions folders may each hold one of the same name.
+        """Return the sessions with these names, or ids if no session has that name.
+
+        Two sessions folders may each hold a session of the same name.
 
         Raises:
             UsageError: no such session.
         """
         sessions = self.sessions()
         sessions += self._earlier(sessions, sessions)
+        meant: list[StoredSession] = []
         for name in names:
-            if not any(session.name == name for session in sessions):
+            found = [session for session in sessions if session.name == name]
+            found = found or [session for session in sessions if name and session.record.session_id == name]
+            if not found:
                 if self.database_error is not None:  # which may hold it
                     raise self.database_error
                 raise UsageError(f"no session {name!r}. List sessions with: mien privacy status")
-        return [session for session in sessions if session.name in names]
+            meant += found
+        return [session for session in sessions if session in meant]
 
     def earlier(self, sessions: Sequence[StoredSession]) -> list[StoredSession]:
         """Return the earlier sessions in the folders of ``sessions`` that are not listed by themselves."""

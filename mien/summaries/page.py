@@ -219,7 +219,9 @@ def _belief(kept: KeptSession) -> list[tuple[str, str, str]]:
         (
             "frames processed",
             f"{session.frames:,}",
-            f"{session.frames / session.duration_s:.1f} per second" if session.frames > 1 and session.duration_s > 0 else "",
+            f"{session.frames / session.duration_s:.1f} per second of the session"
+            if session.frames > 1 and session.duration_s > 0
+            else "",
         ),
         ("frames dropped", f"{session.dropped:,}", f"{percent(session.dropped / max(1, delivered))} of those delivered"),
         ("frames with a face", f"{session.frames_with_face:,}", percent(session.frames_with_face / max(1, session.frames))),

@@ -31,6 +31,14 @@ class LinkKind(StrEnum):
     JOIN = "join"
 
 
+_PATHS: Final = {LinkKind.OPEN: "new", LinkKind.TEACH: "teach", LinkKind.JOIN: "join"}
+
+
+def link_url(url: str, kind: LinkKind, token: str) -> str:
+    """Return the URL of a link; the token is in the fragment."""
+    return f"{url}/{_PATHS[kind]}#{token}"
+
+
 def new_token() -> str:
     """Return a new random token of 128 bits, as 22 characters that need no quoting in a URL."""
     return secrets.token_urlsafe(_BYTES)

@@ -17,7 +17,7 @@ from mien.errors import DataError
 from mien.privacy.lesson_bins import LessonPlan
 from mien.web.classroom.answers import Access, RefusedError, bearer, chosen, json_of
 from mien.web.classroom.closing import Closer
-from mien.web.classroom.links import LinkKind, token_hash
+from mien.web.classroom.links import LinkKind, link_url, token_hash
 from mien.web.classroom.settings import ClassSettings
 from mien.web.classroom.store import ClassRecord, OpenedClass
 from mien.web.classroom.streams import Streams
@@ -25,12 +25,6 @@ from mien.web.classroom.timeline import MAX_MEAN, class_document, class_table, l
 from mien.web.rate_limit import RateLimit
 
 _MARK_ID: Final = re.compile(r"[0-9a-f]{32}")
-_PATHS: Final = {LinkKind.OPEN: "new", LinkKind.TEACH: "teach", LinkKind.JOIN: "join"}
-
-
-def link_url(url: str, kind: LinkKind, token: str) -> str:
-    """Return the URL of a link; the token is in the fragment, which browsers do not send."""
-    return f"{url}/{_PATHS[kind]}#{token}"
 
 
 def qr_code(text: str) -> str:
