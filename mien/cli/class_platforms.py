@@ -134,7 +134,7 @@ def rotate(
     compromised: Annotated[bool, typer.Option("--compromised", help="Replace all keys after a leak.")] = False,
     db: ClassDb = "",
 ) -> None:
-    """Sign with the next key from now on. Without this, keys rotate every 90 days.
+    """Switch to the next signing key. Without this, keys rotate every 90 days.
 
     Platforms already know the next key, so nothing has to be changed there. With --compromised, all
     keys are deleted and new ones created, which platforms must fetch.

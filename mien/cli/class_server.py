@@ -21,7 +21,7 @@ _MODEL = "mien-xs"
 
 class_server = typer.Typer(
     name="class",
-    help="Serve classes: statistics of a group, never of a person.",
+    help="Run a class server: group statistics, never of a person.",
     cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -61,7 +61,7 @@ _PORT = 8732
 def serve(
     host: Annotated[
         str,
-        typer.Option("--host", help="Address to listen on; without a declaration, loopback only."),
+        typer.Option("--host", help="Address to listen on; only loopback is allowed without a declaration."),
     ] = "127.0.0.1",
     port: Port = _PORT,
     url: Url = "",
@@ -70,7 +70,8 @@ def serve(
     deployment: Declaration = None,
     budget: Budget = None,
     embed: Annotated[
-        list[str] | None, typer.Option("--embed", metavar="ORIGIN", help="Origin whose pages may embed the server's; repeatable.")
+        list[str] | None,
+        typer.Option("--embed", metavar="ORIGIN", help="Origin whose pages may embed this server's pages; repeatable."),
     ] = None,
     trust_proxy: Annotated[
         str, typer.Option("--trust-proxy", metavar="ADDRESSES", help="Reverse proxies whose X-Forwarded-For header is trusted.")
@@ -145,7 +146,7 @@ def invite(
     url: ServerUrl = "",
     db: ClassDb = "",
 ) -> None:
-    """Print a link with which teachers open classes.
+    """Print a link that teachers use to open classes.
 
     Anybody with the link may open classes, and sees only those that they opened.
 

@@ -54,8 +54,8 @@ def live(
 ) -> None:
     """Read facial expressions from a camera, stream or file.
 
-    auto is the first camera, else the demo. Writes observations.csv, summary.json and
-    summary.html; no picture unless you press s (h lists all keys). Exit code 5 if something
+    auto uses the first camera, or the demo if there is none. Writes observations.csv and a
+    summary; no camera picture unless you press s (h lists all keys). Exit code 5 if something
     could not be saved.
 
     Example:

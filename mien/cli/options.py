@@ -94,7 +94,7 @@ JsonLine = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print a last line of JSON in a terminal too (in a pipe it is always there).",
+        help="End with a line of JSON in a terminal as well; a pipe always gets it.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

@@ -176,7 +176,8 @@ def erase(
 ) -> None:
     """Erase sessions, or all data of a participant. This cannot be undone.
 
-    Earlier sessions in the folder of a named session stay; --person and --all erase them, too.
+    If a folder was used again, its earlier sessions are kept when the newest one is named;
+    --person and --all erase them as well.
 
     Example:
       mien privacy erase --person learner-17

@@ -55,7 +55,7 @@ def session_picture(target: Path, kept: KeptSession) -> None:
             ("frames", str(session.frames)),
             ("with a face", str(session.frames_with_face)),
             *([] if session.presence_share is None else [("present", percent(session.presence_share))]),
-            ("faces at once", str(session.faces_max)),
+            ("most faces at once", str(session.faces_max)),
             ("duration", f"{session.duration_s:.1f} s"),
             *([] if facing is None else [("facing the screen", percent(facing))]),
         ]
